@@ -1,0 +1,49 @@
+# Every target sets up what it needs, on a machine that has Python >= 3.11 and nothing else.
+PYTHON ?= python3
+UV := $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)
+RUN := $(UV) run --frozen
+
+.PHONY: help demo test check lint types unit bench update-golden lock clean
+.DEFAULT_GOAL := help
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: .venv/ready ## a small service with switchable faults and the agent beside it
+	@$(RUN) vitalsd demo
+
+test: .venv/ready ## every test; installs what they need from Debian when root
+	@scripts/debian-packages
+	$(RUN) pytest -n 4 --dist loadfile
+
+check: lint types unit ## what runs before a commit
+
+lint: .venv/ready ## ruff, rules and format
+	$(RUN) ruff check .
+	$(RUN) ruff format --check .
+
+types: .venv/ready ## mypy, strict
+	$(RUN) mypy
+
+unit: .venv/ready ## the tests that need no other process
+	$(RUN) pytest -q tests/unit tests/golden tests/docs
+
+bench: .venv/ready ## every figure the documentation quotes, each with its command
+	$(RUN) python -m bench all
+
+update-golden: .venv/ready ## accept what the golden tests see now
+	UPDATE_GOLDEN=1 $(RUN) pytest -q tests/golden
+
+lock: $(UV) ## resolve the dependencies again
+	$(UV) lock --upgrade
+
+clean: ## remove what make has built
+	rm -rf .venv .tools dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+.tools/bin/uv:
+	$(PYTHON) -m venv .tools
+	.tools/bin/pip install --quiet --disable-pip-version-check uv
+
+.venv/ready: $(UV) pyproject.toml uv.lock
+	$(UV) sync --frozen --quiet --python $(PYTHON)
+	@touch $@

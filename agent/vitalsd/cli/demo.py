@@ -1,0 +1,68 @@
+"""`vitalsd demo`: a service with switchable faults and the agent beside it, to play with or as a scripted tour."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+from typing import NoReturn
+
+__all__ = ["Demo"]
+
+
+class Demo:
+    """A small service with switchable faults, and the agent beside it.
+
+    At a terminal it tells what to open and what to try, and stays until Ctrl-C. Without one it plays every fault
+    once, prints what the agent saw of it, and ends: 0 when everything was seen, 1 when something was not.
+    """
+
+    name = "demo"
+
+    def prepare(self, parser: argparse.ArgumentParser) -> None:
+        """Add the arguments."""
+        parser.add_argument(
+            "--listen",
+            metavar="ADDR",
+            default="127.0.0.1:18780",
+            help="where metrics and health are served (%(default)s)",
+        )
+        parser.add_argument(
+            "--control-listen",
+            metavar="ADDR",
+            default="127.0.0.1:18781",
+            help="where the API is served (%(default)s)",
+        )
+        parser.add_argument(
+            "--port",
+            type=int,
+            metavar="N",
+            default=18790,
+            help="the first of the service's two ports (%(default)s)",
+        )
+        parser.add_argument(
+            "--tour",
+            action=argparse.BooleanOptionalAction,
+            help="play every fault once (default: without a terminal)",
+        )
+
+    def run(self, args: argparse.Namespace) -> int:
+        """Put service and agent up, play, and take them down."""
+        from vitalsd.demo.live import stay
+        from vitalsd.demo.stage import Stage
+        from vitalsd.demo.tour import play
+
+        touring = args.tour if args.tour is not None else not sys.stdout.isatty()
+        # Whoever ends us, by `kill` or by closing the terminal, means what Ctrl-C means.
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, _interrupt)
+        with Stage(args.listen, args.control_listen, args.port) as stage:
+            return (play if touring else stay)(stage, _say)
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+def _interrupt(_number: int, _frame: object) -> NoReturn:
+    raise KeyboardInterrupt

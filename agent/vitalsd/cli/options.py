@@ -1,0 +1,62 @@
+"""The options that several commands share, and the configuration they amount to."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from vitalsd.errors import UsageError
+from vitalsd.settings.load import Loaded, Override, find_config, load
+
+__all__ = ["add_config_options", "config_loader", "refuse_unwatchable"]
+
+KEYS = {
+    "listen": "exporters.prometheus.listen",
+    "control_listen": "exporters.control.listen",
+    "log_level": "log.level",
+    "log_format": "log.format",
+}
+
+
+def add_config_options(parser: argparse.ArgumentParser) -> None:
+    """Add what overrides the configuration."""
+    parser.add_argument(
+        "--config", metavar="FILE", help="the configuration (default: every default, or /etc/vitalsd)"
+    )
+    parser.add_argument("--listen", metavar="ADDR", help="where metrics and health are served (0.0.0.0:18780)")
+    parser.add_argument("--control-listen", metavar="ADDR", help="where page and API are served (127.0.0.1:18781)")
+    parser.add_argument("--log-level", metavar="LEVEL", help="debug, info, warning or error")
+    parser.add_argument("--log-format", metavar="FORMAT", help="auto, json or console")
+
+
+def config_loader(args: argparse.Namespace, **target: object) -> Callable[[], Loaded]:
+    """A function that loads the configuration as it is at that moment; `target` stands for the file's targets."""
+    overrides = [
+        Override("--" + name.replace("_", "-"), key, str(getattr(args, name)))
+        for name, key in KEYS.items()
+        if getattr(args, name, None) is not None
+    ]
+    if target:
+        flag = "--pid" if "pid" in target else "--match"
+        overrides.append(Override(flag, "targets", json.dumps([target])))
+
+    def load_now() -> Loaded:
+        return load(find_config(args.config, os.environ), os.environ, overrides)
+
+    return load_now
+
+
+def refuse_unwatchable(pid: int) -> None:
+    """Say why a pid cannot be watched, if it cannot."""
+    try:
+        owner = Path(f"/proc/{pid}").stat().st_uid
+    except OSError:
+        raise UsageError(f"No process has pid {pid}: it is gone, or in another pid namespace.") from None
+    if owner != os.geteuid() and os.geteuid() != 0:
+        raise UsageError(
+            f"Process {pid} belongs to uid {owner} and this is uid {os.geteuid()}: "
+            f"run vitalsd as uid {owner}, or as root with CAP_SYS_PTRACE."
+        )

@@ -1,0 +1,135 @@
+"""`vitalsd run`: starts a service with the probe inside and the agent beside it, and becomes the service."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from vitalsd.cli.options import add_config_options, config_loader
+from vitalsd.errors import UsageError, VitalsdError
+from vitalsd.settings.model import Settings
+
+__all__ = ["Run", "service_environment"]
+
+LAUNCH = Path(__file__).parent.parent / "probe" / "launch"
+SYSTEM_SEGMENTS = Path("/run/vitalsd")
+
+
+class Run:
+    """Start a service with the probe inside and the agent beside it.
+
+    The service takes this process's place: it keeps the pid, the signals and the exit code. The agent is detached
+    from it, cannot hold it up, and ends when it does.
+    """
+
+    name = "run"
+
+    def prepare(self, parser: argparse.ArgumentParser) -> None:
+        """Add the arguments."""
+        add_config_options(parser)
+        parser.add_argument("--name", default="", help="the target's name (default: the program's)")
+        parser.add_argument("service", nargs=argparse.REMAINDER, metavar="-- CMD ...", help="the service to start")
+
+    def run(self, args: argparse.Namespace) -> int:
+        """Start the agent, then become the service."""
+        command = args.service[1:] if args.service[:1] == ["--"] else args.service
+        if not command:
+            raise UsageError("There is no command: write `vitalsd run -- uvicorn app:app`.")
+        if shutil.which(command[0]) is None:
+            raise UsageError(f"The command {command[0]} cannot be found or executed.")
+
+        from vitalsd.targets.rules import program_name
+
+        name = args.name or program_name(" ".join(command))
+        settings = config_loader(args, name=name, pid=os.getpid())().settings
+        environment = service_environment(os.environ, name, settings)
+        _prepare_segment_folder(environment)
+        try:
+            _check_ports(settings)
+        except VitalsdError as error:
+            print(f"vitalsd: {error} The service starts without an agent of its own.", file=sys.stderr)
+        else:
+            _start_agent(args, name, settings)
+        sys.stdout.flush()
+        try:
+            os.execvpe(command[0], command, environment)  # noqa: S606 - to become the service is the point
+        except OSError as error:
+            raise UsageError(f"Cannot execute {command[0]}: {error.strerror}.") from error
+
+
+def service_environment(environ: Mapping[str, str], name: str, settings: Settings) -> dict[str, str]:
+    """The environment in which a Python service arms the probe by itself."""
+    environment = dict(environ)
+    earlier = environment.get("PYTHONPATH")
+    environment["PYTHONPATH"] = f"{LAUNCH}{os.pathsep}{earlier}" if earlier else str(LAUNCH)
+    environment["VITALSD_TARGET"] = name
+    environment["VITALSD_STALL_THRESHOLD"] = str(settings.stall.threshold)
+    if settings.sampling.segment_dir is not None:
+        environment["VITALSD_DIR"] = settings.sampling.segment_dir
+    return environment
+
+
+def _prepare_segment_folder(environment: Mapping[str, str]) -> None:
+    """As root, have the folder of the system, so that an agent of any user finds the segments there."""
+    if "VITALSD_DIR" not in environment and os.geteuid() == 0:
+        try:
+            SYSTEM_SEGMENTS.mkdir(mode=0o755, exist_ok=True)
+        except OSError:
+            return  # the probe has a second place to go
+
+
+def _check_ports(settings: Settings) -> None:
+    from vitalsd_exporters.web.sockets import bind
+
+    exporters = settings.exporters
+    for listen, key in (
+        (exporters.prometheus.listen, "exporters.prometheus.listen"),
+        (exporters.control.listen, "exporters.control.listen"),
+    ):
+        for bound in bind(listen, key):
+            bound.close()
+
+
+def _start_agent(args: argparse.Namespace, name: str, settings: Settings) -> None:
+    """
+    Start the agent as nobody's child.
+
+    It gets a session of its own, so a terminal's signals are the service's alone, and none of the service's
+    descriptors but standard error. It is forked twice, so the service never finds a child it did not start.
+    """
+    pid = os.getpid()
+    arguments = [sys.executable, "-m", "vitalsd", "watch", "--pid", str(pid), "--until-exit", "--name", name]
+    for option in ("config", "listen", "control_listen", "log_level", "log_format"):
+        value = getattr(args, option)
+        if value is not None:
+            value = str(Path(value).resolve()) if option == "config" else value
+            arguments += ["--" + option.replace("_", "-"), value]
+    if args.log_level is None and settings.log.level == "info":
+        arguments += [
+            "--log-level",
+            "warning",
+        ]  # the terminal, and the log of the container, are the service's
+    middle = os.fork()
+    if middle == 0:
+        _become_agent(arguments)
+    os.waitpid(middle, 0)
+
+
+def _become_agent(arguments: list[str]) -> None:
+    try:
+        os.setsid()
+        if os.fork() != 0:
+            os._exit(0)
+        nothing = os.open(os.devnull, os.O_RDWR)
+        os.dup2(nothing, 0)
+        os.dup2(2, 1)
+        os.closerange(3, min(65536, os.sysconf("SC_OPEN_MAX")))
+        os.execv(arguments[0], arguments)  # noqa: S606 - to become the agent is the point
+    except BaseException as error:  # noqa: BLE001 - whatever it is, this process must end here
+        os.write(2, f"vitalsd: the agent cannot be started: {error}\n".encode())
+    finally:
+        os._exit(1)

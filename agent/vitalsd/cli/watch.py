@@ -1,0 +1,66 @@
+"""`vitalsd watch`: the daemon itself, as a sidecar, on a host or on a node."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from pathlib import Path
+
+from vitalsd.cli.options import add_config_options, config_loader, refuse_unwatchable
+from vitalsd.errors import UsageError
+
+__all__ = ["Watch"]
+
+
+class Watch:
+    """Watch services and serve what is seen: metrics, health and the API.
+
+    Without targets in the configuration, and without --pid or --match, every process that publishes a segment
+    is watched.
+    """
+
+    name = "watch"
+
+    def prepare(self, parser: argparse.ArgumentParser) -> None:
+        """Add the arguments."""
+        add_config_options(parser)
+        which = parser.add_mutually_exclusive_group()
+        which.add_argument("--pid", type=int, metavar="P", help="watch this process and its workers")
+        which.add_argument("--match", metavar="RE", help="watch processes whose command line matches")
+        parser.add_argument("--name", default="", help="the target's name with --pid or --match")
+        parser.add_argument("--until-exit", action="store_true", help="with --pid: end when that process does")
+
+    def run(self, args: argparse.Namespace) -> int:
+        """Run the daemon until it is told to stop."""
+        load = config_loader(args, **_target(args))
+        settings = load().settings
+
+        from vitalsd import log
+        from vitalsd.daemon import Daemon
+        from vitalsd.targets.processes import read_process
+
+        log.configure(settings.log.level, settings.log.format)
+        followed = read_process(Path("/proc"), args.pid) if args.until_exit and args.pid else None
+
+        async def main() -> None:
+            daemon = Daemon(load, until_exit=followed.key if followed is not None else None)
+            if sys.stderr.isatty() and followed is None:
+                print(f"Open {daemon.link}", file=sys.stderr)
+            await daemon.run()
+
+        asyncio.run(main())
+        return 0
+
+
+def _target(args: argparse.Namespace) -> dict[str, object]:
+    if args.pid is not None:
+        if args.pid <= 0:
+            raise UsageError(f"--pid is {args.pid}, and a pid is a positive number.")
+        refuse_unwatchable(args.pid)
+        return {"name": args.name or "service", "pid": args.pid}
+    if args.match is not None:
+        return {"name": args.name or "service", "match": args.match}
+    if args.name or args.until_exit:
+        raise UsageError("--name and --until-exit say something about --pid or --match: give one of these too.")
+    return {}

@@ -1,0 +1,208 @@
+"""
+The daemon: the wiring of finder, sampler, exporters and signals, and nothing else.
+
+One loop, a few milliseconds of work a second. It never writes to, signals or waits for a target. When its memory
+must be had by somebody, the kernel is asked to take it before the services it watches.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import structlog
+
+from vitalsd import log as own_log
+from vitalsd.errors import UsageError, VitalsdError
+from vitalsd.model import WorkerKey
+from vitalsd.probe import python as own_probe
+from vitalsd.settings.load import Loaded
+from vitalsd.settings.model import Settings, split_listen
+from vitalsd.settings.storage import storage_dir
+from vitalsd.sources.sampler import Sampler
+from vitalsd.state import State
+from vitalsd.targets.finder import OWN_TARGET, Finder
+from vitalsd.targets.folder import SegmentFolder, default_folders
+from vitalsd.targets.processes import read_process
+from vitalsd.targets.rules import TargetRule
+from vitalsd_exporters.prometheus.app import metrics_app
+from vitalsd_exporters.web.api import control_app
+from vitalsd_exporters.web.auth import Token, load_token
+from vitalsd_exporters.web.serve import Listener
+from vitalsd_exporters.web.tls import load_web_config
+
+__all__ = ["Daemon", "token_path"]
+
+log = structlog.get_logger(__name__)
+
+
+class Daemon:
+    """One agent, from listening to the last request."""
+
+    def __init__(self, load: Callable[[], Loaded], *, until_exit: WorkerKey | None = None) -> None:
+        self._load = load
+        self._until_exit = until_exit
+        settings = load().settings
+        self._settings = settings
+        self._stopping = asyncio.Event()
+        self._folder = SegmentFolder(lambda: default_folders(segment_dir(self._settings)))
+        self._finder = Finder(_rules(settings), self._folder, settings.sampling.discovery_interval)
+        self._sampler = Sampler()
+        self.state = State(self._sampler, settings.sampling.interval, settings.health.max_delay, self._reload)
+        self.token = _token(settings)
+        self._listeners = self._listen(settings)
+
+    def _listen(self, settings: Settings) -> tuple[Listener, Listener]:
+        """Take both addresses before anything else starts, so that a mistake starts nothing."""
+        exporters = settings.exporters
+        web_config = exporters.prometheus.web_config_file
+        tls = load_web_config(Path(web_config)) if web_config is not None else None
+        metrics = metrics_app(self.state, lifecycle=exporters.prometheus.enable_lifecycle)
+        control = control_app(self.state, self.token, split_listen(exporters.control.listen)[0])
+        return (
+            Listener(metrics, exporters.prometheus.listen, "exporters.prometheus.listen", tls),
+            Listener(control, exporters.control.listen, "exporters.control.listen"),
+        )
+
+    @property
+    def link(self) -> str:
+        """The control page, with the token in it."""
+        return f"http://{self._listeners[1].addresses[0]}/?token={self.token.value}"
+
+    @property
+    def metrics_url(self) -> str:
+        """Where Prometheus scrapes."""
+        host, _, port = self._listeners[0].addresses[0].rpartition(":")
+        reachable = "127.0.0.1" if host in ("0.0.0.0", "[::]") else host  # noqa: S104 - it is what we may be bound to
+        return f"http://{reachable}:{port}/metrics"
+
+    async def run(self) -> None:
+        """Watch until told to stop."""
+        _yield_to_the_watched()
+        os.environ["VITALSD_TARGET"] = OWN_TARGET
+        own_probe.install()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.stop)
+        async with asyncio.TaskGroup() as tasks:
+            loop.add_signal_handler(signal.SIGHUP, lambda: tasks.create_task(self._reload_on_signal()))
+            serving = [tasks.create_task(listener.run()) for listener in self._listeners]
+            sampling = tasks.create_task(self._sample())
+            follow = tasks.create_task(self._follow())
+            log.info("agent_started", metrics=self.metrics_url, control=self._listeners[1].addresses[0])
+            await self._stopping.wait()
+            sampling.cancel()
+            follow.cancel()
+            for listener in self._listeners:
+                listener.stop()
+            await asyncio.wait(serving)
+        self._folder.close()
+        log.info("agent_stopped")
+
+    def stop(self) -> None:
+        """End at once, in order."""
+        self._stopping.set()
+
+    async def _sample(self) -> None:
+        """Sample on an absolute grid; a round that takes too long skips points and shows in the interval."""
+        due = previous = time.monotonic()
+        while True:
+            now = time.monotonic()
+            try:
+                found = self._finder.find(now)
+                self.state.update(found, self._sampler.sample(found), now - previous if now > previous else 0.0)
+            except Exception:
+                log.exception("sampling_failed")
+            previous = now
+            interval = self._settings.sampling.interval
+            due = max(due + interval, now)
+            await asyncio.sleep(max(0.01, due - time.monotonic()))
+
+    async def _follow(self) -> None:
+        """End with the service that `vitalsd run` started beside us."""
+        key = self._until_exit
+        if key is None:
+            return
+        ended = asyncio.Event()
+        with contextlib.suppress(OSError):  # a process that is gone already, or a kernel before 5.3
+            descriptor = os.pidfd_open(key.pid)
+            asyncio.get_running_loop().add_reader(descriptor, ended.set)
+        while not ended.is_set():
+            process = read_process(Path("/proc"), key.pid)
+            if process is None or process.key != key:
+                break
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(5.0):
+                    await ended.wait()
+        log.info("service_ended", pid=key.pid)
+        self.stop()
+
+    async def _reload_on_signal(self) -> None:
+        with contextlib.suppress(VitalsdError):  # told in the log and in a metric
+            await self._reload()
+
+    async def _reload(self) -> None:
+        """Validate first, then swap; on an error everything stays as it was."""
+        try:
+            settings = self._load().settings
+        except VitalsdError as error:
+            self.state.reload_successful = False
+            log.error("config_reload_failed", reason=str(error))  # noqa: TRY400 - the sentence says it all
+            raise
+        restart = [key for key, old, new in _fixed(self._settings, settings) if old != new]
+        if restart:
+            log.warning("config_needs_restart", keys=restart)
+        self._settings = settings
+        self._finder.reconfigure(_rules(settings), settings.sampling.discovery_interval)
+        self.state.health_max_delay_seconds = settings.health.max_delay
+        self.state.reload_successful, self.state.reload_succeeded_at = True, time.time()
+        own_log.configure(settings.log.level, settings.log.format)
+        log.info("config_reloaded")
+
+
+def segment_dir(settings: Settings) -> str | None:
+    """The folder that the configuration, or else the environment, chooses for segments."""
+    return settings.sampling.segment_dir or os.environ.get("VITALSD_DIR") or None
+
+
+def token_path(settings: Settings) -> Path:
+    """Where a generated token lies, for `vitalsd status` and its like."""
+    port = split_listen(settings.exporters.control.listen)[1]
+    return storage_dir(settings.storage) / f"control-{port}.token"
+
+
+def _token(settings: Settings) -> Token:
+    chosen = settings.exporters.control.token_file
+    path = token_path(settings)
+    if chosen is None:
+        try:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise UsageError(
+                f"Cannot make the folder {path.parent}: {error.strerror}; choose another with `storage.dir`."
+            ) from error
+    return load_token(Path(chosen) if chosen is not None else None, path)
+
+
+def _rules(settings: Settings) -> list[TargetRule]:
+    return [TargetRule(target.name, target.pid, target.match) for target in settings.targets]
+
+
+def _fixed(old: Settings, new: Settings) -> list[tuple[str, object, object]]:
+    """What cannot change while the agent runs."""
+    return [
+        ("exporters", old.exporters, new.exporters),
+        ("storage", old.storage, new.storage),
+        ("stall.threshold", old.stall, new.stall),
+    ]
+
+
+def _yield_to_the_watched() -> None:
+    """Out of memory, the agent goes first."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("500")

@@ -1,0 +1,49 @@
+"""
+The agent's own log: events in snake_case with keys, on standard error, for people or as JSON.
+
+Tracebacks never carry the values of variables. rich is kept out of the process: structlog would load it for
+prettier tracebacks, at 4 MiB.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import Literal
+
+import msgspec
+
+sys.modules.setdefault("rich", None)  # type: ignore[arg-type]  # None makes importing it an ImportError
+import structlog  # noqa: E402 - it must not find rich
+
+__all__ = ["configure"]
+
+
+def configure(level: str, layout: Literal["auto", "json", "console"]) -> None:
+    """Set level and form of everything that is logged from now on."""
+    console = layout == "console" or (layout == "auto" and sys.stderr.isatty())
+    renderer: structlog.typing.Processor
+    if console:
+        plain = structlog.dev.plain_traceback
+        renderer = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plain)
+        tracebacks: list[structlog.typing.Processor] = []
+    else:
+        renderer = structlog.processors.JSONRenderer(serializer=_as_json)
+        transform = structlog.tracebacks.ExceptionDictTransformer(show_locals=False, max_frames=20)
+        tracebacks = [structlog.processors.ExceptionRenderer(transform)]
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            *tracebacks,
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
+        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        # A reload may change the level, so loggers are not cached.
+        cache_logger_on_first_use=False,
+    )
+
+
+def _as_json(event: object, **_options: object) -> str:
+    return msgspec.json.encode(event, enc_hook=repr).decode()

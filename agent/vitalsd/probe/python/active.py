@@ -1,0 +1,194 @@
+"""
+The probe once it is active: one thread that builds the rest, watches the loops, and publishes the process's own
+numbers once a second.
+
+The thread is started below `threading`, whose list of threads belongs to the service, and it is stopped before
+every fork and before the interpreter ends.
+"""
+
+from __future__ import annotations
+
+from _thread import allocate_lock, start_new_thread
+from time import monotonic, thread_time
+
+TYPE_CHECKING = False  # importing typing would be more than the service asked for
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from .loops import Loops
+    from .segment import Segment
+
+PUBLISH_SECONDS = 1.0
+PUBLISH_AT_REST_SECONDS = 2.0
+PATIENCE_SECONDS = 0.1
+"""How long a fork or the end of the process waits for the thread to leave, at the very most."""
+
+
+class Active:
+    """Everything the probe has in one process."""
+
+    loops: Loops = None  # type: ignore[assignment]
+    """Set before `ready` becomes true."""
+
+    def __init__(self, not_before: float, failed: Callable[[], None]) -> None:
+        self._not_before = not_before
+        self._failed = failed
+        self.ready = False
+        self.waiting: list[Any] = []
+        """Loops that started before this was ready."""
+        self._stop: Any = None
+        self._done: Any = None
+        self._segment: Segment | None = None
+        self._parts: list[Any] = []
+        self._thread_cpu = 0.0
+        self._busy = self._published_at = 0.0
+
+    def start_thread(self) -> None:
+        """Start the watchdog thread."""
+        previous = self._done
+        self._stop, self._done = allocate_lock(), allocate_lock()
+        self._stop.acquire()
+        self._done.acquire()
+        start_new_thread(self._run, (self._stop, self._done, previous))
+
+    def pause_thread(self) -> None:
+        """Ask the thread to leave and wait for it, a little."""
+        if self._stop is not None and self._stop.locked():
+            self._stop.release()
+        if self._done is not None and self._done.acquire(True, PATIENCE_SECONDS):
+            self._done.release()
+
+    def resume_thread(self) -> None:
+        """Go on after a fork, in the parent."""
+        self.start_thread()
+
+    def attach_waiting(self) -> None:
+        """Have every loop that waits for it attach itself in its own thread."""
+        while self.waiting:
+            loop = self.waiting.pop()
+            try:
+                loop.call_soon_threadsafe(self.loops.attach, loop)
+            except RuntimeError:
+                pass  # it has been closed already
+
+    def abandon(self) -> None:
+        """Something is wrong: unhook all, take the segment away, stay silent for good."""
+        self.ready = False
+        if self._stop is not None and self._stop.locked():
+            self._stop.release()
+        if self.loops is not None:
+            self.loops.unhook_all()
+        for part in self._parts:
+            part.stop()
+        if self._segment is not None:
+            self._segment.remove()
+
+    def forget(self) -> None:
+        """In a forked child: leave loops and hooks as they were, and the parent's segment to the parent."""
+        self.ready = False
+        if self.loops is not None:
+            self.loops.unhook_all()
+        for part in self._parts:
+            part.stop()
+        if self._segment is not None:
+            self._segment.forget_in_child()
+
+    def _at_exit(self) -> None:
+        try:
+            self.pause_thread()
+            self.abandon()
+        except BaseException:
+            pass
+
+    def _run(self, stop: Any, done: Any, previous: Any) -> None:
+        try:
+            if previous is not None:
+                previous.acquire()
+                previous.release()
+            if self._sleep(stop, self._not_before - monotonic()):
+                return
+            if self._segment is None:
+                self._build()
+            self._watch(stop)
+        except BaseException:
+            self._failed()
+        finally:
+            done.release()
+
+    @staticmethod
+    def _sleep(stop: Any, seconds: float) -> bool:
+        """Whether to stop, after at most `seconds`."""
+        return bool(stop.acquire(True, max(0.0, seconds)))
+
+    def _build(self) -> None:
+        import atexit
+
+        from .errors import Errors
+        from .gcspans import GcSpans
+        from .heap import Heap
+        from .loops import Loops
+        from .segment import Segment
+        from .selectormeter import cost_per_iteration
+        from .stalls import StallBook, threshold_from_environment
+        from .watchdog import Watchdog
+
+        threshold = threshold_from_environment()
+        segment = Segment(threshold)
+        self._segment = segment
+        stalls = StallBook(segment, threshold)
+        self._heap = Heap()
+        self._gcspans = GcSpans(self._heap.after_full_collection)
+        self._errors = Errors()
+        self._parts = [self._gcspans, self._errors]
+        self.loops = Loops(segment, stalls, self._gcspans, cost_per_iteration(), self._failed)
+        self._watchdog = Watchdog(self.loops, stalls)
+        atexit.register(self._at_exit)
+        self.ready = True
+        self.attach_waiting()
+
+    def _watch(self, stop: Any) -> None:
+        earlier_cpu = self._thread_cpu
+        """Of the threads before this one: forks end them."""
+        publish_at = 0.0
+        while True:
+            now = monotonic()
+            if now >= publish_at:
+                self._thread_cpu = earlier_cpu + thread_time()
+                self._publish(now)
+                publish_at = now + (PUBLISH_AT_REST_SECONDS if self._watchdog.at_rest else PUBLISH_SECONDS)
+            if self._sleep(stop, self._watchdog.look(now)):
+                self._thread_cpu = earlier_cpu + thread_time()
+                return
+
+    def _publish(self, now: float) -> None:
+        from . import counts, layout
+
+        segment, heap, loops = self._segment, self._heap, self.loops
+        assert segment is not None
+        segment.keep_lock()
+        self._errors.hook()
+        heap.read()
+        self._watchdog.count_waiting()
+        busy = loops.busy_seconds
+        self._watchdog.adapt((busy - self._busy) / max(now - self._published_at, PUBLISH_SECONDS))
+        self._busy, self._published_at = busy, now
+        segment.put(
+            layout.PROCESS,
+            (
+                now,
+                float(loops.unwatched),
+                heap.used_bytes,
+                heap.live_bytes,
+                heap.blocks,
+                heap.live_blocks,
+                heap.malloc_used,
+                heap.malloc_held,
+                counts.tasks(),
+                counts.threads(),
+                *counts.executors(),
+                self._thread_cpu + loops.own_seconds,
+                *self._errors.counts.values(),
+                *self._gcspans.values(),
+            ),
+        )

@@ -1,0 +1,147 @@
+"""
+The layout of a segment: the one place where it is defined, for every runtime and for the reader.
+
+A segment is a file of little-endian doubles with some text between them, so that Python reaches it as
+`memoryview.cast("d")` and Node as `Float64Array`, and every store of a number is one aligned 8-byte store.
+Numbers that are not known are NaN. Times are CLOCK_MONOTONIC seconds unless a name says otherwise.
+
+    bytes 0-7    magic "vitalseg"
+    bytes 8-15   layout version
+    bytes 16-23  size of the whole segment
+    then         the records below, each at a fixed offset
+
+A record is `sequence, checksum, field, field, ..., text length, text`. Its one writer makes the sequence odd,
+writes fields, text and the CRC-32 of both, and makes the sequence even again. Whoever reads compares the
+sequence before and after and then the checksum, so neither a torn write, nor a weakly ordered processor, nor
+a damaged file can pass for a measurement.
+
+Two words of each loop are written outside that discipline, because they change twice in every iteration:
+`since` (busy since t: +t; waiting for events since t: -t; not running: 0) and `due` (when the next heartbeat
+is due, for loops without a selector). They let a reader see a stall while it lasts.
+
+Totals in a loop's record are brought up to date at the latest FLUSH_SECONDS after they changed, at the end of
+every busy stretch longer than LONG_BUSY_SECONDS and of every wait longer than LONG_IDLE_SECONDS, and always
+before `since` changes. A reader may therefore add a stretch in progress once it is longer than that, if it
+began at or after `flushed_at`, and its totals never step back.
+
+To change the layout: raise VERSION. A reader refuses what it does not know and says so; `run` and
+`probe install` deliver the probe that belongs to the agent, so both sides move together.
+"""
+
+from __future__ import annotations
+
+MAGIC = b"vitalseg"
+VERSION = 1
+
+LOOPS = 8
+RECENT_STALLS = 8
+STACK_BYTES = 4096
+
+FLUSH_SECONDS = 0.1
+LONG_BUSY_SECONDS = 0.02
+LONG_IDLE_SECONDS = 0.05
+
+DELAY_INTERVAL_SECONDS = 0.02
+"""One delay sample per this much time: the histogram holds time, a count is time divided by this."""
+DELAY_BOUNDS_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+GC_BOUNDS_SECONDS = (0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)
+GC_GENERATIONS = 3
+ERROR_CHANNELS = ("task", "coroutine", "thread", "unraisable", "loop")
+
+SELECTOR, HEARTBEAT = 0, 1
+
+HEADER_FIELDS = ("pid", "uid", "start_ticks", "created_at_unix", "stall_threshold_seconds")
+"""Text: `runtime`, `version` and `target`, a line each."""
+
+PROCESS_FIELDS = (
+    "heartbeat",
+    "loops_unwatched",
+    "heap_used_bytes",
+    "heap_live_bytes",
+    "heap_blocks",
+    "heap_live_blocks",
+    "malloc_used_bytes",
+    "malloc_held_bytes",
+    "tasks",
+    "threads",
+    "executor_threads",
+    "executor_busy",
+    "executor_queued",
+    "probe_cpu_seconds",
+    *("errors_" + channel for channel in ERROR_CHANNELS),
+    *(
+        "gc%d_%s" % (generation, part)
+        for generation in range(GC_GENERATIONS)
+        for part in ("seconds", *("le_%s" % bound for bound in GC_BOUNDS_SECONDS), "le_inf")
+    ),
+)
+"""The `gcN_le_*` fields count the pauses within one bucket, not up to it."""
+
+LOOP_FIELDS = (
+    "used",
+    "flavour",
+    "running",
+    "flushed_at",
+    "busy_seconds",
+    "idle_seconds",
+    "iterations",
+    "wait_integral",
+    "delay_max_seconds",
+    "stalls",
+    "stall_seconds",
+    "ready_callbacks",
+    "timers",
+    *("over_%s" % bound for bound in DELAY_BOUNDS_SECONDS),
+)
+"""Text: the loop's name. `over_B`: seconds in which an arrival waits longer than bound B (and no longer than
+the next). `wait_integral`: the integral of the wait over time, half the square of every busy stretch."""
+
+CURRENT_STALL_FIELDS = ("since",)
+"""Text: the stacks seen so far. Belongs to the stall in progress only while `since` is the loop's own."""
+
+RECENT_STALL_FIELDS = (
+    "loop",
+    "number",
+    "ended_at_unix",
+    "duration_seconds",
+    "cpu_seconds",
+    "gc_seconds",
+    "ready_callbacks",
+)
+"""Text: the stacks. `number` counts up over the whole process; the ring keeps the newest."""
+
+
+class Record:
+    """Where one record lies. All offsets are in doubles from the start of the segment."""
+
+    __slots__ = ("fields", "offset", "text_bytes", "words")
+
+    def __init__(self, offset: int, fields: tuple[str, ...], text_bytes: int) -> None:
+        self.offset = offset
+        self.fields = fields
+        self.text_bytes = text_bytes
+        self.words = 2 + len(fields) + 1 + text_bytes // 8
+
+    @property
+    def end(self) -> int:
+        """The first word after this record."""
+        return self.offset + self.words
+
+
+HEADER = Record(3, HEADER_FIELDS, 256)
+PROCESS = Record(HEADER.end, PROCESS_FIELDS, 0)
+
+
+def _row(offset: int, count: int, fields: tuple[str, ...], text_bytes: int) -> tuple[Record, ...]:
+    words = Record(0, fields, text_bytes).words
+    return tuple(Record(offset + index * words, fields, text_bytes) for index in range(count))
+
+
+SINCE = PROCESS.end
+"""First of LOOPS words."""
+DUE = SINCE + LOOPS
+LOOP = _row(DUE + LOOPS, LOOPS, LOOP_FIELDS, 64)
+CURRENT_STALL = _row(LOOP[-1].end, LOOPS, CURRENT_STALL_FIELDS, STACK_BYTES)
+RECENT_STALL = _row(CURRENT_STALL[-1].end, RECENT_STALLS, RECENT_STALL_FIELDS, STACK_BYTES)
+WORDS = RECENT_STALL[-1].end
+SIZE = WORDS * 8

@@ -1,0 +1,148 @@
+"""
+The books of one event loop: busy and idle time, the delay histogram, stalls; and their way into the segment.
+
+Delay is what a callback scheduled at a random moment waits. Within a busy stretch of length b such a moment
+waits anything from b down to 0, all equally likely; while the loop waits for events it waits nothing. So a
+stretch adds to each bucket the time it spent that far from its end, and no sampling error is left. A heartbeat,
+which sees only its own lateness L, adds the samples L, L-i, L-2i, ... instead, each standing for one interval i.
+
+Both ways only stretches beyond the first bound need work: the first bucket is all the time that no other has.
+"""
+
+from __future__ import annotations
+
+from time import thread_time
+
+from . import layout
+
+TYPE_CHECKING = False  # importing typing would be more than the service asked for
+if TYPE_CHECKING:
+    from typing import Any
+
+    from .gcspans import GcSpans
+    from .segment import Segment
+    from .stalls import StallBook
+
+BOUNDS = layout.DELAY_BOUNDS_SECONDS
+NEXT_BOUNDS = (*BOUNDS[1:], float("inf"))
+INTERVAL = layout.DELAY_INTERVAL_SECONDS
+UNKNOWN = float("nan")
+
+
+class Ledger:
+    """One slot of the segment: the loops that one thread runs, one after the other."""
+
+    def __init__(
+        self,
+        slot: int,
+        name: str,
+        segment: Segment,
+        stalls: StallBook,
+        gcspans: GcSpans,
+        iteration_cost: float,
+    ) -> None:
+        self.slot = slot
+        self.name = name
+        self._segment = segment
+        self._record = layout.LOOP[slot]
+        self._text = name.encode("utf-8", "replace")
+        self._stalls = stalls
+        self._gcspans = gcspans
+        self._iteration_cost = iteration_cost
+        self._busy = 0.0
+        self._idle = 0.0
+        self._laps = 0
+        self._square = 0.0
+        self._over = [0.0] * len(BOUNDS)
+        self._delay_max = 0.0
+        self._stall_count = 0
+        self._stall_seconds = 0.0
+        self._cpu_at_flush = self._gc_at_flush = 0.0
+        self.ready = self.timers = UNKNOWN
+        """Written by the watchdog, which looks now and then."""
+        self.own_seconds = 0.0
+        """What measuring has cost this loop."""
+
+    @property
+    def since(self) -> float:
+        """The word that tells what the loop is doing now: +t busy since t, -t waiting since t, 0 not running."""
+        return float(self._segment.words[layout.SINCE + self.slot])
+
+    @property
+    def busy_seconds(self) -> float:
+        """Busy time booked so far."""
+        return self._busy
+
+    def book(self, busy: float, square: float, laps: int) -> None:
+        """Book iterations that were each too short to leave the first bucket."""
+        self._busy += busy
+        self._square += square
+        self._laps += laps
+        self.own_seconds += laps * self._iteration_cost
+
+    def book_idle(self, seconds: float) -> None:
+        """Book time spent waiting for events."""
+        self._idle += seconds
+
+    def book_stretch(self, seconds: float) -> None:
+        """Book the delays of one busy stretch whose length is known exactly."""
+        over = self._over
+        for index, bound in enumerate(BOUNDS):
+            if seconds <= bound:
+                break
+            over[index] += min(seconds, NEXT_BOUNDS[index]) - bound
+        if seconds > self._delay_max:
+            self._delay_max = seconds
+
+    def book_lateness(self, lateness: float, period: float) -> None:
+        """Book what a heartbeat that came `lateness` too late after `period`, and those it missed, have waited."""
+        over = self._over
+        if lateness > self._delay_max:
+            self._delay_max = lateness
+        weight = period
+        while lateness > 0:
+            self._square += lateness * weight
+            for index in range(len(BOUNDS) - 1, -1, -1):
+                if lateness > BOUNDS[index]:
+                    over[index] += weight
+                    break
+            lateness -= INTERVAL
+            weight = INTERVAL
+
+    def book_stall(self, since: float, seconds: float) -> None:
+        """Count a stall, with what is known of its reasons, if `seconds` is long enough for one."""
+        if seconds < self._stalls.threshold_seconds:
+            return
+        self._stall_count += 1
+        self._stall_seconds += seconds
+        cpu = min(seconds, max(0.0, thread_time() - self._cpu_at_flush))
+        collecting = min(seconds, max(0.0, self._gcspans.seconds - self._gc_at_flush))
+        self._stalls.ended(self.slot, since, seconds, cpu, collecting, self.ready)
+
+    def flush(self, now: float, flavour: int, running: bool) -> float:
+        """Bring the segment up to date; the answer is when to do so again."""
+        self._cpu_at_flush = thread_time()
+        self._gc_at_flush = self._gcspans.seconds
+        values = [
+            1.0,
+            float(flavour),
+            1.0 if running else 0.0,
+            now,
+            self._busy,
+            self._idle,
+            float(self._laps) if flavour == layout.SELECTOR else UNKNOWN,
+            self._square,
+            self._delay_max,
+            float(self._stall_count),
+            self._stall_seconds,
+            self.ready,
+            self.timers,
+        ]
+        self._segment.put(self._record, values + self._over, self._text)
+        return now + layout.FLUSH_SECONDS
+
+    def mark(self, since: float, due: float = 0.0) -> None:
+        """Set both words that change outside the record."""
+        words: Any = self._segment.words
+        words[layout.SINCE + self.slot] = since
+        words[layout.DUE + self.slot] = due

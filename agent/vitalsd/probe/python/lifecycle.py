@@ -1,0 +1,214 @@
+"""
+When the probe sleeps, wakes, forks and ends.
+
+Armed, it costs two hooks and no thread: one on the import of asyncio (to see loops start) and one on fork. It
+becomes active, in a thread of its own, the watchdog, once the process is a second old and
+
+- an event loop runs, in any thread; or
+- it is a forked worker of a server known to be synchronous, or runs a pool known to be.
+
+Everything that follows a fork starts from zero in the child. Before a fork the watchdog is stopped, so that the
+service forks with no thread that it did not start itself.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from _thread import allocate_lock, get_ident
+from time import monotonic
+
+TYPE_CHECKING = False  # importing typing would be more than the service asked for
+if TYPE_CHECKING:
+    from typing import Any
+
+    from .active import Active
+
+__all__ = ["arm"]
+
+MINIMUM_AGE_SECONDS = 1.0
+FORKING_SERVERS = ("gunicorn.arbiter", "celery.concurrency.prefork", "uwsgi")
+"""A process forked while one of these modules is loaded is a worker that may never run a loop."""
+SYNCHRONOUS_POOLS = ("celery.concurrency.solo", "celery.concurrency.thread", "waitress.server")
+"""Importing one of these makes the process itself such a worker."""
+
+_born = monotonic()
+_active: Active | None = None
+_disabled = False
+_activating = allocate_lock()
+
+
+def arm() -> None:
+    """Place the hooks that wait for a reason to become active."""
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_parent, after_in_child=_after_fork_child)
+    events = sys.modules.get("asyncio.events")
+    if events is None or not hasattr(events, "_set_running_loop"):
+        sys.meta_path.insert(0, ImportWatch())
+        return
+    hook_asyncio(events)
+    base = sys.modules.get("asyncio")
+    if base is not None:
+        base._set_running_loop = events._set_running_loop  # type: ignore[attr-defined]
+    if "uvloop" in sys.modules:
+        hook_uvloop(sys.modules["uvloop"])
+    running = events._get_running_loop()
+    if running is not None:
+        _loop_started(running)
+
+
+class ImportWatch:
+    """Watches for the few modules that are a reason to wake; every other import it waves through."""
+
+    reasons = frozenset(("asyncio.events", *SYNCHRONOUS_POOLS))
+
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
+        """Find the module as if this finder were not there, and have a look at it once it has run."""
+        if name not in self.reasons:
+            return None
+        for finder in sys.meta_path:
+            if finder is self or not hasattr(finder, "find_spec"):
+                continue
+            spec = finder.find_spec(name, path, target)
+            if spec is not None:
+                _after_exec(spec)
+                return spec
+        return None
+
+
+def _after_exec(spec: Any) -> None:
+    loader = spec.loader
+    if loader is None or isinstance(loader, type):
+        return  # a frozen module has its class for a loader: nothing of its own to wrap
+    exec_module = loader.exec_module
+
+    def exec_and_hook(module: Any) -> None:
+        try:
+            del loader.exec_module
+        except AttributeError:
+            pass
+        exec_module(module)
+        try:
+            if spec.name == "asyncio.events":
+                hook_asyncio(module)
+            else:
+                _wake_when_old_enough()
+        except BaseException:
+            _disable()
+
+    loader.exec_module = exec_and_hook
+
+
+def hook_asyncio(events: Any) -> None:
+    """See every loop start and stop, asyncio's and any other that registers itself as running."""
+    original = events._set_running_loop
+
+    def _set_running_loop(loop: Any) -> None:
+        original(loop)
+        if loop is not None:
+            _loop_started(loop)
+        else:
+            _loop_stopped()
+
+    events._set_running_loop = _set_running_loop
+
+
+def hook_uvloop(uvloop: Any) -> None:
+    """See loops of a uvloop that was imported before the probe and so holds the unhooked function."""
+    original = uvloop.Loop.run_forever
+
+    def run_forever(self: Any) -> Any:
+        self.call_soon(_loop_started, self)
+        try:
+            return original(self)
+        finally:
+            _loop_stopped()
+
+    uvloop.Loop.run_forever = run_forever
+
+
+def _loop_started(loop: Any) -> None:
+    try:
+        if _disabled:
+            return
+        if _active is not None and _active.ready:
+            _active.loops.attach(loop)
+            return
+        remaining = MINIMUM_AGE_SECONDS - (monotonic() - _born)
+        if remaining > 0:
+            loop.call_later(remaining, _loop_started, loop)
+            return
+        active = _activate()
+        active.waiting.append(loop)
+        if active.ready:  # it became so while we were not looking
+            active.attach_waiting()
+    except BaseException:
+        _disable()
+
+
+def _loop_stopped() -> None:
+    if _active is not None and not _disabled:
+        try:
+            _active.loops.detach(get_ident())
+        except BaseException:
+            _disable()
+
+
+def _wake_when_old_enough() -> None:
+    """For processes without a loop: the watchdog starts now and sleeps until the process is old enough."""
+    if not _disabled:
+        _activate()
+
+
+def _activate() -> Active:
+    global _active
+    with _activating:  # loops of several threads come of age at the same moment
+        if _active is None:
+            from .active import Active
+
+            active = Active(_born + MINIMUM_AGE_SECONDS, _disable)
+            active.start_thread()
+            _active = active
+        return _active
+
+
+def _disable() -> None:
+    """Take out whatever can be taken out and never try again in this process."""
+    global _disabled
+    _disabled = True
+    active = _active
+    if active is not None:
+        try:
+            active.abandon()
+        except BaseException:
+            pass
+
+
+def _before_fork() -> None:
+    if _active is not None:
+        try:
+            _active.pause_thread()
+        except BaseException:
+            pass
+
+
+def _after_fork_parent() -> None:
+    if _active is not None and not _disabled:
+        try:
+            _active.resume_thread()
+        except BaseException:
+            _disable()
+
+
+def _after_fork_child() -> None:
+    global _active, _activating, _born, _disabled
+    inherited, _active = _active, None
+    _activating = allocate_lock()  # whoever held the old one does not exist here
+    try:
+        if inherited is not None:
+            inherited.forget()
+        _born = monotonic()
+        _disabled = False
+        if any(name in sys.modules for name in FORKING_SERVERS):
+            _wake_when_old_enough()
+    except BaseException:
+        _disabled = True

@@ -1,0 +1,119 @@
+"""
+Remembers stalls: the one in progress of each loop with the stacks seen so far, and the last few that ended.
+
+The watchdog adds stacks while a stall lasts; the loop's own thread closes the stall and moves them to the ring.
+Costs nothing until something stalls.
+"""
+
+from __future__ import annotations
+
+import os
+from time import time
+
+from . import layout
+
+TYPE_CHECKING = False  # importing typing would be more than the service asked for
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from .segment import Segment
+
+    Stack = tuple[tuple[str, str, int], ...]
+
+MAX_FRAMES = 60
+DISTINCT_STACKS = 3
+
+
+def read_stack(frame: FrameType | None) -> Stack:
+    """Function, file and line of each frame, innermost first; no values, ever."""
+    frames: list[tuple[str, str, int]] = []
+    while frame is not None and len(frames) < MAX_FRAMES:
+        code = frame.f_code
+        name = getattr(code, "co_qualname", code.co_name)
+        frames.append((name, code.co_filename, frame.f_lineno or 0))
+        frame = frame.f_back
+    return tuple(frames)
+
+
+def encode(stacks: list[Seen]) -> bytes:
+    """
+    Stacks as text: a line `#samples`, then `function TAB file TAB line` for each frame.
+
+    What does not fit is cut from the middle of each stack: its ends, the blocking call and the loop's callback,
+    are what tells.
+    """
+    room = layout.STACK_BYTES // max(1, len(stacks))
+    return b"".join(_encode_one(entry.samples, entry.stack, room) for entry in stacks)
+
+
+def _encode_one(samples: int, frames: Stack, room: int) -> bytes:
+    head = b"#%d\n" % samples
+    lines = [
+        ("%s\t%s\t%d\n" % (_plain(function), _plain(file), line)).encode("utf-8", "replace")
+        for function, file, line in frames
+    ]
+    while lines and len(head) + sum(map(len, lines)) > room:
+        del lines[len(lines) * 2 // 3]
+    return head + b"".join(lines)
+
+
+def _plain(text: str) -> str:
+    return text.replace("\t", " ").replace("\n", " ")[:200]
+
+
+class Seen:
+    """A stack and how often it was seen."""
+
+    __slots__ = ("samples", "stack")
+
+    def __init__(self, stack: Stack) -> None:
+        self.samples = 1
+        self.stack = stack
+
+
+class StallBook:
+    """The stalls of this process."""
+
+    def __init__(self, segment: Segment, threshold_seconds: float) -> None:
+        self.threshold_seconds = threshold_seconds
+        self._segment = segment
+        self._current: dict[int, tuple[float, list[Seen]]] = {}
+        self._number = 0
+
+    def sample(self, slot: int, since: float, stack: Stack) -> None:
+        """The watchdog saw `stack` in the stall of loop `slot` that began at `since`."""
+        began, stacks = self._current.get(slot, (since, []))
+        if began != since:
+            stacks = []
+        for entry in stacks:
+            if entry.stack == stack:
+                entry.samples += 1
+                break
+        else:
+            if len(stacks) < DISTINCT_STACKS:
+                stacks.append(Seen(stack))
+        stacks.sort(key=_by_samples)
+        self._current[slot] = (since, stacks)
+        self._segment.put(layout.CURRENT_STALL[slot], (since,), encode(stacks))
+
+    def ended(
+        self, slot: int, since: float, seconds: float, cpu_seconds: float, gc_seconds: float, ready: float
+    ) -> None:
+        """The stall of loop `slot` is over."""
+        began, stacks = self._current.pop(slot, (since, []))
+        text = encode(stacks) if began == since else b""
+        number = self._number = self._number + 1
+        values = (float(slot), float(number), time(), seconds, cpu_seconds, gc_seconds, ready)
+        self._segment.put(layout.RECENT_STALL[number % layout.RECENT_STALLS], values, text)
+
+
+def _by_samples(entry: Seen) -> int:
+    return -entry.samples
+
+
+def threshold_from_environment() -> float:
+    """What `vitalsd run` passes on from the agent's `stall.threshold`; 100 ms otherwise."""
+    try:
+        return max(0.02, float(os.environ.get("VITALSD_STALL_THRESHOLD", "0.1")))
+    except ValueError:
+        return 0.1

@@ -1,0 +1,74 @@
+"""
+Looks at the loops from a thread of the probe's own, and takes the stack of one that does not come back.
+
+It looks every 50 ms while loops are at work and every 250 ms while they rest, and exactly when a stretch in
+progress would become worth a stack. It needs the GIL: while native code holds that, the agent still sees the
+stall in the segment's `since`.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from .stalls import read_stack
+
+TYPE_CHECKING = False  # importing typing would be more than the service asked for
+if TYPE_CHECKING:
+    from .loops import Loops
+    from .stalls import StallBook
+
+BUSY_PERIOD = 0.05
+IDLE_PERIOD = 0.25
+BUSY_SHARE = 0.01
+"""Loops that are busy for less than this share of the time are at rest."""
+FIRST_SAMPLE = 0.8
+"""In stall thresholds. Later samples follow at 1.5 times the age of the one before, at most MAX_SAMPLES."""
+SAMPLE_GROWTH = 1.5
+MAX_SAMPLES = 8
+
+
+class Watchdog:
+    """One round of looking at a time; the thread belongs to `active`."""
+
+    def __init__(self, loops: Loops, stalls: StallBook) -> None:
+        self._loops = loops
+        self._stalls = stalls
+        self._first = stalls.threshold_seconds * FIRST_SAMPLE
+        self._seen: dict[int, tuple[float, int, float]] = {}
+        self._period = BUSY_PERIOD
+
+    def look(self, now: float) -> float:
+        """Sample what stalls; the answer is how long nothing needs another look."""
+        rest = self._period
+        for ident, meter in list(self._loops.running.items()):
+            since, age = meter.overdue(now)
+            if age <= 0:
+                continue
+            began, samples, next_age = self._seen.get(ident, (0.0, 0, self._first))
+            if began != since:
+                samples, next_age = 0, self._first
+            if age >= next_age and samples < MAX_SAMPLES:
+                stack = read_stack(sys._current_frames().get(ident))
+                if meter.overdue(now)[0] != since:
+                    continue  # it ended meanwhile: that stack is innocent
+                meter.ledger.ready, meter.ledger.timers = meter.waiting()
+                self._stalls.sample(meter.ledger.slot, since, stack)
+                samples, next_age = samples + 1, age * SAMPLE_GROWTH
+            self._seen[ident] = (since, samples, next_age)
+            if samples < MAX_SAMPLES:
+                rest = min(rest, max(0.002, next_age - age))
+        return rest
+
+    def count_waiting(self) -> None:
+        """Note how many callbacks and timers each loop has; the next flush publishes it."""
+        for meter in list(self._loops.running.values()):
+            meter.ledger.ready, meter.ledger.timers = meter.waiting()
+
+    def adapt(self, busy_share: float) -> None:
+        """Look more often while loops are at work."""
+        self._period = BUSY_PERIOD if busy_share > BUSY_SHARE else IDLE_PERIOD
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether the loops are."""
+        return self._period == IDLE_PERIOD

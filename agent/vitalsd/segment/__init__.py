@@ -1,0 +1,1 @@
+"""Reads segments, and trusts nothing that is in them."""

@@ -1,0 +1,1 @@
+"""The configuration: its model, how it is loaded from every side, and how it is shown and described."""

@@ -1,0 +1,203 @@
+"""Every key of the configuration: its type, its bounds, its default and the sentence that describes it.
+
+This is the one place where a key is defined. Loading, `vitalsd config show`, the JSON Schema and the tables
+of docs/configuration.md are made from it. A key is here only if something reads it.
+"""
+
+from __future__ import annotations
+
+import re
+import socket
+import warnings
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from vitalsd.settings.units import parse_duration
+
+__all__ = [
+    "Control",
+    "Exporters",
+    "Health",
+    "Log",
+    "Prometheus",
+    "Sampling",
+    "Settings",
+    "Stall",
+    "Storage",
+    "Target",
+    "split_listen",
+]
+
+_LISTEN = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<host>[A-Za-z0-9._-]*)):(?P<port>[0-9]{1,5})")
+
+
+def split_listen(text: str) -> tuple[str, int]:
+    """Split `host:port`, `:port` or `[v6]:port`; an empty host means every interface."""
+    match = _LISTEN.fullmatch(text)
+    if match is None:
+        raise ValueError("expected host:port, :port or [v6]:port")
+    port = int(match["port"])
+    if port > 65_535:
+        raise ValueError("expected a port of at most 65535")
+    if match["v6"] is None:
+        return match["host"], port
+    try:
+        socket.inet_pton(socket.AF_INET6, match["v6"])
+    except OSError:
+        raise ValueError("expected an IPv6 address between the brackets") from None
+    return match["v6"], port
+
+
+def _check_listen(text: str) -> str:
+    split_listen(text)
+    return text
+
+
+def _check_regex(text: str) -> str:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what a future Python may read differently is still valid today
+        try:
+            re.compile(text)
+        except (re.error, OverflowError, RecursionError) as error:
+            raise ValueError(f"not a regular expression: {error}") from None
+    return text
+
+
+# `parse` makes the value out of its text, `words` say what was expected.
+Duration = Annotated[float, Meta(extra={"parse": parse_duration, "words": "a duration"})]
+"""Seconds here, `1h30m` in the file."""
+Listen = Annotated[str, Meta(extra={"parse": _check_listen, "words": "host:port, :port or [v6]:port"})]
+Regex = Annotated[str, Meta(min_length=1, extra={"parse": _check_regex, "words": "a regular expression"})]
+FilePath = Annotated[str, Meta(min_length=1, extra={"words": "a path"})]
+Name = Annotated[
+    str,
+    Meta(
+        pattern=r"^[a-zA-Z_][a-zA-Z0-9_.:-]*$",
+        max_length=63,
+        extra={"words": "a name of at most 63 letters, digits and _ . : - that begins with a letter or _"},
+    ),
+]
+# The greatest pid that Linux gives out on 64 bits, PID_MAX_LIMIT.
+Pid = Annotated[int, Meta(ge=1, le=4_194_304)]
+
+
+class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    pass
+
+
+class Target(_Section, frozen=True):
+    """A monitored service, found by exactly one of `match` and `pid`."""
+
+    name: Annotated[Name, Meta(description="The value of the `target` label. Unique.")]
+    match: Annotated[
+        Regex | None,
+        Meta(description="A regular expression searched in the command line of every process."),
+    ] = None
+    pid: Annotated[
+        Pid | None, Meta(description="The process that is the service, or the parent of its workers.")
+    ] = None
+
+
+class Sampling(_Section, frozen=True):
+    """How often workers are read, and where their probes publish."""
+
+    interval: Annotated[Duration, Meta(ge=0.1, description="The time between two readings of every worker.")] = 1.0
+    discovery_interval: Annotated[
+        Duration, Meta(ge=0.5, description="The time between two searches for targets and their workers.")
+    ] = 5.0
+    segment_dir: Annotated[
+        FilePath | None,
+        Meta(
+            description="Where probes put their segments. "
+            "`null`: `$VITALSD_DIR`, else `/run/vitalsd`, else `/dev/shm/vitalsd-<uid>`."
+        ),
+    ] = None
+
+
+class Stall(_Section, frozen=True):
+    """When an event loop that does not get round to its callbacks is a stall."""
+
+    threshold: Annotated[
+        Duration, Meta(ge=0.02, description="A loop that is late for longer than this stalls.")
+    ] = 0.1
+
+
+class Health(_Section, frozen=True):
+    """What `/health/{target}` answers."""
+
+    max_delay: Annotated[
+        Duration,
+        Meta(ge=0.001, description="A worker whose loop is late for longer than this is not healthy: 503."),
+    ] = 0.5
+
+
+class Prometheus(_Section, frozen=True):
+    """The open port: metrics and health."""
+
+    listen: Annotated[
+        Listen,
+        Meta(description="Where `/metrics`, `/health` and `/-/` are served. A change needs a restart."),
+    ] = "0.0.0.0:18780"
+    web_config_file: Annotated[
+        FilePath | None,
+        Meta(description="TLS for this port: a web configuration file as the Prometheus exporters have it."),
+    ] = None
+    enable_lifecycle: Annotated[bool, Meta(description="Whether `POST /-/reload` is answered.")] = True
+
+
+class Control(_Section, frozen=True):
+    """The guarded port: page and API."""
+
+    listen: Annotated[
+        Listen,
+        Meta(description="Where the page and the API are served, not the port above. A change needs a restart."),
+    ] = "127.0.0.1:18781"
+    token_file: Annotated[
+        FilePath | None, Meta(description="A file that holds the bearer token. `null`: a token is generated.")
+    ] = None
+
+
+class Exporters(_Section, frozen=True):
+    """The ways out."""
+
+    prometheus: Prometheus = Prometheus()
+    control: Control = Control()
+
+
+class Storage(_Section, frozen=True):
+    """What is kept over restarts of the agent."""
+
+    dir: Annotated[
+        FilePath | None,
+        Meta(
+            description="Where it is kept. "
+            "`null`: `/var/lib/vitalsd` if it can be written, else `~/.local/state/vitalsd`."
+        ),
+    ] = None
+
+
+class Log(_Section, frozen=True):
+    """The agent's own log, on standard error."""
+
+    level: Annotated[
+        Literal["debug", "info", "warning", "error"],
+        Meta(description="The least severe events that are written."),
+    ] = "info"
+    format: Annotated[
+        Literal["auto", "json", "console"],
+        Meta(description="`auto` is `console` on a terminal and `json` elsewhere."),
+    ] = "auto"
+
+
+class Settings(_Section, frozen=True):
+    """The configuration of vitalsd. With no file at all, every default serves."""
+
+    targets: Annotated[list[Target], Meta(description="The services to watch.")] = []
+    sampling: Sampling = Sampling()
+    stall: Stall = Stall()
+    health: Health = Health()
+    exporters: Exporters = Exporters()
+    storage: Storage = Storage()
+    log: Log = Log()

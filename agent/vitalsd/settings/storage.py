@@ -1,0 +1,33 @@
+"""Where the agent keeps what outlives it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vitalsd.errors import UsageError
+
+if TYPE_CHECKING:
+    from vitalsd.settings.model import Storage
+
+__all__ = ["SYSTEM_DIR", "storage_dir"]
+
+SYSTEM_DIR = Path("/var/lib/vitalsd")
+
+
+def storage_dir(storage: Storage) -> Path:
+    """Return the configured folder, else the system's if it can be written, else one below the user's home.
+
+    The folder need not exist yet. Asked when something is to be stored, not at load: the disk answers.
+    """
+    if storage.dir is not None:
+        return Path(storage.dir)
+    if os.access(SYSTEM_DIR if os.path.lexists(SYSTEM_DIR) else SYSTEM_DIR.parent, os.W_OK | os.X_OK):
+        return SYSTEM_DIR
+    try:
+        return Path.home() / ".local" / "state" / "vitalsd"
+    except RuntimeError:
+        raise UsageError(
+            f"nowhere to store anything: {SYSTEM_DIR} cannot be written and this user has no home, set storage.dir"
+        ) from None

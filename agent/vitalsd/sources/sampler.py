@@ -1,0 +1,90 @@
+"""
+One round of sampling: every source of every worker, and the targets put together from it.
+
+A source that fails costs its own fields and nothing else; how each went is kept for `vitalsd_source_success`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+
+import msgspec
+
+from vitalsd.model import ProbeVitals, ProcessVitals, SourceReading, TargetSnapshot, WorkerSample
+from vitalsd.sources import probe, proc  # noqa: F401 - importing a source registers it
+from vitalsd.sources.registry import Outcome, Worker, execute, make_sources
+from vitalsd.targets.finder import Found, Seat
+
+__all__ = ["Round", "Sampler"]
+
+
+class Round(msgspec.Struct, frozen=True):
+    """What one round of sampling brought."""
+
+    targets: tuple[TargetSnapshot, ...]
+    sources: tuple[SourceReading, ...]
+
+
+class Sampler:
+    """Reads all sources of all seats."""
+
+    def __init__(self) -> None:
+        self._sources = make_sources()
+
+    def sample(self, found: Found) -> Round:
+        """Read everything once."""
+        targets: list[TargetSnapshot] = []
+        readings: list[SourceReading] = []
+        for name, seats in found.targets.items():
+            outcomes: list[Outcome] = []
+            workers = tuple(self._worker(seat, outcomes) for seat in seats)
+            restarts = {seat.slot: {"unknown": seat.restarts} for seat in seats}
+            targets.append(TargetSnapshot(name, any(worker.up for worker in workers), workers, restarts))
+            readings.extend(_summary(name, outcomes))
+        return Round(tuple(targets), tuple(readings))
+
+    def refresh_probe(self, sample: WorkerSample, seat: Seat) -> WorkerSample:
+        """The same sample with the segment read again: what a scrape during a stall must see."""
+        if seat.segment is None or seat.key is None or seat.key != sample.key or not sample.up:
+            return sample
+        source = next(source for source in self._sources if source.fills == "probe")
+        outcome = execute(source, Worker(seat.target, seat.key, seat.segment), {})
+        if not isinstance(outcome.value, ProbeVitals):
+            return sample
+        return msgspec.structs.replace(sample, probe=outcome.value)
+
+    def _worker(self, seat: Seat, outcomes: list[Outcome]) -> WorkerSample:
+        at = time.time()
+        if seat.key is None:
+            return WorkerSample(seat.target, seat.slot, None, at, False, "", "none", None, None)
+        worker = Worker(seat.target, seat.key, seat.segment)
+        missing: dict[str, str] = {}
+        values: dict[str, object] = {}
+        for source in self._sources:
+            outcome = execute(source, worker, missing)
+            outcomes.append(outcome)
+            values[source.fills] = outcome.value
+        process, vitals = values.get("process"), values.get("probe")
+        return WorkerSample(
+            target=seat.target,
+            slot=seat.slot,
+            key=seat.key,
+            at=at,
+            up=isinstance(process, ProcessVitals),
+            command=seat.command,
+            lag_source="probe" if isinstance(vitals, ProbeVitals) else "none",
+            process=process if isinstance(process, ProcessVitals) else None,
+            probe=vitals if isinstance(vitals, ProbeVitals) else None,
+            missing=missing,
+        )
+
+
+def _summary(target: str, outcomes: Iterable[Outcome]) -> Iterable[SourceReading]:
+    by_source: dict[str, list[Outcome]] = {}
+    for outcome in outcomes:
+        by_source.setdefault(outcome.source, []).append(outcome)
+    for source, all_of_it in by_source.items():
+        problems = [outcome.problem for outcome in all_of_it if outcome.problem is not None]
+        duration = sum(outcome.duration_seconds for outcome in all_of_it)
+        yield SourceReading(target, source, not problems, duration, problems[0] if problems else None)

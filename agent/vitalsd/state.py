@@ -1,0 +1,86 @@
+"""
+What the daemon knows, as the exporters see it: the last round of sampling, and the daemon's own cost.
+
+The probe's words of a worker are read again whenever somebody asks, so that a scrape during a stall shows it; the
+rest is as the last round left it.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Awaitable, Callable
+
+from vitalsd import __version__
+from vitalsd.model import SourceReading, TargetSnapshot
+from vitalsd.sources.sampler import Round, Sampler
+from vitalsd.targets.finder import Found, Seat
+from vitalsd_exporters.state import AgentVitals
+
+__all__ = ["State"]
+
+PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+
+
+class State:
+    """The one `View` there is."""
+
+    def __init__(
+        self,
+        sampler: Sampler,
+        interval_seconds: float,
+        health_max_delay_seconds: float,
+        reload: Callable[[], Awaitable[None]],
+    ) -> None:
+        self.health_max_delay_seconds = health_max_delay_seconds
+        self._sampler = sampler
+        self._reload = reload
+        self._round = Round((), ())
+        self._seats: dict[tuple[str, str], Seat] = {}
+        self._sampled_at = 0.0
+        self._interval = interval_seconds
+        self.reload_successful = True
+        self.reload_succeeded_at = time.time()
+
+    def update(self, found: Found, sampled: Round, interval_seconds: float) -> None:
+        """Take over a round of sampling; `interval_seconds` is what passed since the one before."""
+        self._seats = {(seat.target, seat.slot): seat for seats in found.targets.values() for seat in seats}
+        self._round = sampled
+        self._sampled_at = time.time()
+        self._interval = interval_seconds
+
+    def targets(self) -> tuple[TargetSnapshot, ...]:
+        """Every target, its probes read at this instant."""
+        return tuple(self._refreshed(target) for target in self._round.targets)
+
+    def _refreshed(self, target: TargetSnapshot) -> TargetSnapshot:
+        workers = tuple(
+            self._sampler.refresh_probe(worker, self._seats[target.name, worker.slot]) for worker in target.workers
+        )
+        return TargetSnapshot(target.name, target.up, workers, target.restarts)
+
+    def sources(self) -> tuple[SourceReading, ...]:
+        """How the latest reading of each source went."""
+        return self._round.sources
+
+    def ready(self) -> bool:
+        """Whether a first round is done."""
+        return self._sampled_at > 0
+
+    def agent(self) -> AgentVitals:
+        """What the daemon itself costs."""
+        with open("/proc/self/statm", "rb") as file:  # noqa: PTH123 - on every scrape, and one line
+            resident = int(file.read().split()[1]) * PAGE_BYTES
+        return AgentVitals(
+            cpu_seconds=time.process_time(),
+            resident_bytes=resident,
+            effective_interval_seconds=self._interval,
+            sampled_at={target.name: self._sampled_at for target in self._round.targets},
+            reload_successful=self.reload_successful,
+            reload_succeeded_at=self.reload_succeeded_at,
+            version=__version__,
+        )
+
+    async def reload(self) -> None:
+        """Take over the configuration as it is now."""
+        await self._reload()

@@ -1,0 +1,1 @@
+"""Finds services and follows their workers."""

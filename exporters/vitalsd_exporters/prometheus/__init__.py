@@ -1,0 +1,1 @@
+"""The way out to Prometheus: what is measured, as text on a port that is open like any exporter's."""

@@ -1,0 +1,106 @@
+"""
+The metrics port: `/metrics`, the agent's own health and reload, and the health of targets.
+
+Open like any exporter: it tells numbers and names, takes no arguments but names, and changes nothing except
+by `/-/reload`, which is off unless asked for. A scrape runs inside the daemon's loop and costs some 8 us per
+series, compression included.
+"""
+
+from __future__ import annotations
+
+from html import escape
+from typing import TYPE_CHECKING
+
+from prometheus_client.exposition import choose_encoder
+from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from vitalsd.errors import VitalsdError
+from vitalsd_exporters.prometheus.collector import build_registry
+from vitalsd_exporters.web.health import health_routes
+from vitalsd_exporters.web.reply import html_page
+
+if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
+    from starlette.requests import Request
+
+    from vitalsd_exporters.state import View
+
+__all__ = ["metrics_app"]
+
+GZIP_LEVEL = 5
+"""One more takes twice the time, and saves a fifteenth."""
+
+
+def metrics_app(view: View, *, lifecycle: bool) -> Starlette:
+    """The whole app of the metrics port; `lifecycle` allows `/-/reload`."""
+    registry = build_registry(view)
+
+    async def metrics(request: Request) -> Response:
+        return _exposition(registry, request)
+
+    async def landing(_request: Request) -> Response:
+        links = "".join(
+            f'<li><a href="{escape(path)}">{escape(path)}</a></li>\n'
+            for path in ("/metrics", "/-/healthy", "/-/ready", *_health_paths(view))
+        )
+        version = escape(view.agent().version)
+        return html_page("vitalsd", f"<p>Runtime health of services, version {version}.</p>\n<ul>\n{links}</ul>")
+
+    async def healthy(_request: Request) -> Response:
+        return PlainTextResponse("vitalsd is healthy.\n")
+
+    async def ready(_request: Request) -> Response:
+        if view.ready():
+            return PlainTextResponse("vitalsd is ready.\n")
+        return PlainTextResponse("vitalsd is not ready: its first round of sampling is not done.\n", 503)
+
+    async def reload(_request: Request) -> Response:
+        if not lifecycle:
+            return PlainTextResponse(
+                "Reloading over HTTP is off: send SIGHUP, or set `exporters.prometheus.enable_lifecycle`.\n",
+                403,
+            )
+        try:
+            await view.reload()
+        except VitalsdError as error:
+            return PlainTextResponse(f"{error}\n", 500)
+        return PlainTextResponse("The configuration was reloaded.\n")
+
+    return Starlette(
+        routes=[
+            Route("/", landing),
+            Route("/metrics", metrics),
+            Route("/-/healthy", healthy),
+            Route("/healthz", healthy),
+            Route("/-/ready", ready),
+            Route("/readyz", ready),
+            Route("/-/reload", reload, methods=["POST", "PUT"]),
+            *health_routes(view),
+        ]
+    )
+
+
+def _exposition(registry: CollectorRegistry, request: Request) -> Response:
+    encode, content_type = choose_encoder(request.headers.get("accept", ""))
+    names = request.query_params.getlist("name[]")
+    body = encode(registry.restricted_registry(names) if names else registry)
+    headers = {"Content-Type": content_type, "Vary": "Accept, Accept-Encoding"}
+    if _takes_gzip(request.headers.get("accept-encoding", "")):
+        import gzip
+
+        body = gzip.compress(body, GZIP_LEVEL)
+        headers["Content-Encoding"] = "gzip"
+    return Response(body, headers=headers)
+
+
+def _takes_gzip(accepted: str) -> bool:
+    codings = [coding.replace(" ", "").lower() for coding in accepted.split(",")]
+    return any(coding.split(";")[0] == "gzip" and not coding.endswith(";q=0") for coding in codings)
+
+
+def _health_paths(view: View) -> list[str]:
+    from urllib.parse import quote
+
+    return [f"/health/{quote(target.name, safe='')}" for target in view.targets()]

@@ -1,0 +1,102 @@
+"""
+Builds every metric anew at each scrape: nothing of a worker that is gone lingers, two scrapes never race.
+
+Costs about a microsecond per series beside what rendering them as text costs. A part that fails is logged
+and left out: a scrape with a hole says more than a scrape that failed.
+"""
+
+from __future__ import annotations
+
+import sys
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
+
+import structlog
+from prometheus_client import CollectorRegistry, Metric
+
+from vitalsd_exporters.prometheus import series
+from vitalsd_exporters.prometheus.catalogue import CATALOGUE, Descriptor
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from prometheus_client.samples import Sample
+
+    from vitalsd.model import TargetSnapshot, WorkerSample
+    from vitalsd_exporters.state import View
+
+__all__ = ["VitalsCollector", "build_registry"]
+
+log = structlog.get_logger(__name__)
+Thing = TypeVar("Thing")
+
+PYTHON_VERSION = ".".join(map(str, sys.version_info[:3]))
+WORKER_PARTS: tuple[tuple[str, Callable[[WorkerSample], Iterator[series.Row]]], ...] = (
+    ("worker", series.worker_rows),
+    ("process", series.process_rows),
+    ("probe", series.probe_rows),
+    ("loops", series.loop_rows),
+)
+
+
+class VitalsCollector:
+    """The daemon's view as metric families, in the order of the catalogue."""
+
+    def __init__(self, view: View, python_version: str = PYTHON_VERSION) -> None:
+        self._view = view
+        self._python_version = python_version
+
+    def describe(self) -> Iterator[Metric]:
+        """Every family without samples, which is what `name[]` looks a name up in."""
+        return map(_family, CATALOGUE)
+
+    def collect(self) -> Iterator[Metric]:
+        """Every family that has a sample now."""
+        samples: dict[str, list[Sample]] = {}
+        for name, sample in self._rows():
+            samples.setdefault(name, []).append(sample)
+        for descriptor in CATALOGUE:
+            if descriptor.name in samples:
+                family = _family(descriptor)
+                family.samples = samples[descriptor.name]
+                yield family
+
+    def _rows(self) -> Iterator[series.Row]:
+        view = self._view
+        for target in _whole("targets", view.targets):
+            yield from _target(target)
+        yield from _whole("sources", lambda: series.source_rows(view.sources()))
+        yield from _whole("agent", lambda: series.agent_rows(view.agent(), self._python_version))
+
+
+def build_registry(view: View) -> CollectorRegistry:
+    """A registry of its own, because the library's global one brings collectors for this process along."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(VitalsCollector(view))
+    return registry
+
+
+def _target(target: TargetSnapshot) -> Iterator[series.Row]:
+    yield from _whole("target", partial(series.target_rows, target), target=target.name)
+    for worker in target.workers:
+        # What was read of a process that is gone is no longer true of its slot.
+        parts = WORKER_PARTS if worker.up else WORKER_PARTS[:1]
+        for part, rows in parts:
+            yield from _whole(part, partial(rows, worker), target=target.name, worker=worker.slot)
+
+
+def _whole(part: str, read: Callable[[], Iterable[Thing]], **where: str) -> list[Thing]:
+    """All that `read` gives or, if it fails on the way, nothing: half a histogram would be a lie."""
+    try:
+        return list(read())
+    except Exception:
+        log.exception("metrics_part_failed", part=part, **where)
+        return []
+
+
+def _family(descriptor: Descriptor) -> Metric:
+    name = descriptor.name
+    if descriptor.type in ("counter", "info"):
+        # The library adds these suffixes again when it renders.
+        name = name.removesuffix("_total").removesuffix("_info")
+    return Metric(name, descriptor.help, descriptor.type)

@@ -1,0 +1,200 @@
+"""
+What the model says, as samples: pure functions from structs to the rows of one or more metrics.
+
+A value that is not known makes no row, so a graph has a gap there and not a zero. Costs a tuple and, for
+histogram buckets, a dict per sample; all samples of a worker share their labels otherwise.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from prometheus_client.samples import Sample
+
+from vitalsd.model import ERROR_CHANNELS, Histogram, LoopVitals, SourceReading, TargetSnapshot, WorkerSample
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from vitalsd_exporters.state import AgentVitals
+
+__all__ = [
+    "Row",
+    "agent_rows",
+    "loop_rows",
+    "probe_rows",
+    "process_rows",
+    "source_rows",
+    "target_rows",
+    "worker_rows",
+]
+
+Row = tuple[str, Sample]
+"""The name of a metric in the catalogue, and one sample of it."""
+Labels = dict[str, str]
+
+
+def target_rows(target: TargetSnapshot) -> Iterator[Row]:
+    """What belongs to the target and its slots, and stays while a slot has no process."""
+    yield _row("vitals_target_up", {"target": target.name}, target.up)
+    for slot, reasons in target.restarts.items():
+        for reason, count in reasons.items():
+            labels = {"target": target.name, "worker": slot, "reason": reason}
+            yield _row("vitals_worker_restarts_total", labels, count)
+
+
+def worker_rows(worker: WorkerSample) -> Iterator[Row]:
+    """Whether the worker is there, and what it is."""
+    labels = _labels(worker)
+    yield _row("vitals_worker_up", labels, worker.up)
+    if worker.up:
+        probe = worker.probe
+        what = {
+            "runtime": probe.runtime if probe else "unknown",
+            "version": probe.version if probe else "unknown",
+            "lag_source": worker.lag_source,
+        }
+        yield _row("vitals_worker_info", labels | what, 1)
+
+
+def process_rows(worker: WorkerSample) -> Iterator[Row]:
+    """What /proc says of the process."""
+    process = worker.process
+    if process is None:
+        return
+    labels = _labels(worker)
+    yield from _known(
+        labels,
+        {
+            "vitals_process_resident_memory_bytes": process.resident_bytes,
+            "vitals_process_anonymous_memory_bytes": process.anonymous_bytes,
+            "vitals_process_swap_bytes": process.swap_bytes,
+            "vitals_process_cpu_seconds_total": process.cpu_seconds,
+            "vitals_process_open_fds": process.open_fds,
+            "vitals_process_max_fds": process.max_fds,
+            "vitals_process_threads": process.threads,
+            "vitals_process_start_time_seconds": process.started_at,
+        },
+    )
+    switches = {"voluntary": process.voluntary_switches, "involuntary": process.involuntary_switches}
+    for kind, count in switches.items():
+        yield from _known(labels | {"kind": kind}, {"vitals_process_context_switches_total": count})
+
+
+def probe_rows(worker: WorkerSample) -> Iterator[Row]:
+    """What the probe says of the process, its loops aside."""
+    probe = worker.probe
+    if probe is None:
+        return
+    labels = _labels(worker)
+    yield from _known(
+        labels,
+        {
+            "vitals_worker_heartbeat_timestamp_seconds": probe.heartbeat_at,
+            "vitals_eventloop_tasks": probe.tasks,
+            "vitals_executor_threads": probe.executor_threads,
+            "vitals_executor_busy": probe.executor_busy,
+            "vitals_executor_queued": probe.executor_queued,
+            "vitals_heap_used_bytes": probe.heap_used_bytes,
+            "vitals_heap_live_bytes": probe.heap_live_bytes,
+            "vitals_heap_blocks": probe.heap_blocks,
+            "vitals_malloc_used_bytes": probe.malloc_used_bytes,
+            "vitals_malloc_held_bytes": probe.malloc_held_bytes,
+            "vitalsd_probe_cpu_seconds_total": probe.probe_cpu_seconds,
+            "vitalsd_loops_unwatched": probe.loops_unwatched,
+        },
+    )
+    for channel, count in zip(ERROR_CHANNELS, probe.unhandled_errors, strict=True):
+        yield _row("vitals_unhandled_errors_total", labels | {"channel": channel}, count)
+    for generation, pauses in enumerate(probe.gc_pauses):
+        yield from _histogram("vitals_gc_pause_seconds", labels | {"generation": str(generation)}, pauses)
+
+
+def loop_rows(worker: WorkerSample) -> Iterator[Row]:
+    """What the probe says of the process's event loops."""
+    if worker.probe is None:
+        return
+    labels = _labels(worker)
+    loops = worker.probe.loops
+    # Until causes can be told apart the only truthful one is this.
+    cause = labels | {"cause": "unknown"}
+    yield _row("vitals_eventloop_stalls_total", cause, sum(loop.stalls for loop in loops))
+    yield _row("vitals_eventloop_stall_seconds_total", cause, sum(loop.stall_seconds for loop in loops))
+    current = [loop.current_stall.seconds for loop in loops if loop.current_stall is not None]
+    yield _row("vitals_eventloop_stall_current_seconds", labels, max(current, default=0.0))
+    ready = [loop.ready_callbacks for loop in loops if loop.ready_callbacks is not None]
+    if ready:
+        yield _row("vitals_eventloop_ready_callbacks", labels, sum(ready))
+    for name, namesakes in _by_name(loops).items():
+        yield from _named_loop_rows(labels | {"loop": name}, namesakes)
+
+
+def _by_name(loops: tuple[LoopVitals, ...]) -> dict[str, list[LoopVitals]]:
+    """Loops by name: threads of one pool share theirs, and a series may appear only once."""
+    named: dict[str, list[LoopVitals]] = {}
+    for loop in loops:
+        named.setdefault(loop.name, []).append(loop)
+    return named
+
+
+def _named_loop_rows(labels: Labels, loops: list[LoopVitals]) -> Iterator[Row]:
+    delay = Histogram(
+        bounds=loops[0].delay.bounds,
+        buckets=tuple(sum(counts) for counts in zip(*(loop.delay.buckets for loop in loops), strict=True)),
+        sum=sum(loop.delay.sum for loop in loops),
+    )
+    yield from _histogram("vitals_eventloop_delay_seconds", labels, delay)
+    yield _row("vitals_eventloop_busy_seconds_total", labels, sum(loop.busy_seconds for loop in loops))
+    yield _row("vitals_eventloop_idle_seconds_total", labels, sum(loop.idle_seconds for loop in loops))
+    # A heartbeat sees no single turn of its loop.
+    turns = [loop.iterations for loop in loops if loop.iterations is not None]
+    if turns:
+        yield _row("vitals_eventloop_iterations_total", labels, sum(turns))
+
+
+def source_rows(readings: tuple[SourceReading, ...]) -> Iterator[Row]:
+    """How reading went, source by source."""
+    for reading in readings:
+        labels = {"target": reading.target, "source": reading.source}
+        yield _row("vitalsd_source_success", labels, reading.success)
+        yield _row("vitalsd_source_duration_seconds", labels, reading.duration_seconds)
+
+
+def agent_rows(agent: AgentVitals, python_version: str) -> Iterator[Row]:
+    """What vitalsd says of itself."""
+    yield _row("vitalsd_build_info", {"version": agent.version, "pythonversion": python_version}, 1)
+    for target, at in agent.sampled_at.items():
+        yield _row("vitalsd_sample_timestamp_seconds", {"target": target}, at)
+    yield _row("vitalsd_config_last_reload_successful", {}, agent.reload_successful)
+    yield _row("vitalsd_config_last_reload_success_timestamp_seconds", {}, agent.reload_succeeded_at)
+    yield _row("vitalsd_cpu_seconds_total", {}, agent.cpu_seconds)
+    yield _row("vitalsd_resident_memory_bytes", {}, agent.resident_bytes)
+    yield _row("vitalsd_effective_interval_seconds", {}, agent.effective_interval_seconds)
+
+
+def _labels(worker: WorkerSample) -> Labels:
+    return {"target": worker.target, "worker": worker.slot}
+
+
+def _row(name: str, labels: Labels, value: float) -> Row:
+    return name, Sample(name, labels, value)
+
+
+def _known(labels: Labels, values: Mapping[str, float | None]) -> Iterator[Row]:
+    for name, value in values.items():
+        if value is not None:
+            yield _row(name, labels, value)
+
+
+def _histogram(name: str, labels: Labels, histogram: Histogram) -> Iterator[Row]:
+    bucket = name + "_bucket"
+    for bound, count in zip(_bounds(histogram.bounds), histogram.buckets, strict=True):
+        yield name, Sample(bucket, {**labels, "le": bound}, count)
+    yield name, Sample(name + "_count", labels, histogram.buckets[-1])
+    yield name, Sample(name + "_sum", labels, histogram.sum)
+
+
+@lru_cache(maxsize=4)
+def _bounds(bounds: tuple[float, ...]) -> tuple[str, ...]:
+    return (*(repr(float(bound)) for bound in bounds), "+Inf")

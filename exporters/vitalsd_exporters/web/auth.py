@@ -1,0 +1,89 @@
+"""
+The token of the control port: where it comes from and what counts as it.
+
+Every comparison takes the same time whatever is wrong with the guess. A browser never keeps the token
+itself: it gets a cookie derived from it, because cookies are sent to every port of a host and so to
+services that are not ours.
+"""
+
+from __future__ import annotations
+
+import hmac
+import os
+import secrets
+from hashlib import sha256
+from typing import TYPE_CHECKING
+
+from vitalsd.errors import UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from starlette.requests import HTTPConnection
+    from starlette.responses import Response
+
+__all__ = ["Token", "load_token"]
+
+COOKIE = "vitalsd_token"
+KEY = "exporters.control.token_file"
+
+
+class Token:
+    """One secret, and the ways to show that one knows it."""
+
+    def __init__(self, value: str) -> None:
+        self.value = value
+        self._secret = value.encode()
+        self._cookie = hmac.new(self._secret, b"vitalsd page", sha256).hexdigest()
+
+    def __repr__(self) -> str:
+        return "Token(...)"
+
+    def matches(self, guess: str) -> bool:
+        """Whether `guess` is the token."""
+        return hmac.compare_digest(guess.encode(), self._secret)
+
+    def admits(self, request: HTTPConnection) -> bool:
+        """Whether the request carries the token in its header, or the cookie that stands for it."""
+        scheme, _, guess = request.headers.get("authorization", "").partition(" ")
+        if scheme.lower() == "bearer" and self.matches(guess.strip()):
+            return True
+        return hmac.compare_digest(request.cookies.get(COOKIE, "").encode(), self._cookie.encode())
+
+    def remember(self, response: Response, *, https: bool) -> None:
+        """Let the browser that gets this response come back without the token, until it is closed."""
+        response.set_cookie(COOKIE, self._cookie, httponly=True, samesite="strict", secure=https)
+
+
+def load_token(token_file: Path | None, generated: Path) -> Token:
+    """The token in `token_file` or, without one, a new one that is left at `generated` for our commands."""
+    if token_file is None:
+        token = Token(secrets.token_urlsafe())
+        _write_private(generated, token.value)
+        return token
+    try:
+        value = token_file.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is not text"
+        raise UsageError(f"Cannot read the token file {token_file}: {why}; correct `{KEY}`.") from error
+    if not value:
+        raise UsageError(f"The token file {token_file} is empty: put a long random token in it.")
+    if not (value.isascii() and value.isprintable() and " " not in value):
+        # Anything else cannot be sent in an Authorization header.
+        raise UsageError(f"The token in {token_file} must be one line of printable ASCII without spaces.")
+    return Token(value)
+
+
+def _write_private(path: Path, text: str) -> None:
+    """Written aside and renamed, so that a link planted at `path` is replaced and never followed."""
+    aside = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    try:
+        descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text + "\n")
+        aside.replace(path)
+    except OSError as error:
+        aside.unlink(missing_ok=True)
+        raise UsageError(
+            f"Cannot write a token to {path}: {error.strerror}; make its folder writable or set `{KEY}`."
+        ) from error

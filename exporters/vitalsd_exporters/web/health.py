@@ -1,0 +1,102 @@
+"""
+Whether a target should get traffic: `/health/{target}` and `/health/{target}/{worker}` for load balancers.
+
+A worker is unavailable when it is gone or when one of its loops has been stuck for longer than
+`health.max_delay`. Costs one look at the loops' live words per question.
+"""
+
+from __future__ import annotations
+
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+
+from starlette.routing import Route
+
+from vitalsd_exporters.web.reply import json_error, json_reply
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+    from vitalsd.model import StallInProgress, TargetSnapshot, WorkerSample
+    from vitalsd_exporters.state import View
+
+__all__ = ["health_routes", "target_reasons", "worker_reasons"]
+
+RETRY_AFTER_SECONDS = 5
+"""Most stalls are over by then, and a caller that obeys cannot become a load of its own."""
+
+
+def health_routes(view: View) -> list[Route]:
+    """The two questions as routes."""
+
+    async def target_health(request: Request) -> Response:
+        target = _find(view, request)
+        if target is None:
+            return _unknown_target(request)
+        return _verdict(target_reasons(target, view.health_max_delay_seconds))
+
+    async def worker_health(request: Request) -> Response:
+        target = _find(view, request)
+        if target is None:
+            return _unknown_target(request)
+        slot = request.path_params["worker"]
+        for worker in target.workers:
+            if worker.slot == slot:
+                return _verdict(worker_reasons(worker, view.health_max_delay_seconds))
+        slots = ", ".join(f"`{worker.slot}`" for worker in target.workers) or "none"
+        return json_error(f"Target `{target.name}` has no worker `{slot}`; it has {slots}.", 404)
+
+    return [
+        Route("/health/{target}", target_health),
+        Route("/health/{target}/{worker}", worker_health),
+    ]
+
+
+def target_reasons(target: TargetSnapshot, max_delay_seconds: float) -> list[str]:
+    """Why the target is unavailable, a sentence each; empty when it is not."""
+    if not target.workers:
+        return [f"Target `{target.name}` has no worker: start the service, or correct the rule that finds it."]
+    return [reason for worker in target.workers for reason in worker_reasons(worker, max_delay_seconds)]
+
+
+def worker_reasons(worker: WorkerSample, max_delay_seconds: float) -> list[str]:
+    """Why the worker is unavailable, a sentence each; empty when it is not."""
+    who = f"Worker `{worker.slot}` of target `{worker.target}`"
+    if not worker.up:
+        return [f"{who} is down: its process is gone and nothing has taken its place, see the service's log."]
+    loops = worker.probe.loops if worker.probe else ()
+    return [
+        f"{who} is stuck: its event loop `{loop.name}` has been blocked for {stall.seconds:.2f} s, "
+        f"longer than the {max_delay_seconds:g} s that `health.max_delay` allows{_where(stall)}."
+        for loop in loops
+        if (stall := loop.current_stall) is not None and stall.seconds > max_delay_seconds
+    ]
+
+
+def _where(stall: StallInProgress) -> str:
+    """The innermost frame seen most; the file without its folders, since this port is open."""
+    stacks = [stack for stack in stall.stacks if stack.frames]
+    if not stacks:
+        return ""
+    frame = max(stacks, key=lambda stack: stack.samples).frames[0]
+    return f"; it is in `{frame.function}` ({PurePosixPath(frame.file).name}:{frame.line})"
+
+
+def _find(view: View, request: Request) -> TargetSnapshot | None:
+    name = request.path_params["target"]
+    return next((target for target in view.targets() if target.name == name), None)
+
+
+def _unknown_target(request: Request) -> Response:
+    name = request.path_params["target"]
+    return json_error(f"No target is called `{name}`; `vitalsd status` lists those there are.", 404)
+
+
+def _verdict(reasons: list[str]) -> Response:
+    # An answer about this instant must not be kept by a proxy.
+    headers = {"Cache-Control": "no-store"}
+    if not reasons:
+        return json_reply({"status": "ok"}, 200, headers)
+    headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    return json_reply({"status": "unavailable", "reasons": reasons}, 503, headers)

@@ -1,0 +1,65 @@
+"""
+Addresses to listen on, taken before anything else starts.
+
+A port that is taken is then one sentence at the start, and not a traceback out of a running daemon. Costs one
+or two sockets per listener.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+
+from vitalsd.errors import UsageError
+from vitalsd.settings.model import split_listen
+
+__all__ = ["bind"]
+
+BACKLOG = 128
+MISSING = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
+ADVICE = {
+    errno.EADDRINUSE: "the port is already in use: stop what uses it, or choose another with `{key}`",
+    errno.EACCES: "ports below 1024 need a privilege: choose a higher one with `{key}`",
+    errno.EADDRNOTAVAIL: "this host has no such address: correct `{key}`",
+}
+
+
+def bind(listen: str, key: str) -> list[socket.socket]:
+    """
+    Listening sockets for every address that `listen` means: a name such as localhost may mean two.
+
+    `key` is the setting that `listen` comes from, which an error tells to change.
+    """
+    host, port = split_listen(listen)
+    bound: list[socket.socket] = []
+    failure: OSError | None = None
+    for family, name in _places(host, listen, key):
+        dualstack = name == "::" and socket.has_dualstack_ipv6()
+        # With port 0 the kernel chooses one for the first address; the others follow it.
+        address = (name, bound[0].getsockname()[1] if bound else port)
+        try:
+            bound.append(socket.create_server(address, family=family, backlog=BACKLOG, dualstack_ipv6=dualstack))
+        except OSError as error:
+            failure = error
+            if error.errno not in MISSING:
+                break
+    # One of localhost's two addresses may be missing; a port that is taken on either is a mistake.
+    if failure is not None and (not bound or failure.errno not in MISSING):
+        for taken in bound:
+            taken.close()
+        advice = ADVICE.get(failure.errno or 0, "{why}: change `{key}`")
+        why = advice.format(key=key, why=failure.strerror)
+        raise UsageError(f"Cannot listen on {listen}: {why}.") from failure
+    return bound
+
+
+def _places(host: str, listen: str, key: str) -> list[tuple[int, str]]:
+    if host == "":
+        # All of both families by one socket, or all of IPv4 where the kernel has no IPv6.
+        both = socket.has_dualstack_ipv6()
+        return [(socket.AF_INET6, "::") if both else (socket.AF_INET, "0.0.0.0")]  # noqa: S104 - asked for
+    try:
+        infos = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
+        raise UsageError(f"Cannot listen on {listen}: no such host; correct `{key}`.") from error
+    return list(dict.fromkeys((family, str(address[0])) for family, _, _, _, address in infos))

@@ -1,0 +1,33 @@
+"""The whole exposition of a fixed view, byte for byte; UPDATE_GOLDEN=1 writes it anew, to be reviewed."""
+
+import os
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry, generate_latest
+from support.views import FixedView
+
+from vitalsd_exporters.prometheus.catalogue import CATALOGUE
+from vitalsd_exporters.prometheus.collector import VitalsCollector
+
+GOLDEN = Path(__file__).with_name("exposition.txt")
+
+
+def exposition() -> bytes:
+    """What a scrape of the fixed view answers, whatever Python the tests run on."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(VitalsCollector(FixedView(), python_version="3.12.4"))
+    return generate_latest(registry)
+
+
+def test_the_exposition_is_what_it_was():
+    """A name, a label, a help text or a value changes only when somebody says so."""
+    actual = exposition()
+    if os.environ.get("UPDATE_GOLDEN") == "1":
+        GOLDEN.write_bytes(actual)
+    assert actual.decode() == GOLDEN.read_text(encoding="utf-8")
+
+
+def test_the_golden_file_shows_every_metric():
+    """The fixed view leaves no metric unseen, so the test above speaks for all of them."""
+    shown = {line.split()[2] for line in GOLDEN.read_text(encoding="utf-8").splitlines() if line[:6] == "# TYPE"}
+    assert shown == {descriptor.name for descriptor in CATALOGUE}

@@ -1,0 +1,218 @@
+"""A daemon that always says the same, for whatever renders what a daemon says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from vitalsd.model import (
+    DELAY_BOUNDS_SECONDS,
+    GC_BOUNDS_SECONDS,
+    Frame,
+    Histogram,
+    LoopVitals,
+    ProbeVitals,
+    ProcessVitals,
+    SourceReading,
+    Stack,
+    Stall,
+    StallInProgress,
+    TargetSnapshot,
+    WorkerKey,
+    WorkerSample,
+)
+from vitalsd_exporters.state import AgentVitals
+
+NOW = 1_782_907_200.25
+"""2026-07-01T12:00:00.250Z."""
+
+BLOCKED = Stack(
+    samples=3,
+    frames=(
+        Frame(function="parse", file="/srv/shop/orders.py", line=41),
+        Frame(function="handle", file="/srv/shop/app.py", line=12),
+    ),
+)
+
+MAIN_LOOP = LoopVitals(
+    name="main",
+    flavour="selector",
+    running=True,
+    delay=Histogram(
+        bounds=DELAY_BOUNDS_SECONDS,
+        buckets=(4000, 4100, 4150, 4170, 4180, 4185, 4189, 4194, 4205, 4230, 4230, 4230, 4230, 4230, 4230),
+        sum=41.5,
+    ),
+    delay_max_seconds=0.9,
+    busy_seconds=4.75,
+    idle_seconds=80.5,
+    iterations=12_345,
+    stalls=3,
+    stall_seconds=1.5,
+    ready_callbacks=4,
+    timers=2,
+    current_stall=StallInProgress(seconds=1.25, stacks=(BLOCKED,)),
+    recent_stalls=(
+        Stall(
+            ended_at=NOW - 30,
+            duration_seconds=0.5,
+            cpu_seconds=0.49,
+            gc_seconds=0.0,
+            ready_callbacks=7,
+            stacks=(BLOCKED,),
+        ),
+    ),
+)
+
+BACKGROUND_LOOP = LoopVitals(
+    name="background",
+    flavour="heartbeat",
+    running=True,
+    delay=Histogram(bounds=DELAY_BOUNDS_SECONDS, buckets=(900, *(1000,) * 14), sum=0.125),
+    delay_max_seconds=0.002,
+    busy_seconds=0.5,
+    idle_seconds=19.5,
+    iterations=None,
+    stalls=1,
+    stall_seconds=0.25,
+    ready_callbacks=None,
+    timers=None,
+    current_stall=None,
+    recent_stalls=(),
+)
+
+PROBE = ProbeVitals(
+    runtime="python",
+    version="3.12.4",
+    loops=(MAIN_LOOP, BACKGROUND_LOOP),
+    loops_unwatched=0,
+    gc_pauses=(
+        Histogram(bounds=GC_BOUNDS_SECONDS, buckets=(250, *(251,) * 9), sum=0.0625),
+        Histogram(bounds=GC_BOUNDS_SECONDS, buckets=(20, *(21,) * 9), sum=0.03125),
+        Histogram(bounds=GC_BOUNDS_SECONDS, buckets=(0, 0, 1, 1, 2, 2, 2, 2, 2, 2), sum=0.09375),
+    ),
+    heap_used_bytes=52_428_800,
+    heap_live_bytes=47_185_920,
+    heap_blocks=612_345,
+    heap_live_blocks=600_000,
+    malloc_used_bytes=8_388_608,
+    malloc_held_bytes=12_582_912,
+    tasks=17,
+    threads=9,
+    executor_threads=4,
+    executor_busy=2,
+    executor_queued=1,
+    unhandled_errors=(2, 0, 0, 1, 0),
+    probe_cpu_seconds=0.375,
+    heartbeat_at=NOW - 1.25,
+)
+
+WATCHED = WorkerSample(
+    target="shop",
+    slot="0",
+    key=WorkerKey(pid=4242, start_ticks=123_456),
+    at=NOW,
+    up=True,
+    command="python -m shop",
+    lag_source="probe",
+    process=ProcessVitals(
+        state="R",
+        started_at=NOW - 86_400,
+        cpu_seconds=512.25,
+        threads=9,
+        resident_bytes=134_217_728,
+        anonymous_bytes=100_663_296,
+        swap_bytes=0,
+        open_fds=37,
+        max_fds=1024,
+        voluntary_switches=987_654,
+        involuntary_switches=4_321,
+    ),
+    probe=PROBE,
+)
+
+GONE = WorkerSample(
+    target="shop",
+    slot="1",
+    key=WorkerKey(pid=4243, start_ticks=123_460),
+    at=NOW,
+    up=False,
+    command="python -m shop",
+    lag_source="none",
+    process=None,
+    probe=None,
+)
+
+BARE = WorkerSample(
+    target="legacy",
+    slot="0",
+    key=WorkerKey(pid=77, start_ticks=999),
+    at=NOW - 0.5,
+    up=True,
+    command="/opt/legacy/server --port 80",
+    lag_source="none",
+    process=ProcessVitals(state="S", started_at=NOW - 3600, cpu_seconds=7.5, threads=2, resident_bytes=33_554_432),
+    probe=None,
+    missing={"open_fds": "/proc/77/fd may not be read: run as the same user, or with CAP_SYS_PTRACE"},
+)
+
+SHOP = TargetSnapshot(
+    name="shop", up=True, workers=(WATCHED, GONE), restarts={"0": {"exit": 1}, "1": {"exit": 2, "signal": 1}}
+)
+LEGACY = TargetSnapshot(name="legacy", up=True, workers=(BARE,))
+
+SOURCES = (
+    SourceReading(target="shop", source="process", success=True, duration_seconds=0.0015),
+    SourceReading(target="shop", source="segment", success=True, duration_seconds=0.0005),
+    SourceReading(
+        target="legacy",
+        source="process",
+        success=False,
+        duration_seconds=0.002,
+        problem="/proc/77/fd may not be read",
+    ),
+)
+
+AGENT = AgentVitals(
+    cpu_seconds=12.5,
+    resident_bytes=37_748_736,
+    effective_interval_seconds=1.0,
+    sampled_at={"shop": NOW, "legacy": NOW - 0.5},
+    reload_successful=True,
+    reload_succeeded_at=NOW - 86_400,
+    version="0.1.0",
+)
+
+
+@dataclass
+class FixedView:
+    """A View whose every answer is a field."""
+
+    all_targets: tuple[TargetSnapshot, ...] = (SHOP, LEGACY)
+    all_sources: tuple[SourceReading, ...] = SOURCES
+    is_ready: bool = True
+    vitals: AgentVitals = AGENT
+    health_max_delay_seconds: float = 0.5
+    reload_error: Exception | None = None
+    reloads: int = field(default=0)
+
+    def targets(self) -> tuple[TargetSnapshot, ...]:
+        """The targets, as they are."""
+        return self.all_targets
+
+    def sources(self) -> tuple[SourceReading, ...]:
+        """The readings, as they are."""
+        return self.all_sources
+
+    def ready(self) -> bool:
+        """Whatever was set."""
+        return self.is_ready
+
+    def agent(self) -> AgentVitals:
+        """The agent, as it is."""
+        return self.vitals
+
+    async def reload(self) -> None:
+        """Count, and fail if told to."""
+        self.reloads += 1
+        if self.reload_error is not None:
+            raise self.reload_error

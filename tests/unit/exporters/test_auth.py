@@ -1,0 +1,72 @@
+"""The token: where it is kept, and who gets past without it (nobody)."""
+
+import stat
+
+import pytest
+
+from vitalsd.errors import UsageError
+from vitalsd_exporters.web.auth import Token, load_token
+
+
+def test_a_configured_token_is_read(tmp_path):
+    """The line break that every editor adds is not part of it."""
+    file = tmp_path / "token"
+    file.write_text("s3cret\n")
+    assert load_token(file, tmp_path / "unused").value == "s3cret"
+    assert not (tmp_path / "unused").exists()
+
+
+def test_a_generated_token_is_private_and_new_each_time(tmp_path):
+    """Only our own user can read it, whatever the umask, and an old one does not open a new daemon."""
+    path = tmp_path / "token"
+    first = load_token(None, path)
+    assert path.read_text().strip() == first.value
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert load_token(None, path).value != first.value
+    assert [file.name for file in tmp_path.iterdir()] == ["token"]
+
+
+def test_a_link_at_the_place_of_the_token_is_replaced_and_not_followed(tmp_path):
+    """Nobody gets a file of theirs written by planting a link."""
+    other, path = tmp_path / "other", tmp_path / "token"
+    other.write_text("untouched")
+    path.symlink_to(other)
+    load_token(None, path)
+    assert other.read_text() == "untouched"
+    assert not path.is_symlink()
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [(b"", "is empty"), (b"a b", "ASCII"), (b"caf\xc3\xa9", "ASCII"), (b"\xff\xfe", "not text")],
+)
+def test_a_token_that_cannot_work_is_refused_at_the_start(tmp_path, content, what):
+    """Better than a daemon that nobody can talk to."""
+    file = tmp_path / "token"
+    file.write_bytes(content)
+    with pytest.raises(UsageError, match=what) as refusal:
+        load_token(file, tmp_path / "unused")
+    assert str(file) in str(refusal.value)
+
+
+def test_a_missing_token_file_names_the_setting(tmp_path):
+    """The person knows which key to correct."""
+    with pytest.raises(UsageError, match=r"exporters\.control\.token_file"):
+        load_token(tmp_path / "nowhere", tmp_path / "unused")
+
+
+def test_a_folder_that_cannot_be_written_is_a_sentence(tmp_path):
+    """Not a traceback."""
+    with pytest.raises(UsageError, match="No such file or directory"):
+        load_token(None, tmp_path / "nowhere" / "token")
+
+
+def test_a_token_does_not_print_itself():
+    """A token in a log is no secret."""
+    assert "s3cret" not in repr(Token("s3cret"))
+
+
+def test_any_guess_may_be_compared():
+    """Strange bytes in a header are a wrong token, not an error."""
+    assert not Token("s3cret").matches("schlüssel")
+    assert Token("s3cret").matches("s3cret")

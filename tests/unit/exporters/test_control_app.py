@@ -1,0 +1,230 @@
+"""The control port: closed without the token, and then the whole model."""
+
+import asyncio
+
+import msgspec
+import pytest
+from msgspec.structs import replace
+from structlog.testing import capture_logs
+from support.views import SHOP, WATCHED, FixedView
+
+from vitalsd_exporters.web import stream
+from vitalsd_exporters.web.api import control_app
+from vitalsd_exporters.web.auth import Token
+from vitalsd_exporters.web.guard import host_is_ours
+
+BEARER = {"Authorization": "Bearer s3cret"}
+
+
+def app(listen_host="127.0.0.1", **view):
+    """The control port over a view with some fields changed."""
+    return control_app(FixedView(**view), Token("s3cret"), listen_host)
+
+
+@pytest.mark.parametrize("path", ["/api", "/api/v1/targets", "/api/v1/stream", "/api/v1/nothing", "/elsewhere"])
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"Authorization": "Bearer wrong"},
+        {"Authorization": "Bearer"},
+        {"Authorization": "Basic s3cret"},
+        {"Cookie": "vitalsd_token=s3cret"},
+    ],
+)
+def test_nothing_is_told_without_the_token(ask, path, headers):
+    """Not even which paths exist; and the token itself is not the cookie."""
+    response = ask(app(), "GET", path, headers=headers)
+    assert response.status_code == 401
+    assert response.headers["www-authenticate"].startswith("Bearer")
+    assert "shop" not in response.text
+
+
+def test_the_api_takes_no_token_from_the_address(ask):
+    """Addresses end up in logs."""
+    assert ask(app(), "GET", "/api/v1/targets?token=s3cret").status_code == 401
+
+
+def test_the_landing_page_needs_the_token_too(ask):
+    """Names of services are nobody else's business."""
+    for path in ("/", "/?token=wrong"):
+        response = ask(app(), "GET", path)
+        assert response.status_code == 401
+        assert "shop" not in response.text
+        assert "set-cookie" not in response.headers
+
+
+def test_the_link_lets_a_browser_in(ask):
+    """The cookie it leaves opens the API, cannot be read by a script, and does not hold the token."""
+    response = ask(app(), "GET", "/?token=s3cret")
+    assert response.status_code == 200
+    cookie = response.headers["set-cookie"]
+    assert "HttpOnly" in cookie
+    assert "SameSite=strict" in cookie
+    assert "s3cret" not in cookie
+    name_and_value = {"Cookie": cookie.partition(";")[0]}
+    assert ask(app(), "GET", "/api/v1/targets", headers=name_and_value).status_code == 200
+
+
+def test_the_landing_page_lists_targets_and_escapes(ask):
+    """A hostile name is text."""
+    hostile = "<img src=x>"
+    worker = replace(WATCHED, target=hostile)
+    view = {"all_targets": (replace(SHOP, name=hostile, workers=(worker,)),)}
+    text = ask(app(**view), "GET", "/", headers=BEARER).text
+    assert "&lt;img src=x&gt;" in text
+    assert "<img" not in text
+    assert "stuck for 1.25 s" in text
+
+
+def test_every_answer_carries_the_security_headers(ask):
+    """Also a refusal, and also what is not found."""
+    answers = [
+        ask(app(), "GET", "/", headers=BEARER),
+        ask(app(), "GET", "/api/v1/targets"),
+        ask(app(), "GET", "/api/v1/targets/nobody", headers=BEARER),
+    ]
+    assert [answer.status_code for answer in answers] == [200, 401, 404]
+    for answer in answers:
+        assert answer.headers["content-security-policy"].startswith("default-src 'none'")
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert answer.headers["referrer-policy"] == "no-referrer"
+        assert answer.headers["cache-control"] == "no-store"
+
+
+@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example:18781", "", "10.0.0.1"])
+def test_a_page_elsewhere_cannot_rebind_its_name_to_us(ask, host):
+    """Even with the right token: it was not our name that was asked for."""
+    assert ask(app(), "GET", "/api/v1/targets", headers={**BEARER, "Host": host}).status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("header", "listen_host", "ours"),
+    [
+        ("localhost:18781", "127.0.0.1", True),
+        ("127.0.0.1", "127.0.0.1", True),
+        ("[::1]:18781", "::1", True),
+        ("[::1]:18781", "127.0.0.1", True),
+        ("Vitals.Internal:18781", "vitals.internal", True),
+        ("10.0.0.5:18781", "10.0.0.5", True),
+        ("10.0.0.5:18781", "0.0.0.0", True),
+        ("10.0.0.5:18781", "", True),
+        ("evil.example", "0.0.0.0", False),
+        ("10.0.0.6:18781", "10.0.0.5", False),
+        ("[", "127.0.0.1", False),
+        ("localhost@evil.example", "127.0.0.1", False),
+        ("evil.example@localhost", "127.0.0.1", False),
+        ("127.0.0.1/?", "127.0.0.1", False),
+    ],
+)
+def test_which_hosts_are_ours(header, listen_host, ours):
+    """Loopback, the address that is listened on and, when that is every address, any that is no name."""
+    assert host_is_ours(header, listen_host) is ours
+
+
+def test_targets_are_the_whole_model_with_readable_times(ask):
+    """Unix times are RFC 3339 in UTC with milliseconds, under names that end in `_at`."""
+    response = ask(app(), "GET", "/api/v1/targets", headers=BEARER)
+    assert response.headers["content-type"] == "application/json"
+    [shop, legacy] = response.json()["targets"]
+    worker = shop["workers"][0]
+    assert worker["sampled_at"] == "2026-07-01T12:00:00.250Z"
+    assert "at" not in worker
+    assert worker["process"]["started_at"] == "2026-06-30T12:00:00.250Z"
+    assert worker["probe"]["heartbeat_at"] == "2026-07-01T11:59:59.000Z"
+    loop = worker["probe"]["loops"][0]
+    assert loop["recent_stalls"][0]["ended_at"] == "2026-07-01T11:59:30.250Z"
+    assert loop["current_stall"]["stacks"][0]["frames"][0] == {
+        "function": "parse",
+        "file": "/srv/shop/orders.py",
+        "line": 41,
+    }
+    assert worker["key"] == {"pid": 4242, "start_ticks": 123_456}
+    assert shop["restarts"] == {"0": {"exit": 1}, "1": {"exit": 2, "signal": 1}}
+    assert legacy["workers"][0]["probe"] is None
+    assert "open_fds" in legacy["workers"][0]["missing"]
+
+
+def test_a_time_that_no_calendar_holds_is_unknown(ask):
+    """A damaged segment may say anything; the API answers all the same."""
+    worker = replace(WATCHED, at=1e300)
+    view = {"all_targets": (replace(SHOP, workers=(worker,)),)}
+    response = ask(app(**view), "GET", "/api/v1/targets", headers=BEARER)
+    assert response.json()["targets"][0]["workers"][0]["sampled_at"] is None
+
+
+def test_one_target_is_found_by_name(ask):
+    """The same object as in the list; an unknown name is a sentence."""
+    listed = ask(app(), "GET", "/api/v1/targets", headers=BEARER).json()["targets"]
+    assert ask(app(), "GET", "/api/v1/targets/legacy", headers=BEARER).json() == listed[1]
+    missing = ask(app(), "GET", "/api/v1/targets/nobody", headers=BEARER)
+    assert missing.status_code == 404
+    assert "`nobody`" in missing.json()["error"]
+
+
+def test_sources_tell_how_reading_went(ask):
+    """With the problem, where there is one."""
+    sources = ask(app(), "GET", "/api/v1/sources", headers=BEARER).json()["sources"]
+    assert [(source["target"], source["source"], source["success"]) for source in sources] == [
+        ("shop", "process", True),
+        ("shop", "segment", True),
+        ("legacy", "process", False),
+    ]
+    assert sources[2]["problem"] == "/proc/77/fd may not be read"
+
+
+def listen(application, events):
+    """Open the stream, leave after that many events, and return what was sent until the app ended."""
+    scope = {
+        "type": "http",
+        "asgi": {"version": "3.0", "spec_version": "2.3"},
+        "method": "GET",
+        "path": "/api/v1/stream",
+        "query_string": b"",
+        "headers": [(b"host", b"127.0.0.1"), (b"authorization", b"Bearer s3cret")],
+    }
+    sent = []
+
+    async def visit():
+        left = asyncio.Event()
+
+        async def receive():
+            await left.wait()
+            return {"type": "http.disconnect"}
+
+        async def send(message):
+            sent.append(message)
+            if b"".join(message.get("body", b"") for message in sent).count(b"\n\n") > events:
+                left.set()
+
+        await asyncio.wait_for(application(scope, receive, send), timeout=60)
+
+    asyncio.run(visit())
+    return sent
+
+
+def test_a_stream_sends_the_targets_until_its_client_leaves(monkeypatch):
+    """A heartbeat opens it, then come events, and nothing is left running."""
+    monkeypatch.setattr(stream, "INTERVAL_SECONDS", 0)
+    start, *bodies = listen(app(), events=2)
+    assert (b"content-type", b"text/event-stream; charset=utf-8") in start["headers"]
+    [heartbeat, first, second] = b"".join(body.get("body", b"") for body in bodies).split(b"\n\n")[:3]
+    assert heartbeat.startswith(b":")
+    for event in (first, second):
+        name, data = event.split(b"\n")
+        assert name == b"event: targets"
+        assert msgspec.json.decode(data.removeprefix(b"data: "))["targets"][0]["name"] == "shop"
+
+
+def test_a_stream_outlives_a_reading_that_fails(monkeypatch):
+    """The client gets a heartbeat instead of an event, and the log says why."""
+    monkeypatch.setattr(stream, "INTERVAL_SECONDS", 0)
+
+    class Failing(FixedView):
+        def targets(self):
+            raise RuntimeError("no answer")
+
+    with capture_logs() as logs:
+        _, *bodies = listen(control_app(Failing(), Token("s3cret"), "127.0.0.1"), events=2)
+    assert b"event:" not in b"".join(body.get("body", b"") for body in bodies)
+    assert {entry["event"] for entry in logs} == {"stream_reading_failed"}

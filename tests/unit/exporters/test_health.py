@@ -1,0 +1,86 @@
+"""`/health/...`: when traffic should go elsewhere, and what the person who finds out reads."""
+
+from msgspec.structs import replace
+from support.views import BACKGROUND_LOOP, MAIN_LOOP, PROBE, SHOP, WATCHED, FixedView
+
+from vitalsd_exporters.prometheus.app import metrics_app
+
+STUCK = replace(SHOP, workers=(WATCHED,))
+WELL = replace(SHOP, workers=(replace(WATCHED, probe=replace(PROBE, loops=(BACKGROUND_LOOP,))),))
+
+
+def app(*targets, **fields):
+    """The metrics port over these targets."""
+    return metrics_app(FixedView(all_targets=targets, **fields), lifecycle=False)
+
+
+def test_a_target_that_is_well_is_ok(ask):
+    """The body is as short as it can be, and no proxy keeps it."""
+    response = ask(app(WELL), "GET", "/health/shop")
+    assert (response.status_code, response.json()) == (200, {"status": "ok"})
+    assert response.headers["cache-control"] == "no-store"
+
+
+def test_a_stuck_loop_makes_the_target_unavailable(ask):
+    """The reason names the worker, the loop, how long, the limit, and the line that blocks."""
+    response = ask(app(STUCK), "GET", "/health/shop")
+    assert response.status_code == 503
+    assert int(response.headers["retry-after"]) > 0
+    assert response.json() == {
+        "status": "unavailable",
+        "reasons": [
+            (
+                "Worker `0` of target `shop` is stuck: its event loop `main` has been blocked for 1.25 s, "
+                "longer than the 0.5 s that `health.max_delay` allows; it is in `parse` (orders.py:41)."
+            )
+        ],
+    }
+
+
+def test_a_stall_within_the_limit_is_ok(ask):
+    """The limit is the operator's."""
+    assert ask(app(STUCK, health_max_delay_seconds=1.25), "GET", "/health/shop").status_code == 200
+
+
+def test_a_stall_without_a_stack_is_told_without_a_place(ask):
+    """What is not known is left out of the sentence."""
+    loop = replace(MAIN_LOOP, current_stall=replace(MAIN_LOOP.current_stall, stacks=()))
+    target = replace(SHOP, workers=(replace(WATCHED, probe=replace(PROBE, loops=(loop,))),))
+    [reason] = ask(app(target), "GET", "/health/shop").json()["reasons"]
+    assert reason.endswith("`health.max_delay` allows.")
+
+
+def test_every_worker_that_ails_is_named(ask):
+    """One is stuck, one is gone: two reasons."""
+    reasons = ask(app(SHOP), "GET", "/health/shop").json()["reasons"]
+    assert [reason[:10] for reason in reasons] == ["Worker `0`", "Worker `1`"]
+    assert "is down" in reasons[1]
+
+
+def test_a_target_without_workers_is_unavailable(ask):
+    """Nobody is there to take traffic."""
+    response = ask(app(replace(SHOP, up=False, workers=())), "GET", "/health/shop")
+    assert response.status_code == 503
+    assert "has no worker" in response.json()["reasons"][0]
+
+
+def test_a_worker_answers_for_itself_alone(ask):
+    """A sidecar's probe must not fail for its neighbour."""
+    pool = replace(SHOP, workers=(WELL.workers[0], replace(WATCHED, slot="1")))
+    assert ask(app(pool), "GET", "/health/shop/0").json() == {"status": "ok"}
+    assert ask(app(pool), "GET", "/health/shop/1").status_code == 503
+
+
+def test_an_unknown_target_is_not_found(ask):
+    """A typo in a probe is neither health nor illness."""
+    response = ask(app(WELL), "GET", "/health/shopp")
+    assert response.status_code == 404
+    assert "`shopp`" in response.json()["error"]
+
+
+def test_an_unknown_worker_is_not_found(ask):
+    """The answer names those there are."""
+    response = ask(app(SHOP), "GET", "/health/shop/7")
+    assert response.status_code == 404
+    assert "it has `0`, `1`" in response.json()["error"]
+    assert ask(app(SHOP), "GET", "/health/nobody/0").status_code == 404

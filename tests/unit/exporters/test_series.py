@@ -1,0 +1,102 @@
+"""What of a worker becomes a sample, and what stays unsaid."""
+
+from msgspec.structs import replace
+from support.views import BACKGROUND_LOOP, BARE, GONE, MAIN_LOOP, PROBE, WATCHED
+
+from vitalsd_exporters.prometheus import series
+
+
+def values(rows):
+    """The rows as {(sample name, extra labels): value}."""
+    return {
+        (
+            sample.name,
+            tuple(v for k, v in sample.labels.items() if k not in ("target", "worker")),
+        ): sample.value
+        for _, sample in rows
+    }
+
+
+def with_loops(*loops):
+    """The watched worker with other loops."""
+    return replace(WATCHED, probe=replace(PROBE, loops=loops))
+
+
+def test_what_is_not_known_makes_no_sample():
+    """A field that could not be read is a gap in the graph, not a zero."""
+    names = {name for name, _ in series.process_rows(BARE)}
+    assert "vitals_process_resident_memory_bytes" in names
+    assert not names & {
+        "vitals_process_anonymous_memory_bytes",
+        "vitals_process_open_fds",
+        "vitals_process_context_switches_total",
+    }
+
+
+def test_a_known_zero_is_a_sample():
+    """Nothing swapped is a fact."""
+    assert values(series.process_rows(WATCHED))["vitals_process_swap_bytes", ()] == 0
+
+
+def test_a_worker_without_a_probe_has_no_loop_and_no_heap():
+    """Nothing is made up for what only a probe can tell."""
+    assert [*series.loop_rows(BARE), *series.probe_rows(BARE)] == []
+
+
+def test_a_worker_without_a_probe_says_so():
+    """Runtime and version are told to be unknown."""
+    [_, (_, info)] = series.worker_rows(BARE)
+    assert (info.labels["runtime"], info.labels["version"], info.labels["lag_source"]) == (
+        "unknown",
+        "unknown",
+        "none",
+    )
+
+
+def test_a_worker_that_is_gone_is_down_and_nothing_else():
+    """Its last known vitals are no longer true of the slot."""
+    assert values(series.worker_rows(GONE)) == {("vitals_worker_up", ()): 0}
+
+
+def test_the_current_stall_is_that_of_the_loop_stuck_longest():
+    """One number per worker: the worst."""
+    other = replace(MAIN_LOOP, name="other", current_stall=replace(MAIN_LOOP.current_stall, seconds=7.5))
+    rows = values(series.loop_rows(with_loops(MAIN_LOOP, other, BACKGROUND_LOOP)))
+    assert rows["vitals_eventloop_stall_current_seconds", ()] == 7.5
+
+
+def test_no_stall_in_progress_is_zero():
+    """A loop that is not stuck is known to be late by nothing."""
+    rows = values(series.loop_rows(with_loops(BACKGROUND_LOOP)))
+    assert rows["vitals_eventloop_stall_current_seconds", ()] == 0
+
+
+def test_ready_callbacks_nobody_counted_are_left_out():
+    """A loop that cannot count its queue does not have an empty one."""
+    assert ("vitals_eventloop_ready_callbacks", ()) not in values(series.loop_rows(with_loops(BACKGROUND_LOOP)))
+
+
+def test_iterations_are_left_out_where_nothing_counts_them():
+    """A heartbeat sees no single turn of its loop."""
+    rows = values(series.loop_rows(with_loops(MAIN_LOOP, BACKGROUND_LOOP)))
+    assert rows["vitals_eventloop_iterations_total", ("main",)] == 12_345
+    assert ("vitals_eventloop_iterations_total", ("background",)) not in rows
+
+
+def test_loops_that_share_a_name_are_one_series():
+    """Threads of one pool are named alike; a series that appears twice would cost the whole scrape."""
+    rows = list(series.loop_rows(with_loops(MAIN_LOOP, MAIN_LOOP)))
+    identities = [(sample.name, *sorted(sample.labels.items())) for _, sample in rows]
+    assert len(identities) == len(set(identities))
+    assert values(rows)["vitals_eventloop_busy_seconds_total", ("main",)] == 2 * MAIN_LOOP.busy_seconds
+    assert values(rows)["vitals_eventloop_delay_seconds_bucket", ("main", "0.1")] == 2 * 4189
+    assert values(rows)["vitals_eventloop_iterations_total", ("main",)] == 2 * 12_345
+
+
+def test_a_histogram_has_its_buckets_its_count_and_its_sum():
+    """The last bucket is +Inf and equals the count."""
+    rows = values(series.loop_rows(with_loops(MAIN_LOOP)))
+    name = "vitals_eventloop_delay_seconds"
+    assert rows[name + "_bucket", ("main", "+Inf")] == rows[name + "_count", ("main",)] == 4230
+    assert rows[name + "_sum", ("main",)] == 41.5
+    assert rows[name + "_bucket", ("main", "0.0025")] == 4100
