@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from support.probed import TARGETS, probed
+from support.probed import TARGETS, find_python, probed
 from support.waiting import wait_for
 
 from vitalsd.cli.run import LAUNCH
@@ -216,6 +216,24 @@ def test_the_sitecustomize_that_is_shadowed_runs(any_python: str, tmp_path: Path
     answer = subprocess.run(asked, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True)
 
     assert (answer.stdout.strip(), answer.stderr) == ("yes True", "")
+
+
+@pytest.mark.parametrize("version", ["2.7", "3.6", "3.7"])
+def test_an_older_python_is_left_alone(tmp_path: Path, version: str) -> None:
+    """A helper script on a Python that the probe does not know runs as ever, with its own `sitecustomize`."""
+    python = find_python(version)
+    if python is None:
+        pytest.skip(f"there is no Python {version} on PATH or in pyenv")
+    (tmp_path / "sitecustomize.py").write_text("MINE = 'yes'\n")
+    path = f"{LAUNCH}{os.pathsep}{tmp_path}"
+    asked = [
+        python,
+        "-c",
+        "import sys; print((sys.modules['sitecustomize'].MINE, 'vitalsd_probe' in sys.modules))",
+    ]
+    answer = subprocess.run(asked, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True)
+
+    assert (answer.stderr, answer.stdout) == ("", "('yes', False)\n")
 
 
 def test_an_imported_probe_measures_the_loop_it_is_imported_in(any_python: str, tmp_path: Path) -> None:

@@ -1,10 +1,9 @@
 """
 Reads one segment: any bytes in, never an exception or a wrong number out.
 
-The file is mapped once and read in place; a full reading costs about 150 us, a look at a loop's two live words
-about 2 us. What fails its checksum, or does not make sense, counts as not known. Which process it belongs to is
-asked of the kernel, not of the file: the probe holds a record lock, and F_GETLK answers with the holder's pid in
-the reader's own pid namespace.
+The file is mapped once and read in place; a record costs about 8 us, a full reading about 60 us. What fails its
+checksum, or does not make sense, counts as not known. Which process it belongs to is asked of the kernel, not of
+the file: the probe holds a record lock, and F_GETLK answers with the holder's pid in our own pid namespace.
 """
 
 from __future__ import annotations
@@ -113,6 +112,10 @@ class SegmentFile:
         """One live word; 0.0 when it is not a number."""
         (value,) = struct.unpack_from("<d", self._map, index * 8)
         return value if math.isfinite(value) else 0.0
+
+    def field(self, record: layout.Record, name: str) -> float:
+        """One field without the checks of `read`: good enough to tell whether reading is worth it."""
+        return self.word(record.offset + 2 + record.fields.index(name))
 
     def read(self, record: layout.Record) -> RawRecord | None:
         """One whole record, or None when it is being written all the time or damaged."""

@@ -10,16 +10,25 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
+from vitalsd.errors import VitalsdError
 from vitalsd.model import Frame, Histogram, LoopVitals, ProbeVitals, Stack, Stall, StallInProgress
 from vitalsd.probe.python import layout
 from vitalsd.segment.reader import RawRecord, SegmentFile
 
-__all__ = ["read_vitals"]
+__all__ = ["ProbeDisabled", "read_vitals"]
 
 HEARTBEAT_TOLERANCE_SECONDS = 0.02
 """A heartbeat later than this is late; less may be the timer's own grain."""
 BOUNDS = layout.DELAY_BOUNDS_SECONDS
 OVER = tuple(f"over_{bound}" for bound in BOUNDS)
+GC_BUCKETS = tuple(
+    tuple(f"gc{generation}_le_{bound}" for bound in (*layout.GC_BOUNDS_SECONDS, "inf"))
+    for generation in range(layout.GC_GENERATIONS)
+)
+
+
+class ProbeDisabled(VitalsdError):  # noqa: N818 - it is a state
+    """A probe that met something it could not handle and stays silent from then on."""
 
 
 def read_vitals(segment: SegmentFile, now: float, wall: float) -> ProbeVitals | None:
@@ -27,8 +36,11 @@ def read_vitals(segment: SegmentFile, now: float, wall: float) -> ProbeVitals | 
     process = segment.read(layout.PROCESS)
     if process is None:
         return None
+    if process.text:
+        raise ProbeDisabled(f"The probe has switched itself off, the service is not affected: {process.text}")
     stalls = _recent_stalls(segment)
-    loops = [_loop(segment, slot, now, stalls.get(slot, ())) for slot in range(layout.LOOPS)]
+    used = [slot for slot, record in enumerate(layout.LOOP) if segment.field(record, "used") == 1.0]
+    loops = [_loop(segment, slot, now, stalls.get(slot, ())) for slot in used]
     fields = process.fields
     heartbeat = _number(fields["heartbeat"])
     return ProbeVitals(
@@ -125,13 +137,13 @@ def _delay_histogram(fields: Mapping[str, float], total_seconds: float, in_progr
 
 
 def _gc_histogram(fields: Mapping[str, float], generation: int) -> Histogram:
-    bounds = layout.GC_BOUNDS_SECONDS
     buckets = []
     total = 0
-    for label in (*(f"le_{bound}" for bound in bounds), "le_inf"):
-        total += _count(fields[f"gc{generation}_{label}"]) or 0
+    for name in GC_BUCKETS[generation]:
+        total += _count(fields[name]) or 0
         buckets.append(total)
-    return Histogram(bounds=bounds, buckets=tuple(buckets), sum=_seconds(fields[f"gc{generation}_seconds"]))
+    total_seconds = _seconds(fields[f"gc{generation}_seconds"])
+    return Histogram(bounds=layout.GC_BOUNDS_SECONDS, buckets=tuple(buckets), sum=total_seconds)
 
 
 def _current_stall(
@@ -147,6 +159,8 @@ def _current_stall(
 def _recent_stalls(segment: SegmentFile) -> dict[int, tuple[Stall, ...]]:
     found: dict[int, list[tuple[float, Stall]]] = {}
     for place in layout.RECENT_STALL:
+        if segment.field(place, "number") == 0.0:
+            continue  # never used: most services never stall
         record = segment.read(place)
         if record is None or _number(record.fields["number"]) is None:
             continue

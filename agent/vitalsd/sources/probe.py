@@ -1,7 +1,7 @@
 """
 The segment of a worker's probe: event loops, stalls, heap, garbage collection, tasks, executors, errors.
 
-Reads memory that the probe shares, about 150 us; needs the right to read the segment's file.
+Reads memory that the probe shares, about 60 us; needs the right to read the segment's file.
 """
 
 from __future__ import annotations

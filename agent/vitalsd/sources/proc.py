@@ -37,7 +37,7 @@ class ProcSource:
         """Read one process."""
         folder = self._proc / str(worker.key.pid)
         stat = (folder / "stat").read_bytes().rpartition(b")")[2].split()
-        status = _status(folder)
+        status = (folder / "status").read_bytes()
         return ProcessVitals(
             state=stat[0].decode(),
             started_at=self._booted_at + int(stat[19]) / TICKS,
@@ -54,13 +54,14 @@ class ProcSource:
 
     def _open_fds(self, folder: Path, missing: dict[str, str]) -> int | None:
         try:
-            size = (folder / "fd").stat().st_size  # the number of descriptors, since Linux 6.2
-            entries = os.scandir(folder / "fd")
+            size = (folder / "fd").stat().st_size  # the number of descriptors, since Linux 6.2, for everybody
+            if size:
+                return size
+            with os.scandir(folder / "fd") as entries:
+                return sum(1 for _ in entries)
         except PermissionError:
             missing["open_fds"] = _lacks(folder, "fd")
             return None
-        with entries:
-            return size or sum(1 for _ in entries)
 
     def _max_fds(self, folder: Path, worker: Worker, missing: dict[str, str]) -> int | None:
         now = time.monotonic()
@@ -79,19 +80,15 @@ class ProcSource:
         return limit
 
 
-def _status(folder: Path) -> dict[bytes, bytes]:
-    lines = (folder / "status").read_bytes().split(b"\n")
-    return dict(line.split(b":\t", 1) for line in lines if b":\t" in line)
+def _kib(status: bytes, field: bytes) -> int | None:
+    value = _plain(status, field)
+    return value * 1024 if value is not None else None
 
 
-def _kib(status: dict[bytes, bytes], field: bytes) -> int | None:
-    value = status.get(field)
-    return int(value.split()[0]) * 1024 if value is not None else None
-
-
-def _plain(status: dict[bytes, bytes], field: bytes) -> int | None:
-    value = status.get(field)
-    return int(value) if value is not None else None
+def _plain(status: bytes, field: bytes) -> int | None:
+    """The number of one line of status; looking for five lines is cheaper than splitting sixty."""
+    at = status.find(b"\n" + field + b":")
+    return int(status[at + len(field) + 2 :].split(None, 1)[0]) if at >= 0 else None
 
 
 def _lacks(folder: Path, name: str) -> str:

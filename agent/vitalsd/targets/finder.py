@@ -15,7 +15,7 @@ import msgspec
 from vitalsd.model import WorkerKey
 from vitalsd.segment.reader import SegmentFile
 from vitalsd.targets.folder import SegmentFolder
-from vitalsd.targets.processes import Process, ProcessTable, read_process, scrub
+from vitalsd.targets.processes import Process, ProcessTable, read_key, scrub
 from vitalsd.targets.rules import TargetRule, workers_by_segment, workers_of
 from vitalsd.targets.slots import Slots
 
@@ -97,8 +97,7 @@ class Finder:
         return bool(gone)
 
     def _is_alive(self, key: WorkerKey) -> bool:
-        process = read_process(self._proc, key.pid)
-        return process is not None and process.key == key
+        return read_key(self._proc, key.pid) == key
 
     def _members(self, segments: dict[int, SegmentFile]) -> dict[str, set[int]]:
         agent = {os.getpid()}

@@ -8,6 +8,7 @@ a parent can change and a command line be rewritten.
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import time
@@ -17,7 +18,7 @@ import msgspec
 
 from vitalsd.model import WorkerKey
 
-__all__ = ["Process", "ProcessTable", "read_process", "scrub"]
+__all__ = ["Process", "ProcessTable", "read_key", "read_process", "scrub"]
 
 REFRESH_SECONDS = 60.0
 SETTLED_SECONDS = 30.0
@@ -42,6 +43,7 @@ class Process(msgspec.Struct, frozen=True):
         return self.key.pid
 
 
+@functools.lru_cache(maxsize=512)
 def scrub(command: str) -> str:
     """The command line without what looks like a secret, and not too long."""
     hidden = SECRET_IN_URL.sub(r"\1***@", SECRET_OPTION.sub(r"\1***", command))
@@ -49,19 +51,34 @@ def scrub(command: str) -> str:
 
 
 def read_process(proc: Path, pid: int) -> Process | None:
-    """The process with this pid, or None when there is none (a zombie is none: nothing can be watched in it)."""
+    """The process with this pid, or None when there is none."""
+    fields = _stat(proc, pid)
+    if not fields:
+        return None
     folder = proc / str(pid)
     try:
-        stat = (folder / "stat").read_bytes()
         command = (folder / "cmdline").read_bytes()
-        uid = (folder).stat().st_uid
+        uid = folder.stat().st_uid
     except (FileNotFoundError, ProcessLookupError):
-        return None
-    fields = stat.rpartition(b")")[2].split()
-    if len(fields) < 20 or fields[0] in (b"Z", b"X"):
         return None
     text = command.rstrip(b"\0").replace(b"\0", b" ").decode("utf-8", "replace")
     return Process(WorkerKey(pid, int(fields[19])), int(fields[1]), uid, text)
+
+
+def read_key(proc: Path, pid: int) -> WorkerKey | None:
+    """Who has this pid now."""
+    fields = _stat(proc, pid)
+    return WorkerKey(pid, int(fields[19])) if fields else None
+
+
+def _stat(proc: Path, pid: int) -> list[bytes]:
+    """The fields of stat after the name; empty when there is no such process, or a zombie, which is none."""
+    try:
+        with open(f"{proc}/{pid}/stat", "rb") as file:  # noqa: PTH123 - read for every worker every second
+            fields = file.read().rpartition(b")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return []
+    return fields if len(fields) >= 20 and fields[0] not in (b"Z", b"X") else []
 
 
 class ProcessTable:

@@ -4,47 +4,57 @@ Found first on PYTHONPATH, this arms the probe and then runs the `sitecustomize`
 The probe lies beside this file as `vitalsd_probe` (where `vitalsd probe install` put it) or, inside the agent's
 own installation, as the folder `../python`. It is loaded by its path: nothing is added to `sys.path`.
 
-Every Python process of the service starts with this, so it uses the import system as the interpreter has frozen
-it: `importlib.util` alone would bring a dozen modules that a short script may never need.
+Every Python process of the service starts with this, also helpers on a Python that the probe does not know, 2.7
+included: so it has no annotations. It uses the import system as the interpreter has frozen it, since
+`importlib.util` alone would bring a dozen modules that a short script may never need.
 """
 
-from __future__ import annotations
+# mypy: ignore-errors
+# (annotations are syntax that Python 2 does not have)
 
 import sys
-from _frozen_importlib import module_from_spec
-from _frozen_importlib_external import PathFinder, spec_from_file_location
 from os.path import abspath, dirname, isdir, join
 
 _here = dirname(abspath(__file__))
 
 
-def _arm_probe() -> None:
+def _arm_probe():
+    from _frozen_importlib import module_from_spec
+    from _frozen_importlib_external import spec_from_file_location
+
     folder = join(_here, "vitalsd_probe")
     if not isdir(folder):
         folder = join(dirname(_here), "python")
-    spec = spec_from_file_location(
-        "vitalsd_probe", join(folder, "__init__.py"), submodule_search_locations=[folder]
-    )
-    if spec is None or spec.loader is None:
-        return
-    module = module_from_spec(spec)
-    sys.modules["vitalsd_probe"] = module
+    path = join(folder, "__init__.py")
+    spec = spec_from_file_location("vitalsd_probe", path, submodule_search_locations=[folder])
+    module = sys.modules["vitalsd_probe"] = module_from_spec(spec)
     spec.loader.exec_module(module)
     module.install()
 
 
-def _run_shadowed() -> None:
+def _run_shadowed():
     elsewhere = [entry for entry in sys.path if abspath(entry or ".") != _here]
-    spec = PathFinder.find_spec("sitecustomize", elsewhere)
-    if spec is None or spec.loader is None:
+    if sys.version_info < (3, 5):
+        import imp
+
+        try:
+            found = imp.find_module("sitecustomize", elsewhere)
+        except ImportError:
+            return
+        imp.load_module("sitecustomize", *found)
         return
-    module = module_from_spec(spec)
-    sys.modules["sitecustomize"] = module
-    spec.loader.exec_module(module)
+    from _frozen_importlib import module_from_spec
+    from _frozen_importlib_external import PathFinder
+
+    spec = PathFinder.find_spec("sitecustomize", elsewhere)
+    if spec is not None and spec.loader is not None:
+        module = sys.modules["sitecustomize"] = module_from_spec(spec)
+        spec.loader.exec_module(module)
 
 
 try:
-    _arm_probe()
+    if sys.version_info >= (3, 8):
+        _arm_probe()
 except BaseException:
-    pass
+    pass  # the service must start whatever happens to the probe
 _run_shadowed()

@@ -8,8 +8,9 @@ every fork and before the interpreter ends.
 
 from __future__ import annotations
 
-from _thread import allocate_lock, start_new_thread
 from time import monotonic, thread_time
+
+from .lifecycle import allocate_lock, start_new_thread
 
 TYPE_CHECKING = False  # importing typing would be more than the service asked for
 if TYPE_CHECKING:
@@ -21,8 +22,9 @@ if TYPE_CHECKING:
 
 PUBLISH_SECONDS = 1.0
 PUBLISH_AT_REST_SECONDS = 2.0
-PATIENCE_SECONDS = 0.1
-"""How long a fork or the end of the process waits for the thread to leave, at the very most."""
+AT_FORK_PATIENCE_SECONDS = 0.02
+AT_EXIT_PATIENCE_SECONDS = 0.1
+"""How long a fork or the end of the process waits for the thread to leave, at the very most: it takes 0.1 ms."""
 
 
 class Active:
@@ -52,11 +54,11 @@ class Active:
         self._done.acquire()
         start_new_thread(self._run, (self._stop, self._done, previous))
 
-    def pause_thread(self) -> None:
+    def pause_thread(self, patience_seconds: float = AT_FORK_PATIENCE_SECONDS) -> None:
         """Ask the thread to leave and wait for it, a little."""
         if self._stop is not None and self._stop.locked():
             self._stop.release()
-        if self._done is not None and self._done.acquire(True, PATIENCE_SECONDS):
+        if self._done is not None and self._done.acquire(True, patience_seconds):
             self._done.release()
 
     def resume_thread(self) -> None:
@@ -72,8 +74,13 @@ class Active:
             except RuntimeError:
                 pass  # it has been closed already
 
-    def abandon(self) -> None:
-        """Something is wrong: unhook all, take the segment away, stay silent for good."""
+    def abandon(self, problem: str) -> None:
+        """Something is wrong: unhook all, tell the agent by the segment, stay silent for good."""
+        self._let_go()
+        if self._segment is not None:
+            self._segment.confess(problem)
+
+    def _let_go(self) -> None:
         self.ready = False
         if self._stop is not None and self._stop.locked():
             self._stop.release()
@@ -81,8 +88,6 @@ class Active:
             self.loops.unhook_all()
         for part in self._parts:
             part.stop()
-        if self._segment is not None:
-            self._segment.remove()
 
     def forget(self) -> None:
         """In a forked child: leave loops and hooks as they were, and the parent's segment to the parent."""
@@ -96,8 +101,10 @@ class Active:
 
     def _at_exit(self) -> None:
         try:
-            self.pause_thread()
-            self.abandon()
+            self.pause_thread(AT_EXIT_PATIENCE_SECONDS)
+            self._let_go()
+            if self._segment is not None:
+                self._segment.remove()
         except BaseException:
             pass
 

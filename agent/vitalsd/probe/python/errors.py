@@ -8,9 +8,9 @@ hook that the service sets later is wrapped in turn, and an error that passes se
 from __future__ import annotations
 
 import sys
-from _thread import get_ident
 
 from . import layout
+from .lifecycle import get_ident
 
 TYPE_CHECKING = False  # importing typing would be more than the service asked for
 if TYPE_CHECKING:

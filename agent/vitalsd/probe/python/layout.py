@@ -75,7 +75,8 @@ PROCESS_FIELDS = (
         for part in ("seconds", *("le_%s" % bound for bound in GC_BOUNDS_SECONDS), "le_inf")
     ),
 )
-"""The `gcN_le_*` fields count the pauses within one bucket, not up to it."""
+"""The `gcN_le_*` fields count the pauses within one bucket, not up to it. Text: why the probe has switched itself
+off; nothing while it works."""
 
 LOOP_FIELDS = (
     "used",
@@ -129,7 +130,7 @@ class Record:
 
 
 HEADER = Record(3, HEADER_FIELDS, 256)
-PROCESS = Record(HEADER.end, PROCESS_FIELDS, 0)
+PROCESS = Record(HEADER.end, PROCESS_FIELDS, 256)
 
 
 def _row(offset: int, count: int, fields: tuple[str, ...], text_bytes: int) -> tuple[Record, ...]:

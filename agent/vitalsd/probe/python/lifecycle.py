@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import os
 import sys
-from _thread import allocate_lock, get_ident
+from _thread import allocate_lock, get_ident, start_new_thread  # as they are before gevent may replace them
 from time import monotonic
 
 TYPE_CHECKING = False  # importing typing would be more than the service asked for
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from .active import Active
 
-__all__ = ["arm"]
+__all__ = ["allocate_lock", "arm", "get_ident", "start_new_thread"]
 
 MINIMUM_AGE_SECONDS = 1.0
 FORKING_SERVERS = ("gunicorn.arbiter", "celery.concurrency.prefork", "uwsgi")
@@ -175,10 +175,10 @@ def _disable() -> None:
     """Take out whatever can be taken out and never try again in this process."""
     global _disabled
     _disabled = True
-    active = _active
-    if active is not None:
+    kind, error = sys.exc_info()[:2]
+    if _active is not None:
         try:
-            active.abandon()
+            _active.abandon("%s: %s" % (kind.__name__ if kind else "unknown", error))
         except BaseException:
             pass
 

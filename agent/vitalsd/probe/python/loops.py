@@ -9,11 +9,11 @@ for the main thread. A loop's name is the thread's without the number, since nam
 from __future__ import annotations
 
 import sys
-from _thread import allocate_lock, get_ident
 
 from . import layout
 from .heartbeat import HeartbeatMeter
 from .ledger import Ledger
+from .lifecycle import allocate_lock, get_ident
 from .selectormeter import SelectorMeter
 
 TYPE_CHECKING = False  # importing typing would be more than the service asked for

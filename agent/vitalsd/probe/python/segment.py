@@ -108,6 +108,10 @@ class Segment:
         words[offset + 1] = float(crc32(body))
         words[offset] = self._sequences[offset] = sequence + 2
 
+    def confess(self, problem: str) -> None:
+        """Leave the agent a word on why there will be no more news from here."""
+        self.put(layout.PROCESS, [float("nan")] * len(layout.PROCESS_FIELDS), problem.encode("utf-8", "replace"))
+
     def keep_lock(self) -> None:
         """Take the lock again where the service closed our descriptor under us."""
         if _is_file(self._fd, self._stat):
