@@ -60,6 +60,11 @@ class SegmentFile:
         self.path = path
         try:
             self._fd = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+        except PermissionError as error:
+            owner = path.lstat().st_uid
+            raise SegmentError(
+                f"{path} belongs to uid {owner}: run the agent as uid {owner} or as root"
+            ) from error
         except OSError as error:
             raise SegmentError(f"{path} cannot be opened: {error.strerror}") from error
         try:

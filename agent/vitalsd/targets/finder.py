@@ -76,10 +76,10 @@ class Finder:
             self._table = self._processes.refresh(now)
             self._read_table_at = now + self._interval
             self._segment_pids = set(segments)
-        members = self._members(segments)
-        for name, pids in members.items():
+        alive = {process.key for process in self._table.values()}
+        for name, pids in self._members(segments).items():
             keys = [self._table[pid].key for pid in pids if pid in self._table]
-            self._slots.setdefault(name, Slots()).assign(keys, now)
+            self._slots.setdefault(name, Slots()).assign(keys, now, alive)
         seats = {name: tuple(self._seats(name, slots, segments)) for name, slots in self._slots.items()}
         ruled = {rule.name for rule in self._rules}
         for name, found in list(seats.items()):

@@ -8,6 +8,7 @@ target has shrunk for longer than HOLD_SECONDS.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
 
 import msgspec
@@ -31,12 +32,20 @@ class Slots:
     def __init__(self) -> None:
         self._slots: dict[int, _Slot] = {}
 
-    def assign(self, keys: Iterable[WorkerKey], now: float) -> None:
-        """Keep those who stay, free the slots of those who went, and seat the new ones, oldest first."""
-        present = set(keys)
-        for slot in self._slots.values():
+    def assign(self, keys: Iterable[WorkerKey], now: float, alive: Iterable[WorkerKey] = ()) -> None:
+        """
+        Keep those who stay, free the slots of those who went, and seat the new ones, oldest first.
+
+        Who is still `alive` and no worker any more never was one: a master is alone before it has forked. Its slot
+        goes with it, since whoever comes next does not replace it.
+        """
+        present, mistaken = set(keys), set(alive)
+        for number, slot in list(self._slots.items()):
             if slot.key is not None and slot.key not in present:
-                slot.key, slot.gone_at = None, now
+                if slot.key in mistaken:
+                    del self._slots[number]
+                else:
+                    slot.key, slot.gone_at = None, now
         seated = {slot.key for slot in self._slots.values() if slot.key is not None}
         for key in sorted(present - seated, key=_age):
             self._seat(key)
@@ -51,7 +60,8 @@ class Slots:
                 slot.key = key
                 slot.restarts += 1
                 return
-        self._slots[len(self._slots)] = _Slot(key)
+        lowest = next(number for number in itertools.count() if number not in self._slots)
+        self._slots[lowest] = _Slot(key)
 
     def seated(self) -> dict[str, WorkerKey | None]:
         """Slot -> who sits there, None for a worker that is gone and not replaced yet."""

@@ -55,6 +55,6 @@ def _run_shadowed():
 try:
     if sys.version_info >= (3, 8):
         _arm_probe()
-except BaseException:
+except Exception:
     pass  # the service must start whatever happens to the probe
 _run_shadowed()

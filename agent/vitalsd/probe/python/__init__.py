@@ -22,5 +22,5 @@ def install() -> None:
         from . import lifecycle
 
         lifecycle.arm()
-    except BaseException:
+    except Exception:
         pass

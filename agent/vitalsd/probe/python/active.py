@@ -67,8 +67,11 @@ class Active:
 
     def attach_waiting(self) -> None:
         """Have every loop that waits for it attach itself in its own thread."""
-        while self.waiting:
-            loop = self.waiting.pop()
+        while True:
+            try:
+                loop = self.waiting.pop()
+            except IndexError:
+                return  # the other thread that does this was faster, or there is none left
             try:
                 loop.call_soon_threadsafe(self.loops.attach, loop)
             except RuntimeError:

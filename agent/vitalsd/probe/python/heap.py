@@ -8,10 +8,16 @@ costs more than a two-thousandth of the time.
 
 from __future__ import annotations
 
-import ctypes
 import re
 import sys
 from time import monotonic
+
+try:
+    import ctypes
+except ImportError:  # a build of Python without libffi: what it tells is left out
+    ctypes = None  # type: ignore[assignment]
+
+HAVE_CTYPES = bool(ctypes)
 
 TYPE_CHECKING = False  # importing typing would be more than the service asked for
 if TYPE_CHECKING:
@@ -24,16 +30,19 @@ UNKNOWN = float("nan")
 BYTES_IN_USE = re.compile(rb"# bytes in allocated blocks\s*=\s*([\d,]+)")
 
 
-class MallInfo(ctypes.Structure):
-    """glibc's struct mallinfo2."""
-
-    _fields_ = [
-        (name, ctypes.c_size_t)
-        for name in (
-            *("arena", "ordblks", "smblks", "hblks", "hblkhd"),
-            *("usmblks", "fsmblks", "uordblks", "fordblks", "keepcost"),
-        )
-    ]
+MALLINFO2 = (
+    "arena",
+    "ordblks",
+    "smblks",
+    "hblks",
+    "hblkhd",
+    "usmblks",
+    "fsmblks",
+    "uordblks",
+    "fordblks",
+    "keepcost",
+)
+"""The fields of glibc's struct mallinfo2, each a size_t."""
 
 
 class Heap:
@@ -44,10 +53,8 @@ class Heap:
         self.blocks = self.live_blocks = UNKNOWN
         self.malloc_used = self.malloc_held = UNKNOWN
         self._next_read = self._next_live = 0.0
-        libc = ctypes.CDLL(None)
-        self._mallinfo = getattr(libc, "mallinfo2", None)
-        if self._mallinfo is not None:
-            self._mallinfo.restype = MallInfo
+        libc = ctypes.CDLL(None) if HAVE_CTYPES else None
+        self._mallinfo = _mallinfo_reader(libc)
         self._small_objects = _small_object_reader(libc)
 
     def read(self) -> None:
@@ -83,10 +90,21 @@ class Heap:
         return blocks, float(self._small_objects()) if self._small_objects is not None else UNKNOWN
 
 
+def _mallinfo_reader(libc: Any) -> Any:
+    """A function that tells malloc's own statistics, or None without mallinfo2 (glibc < 2.33, musl)."""
+    read = getattr(libc, "mallinfo2", None)
+    if read is not None:
+        fields = [(name, ctypes.c_size_t) for name in MALLINFO2]
+        read.restype = type("MallInfo", (ctypes.Structure,), {"_fields_": fields})
+    return read
+
+
 def _small_object_reader(libc: Any) -> Any:
     """A function that tells the bytes pymalloc has handed out, or None where this build cannot tell."""
+    if libc is None or sys.getallocatedblocks() == 0:
+        return None
     statistics = getattr(ctypes.pythonapi, "_PyObject_DebugMallocStats", None)
-    if statistics is None or sys.getallocatedblocks() == 0:
+    if statistics is None:
         return None
     statistics.argtypes = [ctypes.c_void_p]
     statistics.restype = ctypes.c_int

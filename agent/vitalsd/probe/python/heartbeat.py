@@ -66,7 +66,7 @@ class HeartbeatMeter:
                 self._flush_at = self.ledger.flush(now, layout.HEARTBEAT, True)
             self.ledger.mark(-now, self._due)
             self._handle = self.loop.call_later(max(0.0, self._due - now), self._beat)
-        except BaseException:
+        except Exception:
             self._failed()
 
     def _book(self, now: float, late: float) -> None:

@@ -7,6 +7,9 @@ becomes active, in a thread of its own, the watchdog, once the process is a seco
 - an event loop runs, in any thread; or
 - it is a forked worker of a server known to be synchronous, or runs a pool known to be.
 
+Hooks run in the service's own threads, where Ctrl-C and `sys.exit` of a signal handler can come up at any moment:
+they pass, only errors end here.
+
 Everything that follows a fork starts from zero in the child. Before a fork the watchdog is stopped, so that the
 service forks with no thread that it did not start itself.
 """
@@ -92,7 +95,7 @@ def _after_exec(spec: Any) -> None:
                 hook_asyncio(module)
             else:
                 _wake_when_old_enough()
-        except BaseException:
+        except Exception:
             _disable()
 
     loader.exec_module = exec_and_hook
@@ -141,15 +144,15 @@ def _loop_started(loop: Any) -> None:
         active.waiting.append(loop)
         if active.ready:  # it became so while we were not looking
             active.attach_waiting()
-    except BaseException:
+    except Exception:
         _disable()
 
 
 def _loop_stopped() -> None:
-    if _active is not None and not _disabled:
+    if _active is not None and _active.ready and not _disabled:
         try:
             _active.loops.detach(get_ident())
-        except BaseException:
+        except Exception:
             _disable()
 
 
@@ -187,7 +190,7 @@ def _before_fork() -> None:
     if _active is not None:
         try:
             _active.pause_thread()
-        except BaseException:
+        except Exception:
             pass
 
 
@@ -195,7 +198,7 @@ def _after_fork_parent() -> None:
     if _active is not None and not _disabled:
         try:
             _active.resume_thread()
-        except BaseException:
+        except Exception:
             _disable()
 
 
@@ -210,5 +213,5 @@ def _after_fork_child() -> None:
         _disabled = False
         if any(name in sys.modules for name in FORKING_SERVERS):
             _wake_when_old_enough()
-    except BaseException:
+    except Exception:
         _disabled = True

@@ -50,6 +50,7 @@ class Loops:
         self.unwatched = 0
         self._opening = allocate_lock()
         self._retired_own_seconds = 0.0
+        self._closed = False
 
     @property
     def busy_seconds(self) -> float:
@@ -63,6 +64,8 @@ class Loops:
 
     def attach(self, loop: Any) -> None:
         """Measure `loop`, which has just started, or is running, in this thread."""
+        if self._closed:
+            return
         try:
             ident = get_ident()
             meter = self.running.get(ident)
@@ -78,7 +81,7 @@ class Loops:
                 return
             kind = SelectorMeter if _has_selector(loop) else HeartbeatMeter
             self.running[ident] = kind(loop, ledger, self._segment.words, self._failed)
-        except BaseException:
+        except Exception:
             self._failed()
 
     def detach(self, ident: int) -> None:
@@ -88,7 +91,8 @@ class Loops:
             meter.end()
 
     def unhook_all(self) -> None:
-        """Leave every loop as it was; safe from any thread and in a forked child."""
+        """Leave every loop as it was, for good; safe from any thread and in a forked child."""
+        self._closed = True
         for meter in list(self.running.values()):
             meter.unhook()
         self.running.clear()

@@ -79,6 +79,7 @@ class Segment:
             fcntl.lockf(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             os.rename(aside, self.path)
         except BaseException:
+            os.close(self._fd)
             os.unlink(aside)
             raise
 

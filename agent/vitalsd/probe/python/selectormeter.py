@@ -33,14 +33,18 @@ class SelectorMeter:
         self.loop = loop
         self.ledger = ledger
         self._selector = loop._selector
-        self._settle = self._wrap(self._selector.select, words, failed)
+        self._found = self._selector.__dict__.get("select")
+        """What somebody else had put in the same place, which is put back."""
+        self._wrap(self._selector.select, words, failed)
+        self._selector.select = self._hook
 
-    def _wrap(self, select: Any, words: Any, failed: Callable[[], None]) -> Callable[[float], None]:
+    def _wrap(self, select: Any, words: Any, failed: Callable[[], None]) -> None:
         ledger = self.ledger
         since = layout.SINCE + ledger.slot
         woke = monotonic()
         busy = square = idle = 0.0
         laps = 0
+        finished = False
         flush_at = ledger.flush(woke, layout.SELECTOR, True)
         words[since] = woke
 
@@ -66,6 +70,8 @@ class SelectorMeter:
 
         def settle(now: float, stretch: float) -> None:
             nonlocal busy, square, idle, laps, flush_at
+            if finished:
+                return
             try:
                 ledger.book(busy + stretch, (square + stretch * stretch) / 2, laps)
                 ledger.book_idle(idle)
@@ -76,7 +82,7 @@ class SelectorMeter:
                     ledger.book_stall(now - stretch, stretch)
                 if stretch > LONG_BUSY or now > flush_at or stretch == 0.0:
                     flush_at = ledger.flush(now, layout.SELECTOR, True)
-            except BaseException:
+            except Exception:
                 flush_at = float("inf")
                 failed()
 
@@ -84,8 +90,13 @@ class SelectorMeter:
             settle(now, max(1e-9, now - woke))
             ledger.flush(now, layout.SELECTOR, False)
 
-        self._selector.select = measured_select
-        return finish
+        def release() -> None:
+            """From now on only pass calls on: where somebody has wrapped the hook it cannot be taken out."""
+            nonlocal words, finished
+            finished = True
+            words = [0.0] * (since + 1)
+
+        self._finish, self._release, self._hook = finish, release, measured_select
 
     def overdue(self, now: float) -> tuple[float, float]:
         """Since when the loop has been busy, and for how long; (0, 0) while it waits for events."""
@@ -98,13 +109,19 @@ class SelectorMeter:
 
     def end(self) -> None:
         """The loop has stopped: book the rest and leave it as it was."""
+        self._finish(monotonic())
         self.unhook()
-        self._settle(monotonic())
         self.ledger.mark(0.0)
 
     def unhook(self) -> None:
-        """Take the wrapper out, whatever the loop is doing."""
-        self._selector.__dict__.pop("select", None)
+        """Take the wrapper out, whatever the loop is doing, unless somebody has wrapped it in turn."""
+        self._release()
+        own = self._selector.__dict__
+        if own.get("select") is self._hook:
+            if self._found is not None:
+                own["select"] = self._found
+            else:
+                del own["select"]
 
 
 def cost_per_iteration() -> float:

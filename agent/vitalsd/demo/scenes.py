@@ -1,0 +1,177 @@
+"""One function per fault: what is switched on, what must be seen of it from outside, and the sentence for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from http import HTTPStatus
+
+from vitalsd.demo.observe import TARGET, culprit, loops
+from vitalsd.demo.scene import Scene
+from vitalsd.model import ERROR_CHANNELS
+
+__all__ = ["SCENES"]
+
+DELAY = "vitals_eventloop_delay_seconds"
+MEBIBYTE = 2**20
+HEAP_SECONDS = 25.0
+"""The probe measures the heap every 10 s, and less often while that is dear."""
+LEAKED_BYTES = 40 * MEBIBYTE
+LEAKED_TASKS = 500
+PAUSED_SECONDS = 0.3
+FLOOD_DELAY_SECONDS = 0.01
+"""More than ten times what an idle loop reads."""
+
+
+def show_block(scene: Scene) -> str:
+    """Computing in the loop's thread: a stall with its culprit, a high delay, and traffic turned away."""
+    scene.switch_on("block", 1)
+
+    def turned_away() -> bool:
+        return scene.agent.health()[0] == HTTPStatus.SERVICE_UNAVAILABLE
+
+    scene.wait_for(f"a 503 of /health/{TARGET}", turned_away)
+    function, seconds = scene.wait_for(
+        "a stall in parse_whole_catalogue()", lambda: _ended(scene, "parse_whole_catalogue")
+    )
+    p99 = scene.quantile(0.99, DELAY)
+    return f"{function}() held the loop for {seconds:.2f} s; p99 delay {p99:.2f} s; /health/{TARGET} answered 503"
+
+
+def show_sync_call(scene: Scene) -> str:
+    """A synchronous call in a coroutine: it is named before it returns."""
+    scene.switch_on("sync_call", 1)
+    function, so_far = scene.wait_for(
+        "a stall in progress in ask_old_database()", lambda: _current(scene, "ask_old_database")
+    )
+    _, seconds = scene.wait_for("the end of the stall", lambda: _ended(scene, function))
+    return f"{function}() was named {so_far:.2f} s into the stall, while it lasted; in all it took {seconds:.2f} s"
+
+
+def show_gc_storm(scene: Scene) -> str:
+    """Full collections over many objects: pauses of generation 2."""
+    pauses = "vitals_gc_pause_seconds"
+    scene.switch_on("gc_storm", 3)
+    scene.wait_for(
+        f"{PAUSED_SECONDS:g} s of pauses of generation 2",
+        lambda: scene.growth(f"{pauses}_sum", generation="2") >= PAUSED_SECONDS,
+    )
+    count = scene.growth(f"{pauses}_count", generation="2")
+    total = scene.growth(f"{pauses}_sum", generation="2")
+    longest = scene.quantile(1, pauses, generation="2")
+    return (
+        f"{count:.0f} full collections (generation 2) stopped the process for {total:.2f} s in all, "
+        f"none for longer than {1000 * longest:.0f} ms"
+    )
+
+
+def show_ready_flood(scene: Scene) -> str:
+    """Tasks that never wait: the loop turns, but whatever arrives waits for a whole turn."""
+    scene.switch_on("ready_flood", 4)
+    ready = scene.wait_for(
+        "thousands of ready callbacks", lambda: _at_least(1000, scene.value("vitals_eventloop_ready_callbacks"))
+    )
+    p99 = scene.wait_for("a delay that grows", lambda: _at_least(FLOOD_DELAY_SECONDS, scene.quantile(0.99, DELAY)))
+    return f"{ready:.0f} callbacks were ready at once; the loop turned, but p99 delay grew to {1000 * p99:.0f} ms"
+
+
+def show_leak(scene: Scene) -> str:
+    """A list that only grows: heap and resident memory grow with it."""
+    heap, resident = "vitals_heap_used_bytes", "vitals_process_resident_memory_bytes"
+    scene.switch_on("leak", 4)
+    grown = scene.wait_for("growth of the heap", lambda: _at_least(LEAKED_BYTES, scene.growth(heap)), HEAP_SECONDS)
+    grown_resident = scene.wait_for("growth of memory", lambda: _at_least(LEAKED_BYTES, scene.growth(resident)))
+    return (
+        f"the heap grew by {grown / MEBIBYTE:.0f} MiB, and resident memory by {grown_resident / MEBIBYTE:.0f} MiB "
+        f"to {(scene.was(resident) + grown_resident) / MEBIBYTE:.0f} MiB"
+    )
+
+
+def show_task_leak(scene: Scene) -> str:
+    """Tasks that wait for ever: their number grows."""
+    tasks = "vitals_eventloop_tasks"
+    if scene.value(tasks) is None:
+        return "the number of tasks is not known: the asyncio of this Python keeps its tasks out of sight"
+    scene.switch_on("task_leak", 2)
+    grown = scene.wait_for("a growing number of tasks", lambda: _at_least(LEAKED_TASKS, scene.growth(tasks)))
+    return f"tasks that are not done grew from {scene.was(tasks):.0f} to {scene.was(tasks) + grown:.0f}"
+
+
+def show_error_surge(scene: Scene) -> str:
+    """Errors that nobody handles, counted by the channel that told of them."""
+    scene.switch_on("error_surge", 2)
+
+    def counts() -> dict[str, float] | None:
+        grown = {
+            channel: scene.growth("vitals_unhandled_errors_total", channel=channel) for channel in ERROR_CHANNELS
+        }
+        return grown if all(grown[channel] > 0 for channel in ("task", "coroutine", "thread")) else None
+
+    seen = scene.wait_for("errors in a task, a coroutine and a thread", counts)
+    told = ", ".join(f"{channel} {count:.0f}" for channel, count in seen.items() if count)
+    return f"{sum(seen.values()):.0f} errors that nobody handled, by channel: {told}"
+
+
+def show_executor(scene: Scene) -> str:
+    """Slow jobs in the default thread pool: all threads busy, the others queued."""
+    scene.switch_on("executor", 5)
+
+    def saturation() -> tuple[float, float, float] | None:
+        names = ("vitals_executor_busy", "vitals_executor_threads", "vitals_executor_queued")
+        busy, threads, queued = (scene.value(name) or 0.0 for name in names)
+        return (busy, threads, queued) if busy and busy == threads and queued else None
+
+    busy, threads, queued = scene.wait_for("a full pool with a queue", saturation)
+    return f"{busy:.0f} of {threads:.0f} executor threads were busy, {queued:.0f} jobs queued for one"
+
+
+def show_crash(scene: Scene) -> str:
+    """A worker that dies: its slot is refilled, and the restart counted."""
+    restarts = "vitals_worker_restarts_total"
+    dead = scene.worker()["key"]["pid"]
+    scene.switch_on("crash", 1)
+
+    def successor() -> int | None:
+        worker = scene.worker()
+        is_new = worker["up"] and worker["key"]["pid"] != dead and loops(worker)
+        return int(worker["key"]["pid"]) if is_new and scene.growth(restarts) else None
+
+    pid = scene.wait_for("a new worker in the slot, and its restart", successor)
+    return (
+        f"slot {scene.slot} was refilled: process {pid} in the place of {dead}; "
+        f"{restarts} went from {scene.was(restarts):.0f} to {scene.value(restarts):.0f}"
+    )
+
+
+SCENES: dict[str, Callable[[Scene], str]] = {
+    "block": show_block,
+    "sync_call": show_sync_call,
+    "gc_storm": show_gc_storm,
+    "ready_flood": show_ready_flood,
+    "leak": show_leak,
+    "task_leak": show_task_leak,
+    "error_surge": show_error_surge,
+    "executor": show_executor,
+    "crash": show_crash,
+}
+
+
+def _at_least(bound: float, value: float | None) -> float | None:
+    return value if value is not None and value >= bound else None
+
+
+def _ended(scene: Scene, function: str) -> tuple[str, float] | None:
+    """Culprit and length of a stall in `function` that is over."""
+    for loop in loops(scene.worker()):
+        for stall in loop["recent_stalls"]:
+            if culprit(stall["stacks"]) == function:
+                return function, stall["duration_seconds"]
+    return None
+
+
+def _current(scene: Scene, function: str) -> tuple[str, float] | None:
+    """Culprit and age of a stall in `function` that lasts."""
+    for loop in loops(scene.worker()):
+        stall = loop["current_stall"]
+        if stall is not None and culprit(stall["stacks"]) == function:
+            return function, stall["seconds"]
+    return None
