@@ -79,7 +79,8 @@ class Daemon:
         """Where Prometheus scrapes."""
         host, _, port = self._listeners[0].addresses[0].rpartition(":")
         reachable = "127.0.0.1" if host in ("0.0.0.0", "[::]") else host  # noqa: S104 - it is what we may be bound to
-        return f"http://{reachable}:{port}/metrics"
+        scheme = "https" if self._settings.exporters.prometheus.web_config_file else "http"
+        return f"{scheme}://{reachable}:{port}/metrics"
 
     async def run(self) -> None:
         """Watch until told to stop."""
@@ -198,7 +199,6 @@ def _fixed(old: Settings, new: Settings) -> list[tuple[str, object, object]]:
     return [
         ("exporters", old.exporters, new.exporters),
         ("storage", old.storage, new.storage),
-        ("stall.threshold", old.stall, new.stall),
     ]
 
 

@@ -120,7 +120,12 @@ class Stall(_Section, frozen=True):
     """When an event loop that does not get round to its callbacks is a stall."""
 
     threshold: Annotated[
-        Duration, Meta(ge=0.02, description="A loop that is late for longer than this stalls.")
+        Duration,
+        Meta(
+            ge=0.02,
+            description="A loop that is late for longer than this stalls. `vitalsd run` passes it on to the service; "
+            "a probe installed otherwise reads it, in seconds, from `VITALSD_STALL_THRESHOLD`.",
+        ),
     ] = 0.1
 
 

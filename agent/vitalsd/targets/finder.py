@@ -106,10 +106,16 @@ class Finder:
         for rule in self._rules:
             members[rule.name] = workers_of(rule, self._table, segments, agent) - taken
             taken |= members[rule.name]
-        names = {pid: segment.header.target for pid, segment in segments.items()}
+        names = {pid: segment.header.target for pid, segment in segments.items() if self._may_list(pid, segment)}
         for name, pids in workers_by_segment(names, self._table, taken).items():
             members[name] = members.get(name, set()) | pids
         return members
+
+    def _may_list(self, pid: int, segment: SegmentFile) -> bool:
+        """Where rules say what to watch, nothing else is; other agents watch themselves."""
+        if segment.header.target == OWN_TARGET:
+            return pid == os.getpid()
+        return not self._rules
 
     def _seats(self, name: str, slots: Slots, segments: dict[int, SegmentFile]) -> Iterable[Seat]:
         restarts = slots.restarts()

@@ -41,15 +41,15 @@ class SelectorMeter:
     def _wrap(self, select: Any, words: Any, failed: Callable[[], None]) -> None:
         ledger = self.ledger
         since = layout.SINCE + ledger.slot
-        woke = monotonic()
-        busy = square = idle = 0.0
+        woke = settled_at = monotonic()
+        busy = square = 0.0
         laps = 0
         finished = False
         flush_at = ledger.flush(woke, layout.SELECTOR, True)
         words[since] = woke
 
         def measured_select(timeout: float | None = None) -> Any:
-            nonlocal busy, square, idle, laps, woke
+            nonlocal busy, square, laps, woke
             slept = monotonic()
             stretch = slept - woke
             laps += 1
@@ -63,19 +63,19 @@ class SelectorMeter:
                 return select(timeout)
             finally:
                 woke = monotonic()
-                idle += woke - slept
                 if woke - slept > LONG_IDLE:
                     settle(woke, 0.0)
                 words[since] = woke
 
         def settle(now: float, stretch: float) -> None:
-            nonlocal busy, square, idle, laps, flush_at
+            nonlocal busy, square, laps, flush_at, settled_at
             if finished:
                 return
             try:
                 ledger.book(busy + stretch, (square + stretch * stretch) / 2, laps)
-                ledger.book_idle(idle)
-                busy = square = idle = 0.0
+                ledger.book_idle(max(0.0, now - settled_at - busy - stretch))  # what was not busy was waiting
+                settled_at = now
+                busy = square = 0.0
                 laps = 0
                 if stretch > FIRST_BOUND:
                     ledger.book_stretch(stretch)
