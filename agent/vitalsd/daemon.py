@@ -23,7 +23,7 @@ from vitalsd.model import WorkerKey
 from vitalsd.probe import python as own_probe
 from vitalsd.settings.load import Loaded
 from vitalsd.settings.model import Settings, split_listen
-from vitalsd.settings.storage import storage_dir
+from vitalsd.settings.storage import token_path
 from vitalsd.sources.sampler import Sampler
 from vitalsd.state import State
 from vitalsd.targets.finder import OWN_TARGET, Finder
@@ -32,11 +32,11 @@ from vitalsd.targets.processes import read_process
 from vitalsd.targets.rules import TargetRule
 from vitalsd_exporters.prometheus.app import metrics_app
 from vitalsd_exporters.web.api import control_app
-from vitalsd_exporters.web.auth import Token, load_token
+from vitalsd_exporters.web.auth import load_token, store_token
 from vitalsd_exporters.web.serve import Listener
 from vitalsd_exporters.web.tls import load_web_config
 
-__all__ = ["Daemon", "token_path"]
+__all__ = ["Daemon"]
 
 log = structlog.get_logger(__name__)
 
@@ -54,8 +54,11 @@ class Daemon:
         self._finder = Finder(_rules(settings), self._folder, settings.sampling.discovery_interval)
         self._sampler = Sampler()
         self.state = State(self._sampler, settings.sampling.interval, settings.health.max_delay, self._reload)
-        self.token = _token(settings)
+        token_file = settings.exporters.control.token_file
+        self.token = load_token(Path(token_file) if token_file is not None else None)
         self._listeners = self._listen(settings)
+        if token_file is None:
+            self._store_token(settings)
 
     def _listen(self, settings: Settings) -> tuple[Listener, Listener]:
         """Take both addresses before anything else starts, so that a mistake starts nothing."""
@@ -68,6 +71,13 @@ class Daemon:
             Listener(metrics, exporters.prometheus.listen, "exporters.prometheus.listen", tls),
             Listener(control, exporters.control.listen, "exporters.control.listen"),
         )
+
+    def _store_token(self, settings: Settings) -> None:
+        """Without a place for the token our own commands cannot ask this agent; metrics and health go on."""
+        try:
+            store_token(self.token, token_path(settings))
+        except UsageError as error:
+            log.warning("control_token_not_stored", reason=str(error))
 
     @property
     def link(self) -> str:
@@ -169,25 +179,6 @@ class Daemon:
 def segment_dir(settings: Settings) -> str | None:
     """The folder that the configuration, or else the environment, chooses for segments."""
     return settings.sampling.segment_dir or os.environ.get("VITALSD_DIR") or None
-
-
-def token_path(settings: Settings) -> Path:
-    """Where a generated token lies, for `vitalsd status` and its like."""
-    port = split_listen(settings.exporters.control.listen)[1]
-    return storage_dir(settings.storage) / f"control-{port}.token"
-
-
-def _token(settings: Settings) -> Token:
-    chosen = settings.exporters.control.token_file
-    path = token_path(settings)
-    if chosen is None:
-        try:
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        except OSError as error:
-            raise UsageError(
-                f"Cannot make the folder {path.parent}: {error.strerror}; choose another with `storage.dir`."
-            ) from error
-    return load_token(Path(chosen) if chosen is not None else None, path)
 
 
 def _rules(settings: Settings) -> list[TargetRule]:

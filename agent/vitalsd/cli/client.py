@@ -10,7 +10,7 @@ import msgspec
 
 from vitalsd.errors import VitalsdError
 from vitalsd.settings.model import Settings, split_listen
-from vitalsd.settings.storage import storage_dir
+from vitalsd.settings.storage import token_path
 
 __all__ = ["ask", "reachable"]
 
@@ -29,7 +29,7 @@ def ask(settings: Settings, path: str) -> Any:
     host, port = reachable(control.listen)
     connection = http.client.HTTPConnection(host, port, timeout=TIMEOUT_SECONDS)
     try:
-        connection.request("GET", path, headers={"Authorization": f"Bearer {_token(settings, port)}"})
+        connection.request("GET", path, headers={"Authorization": f"Bearer {_token(settings)}"})
         answer = connection.getresponse()
         body = answer.read()
     except OSError as error:
@@ -50,9 +50,9 @@ def ask(settings: Settings, path: str) -> Any:
     return msgspec.json.decode(body)
 
 
-def _token(settings: Settings, port: int) -> str:
+def _token(settings: Settings) -> str:
     chosen = settings.exporters.control.token_file
-    path = Path(chosen) if chosen is not None else storage_dir(settings.storage) / f"control-{port}.token"
+    path = Path(chosen) if chosen is not None else token_path(settings)
     try:
         return path.read_text(encoding="utf-8").strip()
     except FileNotFoundError:

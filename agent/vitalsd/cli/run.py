@@ -99,10 +99,11 @@ def _start_agent(args: argparse.Namespace, name: str, settings: Settings) -> Non
     Start the agent as nobody's child.
 
     It gets a session of its own, so a terminal's signals are the service's alone, and none of the service's
-    descriptors but standard error. It is forked twice, so the service never finds a child it did not start.
+    descriptors but standard error. It is forked twice, so the service never finds a child it did not start,
+    and it does not look for modules in the service's folder (-P).
     """
     pid = os.getpid()
-    arguments = [sys.executable, "-m", "vitalsd", "watch", "--pid", str(pid), "--until-exit", "--name", name]
+    arguments = [sys.executable, "-P", "-m", "vitalsd", "watch", "--pid", str(pid), "--until-exit", "--name", name]
     for option in ("config", "listen", "control_listen", "log_level", "log_format"):
         value = getattr(args, option)
         if value is not None:

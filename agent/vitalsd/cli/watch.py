@@ -42,6 +42,8 @@ class Watch:
 
         log.configure(settings.log.level, settings.log.format)
         followed = read_process(Path("/proc"), args.pid) if args.until_exit and args.pid else None
+        if args.until_exit and followed is None:
+            return 0  # it ended before we had begun
 
         async def main() -> None:
             daemon = Daemon(load, until_exit=followed.key if followed is not None else None)

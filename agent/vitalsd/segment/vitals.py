@@ -19,6 +19,10 @@ __all__ = ["ProbeDisabled", "read_vitals"]
 
 HEARTBEAT_TOLERANCE_SECONDS = 0.02
 """A heartbeat later than this is late; less may be the timer's own grain."""
+ROUNDING = 1e-6
+"""Sums of the same times in another order differ in their last digits; a count must not fall by one for that."""
+LARGEST = 1e15
+"""Beyond it a number is damage and no measurement: it would be 30 million years, or a petabyte."""
 BOUNDS = layout.DELAY_BOUNDS_SECONDS
 OVER = tuple(f"over_{bound}" for bound in BOUNDS)
 GC_BUCKETS = tuple(
@@ -130,7 +134,7 @@ def _delay_histogram(fields: Mapping[str, float], total_seconds: float, in_progr
     at_most = max(total_seconds, sum(over)) - sum(over)
     buckets = []
     for beyond in (*over, 0.0):
-        buckets.append(int(at_most / interval))
+        buckets.append(int(at_most / interval + ROUNDING))
         at_most += beyond
     wait_integral = _seconds(fields["wait_integral"]) + in_progress * in_progress / 2
     return Histogram(bounds=BOUNDS, buckets=tuple(buckets), sum=wait_integral / interval)
@@ -199,12 +203,12 @@ def _stacks(text: str) -> tuple[Stack, ...]:
 
 
 def _number(value: float) -> float | None:
-    return value if math.isfinite(value) and value >= 0 else None
+    return value if 0 <= value <= LARGEST else None
 
 
 def _seconds(value: float) -> float:
-    return value if math.isfinite(value) and value >= 0 else 0.0
+    return value if 0 <= value <= LARGEST else 0.0
 
 
 def _count(value: float) -> int | None:
-    return int(value) if math.isfinite(value) and 0 <= value < 2**63 else None
+    return int(value) if 0 <= value <= LARGEST else None

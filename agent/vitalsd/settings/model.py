@@ -123,8 +123,8 @@ class Stall(_Section, frozen=True):
         Duration,
         Meta(
             ge=0.02,
-            description="A loop that is late for longer than this stalls. `vitalsd run` passes it on to the service; "
-            "a probe installed otherwise reads it, in seconds, from `VITALSD_STALL_THRESHOLD`.",
+            description="A loop that is late for longer than this stalls. `vitalsd run` passes it on to the "
+            "service; a probe installed otherwise reads it, in seconds, from `VITALSD_STALL_THRESHOLD`.",
         ),
     ] = 0.1
 

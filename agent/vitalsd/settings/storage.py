@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vitalsd.errors import UsageError
+from vitalsd.settings.model import split_listen
 
 if TYPE_CHECKING:
-    from vitalsd.settings.model import Storage
+    from vitalsd.settings.model import Settings, Storage
 
-__all__ = ["SYSTEM_DIR", "storage_dir"]
+__all__ = ["SYSTEM_DIR", "storage_dir", "token_path"]
 
 SYSTEM_DIR = Path("/var/lib/vitalsd")
 
@@ -31,3 +32,9 @@ def storage_dir(storage: Storage) -> Path:
         raise UsageError(
             f"nowhere to store anything: {SYSTEM_DIR} cannot be written and this user has no home, set storage.dir"
         ) from None
+
+
+def token_path(settings: Settings) -> Path:
+    """Where a generated token lies, for `vitalsd status` and its like."""
+    port = split_listen(settings.exporters.control.listen)[1]
+    return storage_dir(settings.storage) / f"control-{port}.token"

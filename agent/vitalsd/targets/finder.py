@@ -61,6 +61,7 @@ class Finder:
         self._table: dict[int, Process] = {}
         self._segment_pids: set[int] = set()
         self._read_table_at = 0.0
+        self._masters: set[WorkerKey] = set()
 
     def reconfigure(self, rules: Iterable[TargetRule], discovery_interval_seconds: float) -> None:
         """Follow other rules from now on; targets that stay keep their slots."""
@@ -77,6 +78,7 @@ class Finder:
             self._read_table_at = now + self._interval
             self._segment_pids = set(segments)
         alive = {process.key for process in self._table.values()}
+        self._masters &= alive
         for name, pids in self._members(segments).items():
             keys = [self._table[pid].key for pid in pids if pid in self._table]
             self._slots.setdefault(name, Slots()).assign(keys, now, alive)
@@ -104,8 +106,10 @@ class Finder:
         taken: set[int] = set()
         members: dict[str, set[int]] = {name: set() for name in self._slots}
         for rule in self._rules:
-            members[rule.name] = workers_of(rule, self._table, segments, agent) - taken
-            taken |= members[rule.name]
+            tree = workers_of(rule, self._table, segments, agent, self._masters)
+            members[rule.name] = set(tree.workers - taken)
+            taken |= tree.workers
+            self._masters |= {self._table[pid].key for pid in tree.masters}
         names = {pid: segment.header.target for pid, segment in segments.items() if self._may_list(pid, segment)}
         for name, pids in workers_by_segment(names, self._table, taken).items():
             members[name] = members.get(name, set()) | pids

@@ -24,8 +24,16 @@ REFRESH_SECONDS = 60.0
 SETTLED_SECONDS = 30.0
 TICKS = os.sysconf("SC_CLK_TCK")
 MAX_COMMAND = 200
-SECRET_OPTION = re.compile(r"(?i)([\w-]*(?:password|passwd|secret|token|api[_-]?key|credential)[\w-]*[= ])\S+")
-SECRET_IN_URL = re.compile(r"(\w+://)[^/@\s]*@")
+PF_FORKNOEXEC = 0x40
+UNREADABLE = (FileNotFoundError, ProcessLookupError, PermissionError)
+"""Gone, or none of this user's business where /proc is mounted with hidepid."""
+SECRET = re.compile(
+    r"""(?ix)
+    ( [\w-]* (?: password | passwd | passphrase | secret | token | api[_-]?key | credential | authorization )
+      [\w-]* ["']? (?: \s* [=:] \s* | \s+ ) ["']? (?: (?: bearer | basic ) \s+ )? )
+    [^\s"',}]+"""
+)
+SECRET_IN_URL = re.compile(r"(\w+://)[^@\s]*@")
 
 
 class Process(msgspec.Struct, frozen=True):
@@ -36,6 +44,8 @@ class Process(msgspec.Struct, frozen=True):
     uid: int
     command: str
     """The whole command line; scrub it before anybody sees it."""
+    forked: bool = False
+    """Forked, and nothing executed since: it runs its parent's program."""
 
     @property
     def pid(self) -> int:
@@ -46,7 +56,7 @@ class Process(msgspec.Struct, frozen=True):
 @functools.lru_cache(maxsize=512)
 def scrub(command: str) -> str:
     """The command line without what looks like a secret, and not too long."""
-    hidden = SECRET_IN_URL.sub(r"\1***@", SECRET_OPTION.sub(r"\1***", command))
+    hidden = SECRET.sub(r"\1***", SECRET_IN_URL.sub(r"\1***@", command))
     return hidden if len(hidden) <= MAX_COMMAND else hidden[: MAX_COMMAND - 1] + "…"
 
 
@@ -59,10 +69,11 @@ def read_process(proc: Path, pid: int) -> Process | None:
     try:
         command = (folder / "cmdline").read_bytes()
         uid = folder.stat().st_uid
-    except (FileNotFoundError, ProcessLookupError):
+    except UNREADABLE:
         return None
     text = command.rstrip(b"\0").replace(b"\0", b" ").decode("utf-8", "replace")
-    return Process(WorkerKey(pid, int(fields[19])), int(fields[1]), uid, text)
+    forked = bool(int(fields[6]) & PF_FORKNOEXEC)
+    return Process(WorkerKey(pid, int(fields[19])), int(fields[1]), uid, text, forked)
 
 
 def read_key(proc: Path, pid: int) -> WorkerKey | None:
@@ -76,7 +87,7 @@ def _stat(proc: Path, pid: int) -> list[bytes]:
     try:
         with open(f"{proc}/{pid}/stat", "rb") as file:  # noqa: PTH123 - read for every worker every second
             fields = file.read().rpartition(b")")[2].split()
-    except (FileNotFoundError, ProcessLookupError):
+    except UNREADABLE:
         return []
     return fields if len(fields) >= 20 and fields[0] not in (b"Z", b"X") else []
 

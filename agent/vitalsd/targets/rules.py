@@ -5,9 +5,9 @@ A target's rule (a pid, or a pattern over command lines) selects roots; a root b
 these a worker is
 
 - every process that publishes a segment;
-- every other process that runs the same command line as its parent in the tree, that is, was forked and never
-  executed something else: a worker without a probe;
-- the root itself, when nothing else in its tree is a worker. With workers below it, it is their master.
+- every other process that was forked by one of the tree and has executed nothing since: a worker without a probe;
+- the root itself, when nothing else in its tree is a worker and never was. With workers below it, it is their
+  master. A root that only wraps a command (`sh -c`, `tini --`, `sudo`, `uv run`) stands for that command.
 
 So a helper that the service shells out to is not a worker, and neither is a master.
 """
@@ -19,9 +19,17 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
+from vitalsd.model import WorkerKey
 from vitalsd.targets.processes import Process
 
-__all__ = ["TargetRule", "workers_by_segment", "workers_of"]
+__all__ = ["TargetRule", "Tree", "program_name", "workers_by_segment", "workers_of"]
+
+INTERPRETER_OPTIONS = {
+    "python": frozenset(("-W", "-X", "--check-hash-based-pycs")),
+    "pypy": frozenset(("-W", "-X")),
+    "node": frozenset(("-r", "--require", "--import", "--loader", "--experimental-loader", "-C", "--conditions")),
+}
+"""Options whose next word is their value."""
 
 
 class TargetRule(msgspec.Struct, frozen=True):
@@ -32,11 +40,27 @@ class TargetRule(msgspec.Struct, frozen=True):
     match: str | None = None
 
 
+class Tree(msgspec.Struct, frozen=True):
+    """What the processes of one target are."""
+
+    workers: frozenset[int]
+    masters: frozenset[int]
+
+
 def workers_of(
-    rule: TargetRule, table: Mapping[int, Process], with_segment: Iterable[int], not_ours: Iterable[int] = ()
-) -> set[int]:
-    """The pids of the workers of one target; `not_ours` are processes of the agent itself."""
-    probed, excluded = set(with_segment), set(not_ours)
+    rule: TargetRule,
+    table: Mapping[int, Process],
+    with_segment: Iterable[int],
+    not_ours: Iterable[int] = (),
+    masters: Iterable[WorkerKey] = (),
+) -> Tree:
+    """
+    The pids of the workers of one target.
+
+    `not_ours` are processes of the agent itself. `masters` have had workers before: they do not become one
+    themselves while their last worker is being replaced.
+    """
+    probed, excluded, known_masters = set(with_segment), set(not_ours), set(masters)
     if rule.pid is not None:
         roots = {rule.pid} & table.keys()
     else:
@@ -45,13 +69,32 @@ def workers_of(
     roots -= excluded
     children = _children(table)
     workers: set[int] = set()
+    found_masters: set[int] = set()
     for root in roots:
         if table[root].parent in roots:
             continue  # it is in the tree of its parent already
         tree = _descendants(root, children) - excluded
-        found = {pid for pid in tree if pid in probed or _is_forked(table[pid], table, root)}
-        workers |= found or {root}
-    return workers
+        found = {pid for pid in tree if pid in probed or (pid != root and table[pid].forked)}
+        alone = _unwrapped(root, table, children)
+        if found:
+            workers |= found
+            found_masters |= {root, alone} - found
+        elif table[alone].key not in known_masters:
+            workers.add(alone)
+    return Tree(frozenset(workers), frozenset(found_masters))
+
+
+def _unwrapped(root: int, table: Mapping[int, Process], children: Mapping[int, list[int]]) -> int:
+    """The process that `root` was only there to start, or `root` itself."""
+    while len(below := children.get(root, [])) == 1:
+        (child,) = below
+        command = table[child].command
+        own = command.split(" ", 1)
+        shown = " ".join([own[0].rpartition("/")[2], *own[1:]])
+        if not command or not table[root].command.endswith((command, shown)) or table[root].command == command:
+            break
+        root = child
+    return root
 
 
 def workers_by_segment(
@@ -76,15 +119,27 @@ def program_name(command: str) -> str:
     words = command.split()
     if not words:
         return "service"
-    name = words[0]
-    if re.match(r"^(python|pypy|node)[\d.]*$", name.rpartition("/")[2]):
-        arguments = words[1:]
-        if "-m" in arguments[:-1]:
-            name = arguments[arguments.index("-m") + 1]
-        else:
-            name = next((word for word in arguments if not word.startswith("-")), name)
+    name = words[0].rpartition("/")[2]
+    interpreter = re.match(r"(python|pypy|node)[\d.]*$", name)
+    if interpreter:
+        name = _program(words[1:], INTERPRETER_OPTIONS[interpreter[1]]) or name
     name = re.sub(r"\.(py|js|mjs|cjs)$", "", name.rpartition("/")[2])
     return re.sub(r"[^a-zA-Z0-9_.:-]", "_", name)[:63] or "service"
+
+
+def _program(words: list[str], with_value: frozenset[str]) -> str | None:
+    """The file or module that an interpreter was told to run, None for code on its command line."""
+    rest = iter(words)
+    for word in rest:
+        if word == "-m":
+            return next(rest, None)
+        if word in ("-c", "-e", "-p", "--eval", "--print"):
+            return None
+        if word in with_value:
+            next(rest, None)
+        elif not word.startswith("-"):
+            return word
+    return None
 
 
 def _children(table: Mapping[int, Process]) -> dict[int, list[int]]:
@@ -102,10 +157,3 @@ def _descendants(root: int, children: Mapping[int, list[int]]) -> set[int]:
             found.add(pid)
             waiting.extend(children.get(pid, ()))
     return found
-
-
-def _is_forked(process: Process, table: Mapping[int, Process], root: int) -> bool:
-    parent = table.get(process.parent)
-    return (
-        process.pid != root and parent is not None and bool(process.command) and process.command == parent.command
-    )

@@ -2,8 +2,8 @@
 Stable slots for workers: a replacement inherits the lowest free slot of its target. Pure.
 
 Slots are what labels carry, so a service that recycles its workers for a year still has as many series as it has
-workers. A slot is free from the moment its worker is gone; while nobody takes it, it is told as down until the
-target has shrunk for longer than HOLD_SECONDS.
+workers. A slot is free from the moment its worker is gone; while nobody takes it, it is told as down for
+HOLD_SECONDS, and then the target counts as having shrunk.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ HOLD_SECONDS = 60.0
 
 class _Slot(msgspec.Struct):
     key: WorkerKey | None
+    last: WorkerKey
     gone_at: float = 0.0
     restarts: int = 0
 
@@ -50,18 +51,18 @@ class Slots:
         for key in sorted(present - seated, key=_age):
             self._seat(key)
         for number, slot in list(self._slots.items()):
-            if slot.key is None and now - slot.gone_at > HOLD_SECONDS and number == max(self._slots):
+            if slot.key is None and now - slot.gone_at > HOLD_SECONDS:
                 del self._slots[number]
 
     def _seat(self, key: WorkerKey) -> None:
         for number in sorted(self._slots):
             slot = self._slots[number]
             if slot.key is None:
-                slot.key = key
-                slot.restarts += 1
+                slot.restarts += slot.last != key  # who was only out of sight for a while comes back as nobody new
+                slot.key = slot.last = key
                 return
         lowest = next(number for number in itertools.count() if number not in self._slots)
-        self._slots[lowest] = _Slot(key)
+        self._slots[lowest] = _Slot(key, key)
 
     def seated(self) -> dict[str, WorkerKey | None]:
         """Slot -> who sits there, None for a worker that is gone and not replaced yet."""

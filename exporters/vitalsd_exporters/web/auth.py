@@ -8,6 +8,7 @@ services that are not ours.
 
 from __future__ import annotations
 
+import contextlib
 import hmac
 import os
 import secrets
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from starlette.requests import HTTPConnection
     from starlette.responses import Response
 
-__all__ = ["Token", "load_token"]
+__all__ = ["Token", "load_token", "store_token"]
 
 COOKIE = "vitalsd_token"
 KEY = "exporters.control.token_file"
@@ -55,12 +56,10 @@ class Token:
         response.set_cookie(COOKIE, self._cookie, httponly=True, samesite="strict", secure=https)
 
 
-def load_token(token_file: Path | None, generated: Path) -> Token:
-    """The token in `token_file` or, without one, a new one that is left at `generated` for our commands."""
+def load_token(token_file: Path | None) -> Token:
+    """The token in `token_file` or, without one, a new one."""
     if token_file is None:
-        token = Token(secrets.token_urlsafe())
-        _write_private(generated, token.value)
-        return token
+        return Token(secrets.token_urlsafe())
     try:
         value = token_file.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
@@ -74,16 +73,22 @@ def load_token(token_file: Path | None, generated: Path) -> Token:
     return Token(value)
 
 
-def _write_private(path: Path, text: str) -> None:
-    """Written aside and renamed, so that a link planted at `path` is replaced and never followed."""
+def store_token(token: Token, path: Path) -> None:
+    """
+    Leave a generated token at `path` for our own commands, once its port is ours.
+
+    Written aside and renamed, so that a link planted at `path` is replaced and never followed.
+    """
     aside = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text + "\n")
+            file.write(token.value + "\n")
         aside.replace(path)
     except OSError as error:
-        aside.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            aside.unlink()
         raise UsageError(
             f"Cannot write a token to {path}: {error.strerror}; make its folder writable or set `{KEY}`."
         ) from error

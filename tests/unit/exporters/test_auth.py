@@ -5,24 +5,24 @@ import stat
 import pytest
 
 from vitalsd.errors import UsageError
-from vitalsd_exporters.web.auth import Token, load_token
+from vitalsd_exporters.web.auth import Token, load_token, store_token
 
 
 def test_a_configured_token_is_read(tmp_path):
     """The line break that every editor adds is not part of it."""
     file = tmp_path / "token"
     file.write_text("s3cret\n")
-    assert load_token(file, tmp_path / "unused").value == "s3cret"
-    assert not (tmp_path / "unused").exists()
+    assert load_token(file).value == "s3cret"
 
 
 def test_a_generated_token_is_private_and_new_each_time(tmp_path):
     """Only our own user can read it, whatever the umask, and an old one does not open a new daemon."""
     path = tmp_path / "token"
-    first = load_token(None, path)
+    first = load_token(None)
+    store_token(first, path)
     assert path.read_text().strip() == first.value
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert load_token(None, path).value != first.value
+    assert load_token(None).value != first.value
     assert [file.name for file in tmp_path.iterdir()] == ["token"]
 
 
@@ -31,7 +31,7 @@ def test_a_link_at_the_place_of_the_token_is_replaced_and_not_followed(tmp_path)
     other, path = tmp_path / "other", tmp_path / "token"
     other.write_text("untouched")
     path.symlink_to(other)
-    load_token(None, path)
+    store_token(load_token(None), path)
     assert other.read_text() == "untouched"
     assert not path.is_symlink()
 
@@ -45,20 +45,27 @@ def test_a_token_that_cannot_work_is_refused_at_the_start(tmp_path, content, wha
     file = tmp_path / "token"
     file.write_bytes(content)
     with pytest.raises(UsageError, match=what) as refusal:
-        load_token(file, tmp_path / "unused")
+        load_token(file)
     assert str(file) in str(refusal.value)
 
 
 def test_a_missing_token_file_names_the_setting(tmp_path):
     """The person knows which key to correct."""
     with pytest.raises(UsageError, match=r"exporters\.control\.token_file"):
-        load_token(tmp_path / "nowhere", tmp_path / "unused")
+        load_token(tmp_path / "nowhere")
 
 
 def test_a_folder_that_cannot_be_written_is_a_sentence(tmp_path):
     """Not a traceback."""
-    with pytest.raises(UsageError, match="No such file or directory"):
-        load_token(None, tmp_path / "nowhere" / "token")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UsageError, match=r"make its folder writable or set `exporters\.control\.token_file`"):
+        store_token(Token("s3cret"), tmp_path / "file" / "token")
+
+
+def test_the_folder_of_a_token_is_made(tmp_path):
+    """A first start on a new machine finds no folder, and lets nobody else look into the one it makes."""
+    store_token(Token("s3cret"), tmp_path / "new" / "token")
+    assert stat.S_IMODE((tmp_path / "new").stat().st_mode) == 0o700
 
 
 def test_a_token_does_not_print_itself():

@@ -8,7 +8,7 @@ half a period, since the stretch began at an unknown moment between two beats.
 The grid is 20 ms while the loop is at work and for 15 s after, 320 ms while it rests: a beat costs about 100 us
 with the wake-up it causes, so a resting loop would otherwise pay for little else. A stretch that begins at rest
 is still seen, its length then known to within 160 ms instead of 10 ms unless it was CPU time; the histogram stays
-unbiased, because the first sample of a late beat stands for the whole period.
+unbiased, because each sample stands for a whole period.
 """
 
 from __future__ import annotations
@@ -43,14 +43,15 @@ class HeartbeatMeter:
         self.loop = loop
         self.ledger = ledger
         self._failed = failed
-        self._last = monotonic()
+        now = monotonic()
         self._cpu = thread_time()
         self._beat_cost = 1.0
         self._period = INTERVAL
-        self._awake_until = self._last + AWAKE_SECONDS
-        self._due = self._last + INTERVAL
-        self._flush_at = ledger.flush(self._last, layout.HEARTBEAT, True)
-        ledger.mark(-self._last, self._due)
+        self._awake_until = now + AWAKE_SECONDS
+        self._due = now + INTERVAL
+        self._unbooked = 0.0
+        self._flush_at = ledger.flush(now, layout.HEARTBEAT, True)
+        ledger.mark(-now, self._due)
         self._handle: Any = loop.call_later(INTERVAL, self._beat)
 
     def _beat(self) -> None:
@@ -59,9 +60,9 @@ class HeartbeatMeter:
         try:
             now = monotonic()
             late = now - self._due
-            self._book(now, late)
+            reached = self._book(now, late)
             self._period = INTERVAL if now < self._awake_until else REST_INTERVAL
-            self._due += self._period * (int(late / self._period) + 1 if late > 0 else 1)
+            self._due = reached + self._period
             if late > layout.LONG_BUSY_SECONDS or now > self._flush_at:
                 self._flush_at = self.ledger.flush(now, layout.HEARTBEAT, True)
             self.ledger.mark(-now, self._due)
@@ -69,28 +70,35 @@ class HeartbeatMeter:
         except Exception:
             self._failed()
 
-    def _book(self, now: float, late: float) -> None:
-        elapsed = now - self._last
+    def _book(self, now: float, late: float) -> float:
+        """
+        Book the time up to the last point of the grid, which is the answer.
+
+        Time is booked in whole periods, one for each sample, so that it and the histogram stay together; what a
+        stretch has beyond that is booked with the next beat.
+        """
+        samples = int(late / self._period) + 1 if late > 0 else 1
+        elapsed = samples * self._period
         cpu = thread_time()
         spent = cpu - self._cpu
+        self._cpu = cpu
         self._beat_cost = min(self._beat_cost, spent)
         self.ledger.own_seconds += self._beat_cost
         busy = spent - self._beat_cost
         if late > ON_TIME:
-            before_due = max(0.0, elapsed - late)
             on_cpu = busy > late * ON_CPU_SHARE
-            stretch = max(late, busy) if on_cpu else late + min(self._period / 2, before_due)
+            stretch = max(late, busy) if on_cpu else late + self._period / 2
             busy = max(busy, stretch)
             self.ledger.book_stall(self._due, stretch)
-        busy = min(busy, elapsed)
         if busy > elapsed * BUSY_SHARE:
             self._awake_until = now + AWAKE_SECONDS
-        self.ledger.book(busy, 0.0, 0)
-        self.ledger.book_idle(elapsed - busy)
-        if late > 0:
-            self.ledger.book_lateness(late, self._period)
-        self._last = now
-        self._cpu = cpu
+        self._unbooked += busy
+        booked = min(self._unbooked, elapsed)
+        self._unbooked -= booked
+        self.ledger.book(booked, 0.0, 0)
+        self.ledger.book_idle(elapsed - booked)
+        self.ledger.book_lateness(late, self._period)
+        return self._due + (samples - 1) * self._period
 
     def overdue(self, now: float) -> tuple[float, float]:
         """Since when the heartbeat is due, and for how long; (0, 0) while it is not."""
@@ -104,8 +112,10 @@ class HeartbeatMeter:
     def end(self) -> None:
         """The loop has stopped: take the heartbeat out and book the rest."""
         self.unhook()
-        self._book(monotonic(), 0.0)
-        self.ledger.flush(self._last, layout.HEARTBEAT, False)
+        now = monotonic()
+        if now > self._due:
+            self._book(now, now - self._due)
+        self.ledger.flush(now, layout.HEARTBEAT, False)
         self.ledger.mark(0.0)
 
     def unhook(self) -> None:

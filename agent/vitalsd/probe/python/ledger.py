@@ -4,7 +4,7 @@ The books of one event loop: busy and idle time, the delay histogram, stalls; an
 Delay is what a callback scheduled at a random moment waits. Within a busy stretch of length b such a moment
 waits anything from b down to 0, all equally likely; while the loop waits for events it waits nothing. So a
 stretch adds to each bucket the time it spent that far from its end, and no sampling error is left. A heartbeat,
-which sees only its own lateness L, adds the samples L, L-i, L-2i, ... instead, each standing for one interval i.
+which sees only its own lateness L, adds the samples L, L-p, L-2p, ... instead, each standing for one period p.
 
 Both ways only stretches beyond the first bound need work: the first bucket is all the time that no other has.
 """
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 BOUNDS = layout.DELAY_BOUNDS_SECONDS
 NEXT_BOUNDS = (*BOUNDS[1:], float("inf"))
-INTERVAL = layout.DELAY_INTERVAL_SECONDS
 UNKNOWN = float("nan")
 
 
@@ -57,7 +56,7 @@ class Ledger:
         self._delay_max = 0.0
         self._stall_count = 0
         self._stall_seconds = 0.0
-        self._cpu_at_flush = self._gc_at_flush = 0.0
+        self._cpu_at_flush = self._gc_at_flush = self._busy_at_flush = 0.0
         self.ready = self.timers = UNKNOWN
         """Written by the watchdog, which looks now and then."""
         self.own_seconds = 0.0
@@ -95,27 +94,30 @@ class Ledger:
             self._delay_max = seconds
 
     def book_lateness(self, lateness: float, period: float) -> None:
-        """Book what a heartbeat that came `lateness` too late after `period`, and those it missed, have waited."""
+        """Book what a heartbeat that came `lateness` too late, and those it missed since, have waited."""
         over = self._over
         if lateness > self._delay_max:
             self._delay_max = lateness
-        weight = period
         while lateness > 0:
-            self._square += lateness * weight
+            self._square += lateness * period
             for index in range(len(BOUNDS) - 1, -1, -1):
                 if lateness > BOUNDS[index]:
-                    over[index] += weight
+                    over[index] += period
                     break
-            lateness -= INTERVAL
-            weight = INTERVAL
+            lateness -= period
 
     def book_stall(self, since: float, seconds: float) -> None:
-        """Count a stall, with what is known of its reasons, if `seconds` is long enough for one."""
+        """
+        Count a stall that has been booked, with what is known of its reasons, if `seconds` is long enough for one.
+
+        CPU time is known since the last flush; what the loop had done between that and the stall is taken off.
+        """
         if seconds < self._stalls.threshold_seconds:
             return
         self._stall_count += 1
         self._stall_seconds += seconds
-        cpu = min(seconds, max(0.0, thread_time() - self._cpu_at_flush))
+        earlier = max(0.0, self._busy - self._busy_at_flush - seconds)
+        cpu = min(seconds, max(0.0, thread_time() - self._cpu_at_flush - earlier))
         collecting = min(seconds, max(0.0, self._gcspans.seconds - self._gc_at_flush))
         self._stalls.ended(self.slot, since, seconds, cpu, collecting, self.ready)
 
@@ -123,6 +125,7 @@ class Ledger:
         """Bring the segment up to date; the answer is when to do so again."""
         self._cpu_at_flush = thread_time()
         self._gc_at_flush = self._gcspans.seconds
+        self._busy_at_flush = self._busy
         values = [
             1.0,
             float(flavour),

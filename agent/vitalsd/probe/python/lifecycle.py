@@ -4,7 +4,7 @@ When the probe sleeps, wakes, forks and ends.
 Armed, it costs two hooks and no thread: one on the import of asyncio (to see loops start) and one on fork. It
 becomes active, in a thread of its own, the watchdog, once the process is a second old and
 
-- an event loop runs, in any thread; or
+- an event loop runs, in any thread, unless it is the master of a server that forks its workers; or
 - it is a forked worker of a server known to be synchronous, or runs a pool known to be.
 
 Hooks run in the service's own threads, where Ctrl-C and `sys.exit` of a signal handler can come up at any moment:
@@ -38,6 +38,7 @@ SYNCHRONOUS_POOLS = ("celery.concurrency.solo", "celery.concurrency.thread", "wa
 _born = monotonic()
 _active: Active | None = None
 _disabled = False
+_forked = False
 _activating = allocate_lock()
 
 
@@ -131,7 +132,7 @@ def hook_uvloop(uvloop: Any) -> None:
 
 def _loop_started(loop: Any) -> None:
     try:
-        if _disabled:
+        if _disabled or _is_master():
             return
         if _active is not None and _active.ready:
             _active.loops.attach(loop)
@@ -154,6 +155,11 @@ def _loop_stopped() -> None:
             _active.loops.detach(get_ident())
         except Exception:
             _disable()
+
+
+def _is_master() -> bool:
+    """A server that forks its workers: a loop in it (gunicorn has one for its control socket) serves nobody."""
+    return not _forked and any(name in sys.modules for name in FORKING_SERVERS)
 
 
 def _wake_when_old_enough() -> None:
@@ -203,14 +209,14 @@ def _after_fork_parent() -> None:
 
 
 def _after_fork_child() -> None:
-    global _active, _activating, _born, _disabled
+    global _active, _activating, _born, _disabled, _forked
     inherited, _active = _active, None
     _activating = allocate_lock()  # whoever held the old one does not exist here
     try:
         if inherited is not None:
             inherited.forget()
         _born = monotonic()
-        _disabled = False
+        _disabled, _forked = False, True
         if any(name in sys.modules for name in FORKING_SERVERS):
             _wake_when_old_enough()
     except Exception:

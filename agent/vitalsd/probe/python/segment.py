@@ -88,7 +88,7 @@ class Segment:
         for record in (layout.PROCESS, *layout.LOOP, *layout.CURRENT_STALL, *layout.RECENT_STALL):
             self.put(record, [nan] * len(record.fields))
         version = "%d.%d.%d" % sys.version_info[:3]
-        text = "python\n%s\n%s" % (version, os.environ.get("VITALSD_TARGET", ""))
+        text = "python\n%s\n%s" % (version, " ".join(os.environ.get("VITALSD_TARGET", "").split()))
         header = (float(os.getpid()), float(os.geteuid()), start_ticks(), time(), stall_threshold_seconds)
         self.put(layout.HEADER, header, text.encode("utf-8", "replace"))
         struct.pack_into("<8sdd", self._map, 0, layout.MAGIC, float(layout.VERSION), float(layout.SIZE))

@@ -29,9 +29,11 @@ OWN_FOLDER = __file__.rpartition("/")[0] + "/"
 def read_stack(frame: FrameType | None) -> Stack:
     """Function, file and line of each frame but our own, innermost first; no values, ever."""
     frames: list[tuple[str, str, int]] = []
-    while frame is not None and len(frames) < MAX_FRAMES:
+    while frame is not None:
         code = frame.f_code
         if not code.co_filename.startswith(OWN_FOLDER):
+            if len(frames) == MAX_FRAMES:
+                del frames[MAX_FRAMES * 2 // 3]
             name = getattr(code, "co_qualname", code.co_name)
             frames.append((name, code.co_filename, frame.f_lineno or 0))
         frame = frame.f_back
@@ -51,17 +53,16 @@ def encode(stacks: list[Seen]) -> bytes:
 
 def _encode_one(samples: int, frames: Stack, room: int) -> bytes:
     head = b"#%d\n" % samples
-    lines = [
-        ("%s\t%s\t%d\n" % (_plain(function), _plain(file), line)).encode("utf-8", "replace")
-        for function, file, line in frames
-    ]
+    lines = [b"%s\t%s\t%d\n" % (_plain(function), _plain(file), line) for function, file, line in frames]
     while lines and len(head) + sum(map(len, lines)) > room:
         del lines[len(lines) * 2 // 3]
     return head + b"".join(lines)
 
 
-def _plain(text: str) -> str:
-    return text.replace("\t", " ").replace("\n", " ")[:200]
+def _plain(text: str) -> bytes:
+    """A name on one line, of its last 200 bytes at most: the end of a path tells more than its beginning."""
+    encoded = text.replace("\t", " ").replace("\n", " ").encode("utf-8", "replace")[-200:]
+    return encoded.decode("utf-8", "ignore").encode()
 
 
 class Seen:
