@@ -1,0 +1,183 @@
+"""
+The processes of a bench: started in a clean environment, always ended, their CPU time read to the nanosecond.
+
+CPU time comes from /proc/PID/task/*/schedstat. The kernel brings it up to date when a thread sleeps, so read it
+of processes that are at rest, not in mid-work. Nothing listens anywhere but on the loopback.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+__all__ = [
+    "PROBE",
+    "SERVICES",
+    "Process",
+    "at_rest",
+    "cores",
+    "end",
+    "environment",
+    "fetch",
+    "free_port",
+    "process",
+    "scratch",
+    "wait_for",
+    "web_service",
+]
+
+ROOT = Path(__file__).parent.parent
+SERVICES = Path(__file__).parent / "services"
+PROBE = {"PYTHONPATH": str(ROOT / "agent" / "vitalsd" / "probe" / "launch")}
+"""The environment that puts the probe into a Python service."""
+PATIENCE_SECONDS = 30.0
+END_SECONDS = 10.0
+SETTLE_SECONDS = 0.005
+
+
+@dataclass(frozen=True)
+class Process:
+    """One process of a bench."""
+
+    pid: int
+    output: Path
+    port: int = 0
+
+    def cpu_seconds(self) -> float:
+        """CPU time of all its threads so far."""
+        nanoseconds = 0
+        for task in Path(f"/proc/{self.pid}/task").iterdir():
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # a thread that has just ended
+                nanoseconds += int((task / "schedstat").read_text().split()[0])
+        return nanoseconds / 1e9
+
+    def memory_bytes(self) -> dict[str, int]:
+        """VmRSS, RssAnon, RssFile and RssShmem."""
+        lines = Path(f"/proc/{self.pid}/status").read_text().splitlines()
+        fields = dict(line.split(":", 1) for line in lines)
+        return {name: int(fields[name].split()[0]) * 1024 for name in ("VmRSS", "RssAnon", "RssFile", "RssShmem")}
+
+
+def environment(extra: Mapping[str, str]) -> dict[str, str]:
+    """This environment without what would change a service's behaviour, and with `extra`."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "VITALSD"))}
+    return {**kept, **extra}
+
+
+def cores() -> tuple[set[int], set[int]]:
+    """The cores for the service and for its load: one each where there are two."""
+    allowed = sorted(os.sched_getaffinity(0))
+    return {allowed[-1]}, {allowed[0]}
+
+
+@contextlib.contextmanager
+def process(
+    command: Sequence[str],
+    extra: Mapping[str, str],
+    *,
+    ready: Callable[[], bool] = lambda: True,
+    port: int = 0,
+    pinned: set[int] | None = None,
+) -> Iterator[Process]:
+    """Start `command` in the folder of the services, wait until it is ready, and end it whatever happens."""
+    with tempfile.NamedTemporaryFile(prefix="bench-", suffix=".log") as output:
+        child = subprocess.Popen(
+            command,
+            cwd=SERVICES,
+            env=environment(extra),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        try:
+            if pinned is not None:
+                os.sched_setaffinity(child.pid, pinned)
+            wait_for(lambda: child.poll() is not None or ready(), f"{' '.join(command)} to be ready")
+            if child.poll() is not None:
+                raise RuntimeError(f"{' '.join(command)} ended: {Path(output.name).read_text()}")
+            yield Process(child.pid, Path(output.name), port)
+        finally:
+            child.terminate()
+            try:
+                child.wait(END_SECONDS)
+            except subprocess.TimeoutExpired:
+                child.kill()
+                child.wait()
+
+
+def web_service(
+    kind: str, *, loop: str = "asyncio", extra: Mapping[str, str], pinned: set[int] | None = None
+) -> contextlib.AbstractContextManager[Process]:
+    """`web.py` under uvicorn, or `aio.py`; with VITALSD_DIR in `extra` it is ready once it is probed."""
+    port = free_port()
+    command = [sys.executable, "aio.py", str(port)]
+    if kind == "uvicorn":
+        command = [sys.executable, *["-m", "uvicorn", "web:app", "--log-level", "warning", "--no-access-log"]]
+        command += ["--loop", loop, "--port", str(port)]
+    folder = extra.get("VITALSD_DIR")
+    known = set(Path(folder).glob("*.seg")) if folder is not None else set()
+
+    def ready() -> bool:
+        probed = folder is None or bool(set(Path(folder).glob("*.seg")) - known)
+        return probed and listens(port)
+
+    return process(command, extra, ready=ready, port=port, pinned=pinned)
+
+
+def end(pid: int) -> None:
+    """End a process that is not our child."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGTERM)
+        wait_for(lambda: not Path(f"/proc/{pid}").exists(), f"process {pid} to end")
+
+
+@contextlib.contextmanager
+def scratch() -> Iterator[Path]:
+    """A folder in memory, as segments have it, gone afterwards."""
+    shared = Path("/dev/shm")
+    with tempfile.TemporaryDirectory(prefix="bench-", dir=shared if shared.is_dir() else None) as folder:
+        yield Path(folder)
+
+
+def at_rest() -> None:
+    """Wait until processes that have just been busy sleep, and their CPU time is exact."""
+    time.sleep(SETTLE_SECONDS)
+
+
+def free_port() -> int:
+    """A port nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def listens(port: int) -> bool:
+    """Whether somebody listens there."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def fetch(url: str, headers: Mapping[str, str] | None = None) -> bytes:
+    """The body of one answer, as it came."""
+    with urllib.request.urlopen(urllib.request.Request(url, headers=dict(headers or {})), timeout=10) as answer:
+        return bytes(answer.read())
+
+
+def wait_for(true: Callable[[], bool], what: str, seconds: float = PATIENCE_SECONDS) -> None:
+    """Wait until something is true."""
+    deadline = time.monotonic() + seconds
+    while not true():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"waited {seconds:g} s for {what}")
+        time.sleep(0.02)

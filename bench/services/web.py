@@ -1,0 +1,43 @@
+"""A small ASGI service: about 100 us of Python per request; a plain heartbeat or debug mode if asked for."""
+
+import asyncio
+import os
+
+from inout import switch
+
+BEAT_SECONDS = float(os.environ.get("BENCH_BEAT_SECONDS", "0"))
+HEADERS = [(b"content-type", b"text/plain"), (b"content-length", b"6")]
+
+
+def work() -> int:
+    """Some 100 us of it."""
+    total = 0
+    for number in range(3000):
+        total += number & 7
+    return total
+
+
+def beat(loop, due):
+    """What a plain event-loop monitor does: see how late it is, and come again."""
+    late = max(0.0, loop.time() - due)
+    loop.call_later(BEAT_SECONDS, beat, loop, due + BEAT_SECONDS + late)
+
+
+async def app(scope, receive, send):
+    """Answer every request with the same six bytes."""
+    if scope["type"] == "lifespan":
+        await receive()
+        loop = asyncio.get_running_loop()
+        if os.environ.get("BENCH_DEBUG"):  # uvicorn overrules PYTHONASYNCIODEBUG
+            loop.set_debug(True)
+        if BEAT_SECONDS:
+            beat(loop, loop.time())
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await send({"type": "lifespan.shutdown.complete"})
+        return
+    if scope["path"] in ("/in", "/out"):
+        switch(scope["path"])
+    work()
+    await send({"type": "http.response.start", "status": 200, "headers": HEADERS})
+    await send({"type": "http.response.body", "body": b"hello\n"})

@@ -1,0 +1,140 @@
+"""
+What the probe costs a service at full load: requests per CPU second, and per second, with and without.
+
+Two services run side by side, pinned to one core, the load on the other. They are loaded in turn for a tenth of a
+second, ABBA, since a shared machine's speed changes from second to second; and both are started anew many times,
+since where a start lays out its memory alone moves it by a percent. Requests per CPU second are the honest figure
+where others use the machine too; those per second of wall time are beside them. What the probe does once a second
+is in few of these rounds: `idle` has it.
+
+Two processes with the same program still differ by a percent or so. What the hooks cost a request is therefore
+also measured in one process, which has them taken out and put back between rounds.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+
+from bench.figures import Bar, Figure, estimate, paired
+from bench.harness import PROBE, Process, at_rest, cores, fetch, scratch, web_service
+from bench.load import Load, load
+
+SHOWS = "throughput of a saturated service with the probe over that without it"
+BAR = Bar(0.99, at_least=True)
+SERVICES = {
+    "uvicorn on asyncio": ("uvicorn", "asyncio"),
+    "uvicorn on uvloop": ("uvicorn", "uvloop"),
+    "aiohttp on asyncio": ("aiohttp", "asyncio"),
+}
+IN_AND_OUT = {"hooks in one uvicorn on asyncio": "asyncio", "hooks in one uvicorn on uvloop": "uvloop"}
+BARS = {f"{name}, per CPU second": BAR for name in IN_AND_OUT} | {
+    f"probe, {name}, {per}": BAR for name in SERVICES for per in ("per CPU second", "per second")
+}
+
+STARTS = 12
+PAIRS = 30
+REFERENCE_STARTS = 5
+IN_AND_OUT_STARTS = 4
+IN_AND_OUT_PAIRS = 80
+ROUND_SECONDS = 0.1
+WARM_UP_SECONDS = 0.5
+REFERENCES: dict[str, dict[str, str]] = {
+    "nothing (the noise of this method)": {},
+    "20 ms call_later heartbeat": {"BENCH_BEAT_SECONDS": "0.02"},
+    "asyncio debug mode": {"BENCH_DEBUG": "1"},
+}
+
+
+@dataclass
+class Rounds:
+    """Ratios of pairs of rounds, by start."""
+
+    per_cpu_second: list[list[float]]
+    per_second: list[list[float]]
+
+
+def run(quick: bool) -> list[Figure]:
+    """Measure each service with the probe, and the first one with what else people use."""
+    figures = []
+    for name, loop in IN_AND_OUT.items():
+        rounds = _in_and_out(loop, 1 if quick else IN_AND_OUT_STARTS, 2 if quick else IN_AND_OUT_PAIRS)
+        figures += _figures(name, rounds, BAR)[:1]
+    for name, (kind, loop) in SERVICES.items():
+        with scratch() as folder:
+            extra = {**PROBE, "VITALSD_DIR": str(folder)}
+            figures += _figures(f"probe, {name}", _compare(kind, loop, extra, STARTS, quick), BAR)
+    for name, extra in REFERENCES.items():
+        figures += _figures(name, _compare("uvicorn", "asyncio", extra, REFERENCE_STARTS, quick), None)
+    return figures
+
+
+def _figures(name: str, rounds: Rounds, bar: Bar | None) -> list[Figure]:
+    return [
+        estimate(f"{name}, per CPU second", rounds.per_cpu_second, "", bar),
+        estimate(f"{name}, per second", rounds.per_second, "", bar),
+    ]
+
+
+def _compare(kind: str, loop: str, extra: dict[str, str], starts: int, quick: bool) -> Rounds:
+    """A bare service against one with `extra` in its environment."""
+    result = Rounds([], [])
+    service_cores, load_cores = cores()
+    for start in range(1 if quick else starts):
+        with contextlib.ExitStack() as stack:
+            environments = ({}, extra) if start % 2 == 0 else (extra, {})
+            first, second = (
+                stack.enter_context(web_service(kind, loop=loop, extra=one, pinned=service_cores))
+                for one in environments
+            )
+            bare, other = (first, second) if start % 2 == 0 else (second, first)
+            driver = stack.enter_context(load(load_cores))
+            for one in (bare, other):
+                driver.drive(one.port, WARM_UP_SECONDS)
+            a, b = _alternate(driver, bare, other, 2 if quick else PAIRS)
+        result.per_cpu_second.append(paired([x for x, _ in a], [x for x, _ in b], _ratio))
+        result.per_second.append(paired([x for _, x in a], [x for _, x in b], _ratio))
+    return result
+
+
+def _in_and_out(loop: str, starts: int, pairs: int) -> Rounds:
+    """One service without the probe's hooks against itself with them."""
+    result = Rounds([], [])
+    service_cores, load_cores = cores()
+    for _ in range(starts):
+        with scratch() as folder, contextlib.ExitStack() as stack:
+            extra = {**PROBE, "VITALSD_DIR": str(folder)}
+            service = stack.enter_context(web_service("uvicorn", loop=loop, extra=extra, pinned=service_cores))
+            driver = stack.enter_context(load(load_cores))
+            driver.drive(service.port, WARM_UP_SECONDS)
+            rounds: dict[str, list[Round]] = {"out": [], "in": []}
+            for pair in range(pairs):
+                for state in ("out", "in") if pair % 2 == 0 else ("in", "out"):
+                    fetch(f"http://127.0.0.1:{service.port}/{state}")
+                    rounds[state].append(_round(driver, service))
+        result.per_cpu_second.append(paired([x for x, _ in rounds["out"]], [x for x, _ in rounds["in"]], _ratio))
+        result.per_second.append(paired([x for _, x in rounds["out"]], [x for _, x in rounds["in"]], _ratio))
+    return result
+
+
+def _ratio(bare: float, other: float) -> float:
+    return other / bare
+
+
+Round = tuple[float, float]
+"""Requests per CPU second and per second."""
+
+
+def _alternate(driver: Load, a: Process, b: Process, pairs: int) -> tuple[list[Round], list[Round]]:
+    rounds: dict[int, list[Round]] = {a.pid: [], b.pid: []}
+    for pair in range(pairs):
+        for one in (a, b) if pair % 2 == 0 else (b, a):
+            rounds[one.pid].append(_round(driver, one))
+    return rounds[a.pid], rounds[b.pid]
+
+
+def _round(driver: Load, service: Process) -> Round:
+    before = service.cpu_seconds()
+    requests, seconds = driver.drive(service.port, ROUND_SECONDS)
+    at_rest()
+    return requests / (service.cpu_seconds() - before), requests / seconds

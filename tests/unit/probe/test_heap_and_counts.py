@@ -1,0 +1,211 @@
+"""Readings of the heap and of what runs in the process: what they say, and how seldom the dear ones are taken."""
+
+import asyncio
+import math
+import sys
+import threading
+import types
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from vitalsd.probe.python import counts, heap
+from vitalsd.probe.python.heap import Heap
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """The heap's clock, and what one reading takes on it."""
+    made = types.SimpleNamespace(now=100.0, cost=0.0)
+    monkeypatch.setattr(heap, "monotonic", lambda: made.now)
+    return made
+
+
+@pytest.fixture
+def readings(clock, monkeypatch):
+    """A heap whose readings only cost time: (heap, how many there were)."""
+    made = Heap()
+    taken = []
+
+    def read_blocks():
+        clock.now += clock.cost
+        taken.append(clock.now)
+        return 7.0, 1000.0
+
+    monkeypatch.setattr(made, "_read_blocks", read_blocks)
+    return made, taken
+
+
+def count_over(reading, taken, clock, seconds):
+    """How many readings one call a second brings."""
+    del taken[:]
+    for _ in range(seconds):
+        clock.now += 1.0
+        reading()
+    return len(taken)
+
+
+def test_nothing_read_yet():
+    """Before the first reading nothing is known."""
+    made = Heap()
+    values = (made.used_bytes, made.live_bytes, made.blocks, made.live_blocks, made.malloc_used, made.malloc_held)
+    assert [math.isnan(value) for value in values] == [True] * 6
+
+
+@pytest.mark.parametrize(("cost", "expected"), [(0.0, 10), (0.004, 10), (0.01, 5), (0.05, 1)])
+@pytest.mark.parametrize("name", ["read", "after_full_collection"])
+def test_rest(readings, clock, name, expected, cost):
+    """A reading is taken every ten seconds, and less often the longer it takes: a two-thousandth of the time."""
+    made, taken = readings
+    clock.cost = cost
+    assert count_over(getattr(made, name), taken, clock, 100) == expected
+
+
+def test_both_readings_rest_apart(readings):
+    """What is in use and what is alive are read on their own: one does not delay the other."""
+    made, taken = readings
+    made.read()
+    made.after_full_collection()
+    made.read()
+    made.after_full_collection()
+    assert len(taken) == 2
+    assert (made.blocks, made.live_blocks) == (7.0, 7.0)
+
+
+def test_what_is_alive(readings, clock):
+    """The live heap is what was in use right after a full collection, and stays so until the next."""
+    made, _ = readings
+    made.after_full_collection()
+    live = made.live_bytes
+    made._read_malloc = lambda: setattr(made, "malloc_used", 10.0**9)
+    made.read()
+    assert (made.used_bytes, made.live_bytes) == (10.0**9 + 1000, live)
+
+
+def test_real_heap():
+    """A real reading follows what the process allocates: many small objects, and one large one."""
+    before, after = Heap(), Heap()
+    before.read()
+    if math.isnan(before.used_bytes):
+        pytest.skip("this interpreter or its C library does not tell what is allocated")
+    kept = [[number] for number in range(100_000)], bytearray(64 * 1024 * 1024)
+    after.read()
+    assert after.blocks - before.blocks > 100_000
+    assert 64 * 1024 * 1024 < after.used_bytes - before.used_bytes < 100 * 1024 * 1024
+    assert after.malloc_held >= after.malloc_used > 64 * 1024 * 1024
+    assert len(kept) == 2
+
+
+class Work:
+    """Calls that tell when they run, and end when told."""
+
+    def __init__(self):
+        self._started, self._release = threading.Semaphore(0), threading.Event()
+
+    def __call__(self):
+        """Run until told to end."""
+        self._started.release()
+        assert self._release.wait(10)
+
+    def wait_started(self, count):
+        """Wait until so many run."""
+        for _ in range(count):
+            assert self._started.acquire(timeout=10)
+
+    def end(self):
+        """Let all of them end."""
+        self._release.set()
+
+
+def wait_idle(pool, threads):
+    """Wait until so many threads of a pool have told it that they are idle."""
+    taken = [pool._idle_semaphore.acquire(timeout=10) for _ in range(threads)]
+    assert taken == [True] * threads
+    pool._idle_semaphore.release(threads)
+
+
+def test_executors():
+    """Threads, busy threads and waiting calls over all pools, as they come and go."""
+    before = counts.executors()
+    first, second = Work(), Work()
+    with ThreadPoolExecutor(2) as one, ThreadPoolExecutor(3) as other:
+        calls = [one.submit(first) for _ in range(2)] + [other.submit(second)]
+        first.wait_started(2)
+        second.wait_started(1)
+        assert counts.executors() == (before[0] + 3, before[1] + 3, before[2])
+        calls += [one.submit(second) for _ in range(3)]
+        assert counts.executors() == (before[0] + 3, before[1] + 3, before[2] + 3)
+        second.end()
+        calls[2].result(10)
+        wait_idle(other, 1)
+        assert counts.executors() == (before[0] + 3, before[1] + 2, before[2] + 3)
+        first.end()
+        for call in calls:
+            call.result(10)
+    assert counts.executors() == before
+
+
+@pytest.mark.xfail(
+    sys.version_info < (3, 12),
+    strict=True,
+    reason="before 3.12 a pool's idle count is too high for good once calls have queued in it",
+)
+def test_executors_after_a_backlog():
+    """A pool that had more calls than threads at some time still tells its busy threads, as do the others."""
+    before = counts.executors()
+    blocked = Work()
+    with ThreadPoolExecutor(2) as one, ThreadPoolExecutor(1) as other:
+        backlog = Work()
+        calls = [one.submit(backlog) for _ in range(20)]
+        backlog.end()
+        for call in calls:
+            call.result(10)
+        calls = [one.submit(blocked), one.submit(blocked), other.submit(blocked)]
+        blocked.wait_started(3)
+        during = counts.executors()
+        blocked.end()
+        for call in calls:
+            call.result(10)
+    assert during == (before[0] + 3, before[1] + 3, before[2])
+
+
+def test_executors_without_any(monkeypatch):
+    """A process that has not loaded the module has no pools, and does not load it for us."""
+    monkeypatch.delitem(sys.modules, "concurrent.futures.thread")
+    assert counts.executors() == (0.0, 0.0, 0.0)
+    assert "concurrent.futures.thread" not in sys.modules
+
+
+def test_threads():
+    """Threads that the service has started, the main one included."""
+    release = threading.Event()
+    before = counts.threads()
+    thread = threading.Thread(target=release.wait, args=(10,))
+    thread.start()
+    assert counts.threads() == before + 1
+    release.set()
+    thread.join()
+    assert counts.threads() == before
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 14), reason="3.14 keeps its tasks out of sight")
+def test_tasks():
+    """Tasks that exist now, over all loops."""
+
+    async def main():
+        before = counts.tasks()
+        tasks = [asyncio.create_task(asyncio.sleep(10)) for _ in range(4)]
+        during = counts.tasks()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        return before, during
+
+    before, during = asyncio.run(main())
+    assert during == before + 4
+
+
+def test_tasks_without_asyncio(monkeypatch):
+    """A process without asyncio has no tasks."""
+    monkeypatch.delitem(sys.modules, "asyncio.tasks")
+    assert counts.tasks() == 0.0

@@ -1,0 +1,264 @@
+"""
+A loop with a selector, from the probe's wrapper to the agent's vitals: exact totals, and counters that never step
+back, whenever the agent looks.
+
+The loop is simulated: a clock that the test moves, a stand-in for the selector, and the real meter, ledger,
+segment and reader. The agent looks between any two steps and after every store into the segment.
+"""
+
+import contextlib
+import functools
+import math
+import types
+from fractions import Fraction
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from vitalsd.probe.python import layout, ledger, selectormeter, stalls
+from vitalsd.probe.python.ledger import Ledger
+from vitalsd.probe.python.segment import Segment
+from vitalsd.probe.python.selectormeter import SelectorMeter
+from vitalsd.probe.python.stalls import StallBook
+from vitalsd.segment.vitals import read_vitals
+
+THRESHOLD_SECONDS = 0.1 + 2**-32
+"""A fraction of a tick off what the clock can show, so that rounding decides nothing."""
+TICKS = 2**30
+"""Of the simulated clock per second: about nanoseconds, and every sum of them is exact as a double."""
+MS = TICKS // 1000
+RISING = ("busy_seconds", "idle_seconds", "iterations", "stalls", "stall_seconds", "delay_max_seconds")
+TOLERANCE = Fraction(1, 10**9)
+"""What the bounds, which have no exact double, may cost a bucket."""
+INTERVAL = Fraction(1, 50)
+
+
+class WatchedSegment(Segment):
+    """The probe's segment, which calls `stored` after every record."""
+
+    stored = staticmethod(lambda: None)
+
+    def put(self, record, values, text=b""):
+        """Store one record."""
+        super().put(record, values, text)
+        self.stored()
+
+
+class WatchedWords:
+    """The segment's live words, which call `stored` after every store."""
+
+    def __init__(self, words, stored):
+        self._words = words
+        self._stored = stored
+
+    def __setitem__(self, index, value):
+        self._words[index] = value
+        self._stored()
+
+
+class Simulation:
+    """One loop, its selector, and an agent that looks all the time."""
+
+    def __init__(self, segment, reader, start):
+        self.ticks = start
+        self.reader = reader
+        self.before = None
+        self.waits = ()
+        self.stretches = []
+        self.idle = 0
+        segment.stored = self.look
+        self.segment = segment
+        book = StallBook(segment, THRESHOLD_SECONDS)
+        self.ledger = Ledger(0, "main", segment, book, types.SimpleNamespace(seconds=0.0), 0.0)
+        selector = types.SimpleNamespace(select=self.wait)
+        self.loop = types.SimpleNamespace(_selector=selector, _ready=[], _scheduled=[])
+
+    def clock(self):
+        """CLOCK_MONOTONIC."""
+        return self.ticks / TICKS
+
+    def pass_time(self, pieces):
+        """Let time pass, the agent looking after each piece."""
+        for piece in pieces:
+            self.ticks += piece
+            self.look()
+
+    def wait(self, _timeout):
+        """The selector's own select: time passes until an event comes."""
+        self.pass_time(self.waits)
+        return ["event"]
+
+    def look(self):
+        """Read everything, and compare with the look before."""
+        (loop,) = read_vitals(self.reader, self.clock(), 0.0).loops
+        if self.before is not None:
+            for name in RISING:
+                assert getattr(self.before, name) <= getattr(loop, name), name
+            assert self.before.delay.sum <= loop.delay.sum
+            for earlier, later in zip(self.before.delay.buckets, loop.delay.buckets, strict=True):
+                assert earlier <= later, (self.before.delay, loop.delay)
+        self.before = loop
+        return loop
+
+    def start(self):
+        """The loop runs, and the probe measures it from here on."""
+        words = WatchedWords(self.segment.words, self.look)
+        return SelectorMeter(self.loop, self.ledger, words, pytest.fail)
+
+    def live(self, steps):
+        """One life of the loop: busy, then waiting, for each of the steps; then it stops."""
+        meter = self.start()
+        for busy, self.waits in steps:
+            self.pass_time(busy)
+            assert self.loop._selector.select(None) == ["event"]
+            self.stretches.append(sum(busy))
+            self.idle += sum(self.waits)
+        self.pass_time([2])
+        self.stretches.append(2)
+        meter.end()
+        self.look()
+
+
+@pytest.fixture(scope="module")
+def simulating(writing, opened):
+    """Return a context: one simulation."""
+
+    @contextlib.contextmanager
+    def run(start=1000 * TICKS):
+        with (
+            writing(WatchedSegment, THRESHOLD_SECONDS) as segment,
+            opened(segment.path) as reader,
+            pytest.MonkeyPatch.context() as patch,
+        ):
+            simulation = Simulation(segment, reader, start)
+            patch.setattr(selectormeter, "monotonic", simulation.clock)
+            patch.setattr(ledger, "thread_time", lambda: 0.0)
+            patch.setattr(stalls, "time", lambda: 0.0)
+            yield simulation
+
+    return run
+
+
+def assert_exact(simulation):
+    """What the reader says at the end is what really happened, computed the slow way."""
+    loop = simulation.before
+    stretches = [Fraction(ticks, TICKS) for ticks in simulation.stretches]
+    idle = Fraction(simulation.idle, TICKS)
+    long_ones = [stretch for stretch in stretches if stretch >= THRESHOLD_SECONDS]
+    assert (sum(stretches), idle) == (loop.busy_seconds, loop.idle_seconds)
+    assert (len(long_ones), sum(long_ones)) == (loop.stalls, loop.stall_seconds)
+    assert not loop.running
+    halves = sum(stretch * stretch for stretch in stretches) / 2
+    assert loop.delay.sum == pytest.approx(float(halves / INTERVAL), rel=1e-12)
+    bounds = [*(Fraction(str(bound)) for bound in layout.DELAY_BOUNDS_SECONDS), math.inf]
+    for bound, count in zip(bounds, loop.delay.buckets, strict=True):
+        at_most = idle + sum(min(stretch, bound) for stretch in stretches)
+        assert (at_most - TOLERANCE) // INTERVAL <= count <= (at_most + TOLERANCE) // INTERVAL, bound
+
+
+DURATION = st.one_of(
+    st.integers(0, MS),
+    st.integers(MS, 20 * MS),
+    st.integers(15 * MS, 60 * MS),
+    st.integers(50 * MS, 3000 * MS),
+    st.integers(0, 50 * TICKS),
+)
+"""Around every bound that meter and reader decide by."""
+PIECES = st.lists(DURATION, min_size=1, max_size=3)
+LIFE = st.lists(st.tuples(PIECES, PIECES), max_size=8)
+UNEVEN = 13_579_753
+"""Idle ticks that keep the buckets of any test off a whole number of samples; see test_stall_at_the_start."""
+STARTS = st.integers(60 * TICKS, 2**20 * TICKS)
+
+
+@given(st.lists(LIFE, min_size=1, max_size=3), STARTS)
+def test_any_life(simulating, lives, start):
+    """Any sequence of busy and idle stretches, the loop stopping and starting again in between."""
+    with simulating(start) as simulation:
+        for steps in ([([0], [UNEVEN])], *lives):
+            simulation.live(steps)
+        assert_exact(simulation)
+
+
+@settings(max_examples=25)
+@given(st.lists(st.tuples(st.integers(0, 3 * MS), st.integers(0, 2 * MS)), min_size=20, max_size=60))
+def test_many_short_turns(simulating, turns):
+    """A loop at work turns many times between two flushes, which must lose and double nothing."""
+    with simulating() as simulation:
+        simulation.live([((busy,), (idle,)) for busy, idle in turns])
+        assert_exact(simulation)
+
+
+def test_one_second_block(simulating):
+    """The figure the design promises: blocked 1 s in 10 s, one arrival in ten waits, evenly spread up to 1 s."""
+    with simulating() as simulation:
+        simulation.live([([TICKS], [9 * TICKS])])
+        delay = simulation.before.delay
+    counts = (450, 450, 450, 450, 451, 452, 455, 462, 475, 500, 500, 500, 500, 500, 500)
+    assert delay.buckets == counts
+    assert delay.sum == pytest.approx(25.0)
+
+
+@pytest.mark.parametrize(("busy_ms", "shown_ms"), [(20, 0), (21, 21), (400, 400)])
+def test_stretch_in_progress(simulating, busy_ms, shown_ms):
+    """A stretch that is sure to be booked shows while it lasts, stall and maximum included."""
+    with simulating() as simulation:
+        simulation.start()
+        simulation.ticks += busy_ms * MS
+        loop = simulation.look()
+    expected = shown_ms * MS / TICKS
+    assert (loop.busy_seconds, loop.delay_max_seconds) == (expected, expected)
+    assert (loop.current_stall and loop.current_stall.seconds) == (expected if shown_ms >= 100 else None)
+    assert (loop.stalls, loop.running) == (0, True)
+
+
+@pytest.mark.parametrize(("idle_ms", "shown_ms"), [(50, 0), (51, 51), (4000, 4000)])
+def test_wait_in_progress(simulating, idle_ms, shown_ms):
+    """A wait that is sure to be booked shows while it lasts, and is no delay."""
+    seen = []
+
+    def wait(timeout):
+        simulation.ticks += idle_ms * MS
+        seen.append(simulation.look())
+
+    with simulating() as simulation:
+        simulation.loop._selector.select = wait
+        simulation.start()
+        simulation.loop._selector.select(None)
+    assert [loop.idle_seconds for loop in seen] == [shown_ms * MS / TICKS]
+    assert [loop.delay.sum for loop in seen] == [0.0]
+
+
+def test_stall_at_the_start(simulating):
+    """No bucket steps back while the very first stretch lasts: nothing but bounds is in the books then."""
+    with simulating() as simulation:
+        simulation.start()
+        simulation.pass_time([TICKS // 3] * 9)
+
+
+def test_left_as_found(simulating):
+    """After the loop has stopped its selector is as it was, with what somebody else had put in or without."""
+    with simulating() as simulation:
+        for own in ({"select": simulation.wait}, {}):
+            selector = type("Selector", (), {"select": simulation.wait})()
+            vars(selector).update(own)
+            simulation.loop._selector = selector
+            meter = simulation.start()
+            assert vars(selector).keys() == {"select"}
+            meter.end()
+            assert vars(selector) == own
+
+
+def test_wrapped_in_turn(simulating):
+    """Where somebody has wrapped our hook it stays in the chain, passes calls on and measures nothing more."""
+    with simulating() as simulation:
+        meter = simulation.start()
+        selector = simulation.loop._selector
+        wrapper = selector.select = functools.partial(selector.select)
+        meter.end()
+        before = simulation.look()
+        simulation.waits = [3 * TICKS]
+        assert simulation.loop._selector.select(None) == ["event"]
+        assert simulation.loop._selector.select is wrapper
+        assert simulation.look() == before

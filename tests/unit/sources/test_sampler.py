@@ -1,0 +1,183 @@
+"""A round of sampling: every seat with what is known of it, None for what is not, and how each source went."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from vitalsd.model import ProcessVitals, SourceReading, TargetSnapshot, WorkerKey, WorkerSample
+from vitalsd.probe.python import layout
+from vitalsd.probe.python.segment import Segment
+from vitalsd.segment.reader import SegmentFile
+from vitalsd.sources import sampler as sampler_module
+from vitalsd.sources.probe import ProbeSource
+from vitalsd.sources.proc import ProcSource
+from vitalsd.sources.registry import NoData
+from vitalsd.sources.sampler import Sampler
+from vitalsd.targets.finder import Found, Seat
+
+KEY = WorkerKey(10, 1000)
+NAN = float("nan")
+
+
+class Failing:
+    """A source that cannot be read, or has nothing to say."""
+
+    name = "failing"
+    fills = "other"
+
+    def __init__(self, error):
+        self.error = error
+
+    def read(self, _worker, _missing):
+        """Read one worker."""
+        raise self.error
+
+
+@pytest.fixture
+def sampling(tree, monkeypatch):
+    """Return a function that makes a sampler of the real sources, on the test's own /proc, and some more."""
+
+    def make(*more):
+        sources = (*more, ProcSource(tree.root), ProbeSource())
+        monkeypatch.setattr(sampler_module, "make_sources", lambda: sources)
+        return Sampler()
+
+    return make
+
+
+@pytest.fixture
+def published(tmp_path, monkeypatch):
+    """A segment as its probe has it, and as the agent has it."""
+    monkeypatch.setenv("VITALSD_DIR", str(tmp_path / "segments"))
+    written = Segment(0.1)
+    written.put(layout.PROCESS, [NAN] * len(layout.PROCESS_FIELDS))
+    read = SegmentFile(Path(written.path))
+    yield written, read
+    read.close()
+    os.close(written._fd)
+
+
+def seat(slot="0", key=KEY, segment=None, restarts=0):
+    """One seat of the target."""
+    return Seat("shop", slot, key, "python app.py", segment, restarts)
+
+
+def test_empty_seat(sampling):
+    """A slot whose worker is gone is told as down, with nothing known, and no source is asked."""
+    taken = sampling().sample(Found({"shop": (seat(key=None, restarts=2),)}))
+    ((worker,),) = (target.workers for target in taken.targets)
+    assert worker == WorkerSample("shop", "0", None, worker.at, False, "", "none", None, None)
+    assert taken.targets == (TargetSnapshot("shop", False, (worker,), {"0": {"unknown": 2}}),)
+    assert taken.sources == ()
+
+
+def test_no_target(sampling):
+    """A target without seats is down, not forgotten."""
+    taken = sampling().sample(Found({"shop": ()}))
+    assert taken.targets == (TargetSnapshot("shop", False, ()),)
+
+
+def test_without_probe(sampling, tree):
+    """What /proc says is there; what only a probe knows is None, and the sentence says how to get one."""
+    tree.add(10, threads=3)
+    taken = sampling().sample(Found({"shop": (seat(),)}))
+    ((worker,),) = (target.workers for target in taken.targets)
+    assert (worker.up, worker.lag_source, worker.key, worker.slot) == (True, "none", KEY, "0")
+    assert worker.command == "python app.py"
+    assert (worker.process.threads, worker.process.resident_bytes, worker.probe) == (3, None, None)
+    assert list(worker.missing) == ["probe"]
+    assert "vitalsd run" in worker.missing["probe"]
+    assert [(reading.source, reading.success, reading.problem) for reading in taken.sources] == [
+        ("proc", True, None),
+        ("probe", True, None),
+    ]
+
+
+def test_with_probe(sampling, tree, published):
+    """A segment makes the lag known; what the probe does not know stays None, never zero."""
+    tree.add(10)
+    taken = sampling().sample(Found({"shop": (seat(segment=published[1]),)}))
+    ((worker,),) = (target.workers for target in taken.targets)
+    assert (worker.lag_source, worker.missing) == ("probe", {})
+    probe = worker.probe
+    assert (probe.heap_used_bytes, probe.tasks, probe.heartbeat_at, probe.loops) == (None, None, None, ())
+
+
+def test_gone_in_between(sampling):
+    """A worker that ends between finding and reading is down, and no source has failed."""
+    taken = sampling().sample(Found({"shop": (seat(),)}))
+    assert (taken.targets[0].up, taken.targets[0].workers[0].process) == (False, None)
+    assert [reading.success for reading in taken.sources] == [True, True]
+
+
+def test_source_that_fails(sampling, tree, published):
+    """One source's failure costs its own fields only, and is told once for the target."""
+    tree.add(10)
+    tree.add(11, start=1000)
+    seats = (seat(segment=published[1]), seat("1", WorkerKey(11, 1000)))
+    taken = sampling(Failing(ValueError("seven"))).sample(Found({"shop": seats}))
+    assert [isinstance(worker.process, ProcessVitals) for worker in taken.targets[0].workers] == [True, True]
+    assert [worker.lag_source for worker in taken.targets[0].workers] == ["probe", "none"]
+    assert [(reading.source, reading.success, reading.problem) for reading in taken.sources] == [
+        ("failing", False, "ValueError: seven"),
+        ("proc", True, None),
+        ("probe", True, None),
+    ]
+
+
+def test_one_worker_of_two_fails(sampling, tree):
+    """A source has failed when any of its readings has, whatever the order; the problem is the first one's."""
+    tree.add(10)
+    tree.add(11, start=1000)
+    (tree.root / "11/stat").write_text("damaged")
+    found = Found({"shop": (seat(), seat("1", WorkerKey(11, 1000))), "bank": ()})
+    taken = sampling(Failing(NoData())).sample(found)
+    assert [worker.up for worker in taken.targets[0].workers] == [True, False]
+    assert [target.up for target in taken.targets] == [True, False]
+    by_source = {reading.source: reading for reading in taken.sources}
+    assert tuple(by_source[name].success for name in ("failing", "proc", "probe")) == (True, False, True)
+    duration = by_source["proc"].duration_seconds
+    problem = "IndexError: list index out of range"
+    assert SourceReading("shop", "proc", False, duration, problem) == by_source["proc"]
+
+
+def test_refresh(sampling, tree, published):
+    """A scrape reads the segment again, and only the segment: the rest is as the round left it."""
+    written, read = published
+    tree.add(10, threads=3)
+    made, place = sampling(), seat(segment=read)
+    (sample,) = made.sample(Found({"shop": (place,)})).targets[0].workers
+    tree.add(10, threads=99)
+    written.put(layout.PROCESS, [1.0] * len(layout.PROCESS_FIELDS))
+    fresh = made.refresh_probe(sample, place)
+    assert (sample.probe.tasks, fresh.probe.tasks) == (None, 1)
+    assert (fresh.process.threads, fresh.at) == (3, sample.at)
+
+
+def test_refresh_of_another(sampling, tree, published):
+    """A seat that has changed hands, or a segment that says nothing whole now, leaves the sample as it is."""
+    written, read = published
+    tree.add(10)
+    made, place = sampling(), seat(segment=read)
+    (sample,) = made.sample(Found({"shop": (place,)})).targets[0].workers
+    written.put(layout.PROCESS, [1.0] * len(layout.PROCESS_FIELDS))
+    for other in (seat(key=WorkerKey(10, 1001), segment=read), seat(key=None), seat()):
+        assert made.refresh_probe(sample, other) is sample
+    written.words[layout.PROCESS.offset] = 7.0
+    assert made.refresh_probe(sample, place) is sample
+
+
+@pytest.mark.xfail(strict=True, reason="refresh_probe replaces the vitals and leaves lag_source as it was")
+def test_refresh_brings_the_probe(sampling, tree, published):
+    """A probe that had nothing whole to say in the round, and has at the scrape, is where the lag comes from."""
+    written, read = published
+    tree.add(10)
+    made, place = sampling(), seat(segment=read)
+    offset = layout.PROCESS.offset
+    whole, written.words[offset] = written.words[offset], 7.0
+    (sample,) = made.sample(Found({"shop": (place,)})).targets[0].workers
+    written.words[offset] = whole
+    fresh = made.refresh_probe(sample, place)
+    assert (sample.probe, fresh.probe is None) == (None, False)
+    assert (sample.lag_source, fresh.lag_source) == ("none", "probe")

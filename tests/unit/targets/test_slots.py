@@ -1,0 +1,150 @@
+"""Slots: stable, unique, and no more than workers were ever there at once."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vitalsd.model import WorkerKey
+from vitalsd.targets.slots import HOLD_SECONDS, Slots
+
+
+def key(pid, start=None):
+    """A worker that started in the order of its pid, if not said otherwise."""
+    return WorkerKey(pid, 1000 + pid if start is None else start)
+
+
+def pids(slots):
+    """Slot -> pid."""
+    return {slot: seated and seated.pid for slot, seated in slots.seated().items()}
+
+
+def test_oldest_first():
+    """Of several new workers the oldest gets the lowest slot; of the same age the lowest pid."""
+    slots = Slots()
+    slots.assign([key(30, 5), key(20, 9), key(21, 5)], 0.0)
+    assert pids(slots) == {"0": 21, "1": 30, "2": 20}
+    assert slots.restarts() == {"0": 0, "1": 0, "2": 0}
+
+
+def test_stable():
+    """Who stays keeps the slot, whoever comes or goes."""
+    slots = Slots()
+    slots.assign([key(10), key(11), key(12)], 0.0)
+    slots.assign([key(10), key(12)], 1.0)
+    assert pids(slots) == {"0": 10, "1": None, "2": 12}
+    slots.assign([key(10), key(12), key(5)], 2.0)
+    assert pids(slots) == {"0": 10, "1": 5, "2": 12}
+
+
+def test_replacement():
+    """Replacements inherit the lowest free slots, and each counts as a restart of its slot."""
+    slots = Slots()
+    slots.assign([key(10), key(11), key(12)], 0.0)
+    slots.assign([key(11)], 1.0)
+    slots.assign([key(11), key(20)], 2.0)
+    slots.assign([key(11), key(20), key(21)], 3.0)
+    assert pids(slots) == {"0": 20, "1": 11, "2": 21}
+    assert slots.restarts() == {"0": 1, "1": 0, "2": 1}
+    slots.assign([key(11), key(30), key(21)], 4.0)
+    assert slots.restarts() == {"0": 2, "1": 0, "2": 1}
+
+
+def test_replaced_within_one_round():
+    """One that goes and another that comes between two rounds share the slot."""
+    slots = Slots()
+    slots.assign([key(10)], 0.0)
+    slots.assign([key(11)], 1.0)
+    assert (pids(slots), slots.restarts()) == ({"0": 11}, {"0": 1})
+
+
+def test_pid_used_again():
+    """The same pid with another start time is another worker."""
+    slots = Slots()
+    slots.assign([key(10, 500)], 0.0)
+    slots.assign([key(10, 900)], 1.0)
+    assert (slots.seated(), slots.restarts()) == ({"0": key(10, 900)}, {"0": 1})
+
+
+def test_shrink():
+    """A slot that nobody takes is told as down for the hold, then goes; what comes later starts it afresh."""
+    slots = Slots()
+    slots.assign([key(10), key(11)], 0.0)
+    slots.assign([key(10)], 100.0)
+    slots.assign([key(10)], 100.0 + HOLD_SECONDS)
+    assert pids(slots) == {"0": 10, "1": None}
+    slots.assign([key(10)], 100.1 + HOLD_SECONDS)
+    assert pids(slots) == {"0": 10}
+    slots.assign([key(10), key(12)], 300.0)
+    assert (pids(slots), slots.restarts()) == ({"0": 10, "1": 12}, {"0": 0, "1": 0})
+
+
+def test_all_gone():
+    """A target that has ended has no slots left after the hold."""
+    slots = Slots()
+    slots.assign([key(10), key(11), key(12)], 0.0)
+    for now in (1.0, 62.0):
+        slots.assign([], now)
+    assert (slots.seated(), slots.restarts()) == ({}, {})
+
+
+def test_shrink_from_below():
+    """
+    A lower slot goes after the hold as well.
+
+    gunicorn ends its oldest worker when told to have one less, and on a reload (HUP) it starts all new workers
+    before it ends the old: without this half of the slots would be down for good.
+    """
+    slots = Slots()
+    slots.assign([key(10), key(11)], 0.0)
+    slots.assign([key(10), key(11), key(20), key(21)], 10.0)
+    slots.assign([key(20), key(21)], 20.0)
+    for now in (21.0, 81.0, 82.0, 1000.0):
+        slots.assign([key(20), key(21)], now)
+    assert pids(slots) == {"2": 20, "3": 21}
+
+
+def test_never_a_worker():
+    """Who still lives and is no worker any more was none: the slot goes too, and nobody has been restarted."""
+    slots = Slots()
+    slots.assign([key(10)], 0.0)
+    slots.assign([key(11), key(12)], 1.0, alive=[key(10), key(11), key(12)])
+    assert (pids(slots), slots.restarts()) == ({"0": 11, "1": 12}, {"0": 0, "1": 0})
+    slots.assign([key(12)], 2.0, alive=[key(11), key(12)])
+    assert pids(slots) == {"1": 12}
+    slots.assign([key(12), key(13)], 3.0, alive=[key(12), key(13)])
+    assert (pids(slots), slots.restarts()) == ({"0": 13, "1": 12}, {"0": 0, "1": 0})
+
+
+ROUNDS = st.lists(
+    st.tuples(
+        st.sets(st.tuples(st.integers(1, 8), st.integers(1, 3)), max_size=6),
+        st.floats(0.0, 2 * HOLD_SECONDS),
+    ),
+    max_size=40,
+)
+
+
+@given(ROUNDS)
+def test_any_rounds(rounds):
+    """Whatever comes and goes: all are seated once, who stays sits still, and slots are as few as can be."""
+    slots = Slots()
+    now, most, before, known = 0.0, 0, {}, set()
+    for present, pause in rounds:
+        now += pause
+        keys = {WorkerKey(pid, start) for pid, start in present}
+        restarts = slots.restarts()
+        slots.assign(keys, now)
+        most = max(most, len(keys))
+        seated = slots.seated()
+        taken = [seat for seat in seated.values() if seat is not None]
+        assert sorted(map(repr, keys)) == sorted(map(repr, taken))
+        assert len(seated) <= most
+        assert all(int(slot) < most for slot in seated)
+        stayed = {slot: seat for slot, seat in before.items() if seat in keys}
+        assert stayed == {slot: seated[slot] for slot in stayed}
+        for slot, count in slots.restarts().items():
+            if seated[slot] in keys - known:
+                assert restarts.get(slot, 0) + (slot in before) == count
+            elif seated[slot] in (None, before.get(slot)):
+                assert count == restarts[slot]
+        known |= keys
+        before = seated
