@@ -39,6 +39,8 @@ from vitalsd_exporters.web.tls import load_web_config
 __all__ = ["Daemon"]
 
 log = structlog.get_logger(__name__)
+LAST_LOOKS = 5
+LAST_LOOK_SECONDS = 0.2
 
 
 class Daemon:
@@ -112,8 +114,17 @@ class Daemon:
             for listener in self._listeners:
                 listener.stop()
             await asyncio.wait(serving)
+        if self._until_exit is not None:
+            await self._clear_up()
         self._folder.close()
         log.info("agent_stopped")
+
+    async def _clear_up(self) -> None:
+        """Remove what the service leaves behind: few end in a way that lets the probe do it."""
+        for _ in range(LAST_LOOKS):
+            if self._folder.refresh(time.monotonic()).keys() <= {os.getpid()}:
+                return
+            await asyncio.sleep(LAST_LOOK_SECONDS)
 
     def stop(self) -> None:
         """End at once, in order."""

@@ -7,7 +7,10 @@ prettier tracebacks, at 4 MiB.
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import os
+import select
 import sys
 from typing import Literal
 
@@ -17,6 +20,19 @@ sys.modules.setdefault("rich", None)  # type: ignore[arg-type]  # None makes imp
 import structlog  # noqa: E402 - it must not find rich
 
 __all__ = ["configure"]
+
+
+class _Stderr:
+    """Standard error that is never waited for and never missed: `vitalsd run` shares it with the service."""
+
+    def write(self, text: str) -> None:
+        """Write if it can be written at once; a reader that is stuck or gone costs the line."""
+        with contextlib.suppress(OSError, ValueError):
+            if select.select((), (2,), (), 0)[1]:
+                os.write(2, text.encode("utf-8", "replace"))
+
+    def flush(self) -> None:
+        """Nothing is kept back."""
 
 
 def configure(level: str, layout: Literal["auto", "json", "console"]) -> None:
@@ -39,7 +55,7 @@ def configure(level: str, layout: Literal["auto", "json", "console"]) -> None:
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
-        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(file=_Stderr()),  # type: ignore[arg-type]
         # A reload may change the level, so loggers are not cached.
         cache_logger_on_first_use=False,
     )

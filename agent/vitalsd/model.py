@@ -94,7 +94,7 @@ class LoopVitals(msgspec.Struct, frozen=True):
     """One event loop. Counters run since the probe became active and never step back."""
 
     name: str
-    """`main`, or the name of the thread it runs in, without its number."""
+    """`main` in the main thread, else `loop-1` to `loop-7`."""
     flavour: Literal["selector", "heartbeat"]
     running: bool
     delay: Histogram
@@ -109,6 +109,8 @@ class LoopVitals(msgspec.Struct, frozen=True):
     timers: int | None
     current_stall: StallInProgress | None
     recent_stalls: tuple[Stall, ...]
+    thread: str = ""
+    """The name of the thread that ran it last."""
 
 
 class ProbeVitals(msgspec.Struct, frozen=True):

@@ -80,7 +80,7 @@ def test_the_segment_goes_with_the_process(any_python: str, tmp_path: Path) -> N
 
 
 def test_many_loops_in_many_threads(any_python: str, tmp_path: Path) -> None:
-    """Eight loops are measured under names without numbers, the others are counted, not forgotten."""
+    """Eight loops are measured under names that are bounded, the others are counted, not forgotten."""
     with probed(["many_loops.py"], tmp_path, any_python) as service:
         service.line()
         vitals = service.wait_vitals("all loops", lambda vitals: vitals.loops_unwatched == 3)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
+import signal
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -55,6 +56,7 @@ class Run:
         else:
             _start_agent(args, name, settings)
         sys.stdout.flush()
+        _restore_signals()
         try:
             os.execvpe(command[0], command, environment)  # noqa: S606 - to become the service is the point
         except OSError as error:
@@ -71,6 +73,12 @@ def service_environment(environ: Mapping[str, str], name: str, settings: Setting
     if settings.sampling.segment_dir is not None:
         environment["VITALSD_DIR"] = settings.sampling.segment_dir
     return environment
+
+
+def _restore_signals() -> None:
+    """Python ignores two signals that a program expects to end it, and exec hands that on."""
+    for number in (signal.SIGPIPE, signal.SIGXFSZ):
+        signal.signal(number, signal.SIG_DFL)
 
 
 def _prepare_segment_folder(environment: Mapping[str, str]) -> None:

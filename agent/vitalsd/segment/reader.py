@@ -26,6 +26,8 @@ from vitalsd.probe.python import layout
 __all__ = ["Header", "RawRecord", "SegmentError", "SegmentFile"]
 
 READ_ATTEMPTS = 4
+HELD_OUT_OF_SIGHT = 0
+"""What the kernel calls a holder in a pid namespace that is not ours."""
 WORD = struct.Struct("<d")
 PAIR = struct.Struct("<dd")
 PREFIX = struct.Struct("<8sdd")
@@ -64,11 +66,10 @@ class SegmentFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            self._fd = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+            self._fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
         except PermissionError as error:
-            owner = path.lstat().st_uid
             raise SegmentError(
-                f"{path} belongs to uid {owner}: run the agent as uid {owner} or as root"
+                f"{path} may not be read: run the agent as the service's user, or as root"
             ) from error
         except OSError as error:
             raise SegmentError(f"{path} cannot be opened: {error.strerror}") from error
@@ -100,7 +101,7 @@ class SegmentFile:
 
     def _pread(self, offset: int, size: int) -> bytes:
         """These bytes; zeros where the file has been cut short, which no checksum accepts."""
-        return os.pread(self._fd, size, offset).ljust(size, b"\0")
+        return os.pread(self._fd, size, offset).ljust(size, b"\0") if self._fd >= 0 else bytes(size)
 
     def _read_header(self) -> Header:
         record = self.read(layout.HEADER)
@@ -154,21 +155,16 @@ class SegmentFile:
         return None
 
     def holder(self) -> int | None:
-        """The pid, in our own namespace, of the process that holds the lock; None when nobody does."""
+        """The pid, in our own namespace, of the process that holds the lock; None when nobody else does."""
         question = LOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
         try:
             answer = LOCK.unpack(fcntl.fcntl(self._fd, fcntl.F_GETLK, question)[: LOCK.size])
         except OSError:
             return None
-        return answer[4] if answer[0] != fcntl.F_UNLCK and answer[4] > 0 else None
-
-    def exists(self) -> bool:
-        """Whether the file is still in its place."""
-        try:
-            return self.path.lstat().st_ino == os.fstat(self._fd).st_ino
-        except OSError:
-            return False
+        return max(answer[4], HELD_OUT_OF_SIGHT) if answer[0] != fcntl.F_UNLCK else None
 
     def close(self) -> None:
-        """Let go of the file."""
-        os.close(self._fd)
+        """Let go of the file; from then on everything in it is unknown."""
+        descriptor, self._fd = self._fd, -1
+        if descriptor >= 0:
+            os.close(descriptor)

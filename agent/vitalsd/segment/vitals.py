@@ -81,6 +81,8 @@ def _loop(segment: SegmentFile, slot: int, now: float, recent: tuple[Stall, ...]
     flushed_at = _seconds(fields["flushed_at"])
     will_be_booked = began is not None and flushed_at <= began and in_progress > layout.LONG_BUSY_SECONDS
     unbooked = in_progress if will_be_booked else 0.0
+    # A heartbeat tells what its lateness was once it has come: until then nothing is sure of any bucket.
+    beyond_grid = 0.0 if selector else unbooked
     waiting = now + since if selector and since < 0 else 0.0
     if waiting <= layout.LONG_IDLE_SECONDS or flushed_at > -since:
         waiting = 0.0
@@ -88,10 +90,11 @@ def _loop(segment: SegmentFile, slot: int, now: float, recent: tuple[Stall, ...]
     idle = _seconds(fields["idle_seconds"]) + waiting
     threshold = segment.header.stall_threshold_seconds
     return LoopVitals(
-        name=record.text or "loop",
+        name="main" if slot == 0 else f"loop-{slot}",
+        thread=record.text,
         flavour="selector" if selector else "heartbeat",
         running=since != 0.0,
-        delay=_delay_histogram(fields, busy + idle, unbooked),
+        delay=_delay_histogram(fields, busy + idle - beyond_grid, unbooked - beyond_grid),
         delay_max_seconds=max(_seconds(fields["delay_max_seconds"]), unbooked),
         busy_seconds=busy,
         idle_seconds=idle,

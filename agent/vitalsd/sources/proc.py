@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 from vitalsd.model import ProcessVitals
-from vitalsd.sources.registry import Worker, register
+from vitalsd.sources.registry import NoData, Worker, register
 
 __all__ = ["ProcSource"]
 
@@ -37,6 +37,8 @@ class ProcSource:
         """Read one process."""
         folder = self._proc / str(worker.key.pid)
         stat = (folder / "stat").read_bytes().rpartition(b")")[2].split()
+        if int(stat[19]) != worker.key.start_ticks:
+            raise NoData  # the pid is somebody else's by now
         status = (folder / "status").read_bytes()
         return ProcessVitals(
             state=stat[0].decode(),

@@ -12,14 +12,11 @@ from collections.abc import Callable
 from typing import Protocol, TypeVar
 
 import msgspec
-import structlog
 
 from vitalsd.model import WorkerKey
 from vitalsd.segment.reader import SegmentFile
 
 __all__ = ["NoData", "Outcome", "Source", "Worker", "execute", "make_sources", "register"]
-
-log = structlog.get_logger(__name__)
 
 
 class NoData(Exception):  # noqa: N818 - it is an answer, not an error
@@ -83,5 +80,4 @@ def execute(source: Source, worker: Worker, missing: dict[str, str]) -> Outcome:
         pass  # the worker went while we read; the finder will say so
     except Exception as error:  # noqa: BLE001 - one source must not take the others down
         problem = f"{type(error).__name__}: {error}"
-        log.warning("source_failed", source=source.name, target=worker.target, pid=worker.key.pid, problem=problem)
     return Outcome(source.name, value, time.monotonic() - began, problem)

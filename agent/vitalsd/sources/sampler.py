@@ -10,13 +10,16 @@ import time
 from collections.abc import Iterable
 
 import msgspec
+import structlog
 
-from vitalsd.model import ProbeVitals, ProcessVitals, SourceReading, TargetSnapshot, WorkerSample
+from vitalsd.model import ProbeVitals, ProcessVitals, SourceReading, TargetSnapshot, WorkerKey, WorkerSample
 from vitalsd.sources import probe, proc  # noqa: F401 - importing a source registers it
 from vitalsd.sources.registry import Outcome, Worker, execute, make_sources
 from vitalsd.targets.finder import Found, Seat
 
 __all__ = ["Round", "Sampler"]
+
+log = structlog.get_logger(__name__)
 
 
 class Round(msgspec.Struct, frozen=True):
@@ -31,9 +34,12 @@ class Sampler:
 
     def __init__(self) -> None:
         self._sources = make_sources()
+        self._told: dict[tuple[str, WorkerKey], str] = {}
 
     def sample(self, found: Found) -> Round:
         """Read everything once."""
+        here = {seat.key for seats in found.targets.values() for seat in seats}
+        self._told = {place: problem for place, problem in self._told.items() if place[1] in here}
         targets: list[TargetSnapshot] = []
         readings: list[SourceReading] = []
         for name, seats in found.targets.items():
@@ -52,7 +58,18 @@ class Sampler:
         outcome = execute(source, Worker(seat.target, seat.key, seat.segment), {})
         if not isinstance(outcome.value, ProbeVitals):
             return sample
-        return msgspec.structs.replace(sample, probe=outcome.value)
+        return msgspec.structs.replace(sample, probe=outcome.value, lag_source="probe")
+
+    def _tell(self, source: str, worker: Worker, problem: str | None) -> None:
+        """Log what is wrong with one reading, once for as long as it stays the same."""
+        place = (source, worker.key)
+        if problem is not None and self._told.get(place) != problem:
+            pid = worker.key.pid
+            log.warning("source_failed", source=source, target=worker.target, pid=pid, problem=problem)
+        if problem is not None:
+            self._told[place] = problem
+        else:
+            self._told.pop(place, None)
 
     def _worker(self, seat: Seat, outcomes: list[Outcome]) -> WorkerSample:
         at = time.time()
@@ -64,6 +81,7 @@ class Sampler:
         for source in self._sources:
             outcome = execute(source, worker, missing)
             outcomes.append(outcome)
+            self._tell(source.name, worker, outcome.problem)
             values[source.fills] = outcome.value
         process, vitals = values.get("process"), values.get("probe")
         return WorkerSample(

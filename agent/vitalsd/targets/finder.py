@@ -62,6 +62,7 @@ class Finder:
         self._segment_pids: set[int] = set()
         self._read_table_at = 0.0
         self._masters: set[WorkerKey] = set()
+        self._seen_as_masters: set[WorkerKey] = set()
 
     def reconfigure(self, rules: Iterable[TargetRule], discovery_interval_seconds: float) -> None:
         """Follow other rules from now on; targets that stay keep their slots."""
@@ -73,13 +74,14 @@ class Finder:
     def find(self, now: float) -> Found:
         """The workers at CLOCK_MONOTONIC `now`."""
         segments = self._folder.refresh(now)
-        if self._is_stale(segments, now):
+        fresh = self._is_stale(segments, now)
+        if fresh:
             self._table = self._processes.refresh(now)
             self._read_table_at = now + self._interval
             self._segment_pids = set(segments)
         alive = {process.key for process in self._table.values()}
         self._masters &= alive
-        for name, pids in self._members(segments).items():
+        for name, pids in self._members(segments, fresh).items():
             keys = [self._table[pid].key for pid in pids if pid in self._table]
             self._slots.setdefault(name, Slots()).assign(keys, now, alive)
         seats = {name: tuple(self._seats(name, slots, segments)) for name, slots in self._slots.items()}
@@ -101,15 +103,19 @@ class Finder:
     def _is_alive(self, key: WorkerKey) -> bool:
         return read_key(self._proc, key.pid) == key
 
-    def _members(self, segments: dict[int, SegmentFile]) -> dict[str, set[int]]:
+    def _members(self, segments: dict[int, SegmentFile], fresh: bool) -> dict[str, set[int]]:
         agent = {os.getpid()}
         taken: set[int] = set()
+        masters: set[WorkerKey] = set()
         members: dict[str, set[int]] = {name: set() for name in self._slots}
         for rule in self._rules:
             tree = workers_of(rule, self._table, segments, agent, self._masters)
             members[rule.name] = set(tree.workers - taken)
             taken |= tree.workers
-            self._masters |= {self._table[pid].key for pid in tree.masters}
+            masters |= {self._table[pid].key for pid in tree.masters}
+        if fresh:  # once may have been the moment between a fork and what it executes
+            self._masters |= masters & self._seen_as_masters
+            self._seen_as_masters = masters
         names = {pid: segment.header.target for pid, segment in segments.items() if self._may_list(pid, segment)}
         for name, pids in workers_by_segment(names, self._table, taken).items():
             members[name] = members.get(name, set()) | pids

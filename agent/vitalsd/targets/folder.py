@@ -1,9 +1,9 @@
 """
 The segments in the segment folders: opens new ones, tells whose they are, removes those of the dead.
 
-Costs one directory listing a second and one F_GETLK per segment. A segment is dead when nobody holds its lock
-and its heartbeat has been silent for a while; the lock alone is not enough, since a service that closes all
-descriptors drops it until the probe has noticed.
+Costs one directory listing a second and one F_GETLK per segment. A segment is dead when nobody holds its lock and
+the process that it names is gone. The lock alone is not enough, since a service that closes all descriptors drops
+it until the probe has noticed: meanwhile owner, start time and a fresh heartbeat must agree.
 """
 
 from __future__ import annotations
@@ -13,14 +13,18 @@ import stat
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+import msgspec
 import structlog
 
 from vitalsd.probe.python import layout
-from vitalsd.segment.reader import SegmentError, SegmentFile
+from vitalsd.segment.reader import HELD_OUT_OF_SIGHT, SegmentError, SegmentFile
+from vitalsd.targets.processes import read_key
 
 __all__ = ["SegmentFolder", "default_folders"]
 
+SHARED = Path("/dev/shm")  # noqa: S108 - only folders of the user in their name are read
 SILENCE_SECONDS = 10.0
+RETRY_SECONDS = 30.0
 log = structlog.get_logger(__name__)
 
 
@@ -28,11 +32,17 @@ def default_folders(chosen: str | None) -> list[Path]:
     """Where probes put their segments: the chosen folder, or each place a probe falls back to."""
     if chosen:
         return [Path(chosen)]
-    shared = Path("/dev/shm")  # noqa: S108 - only folders of their own owner are read
-    mine = [Path("/run/vitalsd"), shared / f"vitalsd-{os.geteuid()}"]
+    mine = [Path("/run/vitalsd"), SHARED / f"vitalsd-{os.geteuid()}"]
     if os.geteuid() == 0:
-        mine += [folder for folder in sorted(shared.glob("vitalsd-*")) if folder not in mine]
+        mine += [folder for folder in sorted(SHARED.glob("vitalsd-*")) if folder not in mine]
     return mine
+
+
+class Whose(msgspec.Struct, frozen=True):
+    """Whose segment it is, as far as can be told."""
+
+    pid: int | None
+    dead: bool = False
 
 
 class SegmentFolder:
@@ -43,6 +53,7 @@ class SegmentFolder:
         self._proc = proc
         self._open: dict[Path, SegmentFile] = {}
         self._refused: dict[Path, str] = {}
+        self._retry_at: dict[Path, float] = {}
         self._pids: dict[Path, int] = {}
 
     @property
@@ -58,17 +69,17 @@ class SegmentFolder:
                 self._drop(path)
         for path in list(self._refused):
             if path not in paths:
-                del self._refused[path]
+                del self._refused[path], self._retry_at[path]
         found: dict[int, SegmentFile] = {}
-        for path in sorted(paths - self._refused.keys()):
-            segment = self._open.get(path) or self._try_open(path)
+        for path in sorted(path for path in paths if now >= self._retry_at.get(path, now)):
+            segment = self._open.get(path) or self._try_open(path, now)
             if segment is None:
                 continue
-            pid = self._process_of(path, segment, now)
-            if pid is None:
+            whose = self._whose(path, segment, now)
+            if whose.dead:
                 self._bury(path)
-            else:
-                found[pid] = segment
+            elif whose.pid is not None:
+                found[whose.pid] = segment
         return found
 
     def _listed(self) -> Iterable[Path]:
@@ -78,30 +89,50 @@ class SegmentFolder:
                 found = list(folder.iterdir())
             except OSError:
                 continue
-            if stat.S_ISDIR(information.st_mode):
+            planted = folder.parent == SHARED and folder.name != f"vitalsd-{information.st_uid}"
+            if stat.S_ISDIR(information.st_mode) and not planted:
                 yield from (path for path in found if path.suffix == ".seg" and path.name[0] != ".")
 
-    def _try_open(self, path: Path) -> SegmentFile | None:
+    def _try_open(self, path: Path, now: float) -> SegmentFile | None:
         try:
             segment = self._open[path] = SegmentFile(path)
         except SegmentError as error:
             if path.exists():
-                self._refused[path] = str(error)
-                log.warning("segment_refused", path=str(path), reason=str(error))
+                self._refuse(path, str(error), now)
             return None
         return segment
 
-    def _process_of(self, path: Path, segment: SegmentFile, now: float) -> int | None:
+    def _refuse(self, path: Path, reason: str, now: float) -> None:
+        """Leave this one alone for a while, and say so once."""
+        if self._refused.get(path) != reason:
+            log.warning("segment_refused", path=str(path), reason=reason)
+        self._refused[path] = reason
+        self._retry_at[path] = now + RETRY_SECONDS
+
+    def _whose(self, path: Path, segment: SegmentFile, now: float) -> Whose:
         holder = segment.holder()
+        header = segment.header
+        if holder == HELD_OUT_OF_SIGHT:
+            self._refuse(path, "its process is in another pid namespace: let the agent share it", now)
+            return Whose(None)
         if holder is not None:
-            if self._may_own(holder, segment.owner_uid):
-                self._pids[path] = holder
-                return holder
-            return None
-        pid = self._pids.get(path, segment.header.pid)
+            if not self._may_own(holder, segment.owner_uid):
+                return Whose(None)
+            self._pids[path] = holder
+            return Whose(holder)
+        # Nobody holds the lock: nobody can who has closed it, and the kernel does not show us our own.
+        pid = self._pids.get(path, header.pid)
+        key = read_key(self._proc, pid)
+        alive = key is not None and key.start_ticks == header.start_ticks and self._may_own(pid, segment.owner_uid)
+        if alive and pid == os.getpid():
+            return Whose(pid)
         process = segment.read(layout.PROCESS)
-        silent = process is None or not now - process.fields["heartbeat"] < SILENCE_SECONDS
-        return None if silent or not (self._proc / str(pid)).exists() else pid
+        fresh = process is not None and 0 <= now - process.fields["heartbeat"] < SILENCE_SECONDS
+        if alive:
+            if fresh:
+                self._pids[path] = pid
+            return Whose(pid if fresh else None)
+        return Whose(None, dead=path in self._pids or not fresh)
 
     def _may_own(self, pid: int, owner_uid: int) -> bool:
         """A segment speaks for a process only when its owner could be that process, or is root."""

@@ -57,7 +57,9 @@ def target_reasons(target: TargetSnapshot, max_delay_seconds: float) -> list[str
     """Why the target is unavailable, a sentence each; empty when it is not."""
     if not target.workers:
         return [f"Target `{target.name}` has no worker: start the service, or correct the rule that finds it."]
-    return [reason for worker in target.workers for reason in worker_reasons(worker, max_delay_seconds)]
+    # A pool that is one worker short while it recycles still serves; its own worker's address says so.
+    counted = [worker for worker in target.workers if worker.up] or target.workers
+    return [reason for worker in counted for reason in worker_reasons(worker, max_delay_seconds)]
 
 
 def worker_reasons(worker: WorkerSample, max_delay_seconds: float) -> list[str]:

@@ -51,10 +51,12 @@ def test_a_stall_without_a_stack_is_told_without_a_place(ask):
 
 
 def test_every_worker_that_ails_is_named(ask):
-    """One is stuck, one is gone: two reasons."""
+    """One is stuck: the target is; one is gone: the others serve, and only its own address says so."""
     reasons = ask(app(SHOP), "GET", "/health/shop").json()["reasons"]
-    assert [reason[:10] for reason in reasons] == ["Worker `0`", "Worker `1`"]
-    assert "is down" in reasons[1]
+    assert [reason[:10] for reason in reasons] == ["Worker `0`"]
+    assert "is down" in ask(app(SHOP), "GET", "/health/shop/1").json()["reasons"][0]
+    gone = replace(SHOP, workers=tuple(worker for worker in SHOP.workers if not worker.up))
+    assert "is down" in ask(app(gone), "GET", "/health/shop").json()["reasons"][0]
 
 
 def test_a_target_without_workers_is_unavailable(ask):

@@ -38,7 +38,7 @@ def books(monkeypatch):
     """A ledger with a CPU clock and a garbage collector that the test moves."""
     clock = types.SimpleNamespace(cpu=0.0)
     monkeypatch.setattr(ledger, "thread_time", lambda: clock.cpu)
-    made = Ledger(3, "täglich", Segment(), Stalls(), types.SimpleNamespace(seconds=0.0), 1e-6)
+    made = Ledger(3, Segment(), Stalls(), types.SimpleNamespace(seconds=0.0), 1e-6)
     made.clock = clock
     return made
 
@@ -46,7 +46,7 @@ def books(monkeypatch):
 @given(st.floats(0.0, 100.0))
 def test_stretch(stretch):
     """A stretch adds to each bucket the time that its arrivals wait that long: beyond the first bound in all."""
-    made = Ledger(0, "main", None, None, None, 0.0)
+    made = Ledger(0, None, None, None, 0.0)
     made.book_stretch(stretch)
     for index, bound in enumerate(BOUNDS):
         assert sum(made._over[index:]) == pytest.approx(max(0.0, stretch - bound), abs=1e-9)
@@ -56,7 +56,7 @@ def test_stretch(stretch):
 @given(lateness=st.floats(0.0, 10.0))
 def test_lateness(lateness, period):
     """A late beat adds the samples L, L-p, L-2p, ...: each stands for a period, beside the bound it exceeds."""
-    made = Ledger(0, "main", None, None, None, 0.0)
+    made = Ledger(0, None, None, None, 0.0)
     made.book_lateness(lateness, period)
     samples = []
     while lateness > 0:
@@ -74,7 +74,7 @@ def test_flush(books):
     books.book(0.5, 0.25, 100)
     books.book_idle(2.0)
     books.book_stretch(0.004)
-    books.ready, books.timers = 3.0, 4.0
+    books.ready, books.timers, books.thread_name = 3.0, 4.0, "täglich"
     assert books.flush(10.0, layout.SELECTOR, True) == 10.0 + layout.FLUSH_SECONDS
     assert (layout.LOOP[3], "täglich".encode()) == (books._segment.record, books._segment.text)
     written = dict(zip(layout.LOOP_FIELDS, books._segment.values, strict=True))

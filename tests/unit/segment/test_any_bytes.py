@@ -105,7 +105,7 @@ def test_undamaged(read_bytes, written):
     raw, vitals = read_bytes(written)
     assert None not in raw.values()
     assert_makes_sense(vitals)
-    assert [loop.name for loop in vitals.loops] == [f"loop-{slot}" for slot in range(8)]
+    assert [loop.name for loop in vitals.loops] == ["main", *(f"loop-{slot}" for slot in range(1, 8))]
     assert [loop.current_stall.seconds for loop in vitals.loops if loop.current_stall] == [3.0, 3.0]
     assert [len(loop.recent_stalls) for loop in vitals.loops] == [4, 4, 0, 0, 0, 0, 0, 0]
 

@@ -70,7 +70,7 @@ class Simulation:
         segment.stored = self.look
         self.segment = segment
         book = StallBook(segment, THRESHOLD_SECONDS)
-        self.ledger = Ledger(0, "main", segment, book, types.SimpleNamespace(seconds=0.0), 0.0)
+        self.ledger = Ledger(0, segment, book, types.SimpleNamespace(seconds=0.0), 0.0)
         selector = types.SimpleNamespace(select=self.wait)
         self.loop = types.SimpleNamespace(_selector=selector, _ready=[], _scheduled=[])
 

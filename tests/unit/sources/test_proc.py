@@ -180,7 +180,6 @@ def test_vanishes(source, tree, gone):
     assert (outcome.value, outcome.problem) == (None, None)
 
 
-@pytest.mark.xfail(strict=True, reason="the start time in stat is not compared with the worker's")
 def test_pid_used_again(source, tree):
     """A process that has got the worker's pid in the meantime is not read in its place."""
     tree.add(10, start=5000, status=STATUS)

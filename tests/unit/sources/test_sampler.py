@@ -168,7 +168,6 @@ def test_refresh_of_another(sampling, tree, published):
     assert made.refresh_probe(sample, place) is sample
 
 
-@pytest.mark.xfail(strict=True, reason="refresh_probe replaces the vitals and leaves lag_source as it was")
 def test_refresh_brings_the_probe(sampling, tree, published):
     """A probe that had nothing whole to say in the round, and has at the scrape, is where the lag comes from."""
     written, read = published

@@ -2,23 +2,33 @@
 The probe once it is active: one thread that builds the rest, watches the loops, and publishes the process's own
 numbers once a second.
 
-The thread is started below `threading`, whose list of threads belongs to the service, and it is stopped before
-every fork and before the interpreter ends.
+The thread is started below `threading`, whose list of threads belongs to the service, with all signals blocked, so
+that none is delivered to it in place of a thread of the service. It is stopped before every fork and before the
+interpreter ends. It imports nothing: a child forked meanwhile would inherit an import lock that nobody releases,
+so all imports happen above, in the thread of the service that first needs this module.
 """
 
 from __future__ import annotations
 
+import atexit
+from _signal import SIG_BLOCK, SIG_SETMASK, pthread_sigmask, valid_signals  # type: ignore[import-not-found]
 from time import monotonic, thread_time
 
+from . import counts, layout
+from .errors import Errors
+from .gcspans import GcSpans
+from .heap import Heap
 from .lifecycle import allocate_lock, start_new_thread
+from .loops import Loops
+from .segment import Segment
+from .selectormeter import cost_per_iteration
+from .stalls import StallBook, threshold_from_environment
+from .watchdog import Watchdog
 
 TYPE_CHECKING = False  # importing typing would be more than the service asked for
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
-
-    from .loops import Loops
-    from .segment import Segment
 
 PUBLISH_SECONDS = 1.0
 PUBLISH_AT_REST_SECONDS = 2.0
@@ -45,6 +55,7 @@ class Active:
         self._parts: list[Any] = []
         self._thread_cpu = 0.0
         self._busy = self._published_at = 0.0
+        self._forks = 0
 
     def start_thread(self) -> None:
         """Start the watchdog thread."""
@@ -52,7 +63,22 @@ class Active:
         self._stop, self._done = allocate_lock(), allocate_lock()
         self._stop.acquire()
         self._done.acquire()
-        start_new_thread(self._run, (self._stop, self._done, previous))
+        before = pthread_sigmask(SIG_BLOCK, valid_signals())
+        try:
+            start_new_thread(self._run, (self._stop, self._done, previous))
+        finally:
+            pthread_sigmask(SIG_SETMASK, before)
+
+    def before_fork(self) -> None:
+        """Fork without our thread; several threads of the service may be forking at once."""
+        self._forks += 1
+        self.pause_thread()
+
+    def after_fork(self) -> None:
+        """Go on, in the parent, when the last of them is through."""
+        self._forks -= 1
+        if self._forks == 0:
+            self.start_thread()
 
     def pause_thread(self, patience_seconds: float = AT_FORK_PATIENCE_SECONDS) -> None:
         """Ask the thread to leave and wait for it, a little."""
@@ -60,10 +86,6 @@ class Active:
             self._stop.release()
         if self._done is not None and self._done.acquire(True, patience_seconds):
             self._done.release()
-
-    def resume_thread(self) -> None:
-        """Go on after a fork, in the parent."""
-        self.start_thread()
 
     def attach_waiting(self) -> None:
         """Have every loop that waits for it attach itself in its own thread."""
@@ -132,17 +154,6 @@ class Active:
         return bool(stop.acquire(True, max(0.0, seconds)))
 
     def _build(self) -> None:
-        import atexit
-
-        from .errors import Errors
-        from .gcspans import GcSpans
-        from .heap import Heap
-        from .loops import Loops
-        from .segment import Segment
-        from .selectormeter import cost_per_iteration
-        from .stalls import StallBook, threshold_from_environment
-        from .watchdog import Watchdog
-
         threshold = threshold_from_environment()
         segment = Segment(threshold)
         self._segment = segment
@@ -150,6 +161,7 @@ class Active:
         self._heap = Heap()
         self._gcspans = GcSpans(self._heap.after_full_collection)
         self._errors = Errors()
+        self._tasks = counts.Tasks()
         self._parts = [self._gcspans, self._errors]
         self.loops = Loops(segment, stalls, self._gcspans, cost_per_iteration(), self._failed)
         self._watchdog = Watchdog(self.loops, stalls)
@@ -172,13 +184,11 @@ class Active:
                 return
 
     def _publish(self, now: float) -> None:
-        from . import counts, layout
-
-        segment, heap, loops = self._segment, self._heap, self.loops
+        segment, loops = self._segment, self.loops
         assert segment is not None
         segment.keep_lock()
         self._errors.hook()
-        heap.read()
+        self._heap.read()
         self._watchdog.count_waiting()
         busy = loops.busy_seconds
         self._watchdog.adapt((busy - self._busy) / max(now - self._published_at, PUBLISH_SECONDS))
@@ -188,13 +198,8 @@ class Active:
             (
                 now,
                 float(loops.unwatched),
-                heap.used_bytes,
-                heap.live_bytes,
-                heap.blocks,
-                heap.live_blocks,
-                heap.malloc_used,
-                heap.malloc_held,
-                counts.tasks(),
+                *self._heap.values(),
+                self._tasks.count(now),
                 counts.threads(),
                 *counts.executors(),
                 self._thread_cpu + loops.own_seconds,

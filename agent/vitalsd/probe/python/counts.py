@@ -1,50 +1,100 @@
 """
 Counts what the process runs: asyncio tasks, threads, and executors with their busy threads and queues.
 
-Reads lengths only, once a second, and only of modules that the service itself has loaded.
+Looks only at modules that the service itself has loaded. What cannot be counted, for whatever reason, is unknown:
+a pool of somebody's own kind costs its number, not the probe.
 """
 
 from __future__ import annotations
 
 import sys
+from time import monotonic, sleep
+from weakref import ref
+
+TYPE_CHECKING = False  # importing typing would be more than the service asked for
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any
 
 UNKNOWN = float("nan")
+TASKS_INTERVAL_SECONDS = 5.0
+MINIMUM_REST = 1000
+"""A count that took t is not repeated within this many t."""
+AT_ONCE = 200
 
 
-def tasks() -> float:
-    """Tasks that exist, over all loops; unknown where asyncio keeps them out of sight (3.14)."""
-    module = sys.modules.get("asyncio.tasks")
+class Tasks:
+    """Tasks that are not done, over all loops; unknown where asyncio keeps them out of sight (3.14)."""
+
+    def __init__(self) -> None:
+        self._count = UNKNOWN
+        self._next = 0.0
+
+    def count(self, now: float) -> float:
+        """The latest count; a new one if it is due."""
+        if now >= self._next:
+            began = monotonic()
+            try:
+                self._count = _pending(_task_references())
+            except Exception:
+                self._count = UNKNOWN
+            self._next = now + max(TASKS_INTERVAL_SECONDS, (monotonic() - began) * MINIMUM_REST)
+        return self._count
+
+
+def _task_references() -> list[Any] | None:
+    module: Any = sys.modules.get("asyncio.tasks")
     if module is None:
-        return 0.0
+        return []
     if sys.version_info >= (3, 14):
-        return UNKNOWN
+        return None
     if sys.version_info >= (3, 12):
-        return float(len(module._scheduled_tasks.data) + len(module._eager_tasks))
-    return float(len(module._all_tasks.data))
+        return [*module._scheduled_tasks.data, *map(ref, module._eager_tasks)]
+    return list(module._all_tasks.data)
+
+
+def _pending(references: list[Any] | None) -> float:
+    if references is None:
+        return UNKNOWN
+    count = 0
+    for number, reference in enumerate(references):
+        task = reference()
+        if task is not None and not task.done():
+            count += 1
+        if number % AT_ONCE == AT_ONCE - 1:
+            task = None
+            sleep(0)  # let the loop have the interpreter: it may be waiting for it
+    return float(count)
 
 
 def threads() -> float:
     """Threads that the service started through `threading`, the main one included."""
-    module = sys.modules.get("threading")
+    module: Any = sys.modules.get("threading")
     return float(len(module._active)) if module is not None else 1.0
 
 
 def executors() -> tuple[float, float, float]:
     """Threads, busy threads and queued calls of all thread pool executors."""
-    module = sys.modules.get("concurrent.futures.thread")
+    module: Any = sys.modules.get("concurrent.futures.thread")
     if module is None:
         return 0.0, 0.0, 0.0
-    pools = {}
+    try:
+        return _executors(module, dict(module._threads_queues.items()).items())
+    except Exception:
+        return UNKNOWN, UNKNOWN, UNKNOWN
+
+
+def _executors(module: Any, pairs: Iterable[tuple[Any, Any]]) -> tuple[float, float, float]:
+    """A thread whose innermost frame is the pool's own waits for a call; any other runs one."""
+    waiting = module._worker.__code__
+    frames = sys._current_frames()
     queues = {}
-    alive = 0
-    for thread, queue in list(module._threads_queues.items()):
-        arguments = getattr(thread, "_args", None)
-        if not thread.is_alive() or not arguments:
+    alive = busy = 0
+    for thread, queue in pairs:
+        frame = frames.get(thread.ident)
+        if frame is None:
             continue
         alive += 1
+        busy += frame.f_code is not waiting
         queues[id(queue)] = queue
-        pool = arguments[0]()
-        if pool is not None:
-            pools[id(pool)] = pool
-    idle = sum(pool._idle_semaphore._value for pool in pools.values())
-    return float(alive), float(max(0, alive - idle)), float(sum(queue.qsize() for queue in queues.values()))
+    return float(alive), float(busy), float(sum(queue.qsize() for queue in queues.values()))

@@ -37,7 +37,7 @@ class Errors:
             self._around(threading, "excepthook", "thread")
         warnings = sys.modules.get("warnings")
         if warnings is not None:
-            self._around(warnings, "_warn_unawaited_coroutine", "coroutine")
+            self._around_warning(warnings)
         asyncio = sys.modules.get("asyncio.base_events")
         if asyncio is not None:
             self._around_loop(asyncio.BaseEventLoop)
@@ -54,6 +54,21 @@ class Errors:
             return self._count(channel, found, arguments)
 
         self._install(owner, name, found, counted)
+
+    def _around_warning(self, warnings: Any) -> None:
+        """It blames its caller's caller: ours must look like the import system, which it skips."""
+        found = getattr(warnings, "_warn_unawaited_coroutine", None)
+        if found is None or hasattr(found, "_vitalsd"):
+            return
+        counts, mine = self.counts, self
+
+        def counted(coroutine: Any) -> Any:
+            if not mine._stopped:
+                counts["coroutine"] += 1
+            return found(coroutine)
+
+        counted.__code__ = counted.__code__.replace(co_filename="<frozen importlib._bootstrap>")
+        self._install(warnings, "_warn_unawaited_coroutine", found, counted)
 
     def _around_loop(self, kind: Any) -> None:
         found = kind.call_exception_handler

@@ -3,7 +3,8 @@ How much the heap holds: what Python's small-object allocator has handed out, an
 
 The interpreter's own statistics walk every pool (0.3 to 2 ms per 340 MB, holding the GIL) and malloc's walk its
 free lists, so both are read at most every ten seconds, and less often the longer they take, so that neither ever
-costs more than a two-thousandth of the time.
+costs more than a two-thousandth of the time. A reading that has taken 5 ms is the last: what it told is then left
+out, because so large a heap is not measured without holding the service up.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from typing import Any
 
 INTERVAL_SECONDS = 10.0
+LONGEST_SECONDS = 0.005
+"""What once takes longer is not read again: it would be a stall of our making."""
 MINIMUM_REST = 2000
 """A reading that took t is not repeated within this many t."""
 UNKNOWN = float("nan")
@@ -46,57 +49,85 @@ MALLINFO2 = (
 
 
 class Heap:
-    """Readings of this process's heap."""
+    """Readings of this process's heap, by the watchdog."""
 
     def __init__(self) -> None:
-        self.used_bytes = self.live_bytes = UNKNOWN
-        self.blocks = self.live_blocks = UNKNOWN
-        self.malloc_used = self.malloc_held = UNKNOWN
+        self._used = self._live = (UNKNOWN, UNKNOWN)
+        self._malloc = (UNKNOWN, UNKNOWN)
         self._next_read = self._next_live = 0.0
+        self._collected = False
         libc = ctypes.CDLL(None) if HAVE_CTYPES else None
         self._mallinfo = _mallinfo_reader(libc)
         self._small_objects = _small_object_reader(libc)
-
-    def read(self) -> None:
-        """Refresh everything that is due."""
-        began = monotonic()
-        if began < self._next_read:
-            return
-        self._read_malloc()
-        self.blocks, small = self._read_blocks()
-        self.used_bytes = small + self.malloc_used
-        ended = monotonic()
-        self._next_read = ended + max(INTERVAL_SECONDS, (ended - began) * MINIMUM_REST)
+        self._getallocatedblocks: Any = sys.getallocatedblocks
 
     def after_full_collection(self) -> None:
-        """What is in use now is alive: nothing is waiting to be collected."""
-        began = monotonic()
-        if began < self._next_live:
-            return
-        self._read_malloc()
-        self.live_blocks, small = self._read_blocks()
-        self.live_bytes = small + self.malloc_used
-        ended = monotonic()
-        self._next_live = ended + max(INTERVAL_SECONDS, (ended - began) * MINIMUM_REST)
+        """What is in use from now on is alive. It is read within two seconds, not here in the loop."""
+        self._collected = True
 
-    def _read_malloc(self) -> None:
-        if self._mallinfo is not None:
-            info = self._mallinfo()
-            self.malloc_used = float(info.uordblks + info.hblkhd)
-            self.malloc_held = float(info.arena + info.hblkhd)
+    def read(self) -> None:
+        """Refresh everything if it is due, or if a full collection has just been and that is due."""
+        began = monotonic()
+        if began < self._next_read and not (self._collected and began >= self._next_live):
+            return
+        malloc_used = self._read_malloc()
+        blocks, small = self._read_blocks()
+        self._used = (small + malloc_used, blocks)
+        ended = monotonic()
+        self._next_read = ended + max(INTERVAL_SECONDS, (ended - began) * MINIMUM_REST)
+        if self._collected:
+            self._live, self._collected = self._used, False
+            self._next_live = self._next_read
+
+    def values(self) -> tuple[float, ...]:
+        """The fields of the segment's process record."""
+        (used, blocks), (live, live_blocks) = self._used, self._live
+        return (used, live, blocks, live_blocks, *self._malloc)
+
+    def _read_malloc(self) -> float:
+        if self._mallinfo is None:
+            return UNKNOWN
+        began = monotonic()
+        info = self._mallinfo()
+        self._malloc = (float(info.uordblks + info.hblkhd), float(info.arena + info.hblkhd))
+        if monotonic() - began > LONGEST_SECONDS:
+            self._mallinfo, self._malloc = None, (UNKNOWN, UNKNOWN)
+        return self._malloc[0]
 
     def _read_blocks(self) -> tuple[float, float]:
-        blocks = float(sys.getallocatedblocks())
-        return blocks, float(self._small_objects()) if self._small_objects is not None else UNKNOWN
+        if self._getallocatedblocks is None:
+            return UNKNOWN, UNKNOWN
+        began = monotonic()
+        blocks = float(self._getallocatedblocks())
+        if monotonic() - began > LONGEST_SECONDS:
+            self._getallocatedblocks = None
+            return UNKNOWN, UNKNOWN
+        if self._small_objects is None:
+            return blocks, UNKNOWN
+        began = monotonic()
+        small = float(self._small_objects())
+        if monotonic() - began > LONGEST_SECONDS:
+            self._small_objects, small = None, UNKNOWN
+        return blocks, small
 
 
 def _mallinfo_reader(libc: Any) -> Any:
     """A function that tells malloc's own statistics, or None without mallinfo2 (glibc < 2.33, musl)."""
     read = getattr(libc, "mallinfo2", None)
+    if read is not None and _object_of(libc, read) != _object_of(libc, libc.malloc):
+        return None  # another allocator is loaded in front: glibc's statistics are those of an unused heap
     if read is not None:
         fields = [(name, ctypes.c_size_t) for name in MALLINFO2]
         read.restype = type("MallInfo", (ctypes.Structure,), {"_fields_": fields})
     return read
+
+
+def _object_of(libc: Any, function: Any) -> bytes | None:
+    """The shared object that a function lies in."""
+    information = (ctypes.c_char_p * 4)()  # Dl_info: file name, base, symbol, address
+    if not libc.dladdr(ctypes.cast(function, ctypes.c_void_p), ctypes.byref(information)):
+        return None
+    return information[0]
 
 
 def _small_object_reader(libc: Any) -> Any:

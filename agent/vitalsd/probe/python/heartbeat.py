@@ -61,8 +61,12 @@ class HeartbeatMeter:
             now = monotonic()
             late = now - self._due
             reached = self._book(now, late)
-            self._period = INTERVAL if now < self._awake_until else REST_INTERVAL
-            self._due = reached + self._period
+            period = INTERVAL if now < self._awake_until else REST_INTERVAL
+            if period < self._period and now > reached:
+                self.ledger.book_idle(now - reached)  # the rest of a long period, before short ones begin
+                reached = now
+            self._period = period
+            self._due = reached + period
             if late > layout.LONG_BUSY_SECONDS or now > self._flush_at:
                 self._flush_at = self.ledger.flush(now, layout.HEARTBEAT, True)
             self.ledger.mark(-now, self._due)
@@ -85,11 +89,11 @@ class HeartbeatMeter:
         self._beat_cost = min(self._beat_cost, spent)
         self.ledger.own_seconds += self._beat_cost
         busy = spent - self._beat_cost
+        stretch = 0.0
         if late > ON_TIME:
             on_cpu = busy > late * ON_CPU_SHARE
             stretch = max(late, busy) if on_cpu else late + self._period / 2
             busy = max(busy, stretch)
-            self.ledger.book_stall(self._due, stretch)
         if busy > elapsed * BUSY_SHARE:
             self._awake_until = now + AWAKE_SECONDS
         self._unbooked += busy
@@ -98,6 +102,8 @@ class HeartbeatMeter:
         self.ledger.book(booked, 0.0, 0)
         self.ledger.book_idle(elapsed - booked)
         self.ledger.book_lateness(late, self._period)
+        if late > ON_TIME:
+            self.ledger.book_stall(self._due, stretch)
         return self._due + (samples - 1) * self._period
 
     def overdue(self, now: float) -> tuple[float, float]:
@@ -111,7 +117,10 @@ class HeartbeatMeter:
 
     def end(self) -> None:
         """The loop has stopped: take the heartbeat out and book the rest."""
+        handle = self._handle
         self.unhook()
+        if handle is not None:
+            handle.cancel()
         now = monotonic()
         if now > self._due:
             self._book(now, now - self._due)
@@ -119,7 +128,5 @@ class HeartbeatMeter:
         self.ledger.mark(0.0)
 
     def unhook(self) -> None:
-        """Stop beating."""
-        handle, self._handle = self._handle, None
-        if handle is not None:
-            handle.cancel()
+        """Stop beating; from any thread, so the timer itself is left to find out."""
+        self._handle = None

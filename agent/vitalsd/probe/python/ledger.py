@@ -29,22 +29,20 @@ UNKNOWN = float("nan")
 
 
 class Ledger:
-    """One slot of the segment: the loops that one thread runs, one after the other."""
+    """One slot of the segment, for all the loops that it ever gets, one after the other."""
 
     def __init__(
         self,
         slot: int,
-        name: str,
         segment: Segment,
         stalls: StallBook,
         gcspans: GcSpans,
         iteration_cost: float,
     ) -> None:
         self.slot = slot
-        self.name = name
+        self.thread_name = ""
         self._segment = segment
         self._record = layout.LOOP[slot]
-        self._text = name.encode("utf-8", "replace")
         self._stalls = stalls
         self._gcspans = gcspans
         self._iteration_cost = iteration_cost
@@ -141,7 +139,7 @@ class Ledger:
             self.ready,
             self.timers,
         ]
-        self._segment.put(self._record, values + self._over, self._text)
+        self._segment.put(self._record, values + self._over, self.thread_name.encode("utf-8", "replace"))
         return now + layout.FLUSH_SECONDS
 
     def mark(self, since: float, due: float = 0.0) -> None:

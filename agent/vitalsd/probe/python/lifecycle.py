@@ -74,14 +74,17 @@ class ImportWatch:
                 continue
             spec = finder.find_spec(name, path, target)
             if spec is not None:
-                _after_exec(spec)
+                try:
+                    _after_exec(spec)
+                except Exception:
+                    _disable()  # a loader that nothing can be put around
                 return spec
         return None
 
 
 def _after_exec(spec: Any) -> None:
     loader = spec.loader
-    if loader is None or isinstance(loader, type):
+    if isinstance(loader, type):
         return  # a frozen module has its class for a loader: nothing of its own to wrap
     exec_module = loader.exec_module
 
@@ -157,6 +160,15 @@ def _loop_stopped() -> None:
             _disable()
 
 
+def _is_main_interpreter() -> bool:
+    """Whether this is not a subinterpreter, which cannot end while a thread of ours is in it."""
+    try:
+        module = __import__("_interpreters" if sys.version_info >= (3, 13) else "_xxsubinterpreters")
+        return bool(module.get_current() == module.get_main())
+    except (ImportError, AttributeError):
+        return True  # a build that cannot tell cannot make one from Python either
+
+
 def _is_master() -> bool:
     """A server that forks its workers: a loop in it (gunicorn has one for its control socket) serves nobody."""
     return not _forked and any(name in sys.modules for name in FORKING_SERVERS)
@@ -172,6 +184,8 @@ def _activate() -> Active:
     global _active
     with _activating:  # loops of several threads come of age at the same moment
         if _active is None:
+            if not _is_main_interpreter():
+                raise NotImplementedError("a subinterpreter is not watched")
             from .active import Active
 
             active = Active(_born + MINIMUM_AGE_SECONDS, _disable)
@@ -195,7 +209,7 @@ def _disable() -> None:
 def _before_fork() -> None:
     if _active is not None:
         try:
-            _active.pause_thread()
+            _active.before_fork()
         except Exception:
             pass
 
@@ -203,7 +217,7 @@ def _before_fork() -> None:
 def _after_fork_parent() -> None:
     if _active is not None and not _disabled:
         try:
-            _active.resume_thread()
+            _active.after_fork()
         except Exception:
             _disable()
 

@@ -1,9 +1,9 @@
 """
 Which event loops run in which thread, and which slot of the segment each has.
 
-A slot belongs to a thread, so loops that end and start again there go on in the same books. The first slot is kept
-for the main thread. A loop's name is the thread's without the number, since names end as label values: `main`,
-`ThreadPoolExecutor`, `loop-2`.
+A slot has one set of books for good. The first is the main thread's; the others belong to whichever thread runs a
+loop there, so loops that end and start again, and threads that come and go, carry on the same counters under the
+same few labels: `main`, `loop-1` to `loop-7`. The thread's own name is told beside them, where it is no label.
 """
 
 from __future__ import annotations
@@ -45,22 +45,28 @@ class Loops:
         self._iteration_cost = iteration_cost
         self._failed = failed
         self._ledgers: dict[int, Ledger] = {}
+        self._slots: dict[int, int] = {}
+        """Thread -> the slot that it had last."""
         self.running: dict[int, Meter] = {}
         """By the identity of the thread, as `sys._current_frames` has it."""
-        self.unwatched = 0
+        self._unwatched: set[int] = set()
         self._opening = allocate_lock()
-        self._retired_own_seconds = 0.0
         self._closed = False
 
     @property
+    def unwatched(self) -> int:
+        """Threads that run a loop for which there is no slot."""
+        return len(self._unwatched)
+
+    @property
     def busy_seconds(self) -> float:
-        """Busy time booked so far, of all loops that have a slot."""
+        """Busy time booked so far, of all loops."""
         return sum(ledger.busy_seconds for ledger in list(self._ledgers.values()))
 
     @property
     def own_seconds(self) -> float:
         """What measuring has cost all loops so far."""
-        return self._retired_own_seconds + sum(ledger.own_seconds for ledger in list(self._ledgers.values()))
+        return sum(ledger.own_seconds for ledger in list(self._ledgers.values()))
 
     def attach(self, loop: Any) -> None:
         """Measure `loop`, which has just started, or is running, in this thread."""
@@ -73,22 +79,24 @@ class Loops:
                 if meter.loop is loop:
                     return
                 self.detach(ident)
-            ledger = self._ledgers.get(ident)
-            if ledger is None:
-                with self._opening:
-                    ledger = self._open(ident)
-            if ledger is None:
-                return
             kind = SelectorMeter if _has_selector(loop) else HeartbeatMeter
-            self.running[ident] = kind(loop, ledger, self._segment.words, self._failed)
+            with self._opening:
+                ledger = self._open(ident)
+                if ledger is None:
+                    self._unwatched.add(ident)
+                    return
+                self._unwatched.discard(ident)
+                self.running[ident] = kind(loop, ledger, self._segment.words, self._failed)
         except Exception:
             self._failed()
 
     def detach(self, ident: int) -> None:
         """The loop of thread `ident`, which is this one, has stopped."""
-        meter = self.running.pop(ident, None)
+        self._unwatched.discard(ident)
+        meter = self.running.get(ident)
         if meter is not None:
             meter.end()
+            del self.running[ident]
 
     def unhook_all(self) -> None:
         """Leave every loop as it was, for good; safe from any thread and in a forked child."""
@@ -98,22 +106,20 @@ class Loops:
         self.running.clear()
 
     def _open(self, ident: int) -> Ledger | None:
-        taken = {ledger.slot: owner for owner, ledger in self._ledgers.items()}
-        mine = (0,) if _is_main(ident) else range(1, layout.LOOPS)
-        free = [slot for slot in mine if slot not in taken]
-        if not free:
-            alive = sys._current_frames()
-            free = [slot for slot in mine if taken[slot] not in alive]
-        if not free:
-            self.unwatched += 1
-            return None
-        slot = min(free)
-        retired = self._ledgers.pop(taken.get(slot, -1), None)
-        if retired is not None:
-            self._retired_own_seconds += retired.own_seconds
-        name = _unused_name(_thread_name(ident), [ledger.name for ledger in self._ledgers.values()])
-        ledger = Ledger(slot, name, self._segment, self._stalls, self._gcspans, self._iteration_cost)
-        self._ledgers[ident] = ledger
+        taken = {self._slots[other] for other in self.running}
+        mine = self._slots.get(ident)
+        if mine is None or mine in taken:
+            allowed = (0,) if _is_main(ident) else range(1, layout.LOOPS)
+            free = [slot for slot in allowed if slot not in taken]
+            if not free:
+                return None
+            mine = min(free)
+            self._slots = {other: slot for other, slot in self._slots.items() if slot != mine}
+            self._slots[ident] = mine
+        if mine not in self._ledgers:
+            self._ledgers[mine] = Ledger(mine, self._segment, self._stalls, self._gcspans, self._iteration_cost)
+        ledger = self._ledgers[mine]
+        ledger.thread_name = _thread_name(ident)
         return ledger
 
 
@@ -131,14 +137,4 @@ def _thread_name(ident: int) -> str:
     if _is_main(ident):
         return "main"
     thread = sys.modules["threading"]._active.get(ident)  # current_thread() would register one it does not know
-    name = thread.name if thread is not None else "thread"
-    return name.split(" (")[0].rstrip("0123456789-_ ") or "thread"
-
-
-def _unused_name(name: str, taken: list[str]) -> str:
-    number = 1
-    candidate = name
-    while candidate in taken:
-        number += 1
-        candidate = "%s-%d" % (name, number)
-    return candidate
+    return str(thread.name) if thread is not None else "a thread of its own"

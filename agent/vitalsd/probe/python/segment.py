@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 DEAD_SEGMENTS_LOOKED_AT = 64
+YOUNG_SECONDS = 60.0
 
 
 def segment_directory() -> str:
@@ -170,6 +171,8 @@ def sweep(folder: str) -> None:
         if os.path.exists("/proc/" + parts[1]):
             continue  # alive, or its pid is somebody else's by now: the agent will tell
         try:
+            if time() - os.stat(os.path.join(folder, name)).st_ctime < YOUNG_SECONDS:
+                continue  # it may be in the making
             _remove_if_unlocked(os.path.join(folder, name))
         except OSError:
             continue

@@ -8,6 +8,7 @@ Costs nothing until something stalls.
 from __future__ import annotations
 
 import os
+import sys
 from time import time
 
 from . import layout
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 MAX_FRAMES = 60
 DISTINCT_STACKS = 3
+GIL = getattr(sys, "_is_gil_enabled", bool)() or not hasattr(sys, "_is_gil_enabled")
 OWN_FOLDER = __file__.rpartition("/")[0] + "/"
 """A callback of ours may be what runs at the moment of the sample; the stall is not its doing."""
 
@@ -29,6 +31,8 @@ OWN_FOLDER = __file__.rpartition("/")[0] + "/"
 def read_stack(frame: FrameType | None) -> Stack:
     """Function, file and line of each frame but our own, innermost first; no values, ever."""
     frames: list[tuple[str, str, int]] = []
+    if not GIL:
+        return ()  # the thread runs on while we would walk its frames
     while frame is not None:
         code = frame.f_code
         if not code.co_filename.startswith(OWN_FOLDER):
