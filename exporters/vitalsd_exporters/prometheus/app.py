@@ -1,9 +1,9 @@
 """
 The metrics port: `/metrics`, the agent's own health and reload, and the health of targets.
 
-Open like any exporter: it tells numbers and names, takes no arguments but names, and changes nothing except
-by `/-/reload`, which is off unless asked for. A scrape runs inside the daemon's loop and costs some 8 us per
-series, compression included.
+Open like any exporter: it tells numbers and names, takes no arguments but names, and changes nothing except by
+`/-/reload`, which reads the configuration again and can be switched off (`enable_lifecycle`). A scrape runs inside
+the daemon's loop and costs some 8 us per series, compression included.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import structlog
 import uvicorn
@@ -31,6 +31,8 @@ CONNECTIONS = 64
 """Beyond it the answer is 503. Two Prometheus, a load balancer and some people need ten."""
 KEEP_ALIVE_SECONDS = 20
 """Longer than the usual scrape interval of 15 s."""
+SILENT_SECONDS = 5.0
+"""What a client may take from connecting to the end of its first request."""
 TICK_SECONDS = 1.0
 """How often uvicorn renews the Date header."""
 GRACE_SECONDS = 0.5
@@ -86,6 +88,7 @@ class _Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
         self.stopping = asyncio.Event()
+        self._since: dict[Any, float] = {}
         # uvicorn sets it only when it starts, and `run` may be cancelled before.
         self.servers = []
 
@@ -96,9 +99,19 @@ class _Server(uvicorn.Server):
 
     async def main_loop(self) -> None:
         while not await self.on_tick(0):
+            self._drop_silent()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(TICK_SECONDS):
                     await self.stopping.wait()
+
+    def _drop_silent(self) -> None:
+        """Close connections that never say anything, or a port scan would take every place there is."""
+        now = asyncio.get_running_loop().time()
+        here = set(self.server_state.connections)
+        self._since = {connection: self._since.get(connection, now) for connection in here}
+        for connection, since in self._since.items():
+            if getattr(connection, "cycle", None) is None and now - since > SILENT_SECONDS:
+                connection.transport.abort()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         cutting = asyncio.get_running_loop().call_later(GRACE_SECONDS, self.cut)

@@ -18,6 +18,7 @@ def clock(monkeypatch):
     """The heap's clock, and what one reading takes on it."""
     made = types.SimpleNamespace(now=100.0, cost=0.0)
     monkeypatch.setattr(heap, "monotonic", lambda: made.now)
+    monkeypatch.setattr(heap, "thread_time", lambda: made.now)
     return made
 
 

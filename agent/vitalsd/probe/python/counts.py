@@ -8,7 +8,7 @@ a pool of somebody's own kind costs its number, not the probe.
 from __future__ import annotations
 
 import sys
-from time import monotonic, sleep
+from time import sleep, thread_time
 from weakref import ref
 
 TYPE_CHECKING = False  # importing typing would be more than the service asked for
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 UNKNOWN = float("nan")
-TASKS_INTERVAL_SECONDS = 5.0
+TASKS_INTERVAL_SECONDS = 2.0
 MINIMUM_REST = 1000
 """A count that took t is not repeated within this many t."""
 AT_ONCE = 200
@@ -33,12 +33,12 @@ class Tasks:
     def count(self, now: float) -> float:
         """The latest count; a new one if it is due."""
         if now >= self._next:
-            began = monotonic()
+            began = thread_time()
             try:
                 self._count = _pending(_task_references())
             except Exception:
                 self._count = UNKNOWN
-            self._next = now + max(TASKS_INTERVAL_SECONDS, (monotonic() - began) * MINIMUM_REST)
+            self._next = now + max(TASKS_INTERVAL_SECONDS, (thread_time() - began) * MINIMUM_REST)
         return self._count
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 import sys
-from time import monotonic
+from time import monotonic, thread_time
 
 try:
     import ctypes
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 INTERVAL_SECONDS = 10.0
 LONGEST_SECONDS = 0.005
-"""What once takes longer is not read again: it would be a stall of our making."""
+"""What once takes more CPU time is not read again: it would be a stall of our making."""
 MINIMUM_REST = 2000
 """A reading that took t is not repeated within this many t."""
 UNKNOWN = float("nan")
@@ -87,26 +87,26 @@ class Heap:
     def _read_malloc(self) -> float:
         if self._mallinfo is None:
             return UNKNOWN
-        began = monotonic()
+        began = thread_time()
         info = self._mallinfo()
         self._malloc = (float(info.uordblks + info.hblkhd), float(info.arena + info.hblkhd))
-        if monotonic() - began > LONGEST_SECONDS:
+        if thread_time() - began > LONGEST_SECONDS:
             self._mallinfo, self._malloc = None, (UNKNOWN, UNKNOWN)
         return self._malloc[0]
 
     def _read_blocks(self) -> tuple[float, float]:
         if self._getallocatedblocks is None:
             return UNKNOWN, UNKNOWN
-        began = monotonic()
+        began = thread_time()
         blocks = float(self._getallocatedblocks())
-        if monotonic() - began > LONGEST_SECONDS:
+        if thread_time() - began > LONGEST_SECONDS:
             self._getallocatedblocks = None
             return UNKNOWN, UNKNOWN
         if self._small_objects is None:
             return blocks, UNKNOWN
-        began = monotonic()
+        began = thread_time()
         small = float(self._small_objects())
-        if monotonic() - began > LONGEST_SECONDS:
+        if thread_time() - began > LONGEST_SECONDS:
             self._small_objects, small = None, UNKNOWN
         return blocks, small
 

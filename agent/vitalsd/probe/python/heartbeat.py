@@ -5,7 +5,7 @@ A beat that comes late shows what every callback due in between has waited; beat
 time is the CPU time of the loop's thread or, where a beat was late, the stretch that made it so: its lateness and
 half a period, since the stretch began at an unknown moment between two beats.
 
-The grid is 20 ms while the loop is at work and for 15 s after, 320 ms while it rests: a beat costs about 100 us
+The grid is 20 ms while the loop is at work and for some 15 s after, 320 ms while it rests: a beat costs some 100 us
 with the wake-up it causes, so a resting loop would otherwise pay for little else. A stretch that begins at rest
 is still seen, its length then known to within 160 ms instead of 10 ms unless it was CPU time; the histogram stays
 unbiased, because each sample stands for a whole period.
@@ -28,6 +28,8 @@ INTERVAL = layout.DELAY_INTERVAL_SECONDS
 REST_INTERVAL = 16 * INTERVAL
 AWAKE_SECONDS = 15.0
 BUSY_SHARE = 0.01
+FIRST_SHARE = 2.7 * BUSY_SHARE
+"""The share, over AWAKE_SECONDS and fading, that a loop is given to begin with: it rests after 15 s of nothing."""
 ON_CPU_SHARE = 0.8
 """A stretch that spent this much of its lateness on the CPU is as long as the CPU time says."""
 ON_TIME = 0.005
@@ -45,9 +47,9 @@ class HeartbeatMeter:
         self._failed = failed
         now = monotonic()
         self._cpu = thread_time()
-        self._beat_cost = 1.0
+        self._beat_cost = 0.0001
         self._period = INTERVAL
-        self._awake_until = now + AWAKE_SECONDS
+        self._share = FIRST_SHARE
         self._due = now + INTERVAL
         self._unbooked = 0.0
         self._flush_at = ledger.flush(now, layout.HEARTBEAT, True)
@@ -60,8 +62,8 @@ class HeartbeatMeter:
         try:
             now = monotonic()
             late = now - self._due
-            reached = self._book(now, late)
-            period = INTERVAL if now < self._awake_until else REST_INTERVAL
+            reached = self._book(late)
+            period = INTERVAL if self._share > BUSY_SHARE else REST_INTERVAL
             if period < self._period and now > reached:
                 self.ledger.book_idle(now - reached)  # the rest of a long period, before short ones begin
                 reached = now
@@ -74,7 +76,7 @@ class HeartbeatMeter:
         except Exception:
             self._failed()
 
-    def _book(self, now: float, late: float) -> float:
+    def _book(self, late: float) -> float:
         """
         Book the time up to the last point of the grid, which is the answer.
 
@@ -86,16 +88,18 @@ class HeartbeatMeter:
         cpu = thread_time()
         spent = cpu - self._cpu
         self._cpu = cpu
-        self._beat_cost = min(self._beat_cost, spent)
+        if self._share < 4 * BUSY_SHARE and self._period == INTERVAL:
+            # What a beat itself costs is what the cheaper third of them take while little else is done.
+            cost = min(self._beat_cost, spent * 2)
+            self._beat_cost = max(0.0, cost + (1e-6 if spent > cost else -2e-6))
         self.ledger.own_seconds += self._beat_cost
-        busy = spent - self._beat_cost
+        busy = max(0.0, spent - self._beat_cost)
         stretch = 0.0
         if late > ON_TIME:
             on_cpu = busy > late * ON_CPU_SHARE
             stretch = max(late, busy) if on_cpu else late + self._period / 2
             busy = max(busy, stretch)
-        if busy > elapsed * BUSY_SHARE:
-            self._awake_until = now + AWAKE_SECONDS
+        self._share += (busy / elapsed - self._share) * min(1.0, elapsed / AWAKE_SECONDS)
         self._unbooked += busy
         booked = min(self._unbooked, elapsed)
         self._unbooked -= booked
@@ -123,7 +127,7 @@ class HeartbeatMeter:
             handle.cancel()
         now = monotonic()
         if now > self._due:
-            self._book(now, now - self._due)
+            self._book(now - self._due)
         self.ledger.flush(now, layout.HEARTBEAT, False)
         self.ledger.mark(0.0)
 
