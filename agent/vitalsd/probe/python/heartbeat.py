@@ -5,7 +5,7 @@ A beat that comes late shows what every callback due in between has waited; beat
 time is the CPU time of the loop's thread or, where a beat was late, the stretch that made it so: its lateness and
 half a period, since the stretch began at an unknown moment between two beats.
 
-The grid is 20 ms while the loop is at work and for some 15 s after, 320 ms while it rests: a beat costs some 100 us
+The grid is 20 ms while the loop is at work and for some 15 s after, 320 ms while it rests: a beat costs 100 us
 with the wake-up it causes, so a resting loop would otherwise pay for little else. A stretch that begins at rest
 is still seen, its length then known to within 160 ms instead of 10 ms unless it was CPU time; the histogram stays
 unbiased, because each sample stands for a whole period.
