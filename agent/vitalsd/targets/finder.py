@@ -106,16 +106,17 @@ class Finder:
     def _members(self, segments: dict[int, SegmentFile], fresh: bool) -> dict[str, set[int]]:
         agent = {os.getpid()}
         taken: set[int] = set()
-        masters: set[WorkerKey] = set()
+        perhaps: set[WorkerKey] = set()
         members: dict[str, set[int]] = {name: set() for name in self._slots}
         for rule in self._rules:
             tree = workers_of(rule, self._table, segments, agent, self._masters)
             members[rule.name] = set(tree.workers - taken)
             taken |= tree.workers
-            masters |= {self._table[pid].key for pid in tree.masters}
+            self._masters |= {self._table[pid].key for pid in tree.masters}
+            perhaps |= {self._table[pid].key for pid in tree.perhaps_masters}
         if fresh:  # once may have been the moment between a fork and what it executes
-            self._masters |= masters & self._seen_as_masters
-            self._seen_as_masters = masters
+            self._masters |= perhaps & self._seen_as_masters
+            self._seen_as_masters = perhaps
         names = {pid: segment.header.target for pid, segment in segments.items() if self._may_list(pid, segment)}
         for name, pids in workers_by_segment(names, self._table, taken).items():
             members[name] = members.get(name, set()) | pids

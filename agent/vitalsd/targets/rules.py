@@ -45,6 +45,8 @@ class Tree(msgspec.Struct, frozen=True):
 
     workers: frozenset[int]
     masters: frozenset[int]
+    perhaps_masters: frozenset[int] = frozenset()
+    """Known by a forked child alone, which may yet execute something."""
 
 
 def workers_of(
@@ -70,6 +72,7 @@ def workers_of(
     children = _children(table)
     workers: set[int] = set()
     found_masters: set[int] = set()
+    perhaps: set[int] = set()
     for root in roots:
         if table[root].parent in roots:
             continue  # it is in the tree of its parent already
@@ -78,10 +81,10 @@ def workers_of(
         alone = _unwrapped(root, table, children)
         if found:
             workers |= found
-            found_masters |= {root, alone} - found
+            (found_masters if found & probed else perhaps).update({root, alone} - found)
         elif table[alone].key not in known_masters:
             workers.add(alone)
-    return Tree(frozenset(workers), frozenset(found_masters))
+    return Tree(frozenset(workers), frozenset(found_masters), frozenset(perhaps))
 
 
 def _unwrapped(root: int, table: Mapping[int, Process], children: Mapping[int, list[int]]) -> int:
