@@ -144,7 +144,7 @@ def test_masters():
     found = workers_of(SHOP, table, ())
     assert found == Tree(frozenset({12}), frozenset(), perhaps_masters=frozenset({10, 11}))
     del table[12]
-    masters = [table[pid].key for pid in found.masters]
+    masters = [table[pid].key for pid in found.perhaps_masters]
     assert workers_of(SHOP, table, (), masters=masters) == Tree(frozenset(), frozenset())
     assert workers_of(SHOP, table, ()).workers == {11}
 
