@@ -121,8 +121,9 @@ class Daemon:
 
     async def _clear_up(self) -> None:
         """Remove what the service leaves behind: few end in a way that lets the probe do it."""
+        name = self._settings.targets[0].name if self._settings.targets else None
         for _ in range(LAST_LOOKS):
-            if self._folder.refresh(time.monotonic()).keys() <= {os.getpid()}:
+            if self._folder.refresh(time.monotonic(), name).keys() <= {os.getpid()}:
                 return
             await asyncio.sleep(LAST_LOOK_SECONDS)
 

@@ -143,9 +143,7 @@ def test_the_agent_ends_with_the_service(agent: Agent, number: signal.Signals) -
             pass
 
 
-@pytest.mark.xfail(
-    strict=True, reason="the agent ends without a last look at the segments of the service that died"
-)
+@pytest.mark.xfail(strict=True, reason="a segment that the agent sees first at its end is left")
 def test_nothing_of_the_service_is_left_behind(agent: Agent) -> None:
     """uvicorn dies of the SIGTERM it was sent, so no probe can clean up: the agent does, before it ends too."""
     agent.environment["VITALSD__SAMPLING__INTERVAL"] = "60s"  # no round by chance at the right moment

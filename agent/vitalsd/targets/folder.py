@@ -61,8 +61,12 @@ class SegmentFolder:
         """Files that look like segments and cannot be read, with the reason."""
         return dict(self._refused)
 
-    def refresh(self, now: float) -> dict[int, SegmentFile]:
-        """Look again at CLOCK_MONOTONIC `now`."""
+    def refresh(self, now: float, ended_target: str | None = None) -> dict[int, SegmentFile]:
+        """
+        Look again at CLOCK_MONOTONIC `now`.
+
+        Of `ended_target` we know that it ran beside us: a process of it that we do not see is gone.
+        """
         paths = set(self._listed())
         for path in list(self._open):
             if path not in paths:
@@ -75,7 +79,7 @@ class SegmentFolder:
             segment = self._open.get(path) or self._try_open(path, now)
             if segment is None:
                 continue
-            whose = self._whose(path, segment, now)
+            whose = self._whose(path, segment, now, ended_target)
             if whose.dead:
                 self._bury(path)
             elif whose.pid is not None:
@@ -109,7 +113,7 @@ class SegmentFolder:
         self._refused[path] = reason
         self._retry_at[path] = now + RETRY_SECONDS
 
-    def _whose(self, path: Path, segment: SegmentFile, now: float) -> Whose:
+    def _whose(self, path: Path, segment: SegmentFile, now: float, ended_target: str | None) -> Whose:
         holder = segment.holder()
         header = segment.header
         if holder == HELD_OUT_OF_SIGHT:
@@ -132,7 +136,7 @@ class SegmentFolder:
             if fresh:
                 self._pids[path] = pid
             return Whose(pid if fresh else None)
-        return Whose(None, dead=path in self._pids or not fresh)
+        return Whose(None, dead=path in self._pids or header.target == ended_target or not fresh)
 
     def _may_own(self, pid: int, owner_uid: int) -> bool:
         """A segment speaks for a process only when its owner could be that process, or is root."""
