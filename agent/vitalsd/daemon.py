@@ -27,8 +27,9 @@ from vitalsd.settings.storage import token_path
 from vitalsd.sources.sampler import Sampler
 from vitalsd.state import State
 from vitalsd.targets.finder import OWN_TARGET, Finder
-from vitalsd.targets.folder import SegmentFolder, default_folders
-from vitalsd.targets.processes import read_process
+from vitalsd.targets.folder import SegmentFolder
+from vitalsd.targets.places import default_folders
+from vitalsd.targets.processes import read_key
 from vitalsd.targets.rules import TargetRule
 from vitalsd_exporters.prometheus.app import metrics_app
 from vitalsd_exporters.web.api import control_app
@@ -133,15 +134,14 @@ class Daemon:
 
     async def _sample(self) -> None:
         """Sample on an absolute grid; a round that takes too long skips points and shows in the interval."""
-        due = previous = time.monotonic()
+        due = time.monotonic()
         while True:
             now = time.monotonic()
             try:
                 found = self._finder.find(now)
-                self.state.update(found, self._sampler.sample(found), now - previous if now > previous else 0.0)
+                self.state.update(found, self._sampler.sample(found), now)
             except Exception:
                 log.exception("sampling_failed")
-            previous = now
             interval = self._settings.sampling.interval
             due = max(due + interval, now)
             await asyncio.sleep(max(0.01, due - time.monotonic()))
@@ -156,8 +156,7 @@ class Daemon:
             descriptor = os.pidfd_open(key.pid)
             asyncio.get_running_loop().add_reader(descriptor, ended.set)
         while not ended.is_set():
-            process = read_process(Path("/proc"), key.pid)
-            if process is None or process.key != key:
+            if read_key(Path("/proc"), key.pid) != key:
                 break
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(5.0):

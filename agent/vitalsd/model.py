@@ -143,6 +143,8 @@ class ProbeVitals(msgspec.Struct, frozen=True):
     """What the probe itself has cost the service."""
     heartbeat_at: float | None
     """Unix time at which the probe last showed life."""
+    lost: tuple[str, ...] = ()
+    """Instruments that the probe has given up while it goes on, each as `name: reason`."""
 
 
 class ProcessVitals(msgspec.Struct, frozen=True):

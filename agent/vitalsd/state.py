@@ -38,16 +38,19 @@ class State:
         self._round = Round((), ())
         self._seats: dict[tuple[str, str], Seat] = {}
         self._sampled_at = 0.0
+        self._updated_at: float | None = None
         self._interval = interval_seconds
         self.reload_successful = True
         self.reload_succeeded_at = time.time()
 
-    def update(self, found: Found, sampled: Round, interval_seconds: float) -> None:
-        """Take over a round of sampling; `interval_seconds` is what passed since the one before."""
+    def update(self, found: Found, sampled: Round, now: float) -> None:
+        """Take over a round of sampling that began at CLOCK_MONOTONIC `now`."""
         self._seats = {(seat.target, seat.slot): seat for seats in found.targets.values() for seat in seats}
         self._round = sampled
         self._sampled_at = time.time()
-        self._interval = interval_seconds
+        if self._updated_at is not None:  # until there is a second round, the interval is what was asked for
+            self._interval = now - self._updated_at
+        self._updated_at = now
 
     def targets(self) -> tuple[TargetSnapshot, ...]:
         """Every target, its probes read at this instant."""

@@ -3,20 +3,18 @@
 import os
 from pathlib import Path
 
-from prometheus_client import CollectorRegistry, generate_latest
 from support.views import FixedView
 
 from vitalsd_exporters.prometheus.catalogue import CATALOGUE
 from vitalsd_exporters.prometheus.collector import VitalsCollector
+from vitalsd_exporters.prometheus.text import render
 
 GOLDEN = Path(__file__).with_name("exposition.txt")
 
 
 def exposition() -> bytes:
     """What a scrape of the fixed view answers, whatever Python the tests run on."""
-    registry = CollectorRegistry(auto_describe=False)
-    registry.register(VitalsCollector(FixedView(), python_version="3.12.4"))
-    return generate_latest(registry)
+    return render(VitalsCollector(FixedView(), python_version="3.12.4").collect(), openmetrics=False)
 
 
 def test_the_exposition_is_what_it_was():

@@ -13,6 +13,7 @@ from support.waiting import wait_for
 
 from vitalsd.cli.run import LAUNCH
 from vitalsd.model import ERROR_CHANNELS
+from vitalsd.probe.python.segment import in_memory
 
 
 def test_a_stall_is_seen_with_its_stack_while_it_lasts(any_python: str, tmp_path: Path) -> None:
@@ -128,8 +129,7 @@ def test_what_a_process_holds(any_python: str, tmp_path: Path) -> None:
         vitals = service.wait_vitals("a full collection", lambda vitals: bool(vitals.heap_live_blocks))
 
     assert (vitals.executor_threads, vitals.executor_busy, vitals.executor_queued) == (2, 2, 3)
-    if not vitals.version.startswith("3.14"):
-        assert vitals.tasks == 25
+    assert vitals.tasks == 25
     assert vitals.threads == 3
     assert vitals.heap_used_bytes is not None
     assert 20000 < vitals.heap_live_blocks < 1_000_000
@@ -180,6 +180,34 @@ def test_a_service_that_closes_all_files(any_python: str, tmp_path: Path) -> Non
         code, out, err = service.finish()
 
     assert (code, out.strip(), err) == (0, "mine are open", "")
+
+
+def test_a_segment_on_a_disk(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Where the folder is not in memory, stalls show while they last and the books are complete all the same."""
+    folder = tmp_path_factory.mktemp("disk")
+    if in_memory(str(folder)):
+        pytest.skip("temporary folders are in memory here")
+    with probed(["blocks.py"], folder) as service:
+        service.line()
+        service.wait_loop("a stack", lambda loop: bool(loop.current_stall and loop.current_stall.stacks))
+        loop = service.wait_loop("two stalls", lambda loop: loop.stalls >= 2)
+        service.end()
+    assert loop.stall_seconds == pytest.approx(loop.busy_seconds, rel=0.1)
+    assert loop.recent_stalls[-1].stacks[0].frames[0].function == "ask_slowly"
+
+
+@pytest.mark.parametrize("loop_kind", ["asyncio", "uvloop"])
+def test_a_segment_that_is_deleted(tmp_path: Path, loop_kind: str) -> None:
+    """Somebody cleans shared memory up: the probe goes on in a new file, and no counter starts again."""
+    with probed(["blocks.py", loop_kind], tmp_path) as service:
+        service.line()
+        before = service.wait_loop("a stall", lambda loop: loop.stalls >= 1)
+        for path in tmp_path.glob("*.seg"):
+            path.unlink()
+        after = service.wait_loop("more stalls", lambda loop: loop.stalls >= before.stalls + 2)
+        service.end()
+    assert after.busy_seconds > before.busy_seconds
+    assert after.delay.buckets[-1] > before.delay.buckets[-1]
 
 
 @pytest.mark.parametrize("fault", ["absent", "read-only", "a file", "full"])

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from vitalsd.cli.options import add_config_options, config_loader
 from vitalsd.errors import UsageError, VitalsdError
+from vitalsd.probe.python.segment import in_memory
 from vitalsd.settings.model import Settings
 
 __all__ = ["Run", "service_environment"]
@@ -82,10 +83,15 @@ def _restore_signals() -> None:
 
 
 def _prepare_segment_folder(environment: Mapping[str, str]) -> None:
-    """As root, have the folder of the system, so that an agent of any user finds the segments there."""
+    """
+    As root, have the folder of the system, so that an agent of any user finds the segments there.
+
+    Where /run is on a disk, as in most containers, the probe's second place is better: it is in memory.
+    """
     if "VITALSD_DIR" not in environment and os.geteuid() == 0:
         try:
-            SYSTEM_SEGMENTS.mkdir(mode=0o755, exist_ok=True)
+            if in_memory(str(SYSTEM_SEGMENTS.parent)):
+                SYSTEM_SEGMENTS.mkdir(mode=0o755, exist_ok=True)
         except OSError:
             return  # the probe has a second place to go
 

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from vitalsd.cli.options import add_config_options, config_loader, refuse_unwatchable
-from vitalsd.errors import UsageError
+from vitalsd.errors import UsageError, VitalsdError
 
 __all__ = ["Watch"]
 
@@ -36,17 +36,23 @@ class Watch:
         load = config_loader(args, **_target(args))
         settings = load().settings
 
+        import structlog
+
         from vitalsd import log
         from vitalsd.daemon import Daemon
-        from vitalsd.targets.processes import read_process
+        from vitalsd.targets.processes import read_key
 
         log.configure(settings.log.level, settings.log.format)
-        followed = read_process(Path("/proc"), args.pid) if args.until_exit and args.pid else None
+        followed = read_key(Path("/proc"), args.pid) if args.until_exit and args.pid else None
         if args.until_exit and followed is None:
             return 0  # it ended before we had begun
+        ignored = _ignored_targets(args)
+        if ignored:
+            reason = "`vitalsd run` watches what it starts, and --pid or --match stand for all targets"
+            structlog.get_logger(__name__).warning("config_targets_ignored", targets=ignored, reason=reason)
 
         async def main() -> None:
-            daemon = Daemon(load, until_exit=followed.key if followed is not None else None)
+            daemon = Daemon(load, until_exit=followed)
             if sys.stderr.isatty() and followed is None:
                 print(f"Open {daemon.link}", file=sys.stderr)
             await daemon.run()
@@ -66,3 +72,13 @@ def _target(args: argparse.Namespace) -> dict[str, object]:
     if args.name or args.until_exit:
         raise UsageError("--name and --until-exit say something about --pid or --match: give one of these too.")
     return {}
+
+
+def _ignored_targets(args: argparse.Namespace) -> list[str]:
+    """The targets of the configuration that --pid or --match stand in for."""
+    if args.pid is None and args.match is None:
+        return []
+    try:
+        return [target.name for target in config_loader(args)().settings.targets]
+    except VitalsdError:
+        return []  # what is wrong with targets that are not used is no news

@@ -1,14 +1,15 @@
 """
 /proc/PID: processor time, memory, threads, files, switches.
 
-Reads stat and status (about 8 us), the size of the fd folder (2 us) and, once a minute, limits. stat and status
-are open to everybody; the fd folder and limits of another user's process need that user or CAP_SYS_PTRACE, and
-each field that lacks it says so.
+Reads stat and status (20 us, nearly all of it the kernel's), the size of the fd folder (3 us) and, once a minute,
+limits. stat and status are open to everybody; the fd folder and limits of another user's process need that user
+or CAP_SYS_PTRACE, and each field that lacks it says so.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import time
 from pathlib import Path
 
@@ -19,6 +20,10 @@ __all__ = ["ProcSource"]
 
 TICKS = os.sysconf("SC_CLK_TCK")
 LIMITS_SECONDS = 60.0
+READ_BYTES = 8192
+"""Most processes' files are shorter; the list of groups in status has no end."""
+STATUS = re.compile(rb"\n(VmRSS|RssAnon|VmSwap|voluntary_ctxt_switches|nonvoluntary_ctxt_switches):[ \t]*(\d+)")
+"""The lines that tell something here, of sixty."""
 
 
 @register
@@ -35,43 +40,43 @@ class ProcSource:
 
     def read(self, worker: Worker, missing: dict[str, str]) -> ProcessVitals:
         """Read one process."""
-        folder = self._proc / str(worker.key.pid)
-        stat = (folder / "stat").read_bytes().rpartition(b")")[2].split()
+        folder = f"{self._proc}/{worker.key.pid}"
+        stat = _read(folder + "/stat").rpartition(b")")[2].split()
         if int(stat[19]) != worker.key.start_ticks:
             raise NoData  # the pid is somebody else's by now
-        status = (folder / "status").read_bytes()
+        status = {line: int(number) for line, number in STATUS.findall(_read(folder + "/status"))}
         return ProcessVitals(
             state=stat[0].decode(),
             started_at=self._booted_at + int(stat[19]) / TICKS,
             cpu_seconds=(int(stat[11]) + int(stat[12])) / TICKS,
             threads=int(stat[17]),
-            resident_bytes=_kib(status, b"VmRSS"),
-            anonymous_bytes=_kib(status, b"RssAnon"),
-            swap_bytes=_kib(status, b"VmSwap"),
-            voluntary_switches=_plain(status, b"voluntary_ctxt_switches"),
-            involuntary_switches=_plain(status, b"nonvoluntary_ctxt_switches"),
+            resident_bytes=_bytes(status.get(b"VmRSS")),
+            anonymous_bytes=_bytes(status.get(b"RssAnon")),
+            swap_bytes=_bytes(status.get(b"VmSwap")),
+            voluntary_switches=status.get(b"voluntary_ctxt_switches"),
+            involuntary_switches=status.get(b"nonvoluntary_ctxt_switches"),
             open_fds=self._open_fds(folder, missing),
             max_fds=self._max_fds(folder, worker, missing),
         )
 
-    def _open_fds(self, folder: Path, missing: dict[str, str]) -> int | None:
+    def _open_fds(self, folder: str, missing: dict[str, str]) -> int | None:
         try:
-            size = (folder / "fd").stat().st_size  # the number of descriptors, since Linux 6.2, for everybody
+            size = os.stat(folder + "/fd").st_size  # noqa: PTH116 - the number, since Linux 6.2, for everybody
             if size:
                 return size
-            with os.scandir(folder / "fd") as entries:
+            with os.scandir(folder + "/fd") as entries:
                 return sum(1 for _ in entries)
         except PermissionError:
             missing["open_fds"] = _lacks(folder, "fd")
             return None
 
-    def _max_fds(self, folder: Path, worker: Worker, missing: dict[str, str]) -> int | None:
+    def _max_fds(self, folder: str, worker: Worker, missing: dict[str, str]) -> int | None:
         now = time.monotonic()
         known = self._limits.get(worker.key)
         if known is not None and now < known[0]:
             return known[1]
         try:
-            lines = (folder / "limits").read_text().splitlines()
+            lines = _read(folder + "/limits").decode().splitlines()
         except PermissionError:
             missing["max_fds"] = _lacks(folder, "limits")
             return None
@@ -82,21 +87,27 @@ class ProcSource:
         return limit
 
 
-def _kib(status: bytes, field: bytes) -> int | None:
-    value = _plain(status, field)
-    return value * 1024 if value is not None else None
+def _read(path: str) -> bytes:
+    """The whole file, as procfs gives it: in one piece. A Path and a file object would add half to the time."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        text = piece = os.read(descriptor, READ_BYTES)
+        while len(piece) == READ_BYTES:
+            piece = os.read(descriptor, READ_BYTES)
+            text += piece
+        return text
+    finally:
+        os.close(descriptor)
 
 
-def _plain(status: bytes, field: bytes) -> int | None:
-    """The number of one line of status; looking for five lines is cheaper than splitting sixty."""
-    at = status.find(b"\n" + field + b":")
-    return int(status[at + len(field) + 2 :].split(None, 1)[0]) if at >= 0 else None
+def _bytes(kib: int | None) -> int | None:
+    return kib * 1024 if kib is not None else None
 
 
-def _lacks(folder: Path, name: str) -> str:
-    owner = folder.stat().st_uid
+def _lacks(folder: str, name: str) -> str:
+    owner = Path(folder).stat().st_uid
     return (
-        f"{folder / name} may be read by uid {owner} or with CAP_SYS_PTRACE, this agent is uid {os.geteuid()}: "
+        f"{folder}/{name} may be read by uid {owner} or with CAP_SYS_PTRACE, this agent is uid {os.geteuid()}: "
         f"run it as uid {owner}, or as root with CAP_SYS_PTRACE"
     )
 

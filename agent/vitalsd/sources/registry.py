@@ -29,6 +29,8 @@ class Worker(msgspec.Struct, frozen=True):
     target: str
     key: WorkerKey
     segment: SegmentFile | None
+    refusal: str | None = None
+    """Why the segment is not read, where that is known."""
 
 
 class Source(Protocol):

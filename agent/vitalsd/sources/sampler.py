@@ -75,7 +75,7 @@ class Sampler:
         at = time.time()
         if seat.key is None:
             return WorkerSample(seat.target, seat.slot, None, at, False, "", "none", None, None)
-        worker = Worker(seat.target, seat.key, seat.segment)
+        worker = Worker(seat.target, seat.key, seat.segment, seat.refusal)
         missing: dict[str, str] = {}
         values: dict[str, object] = {}
         for source in self._sources:

@@ -1,7 +1,8 @@
 """
 Puts rules, processes, segments and slots together: which worker sits where right now.
 
-The process table is read every `discovery_interval`, and at once when a segment appears or a worker goes.
+The process table is read every `discovery_interval`, and at once when a segment appears or a worker goes. Only
+then can there be other workers than before, so only then are they looked for.
 """
 
 from __future__ import annotations
@@ -11,11 +12,12 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
+import structlog
 
 from vitalsd.model import WorkerKey
 from vitalsd.segment.reader import SegmentFile
 from vitalsd.targets.folder import SegmentFolder
-from vitalsd.targets.processes import Process, ProcessTable, read_key, scrub
+from vitalsd.targets.processes import Process, ProcessTable, read_key
 from vitalsd.targets.rules import TargetRule, workers_by_segment, workers_of
 from vitalsd.targets.slots import Slots
 
@@ -23,6 +25,7 @@ __all__ = ["Finder", "Found", "Seat"]
 
 OWN_TARGET = "vitalsd"
 """The agent watches itself under this name."""
+log = structlog.get_logger(__name__)
 
 
 class Seat(msgspec.Struct, frozen=True):
@@ -34,6 +37,8 @@ class Seat(msgspec.Struct, frozen=True):
     command: str
     segment: SegmentFile | None
     restarts: int
+    refusal: str | None = None
+    """Why what this worker publishes is not read, if it does and that is known."""
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -52,21 +57,26 @@ class Finder:
         discovery_interval_seconds: float,
         proc: Path = Path("/proc"),
     ) -> None:
-        self._rules = tuple(rules)
         self._folder = folder
         self._interval = discovery_interval_seconds
         self._proc = proc
         self._processes = ProcessTable(proc)
+        self._told: set[TargetRule] = set()
+        self._rules = tuple(map(self._bind, rules))
         self._slots: dict[str, Slots] = {rule.name: Slots() for rule in self._rules}
         self._table: dict[int, Process] = {}
-        self._segment_pids: set[int] = set()
+        self._alive: set[WorkerKey] = set()
+        self._members: dict[str, list[WorkerKey]] = {}
+        self._segments: dict[int, SegmentFile] = {}
         self._read_table_at = 0.0
         self._masters: set[WorkerKey] = set()
         self._seen_as_masters: set[WorkerKey] = set()
 
     def reconfigure(self, rules: Iterable[TargetRule], discovery_interval_seconds: float) -> None:
-        """Follow other rules from now on; targets that stay keep their slots."""
-        self._rules = tuple(rules)
+        """Follow other rules from now on; targets that stay keep their slots, and the process their pid meant."""
+        keys = {(rule.name, rule.pid): rule.key for rule in self._rules}
+        known = (msgspec.structs.replace(rule, key=keys.get((rule.name, rule.pid))) for rule in rules)
+        self._rules = tuple(map(self._bind, known))
         self._interval = discovery_interval_seconds
         self._slots = {rule.name: self._slots.get(rule.name, Slots()) for rule in self._rules}
         self._read_table_at = 0.0
@@ -74,36 +84,57 @@ class Finder:
     def find(self, now: float) -> Found:
         """The workers at CLOCK_MONOTONIC `now`."""
         segments = self._folder.refresh(now)
-        fresh = self._is_stale(segments, now)
-        if fresh:
-            self._table = self._processes.refresh(now)
-            self._read_table_at = now + self._interval
-            self._segment_pids = set(segments)
-        alive = {process.key for process in self._table.values()}
-        self._masters &= alive
-        for name, pids in self._members(segments, fresh).items():
-            keys = [self._table[pid].key for pid in pids if pid in self._table]
-            self._slots.setdefault(name, Slots()).assign(keys, now, alive)
+        if self._is_stale(segments, now):
+            self._look(segments, now)
+        for name, keys in self._members.items():
+            self._slots.setdefault(name, Slots()).assign(keys, now, self._alive)
         seats = {name: tuple(self._seats(name, slots, segments)) for name, slots in self._slots.items()}
         ruled = {rule.name for rule in self._rules}
         for name, found in list(seats.items()):
             if not found and name not in ruled:
                 del seats[name], self._slots[name]
+                self._members.pop(name, None)
         return Found(seats)
 
     def _is_stale(self, segments: dict[int, SegmentFile], now: float) -> bool:
-        if now >= self._read_table_at or segments.keys() != self._segment_pids:
-            return True
         seated = [key for slots in self._slots.values() for key in slots.seated().values() if key is not None]
         gone = [key.pid for key in seated if not self._is_alive(key)]
         for pid in gone:
             self._processes.forget(pid)
-        return bool(gone)
+        changed = bool(gone) or segments != self._segments
+        return changed or now >= self._read_table_at or self._processes.incomplete
 
     def _is_alive(self, key: WorkerKey) -> bool:
         return read_key(self._proc, key.pid) == key
 
-    def _members(self, segments: dict[int, SegmentFile], fresh: bool) -> dict[str, set[int]]:
+    def _look(self, segments: dict[int, SegmentFile], now: float) -> None:
+        """Read the table and tell from it who the workers are, until the next look."""
+        self._rules = tuple(map(self._bind, self._rules))
+        self._table = self._processes.refresh(now)
+        self._read_table_at = now + self._interval
+        self._segments = segments
+        self._alive = {process.key for process in self._table.values()}
+        self._masters &= self._alive
+        members = self._find_members(segments)
+        self._members = {
+            name: [self._table[pid].key for pid in pids if pid in self._table] for name, pids in members.items()
+        }
+
+    def _bind(self, rule: TargetRule) -> TargetRule:
+        """Have a pid mean the process that has it when it is first seen."""
+        key = read_key(self._proc, rule.pid) if rule.pid is not None else None
+        if key is None:
+            return rule
+        if rule.key is None:
+            return msgspec.structs.replace(rule, key=key)
+        if rule.key != key and rule not in self._told:
+            self._told.add(rule)
+            self._processes.forget(key.pid)
+            reason = "its process has ended, and the one that has the pid now is another: it is not watched"
+            log.warning("target_pid_taken", target=rule.name, pid=rule.pid, reason=reason)
+        return rule
+
+    def _find_members(self, segments: dict[int, SegmentFile]) -> dict[str, set[int]]:
         agent = {os.getpid()}
         taken: set[int] = set()
         perhaps: set[WorkerKey] = set()
@@ -114,9 +145,9 @@ class Finder:
             taken |= tree.workers
             self._masters |= {self._table[pid].key for pid in tree.masters}
             perhaps |= {self._table[pid].key for pid in tree.perhaps_masters}
-        if fresh:  # once may have been the moment between a fork and what it executes
-            self._masters |= perhaps & self._seen_as_masters
-            self._seen_as_masters = perhaps
+        # Once may have been the moment between a fork and what it executes.
+        self._masters |= perhaps & self._seen_as_masters
+        self._seen_as_masters = perhaps
         names = {pid: segment.header.target for pid, segment in segments.items() if self._may_list(pid, segment)}
         for name, pids in workers_by_segment(names, self._table, taken).items():
             members[name] = members.get(name, set()) | pids
@@ -132,11 +163,13 @@ class Finder:
         restarts = slots.restarts()
         for slot, key in slots.seated().items():
             process = self._table.get(key.pid) if key is not None else None
+            segment = segments.get(key.pid) if key is not None else None
             yield Seat(
                 target=name,
                 slot=slot,
                 key=key,
-                command=scrub(process.command) if process is not None else "",
-                segment=segments.get(key.pid) if key is not None else None,
+                command=process.shown if process is not None else "",
+                segment=segment,
                 restarts=restarts[slot],
+                refusal=self._folder.refusal(process) if process is not None and segment is None else None,
             )

@@ -9,7 +9,7 @@ it until the probe has noticed: meanwhile owner, start time and a fresh heartbea
 from __future__ import annotations
 
 import os
-import stat
+import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -18,24 +18,16 @@ import structlog
 
 from vitalsd.probe.python import layout
 from vitalsd.segment.reader import HELD_OUT_OF_SIGHT, SegmentError, SegmentFile
-from vitalsd.targets.processes import read_key
+from vitalsd.targets.places import Place, Places
+from vitalsd.targets.processes import Process, read_key
 
-__all__ = ["SegmentFolder", "default_folders"]
+__all__ = ["SegmentFolder"]
 
-SHARED = Path("/dev/shm")  # noqa: S108 - only folders of the user in their name are read
 SILENCE_SECONDS = 10.0
 RETRY_SECONDS = 30.0
+NAME = re.compile(r"[a-z]+-(\d+)-[0-9a-f]{8}\.seg")
+"""`python-4711-0a1b2c3d.seg`, the pid as its process has it."""
 log = structlog.get_logger(__name__)
-
-
-def default_folders(chosen: str | None) -> list[Path]:
-    """Where probes put their segments: the chosen folder, or each place a probe falls back to."""
-    if chosen:
-        return [Path(chosen)]
-    mine = [Path("/run/vitalsd"), SHARED / f"vitalsd-{os.geteuid()}"]
-    if os.geteuid() == 0:
-        mine += [folder for folder in sorted(SHARED.glob("vitalsd-*")) if folder not in mine]
-    return mine
 
 
 class Whose(msgspec.Struct, frozen=True):
@@ -45,21 +37,43 @@ class Whose(msgspec.Struct, frozen=True):
     dead: bool = False
 
 
+class Refusal(msgspec.Struct, frozen=True):
+    """Why a file that looks like a segment is not read, and whose it would be."""
+
+    reason: str
+    retry_at: float
+    holder: int | None = None
+    """The pid of its process where the kernel or the segment itself tells."""
+    named: int | None = None
+    """Else the pid in its name, as that process has it in its own namespace."""
+    uid: int | None = None
+    """The owner of the file, with `named`; None where that may not be seen."""
+
+
 class SegmentFolder:
     """All live segments, by the pid of their process in the agent's namespace."""
 
-    def __init__(self, folders: Callable[[], Iterable[Path]], proc: Path = Path("/proc")) -> None:
-        self._folders = folders
+    def __init__(self, folders: Callable[[], Iterable[Place]], proc: Path = Path("/proc")) -> None:
+        self._places = Places(folders)
         self._proc = proc
         self._open: dict[Path, SegmentFile] = {}
-        self._refused: dict[Path, str] = {}
-        self._retry_at: dict[Path, float] = {}
+        self._refusals: dict[Path, Refusal] = {}
         self._pids: dict[Path, int] = {}
 
     @property
     def refused(self) -> dict[Path, str]:
         """Files that look like segments and cannot be read, with the reason."""
-        return dict(self._refused)
+        return {path: refusal.reason for path, refusal in self._refusals.items()}
+
+    def refusal(self, process: Process) -> str | None:
+        """Why nothing that this process publishes is read; None when nothing is known to be in the way."""
+        if self._refusals:
+            pid = _own_pid(self._proc, process.pid)
+            for refusal in self._refusals.values():
+                named = refusal.named == pid and refusal.uid in (None, 0, process.uid)
+                if named or refusal.holder == process.pid:
+                    return refusal.reason
+        return self._places.problem_for(process.uid)
 
     def refresh(self, now: float, ended_target: str | None = None) -> dict[int, SegmentFile]:
         """
@@ -67,15 +81,13 @@ class SegmentFolder:
 
         Of `ended_target` we know that it ran beside us: a process of it that we do not see is gone.
         """
-        paths = set(self._listed())
-        for path in list(self._open):
-            if path not in paths:
-                self._drop(path)
-        for path in list(self._refused):
-            if path not in paths:
-                del self._refused[path], self._retry_at[path]
+        paths = self._places.segments(self._open.keys())
+        for path in [path for path in self._open if path not in paths]:
+            self._drop(path)
+        for path in [path for path in self._refusals if path not in paths]:
+            del self._refusals[path]
         found: dict[int, SegmentFile] = {}
-        for path in sorted(path for path in paths if now >= self._retry_at.get(path, now)):
+        for path in sorted(path for path in paths if self._is_due(path, now)):
             segment = self._open.get(path) or self._try_open(path, now)
             if segment is None:
                 continue
@@ -83,67 +95,75 @@ class SegmentFolder:
             if whose.dead:
                 self._bury(path)
             elif whose.pid is not None:
+                self._refusals.pop(path, None)
                 found[whose.pid] = segment
         return found
 
-    def _listed(self) -> Iterable[Path]:
-        for folder in self._folders():
-            try:
-                information = folder.lstat()
-                found = list(folder.iterdir())
-            except OSError:
-                continue
-            planted = folder.parent == SHARED and folder.name != f"vitalsd-{information.st_uid}"
-            if stat.S_ISDIR(information.st_mode) and not planted:
-                yield from (path for path in found if path.suffix == ".seg" and path.name[0] != ".")
+    def _is_due(self, path: Path, now: float) -> bool:
+        refusal = self._refusals.get(path)
+        return refusal is None or now >= refusal.retry_at
 
     def _try_open(self, path: Path, now: float) -> SegmentFile | None:
         try:
             segment = self._open[path] = SegmentFile(path)
         except SegmentError as error:
-            if path.exists():
-                self._refuse(path, str(error), now)
+            name = NAME.fullmatch(path.name)
+            try:
+                uid = path.lstat().st_uid
+            except FileNotFoundError:
+                return None
+            except OSError:
+                uid = None
+            reason, retry_at = str(error), now + RETRY_SECONDS
+            self._refuse(path, Refusal(reason, retry_at, named=int(name[1]) if name else None, uid=uid))
             return None
         return segment
 
-    def _refuse(self, path: Path, reason: str, now: float) -> None:
+    def _refuse(self, path: Path, refusal: Refusal) -> Whose:
         """Leave this one alone for a while, and say so once."""
-        if self._refused.get(path) != reason:
-            log.warning("segment_refused", path=str(path), reason=reason)
-        self._refused[path] = reason
-        self._retry_at[path] = now + RETRY_SECONDS
+        earlier = self._refusals.get(path)
+        if earlier is None or earlier.reason != refusal.reason:
+            log.warning("segment_refused", path=str(path), reason=refusal.reason)
+        self._refusals[path] = refusal
+        return Whose(None)
 
     def _whose(self, path: Path, segment: SegmentFile, now: float, ended_target: str | None) -> Whose:
         holder = segment.holder()
         header = segment.header
         if holder == HELD_OUT_OF_SIGHT:
-            self._refuse(path, "its process is in another pid namespace: let the agent share it", now)
-            return Whose(None)
+            reason = "its process is in another pid namespace: let the agent share it"
+            return self._refuse(path, Refusal(reason, now + RETRY_SECONDS))
         if holder is not None:
-            if not self._may_own(holder, segment.owner_uid):
-                return Whose(None)
+            uid = self._uid(holder)
+            if uid is None:
+                return Whose(None)  # it has gone in this moment
+            if not _may_speak(segment.owner_uid, uid):
+                reason = f"{path} belongs to uid {segment.owner_uid}, and its process to uid {uid}"
+                return self._refuse(path, Refusal(reason, now + RETRY_SECONDS, holder=holder))
             self._pids[path] = holder
             return Whose(holder)
         # Nobody holds the lock: nobody can who has closed it, and the kernel does not show us our own.
         pid = self._pids.get(path, header.pid)
         key = read_key(self._proc, pid)
-        alive = key is not None and key.start_ticks == header.start_ticks and self._may_own(pid, segment.owner_uid)
+        same = key is not None and key.start_ticks == header.start_ticks
+        alive = same and _may_speak(segment.owner_uid, self._uid(pid))
         if alive and pid == os.getpid():
             return Whose(pid)
         process = segment.read(layout.PROCESS)
         fresh = process is not None and 0 <= now - process.fields["heartbeat"] < SILENCE_SECONDS
+        if alive and fresh:
+            self._pids[path] = pid
+            return Whose(pid)
         if alive:
-            if fresh:
-                self._pids[path] = pid
-            return Whose(pid if fresh else None)
+            reason = f"{path} is not locked, and has no heartbeat of the last {SILENCE_SECONDS:g} s"
+            return self._refuse(path, Refusal(reason, now, holder=pid))
         return Whose(None, dead=path in self._pids or header.target == ended_target or not fresh)
 
-    def _may_own(self, pid: int, owner_uid: int) -> bool:
-        """A segment speaks for a process only when its owner could be that process, or is root."""
+    def _uid(self, pid: int) -> int | None:
         try:
-            return owner_uid in (0, (self._proc / str(pid)).stat().st_uid)
+            return (self._proc / str(pid)).stat().st_uid
         except OSError:
-            return False
+            return None
 
     def _bury(self, path: Path) -> None:
         segment = self._open.get(path)
@@ -162,3 +182,18 @@ class SegmentFolder:
         """Let go of every segment."""
         for path in list(self._open):
             self._drop(path)
+
+
+def _may_speak(owner_uid: int, uid: int | None) -> bool:
+    """A segment speaks for a process only when its owner could be that process, or is root."""
+    return uid is not None and owner_uid in (0, uid)
+
+
+def _own_pid(proc: Path, pid: int) -> int:
+    """The pid that a process has in its own namespace, where it may be 1."""
+    try:
+        status = (proc / str(pid) / "status").read_bytes()
+    except OSError:
+        return pid
+    found = re.search(rb"^NSpid:.*?(\d+)$", status, re.MULTILINE)
+    return int(found[1]) if found else pid

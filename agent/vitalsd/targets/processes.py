@@ -3,37 +3,31 @@ The table of processes: who exists, whose child it is, what its command line say
 
 Reads /proc/PID/stat and /proc/PID/cmdline of processes not seen before, about 15 us each, and lists /proc each
 time. A young process is read every time, since it may yet execute something else; an old one once a minute, since
-a parent can change and a command line be rewritten.
+a parent can change and a command line be rewritten. Of these files only cmdline can hold up its reader, see
+`commands`.
 """
 
 from __future__ import annotations
 
 import functools
 import os
-import re
 import time
 from pathlib import Path
 
 import msgspec
 
 from vitalsd.model import WorkerKey
+from vitalsd.targets.commands import Commands
+from vitalsd.targets.scrub import scrub
 
-__all__ = ["Process", "ProcessTable", "read_key", "read_process", "scrub"]
+__all__ = ["Process", "ProcessTable", "read_key"]
 
 REFRESH_SECONDS = 60.0
 SETTLED_SECONDS = 30.0
 TICKS = os.sysconf("SC_CLK_TCK")
-MAX_COMMAND = 200
 PF_FORKNOEXEC = 0x40
 UNREADABLE = (FileNotFoundError, ProcessLookupError, PermissionError)
 """Gone, or none of this user's business where /proc is mounted with hidepid."""
-SECRET = re.compile(
-    r"""(?ix)
-    ( [\w-]* (?: password | passwd | passphrase | secret | token | api[_-]?key | credential | authorization )
-      [\w-]* ["']? (?: \s* [=:] \s* | \s+ ) ["']? (?: (?: bearer | basic ) \s+ )? )
-    [^\s"',}]+"""
-)
-SECRET_IN_URL = re.compile(r"(\w+://)[^@\s]*@")
 
 
 class Process(msgspec.Struct, frozen=True):
@@ -42,8 +36,8 @@ class Process(msgspec.Struct, frozen=True):
     key: WorkerKey
     parent: int
     uid: int
-    command: str
-    """The whole command line; scrub it before anybody sees it."""
+    arguments: str
+    """The whole command line with a NUL between the arguments; only `shown` is for others to see."""
     forked: bool = False
     """Forked, and nothing executed since: it runs its parent's program."""
 
@@ -52,28 +46,20 @@ class Process(msgspec.Struct, frozen=True):
         """The process id, in the agent's namespace."""
         return self.key.pid
 
+    @property
+    def command(self) -> str:
+        """The arguments joined by spaces: what patterns are matched against."""
+        return self.arguments.replace("\0", " ")
+
+    @property
+    def shown(self) -> str:
+        """The command line without secrets, and not too long."""
+        return _shown(self.arguments)
+
 
 @functools.lru_cache(maxsize=512)
-def scrub(command: str) -> str:
-    """The command line without what looks like a secret, and not too long."""
-    hidden = SECRET.sub(r"\1***", SECRET_IN_URL.sub(r"\1***@", command))
-    return hidden if len(hidden) <= MAX_COMMAND else hidden[: MAX_COMMAND - 1] + "…"
-
-
-def read_process(proc: Path, pid: int) -> Process | None:
-    """The process with this pid, or None when there is none."""
-    fields = _stat(proc, pid)
-    if not fields:
-        return None
-    folder = proc / str(pid)
-    try:
-        command = (folder / "cmdline").read_bytes()
-        uid = folder.stat().st_uid
-    except UNREADABLE:
-        return None
-    text = command.rstrip(b"\0").replace(b"\0", b" ").decode("utf-8", "replace")
-    forked = bool(int(fields[6]) & PF_FORKNOEXEC)
-    return Process(WorkerKey(pid, int(fields[19])), int(fields[1]), uid, text, forked)
+def _shown(arguments: str) -> str:
+    return scrub(arguments.split("\0"))
 
 
 def read_key(proc: Path, pid: int) -> WorkerKey | None:
@@ -92,30 +78,71 @@ def _stat(proc: Path, pid: int) -> list[bytes]:
     return fields if len(fields) >= 20 and fields[0] not in (b"Z", b"X") else []
 
 
+def _look(proc: Path, pid: int) -> Process | None:
+    """A process without its command line."""
+    fields = _stat(proc, pid)
+    if not fields:
+        return None
+    try:
+        uid = os.stat(f"{proc}/{pid}").st_uid  # noqa: PTH116 - a Path would cost as much as the call
+    except UNREADABLE:
+        return None
+    forked = bool(int(fields[6]) & PF_FORKNOEXEC)
+    return Process(WorkerKey(pid, int(fields[19])), int(fields[1]), uid, "", forked)
+
+
 class ProcessTable:
     """All processes, kept up to date cheaply."""
 
     def __init__(self, proc: Path = Path("/proc")) -> None:
         self._proc = proc
-        self._known: dict[int, Process] = {}
+        self._commands = Commands(proc)
+        self._table: dict[int, Process] = {}
+        self._settled: dict[int, Process] = {}
         self._fresh_until = 0.0
+
+    @property
+    def incomplete(self) -> bool:
+        """Whether command lines are missing that the next look may bring."""
+        return self._commands.pending
 
     def refresh(self, now: float) -> dict[int, Process]:
         """The table at CLOCK_MONOTONIC `now`, by pid."""
         names = os.listdir(self._proc)  # noqa: PTH208 - a Path for each of them would be half the cost
-        pids = {int(name) for name in names if name.isdecimal()}
-        keep = self._known if now < self._fresh_until else {}
-        if not keep:
+        if now >= self._fresh_until:
+            self._settled = {}
             self._fresh_until = now + REFRESH_SECONDS
         table: dict[int, Process] = {}
-        for pid in pids:
-            process = keep.get(pid) or read_process(self._proc, pid)
+        unread: dict[WorkerKey, Process] = {}
+        for pid in [int(name) for name in names if name.isdecimal()]:
+            process = self._settled.get(pid)
             if process is not None:
                 table[pid] = process
+            elif (process := _look(self._proc, pid)) is not None:
+                unread[process.key] = process
+        waiting = self._read_commands(unread, table) if unread or self.incomplete else ()
         settled = (time.clock_gettime(time.CLOCK_BOOTTIME) - SETTLED_SECONDS) * TICKS
-        self._known = {pid: process for pid, process in table.items() if process.key.start_ticks < settled}
+        self._settled = {pid: process for pid, process in table.items() if process.key.start_ticks < settled}
+        for key in waiting:
+            self._settled.pop(key.pid, None)
+        self._table = table
         return table
+
+    def _read_commands(self, unread: dict[WorkerKey, Process], table: dict[int, Process]) -> set[WorkerKey]:
+        """Add these to the table, each with its command line; who is still waited for has the one known before."""
+        answers = self._commands.read(unread)
+        for key, process in unread.items():
+            if key in answers:
+                line = answers[key]
+                if line is None:
+                    continue
+                arguments = line.rstrip(b"\0").decode("utf-8", "replace")
+            else:
+                before = self._table.get(key.pid)
+                arguments = before.arguments if before is not None and before.key == key else ""
+            table[key.pid] = msgspec.structs.replace(process, arguments=arguments)
+        return unread.keys() - answers.keys()
 
     def forget(self, pid: int) -> None:
         """Look at this pid again the next time: what we knew of it has changed."""
-        self._known.pop(pid, None)
+        self._settled.pop(pid, None)

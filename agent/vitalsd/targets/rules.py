@@ -5,21 +5,25 @@ A target's rule (a pid, or a pattern over command lines) selects roots; a root b
 these a worker is
 
 - every process that publishes a segment;
-- every other process that was forked by one of the tree and has executed nothing since: a worker without a probe;
+- every other process that the service has forked and that has executed nothing since: a worker without a probe.
+  The service is the root, whatever publishes a segment, and what these have forked in their turn;
 - the root itself, when nothing else in its tree is a worker and never was. With workers below it, it is their
   master. A root that only wraps a command (`sh -c`, `tini --`, `sudo`, `uv run`) stands for that command.
 
-So a helper that the service shells out to is not a worker, and neither is a master.
+So a helper that the service shells out to is not a worker, nor is what that forks for its own sake (a shell, a
+browser, a database), and neither is a master.
 """
 
 from __future__ import annotations
 
+import enum
 import re
 from collections.abc import Iterable, Mapping
 
 import msgspec
 
 from vitalsd.model import WorkerKey
+from vitalsd.targets.launchers import goes_on, is_launcher, wraps
 from vitalsd.targets.processes import Process
 
 __all__ = ["TargetRule", "Tree", "program_name", "workers_by_segment", "workers_of"]
@@ -38,6 +42,8 @@ class TargetRule(msgspec.Struct, frozen=True):
     name: str
     pid: int | None = None
     match: str | None = None
+    key: WorkerKey | None = None
+    """Who had the pid when it was first seen: whoever has it later is somebody else."""
 
 
 class Tree(msgspec.Struct, frozen=True):
@@ -63,22 +69,16 @@ def workers_of(
     themselves while their last worker is being replaced.
     """
     probed, excluded, known_masters = set(with_segment), set(not_ours), set(masters)
-    if rule.pid is not None:
-        roots = {rule.pid} & table.keys()
-    else:
-        pattern = re.compile(rule.match or "")
-        roots = {pid for pid, process in table.items() if process.command and pattern.search(process.command)}
-    roots -= excluded
-    children = _children(table)
+    roots = _roots(rule, table) - excluded
+    children = _children(table, excluded)
     workers: set[int] = set()
     found_masters: set[int] = set()
     perhaps: set[int] = set()
     for root in roots:
         if table[root].parent in roots:
             continue  # it is in the tree of its parent already
-        tree = _descendants(root, children) - excluded
-        found = {pid for pid in tree if pid in probed or (pid != root and table[pid].forked)}
         alone = _unwrapped(root, table, children)
+        found = _workers_below(root, alone, table, children, probed, roots)
         if found:
             workers |= found
             (found_masters if found & probed else perhaps).update({root, alone} - found)
@@ -87,17 +87,80 @@ def workers_of(
     return Tree(frozenset(workers), frozenset(found_masters), frozenset(perhaps))
 
 
+def _roots(rule: TargetRule, table: Mapping[int, Process]) -> set[int]:
+    if rule.pid is not None:
+        process = table.get(rule.pid)
+        return {rule.pid} if process is not None and rule.key in (None, process.key) else set()
+    pattern = re.compile(rule.match or "")
+    commands = ((pid, process.command) for pid, process in table.items())
+    return {pid for pid, command in commands if command and pattern.search(command)}
+
+
 def _unwrapped(root: int, table: Mapping[int, Process], children: Mapping[int, list[int]]) -> int:
     """The process that `root` was only there to start, or `root` itself."""
-    while len(below := children.get(root, [])) == 1:
-        (child,) = below
-        command = table[child].command
-        own = command.split(" ", 1)
-        shown = " ".join([own[0].rpartition("/")[2], *own[1:]])
-        if not command or not table[root].command.endswith((command, shown)) or table[root].command == command:
-            break
-        root = child
-    return root
+    alone = at = root
+    seen = {root}
+    while True:
+        below = [pid for pid in children.get(at, ()) if pid not in seen]
+        seen.update(below)
+        command = table[at].command
+        started = [pid for pid in below if not table[pid].forked and wraps(command, table[pid].command)]
+        monitors = [pid for pid in below if table[pid].forked] if is_launcher(command) else []
+        if len(started) == 1:
+            alone = at = started[0]
+        elif not started and len(monitors) == 1:
+            at = monitors[0]  # with a terminal of its own, sudo puts one between itself and the command
+        else:
+            return alone
+
+
+class _Role(enum.Enum):
+    """What a process is to the service, and so what its forks are."""
+
+    LAUNCHES = enum.auto()
+    SERVES = enum.auto()
+    HELPS = enum.auto()
+
+
+def _workers_below(
+    root: int,
+    alone: int,
+    table: Mapping[int, Process],
+    children: Mapping[int, list[int]],
+    probed: set[int],
+    roots: set[int],
+) -> set[int]:
+    """Those of one tree that publish a segment, and those that the service has forked."""
+    found = {root} & probed
+    launches = root not in probed and (alone != root or is_launcher(table[root].command))
+    waiting = [(root, _Role.LAUNCHES if launches else _Role.SERVES)]
+    seen = {root}
+    while waiting:
+        parent, role = waiting.pop()
+        for pid in children.get(parent, ()):
+            if pid in seen:
+                continue
+            seen.add(pid)
+            if pid in probed:
+                found.add(pid)
+                waiting.append((pid, _Role.SERVES))
+                continue
+            if table[pid].forked and role is _Role.SERVES:
+                found.add(pid)
+            waiting.append((pid, _role(table[pid], table[parent], role, pid in roots)))
+    return found
+
+
+def _role(process: Process, parent: Process, role: _Role, matched: bool) -> _Role:
+    """The role of a process without a segment, by its parent's."""
+    if process.forked:
+        return role
+    launcher = is_launcher(process.command)
+    if role is _Role.LAUNCHES:
+        return _Role.LAUNCHES if launcher else _Role.SERVES
+    if role is _Role.SERVES and goes_on(process.command, parent.command):
+        return _Role.SERVES
+    return _Role.SERVES if matched and not launcher else _Role.HELPS
 
 
 def workers_by_segment(
@@ -145,18 +208,9 @@ def _program(words: list[str], with_value: frozenset[str]) -> str | None:
     return None
 
 
-def _children(table: Mapping[int, Process]) -> dict[int, list[int]]:
+def _children(table: Mapping[int, Process], excluded: set[int]) -> dict[int, list[int]]:
     children: dict[int, list[int]] = {}
     for pid, process in table.items():
-        children.setdefault(process.parent, []).append(pid)
+        if pid not in excluded:
+            children.setdefault(process.parent, []).append(pid)
     return children
-
-
-def _descendants(root: int, children: Mapping[int, list[int]]) -> set[int]:
-    found, waiting = set[int](), [root]
-    while waiting:
-        pid = waiting.pop()
-        if pid not in found:
-            found.add(pid)
-            waiting.extend(children.get(pid, ()))
-    return found

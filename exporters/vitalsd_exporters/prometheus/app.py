@@ -3,7 +3,7 @@ The metrics port: `/metrics`, the agent's own health and reload, and the health 
 
 Open like any exporter: it tells numbers and names, takes no arguments but names, and changes nothing except by
 `/-/reload`, which reads the configuration again and can be switched off (`enable_lifecycle`). A scrape runs inside
-the daemon's loop and costs some 8 us per series, compression included.
+the daemon's loop and costs some 3 us per series: the segments read again, the text, and its compression.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from vitalsd.errors import VitalsdError
-from vitalsd_exporters.prometheus.collector import build_registry
+from vitalsd_exporters.prometheus.collector import build_registry, sample_names
+from vitalsd_exporters.prometheus.text import render
 from vitalsd_exporters.web.health import health_routes
 from vitalsd_exporters.web.reply import html_page
 
@@ -83,9 +84,11 @@ def metrics_app(view: View, *, lifecycle: bool) -> Starlette:
 
 
 def _exposition(registry: CollectorRegistry, request: Request) -> Response:
-    encode, content_type = choose_encoder(request.headers.get("accept", ""))
+    # Names of ours are sent as they are, whatever escaping is asked for: it is for names that need some.
+    content_type = choose_encoder(request.headers.get("accept", ""))[1].partition("; escaping=")[0]
     names = request.query_params.getlist("name[]")
-    body = encode(registry.restricted_registry(names) if names else registry)
+    asked_for = registry.restricted_registry(sample_names(names)) if names else registry
+    body = render(asked_for.collect(), openmetrics=content_type.startswith("application/openmetrics-text"))
     headers = {"Content-Type": content_type, "Vary": "Accept, Accept-Encoding"}
     if _takes_gzip(request.headers.get("accept-encoding", "")):
         import gzip

@@ -21,6 +21,18 @@ class Descriptor(NamedTuple):
     help: str
     labels: tuple[str, ...]
 
+    @property
+    def family(self) -> str:
+        """Its name without the suffix that its type gives to its one sample: what OpenMetrics calls it."""
+        return self.name.removesuffix("_total").removesuffix("_info")
+
+    @property
+    def samples(self) -> tuple[str, ...]:
+        """The names under which its samples appear."""
+        if self.type == "histogram":
+            return tuple(self.name + suffix for suffix in ("_bucket", "_count", "_sum"))
+        return (self.name,)
+
 
 TARGET = ("target",)
 WORKER = ("target", "worker")

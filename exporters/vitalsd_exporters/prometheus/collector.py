@@ -1,7 +1,7 @@
 """
 Builds every metric anew at each scrape: nothing of a worker that is gone lingers, two scrapes never race.
 
-Costs about a microsecond per series beside what rendering them as text costs. A part that fails is logged
+Costs about 0.6 us per series beside what rendering them as text costs. A part that fails is logged
 and left out: a scrape with a hole says more than a scrape that failed.
 """
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from vitalsd.model import TargetSnapshot, WorkerSample
     from vitalsd_exporters.state import View
 
-__all__ = ["VitalsCollector", "build_registry"]
+__all__ = ["VitalsCollector", "build_registry", "sample_names"]
 
 log = structlog.get_logger(__name__)
 Thing = TypeVar("Thing")
@@ -69,6 +69,15 @@ class VitalsCollector:
         yield from _whole("agent", lambda: series.agent_rows(view.agent(), self._python_version))
 
 
+def sample_names(names: Iterable[str]) -> set[str]:
+    """What `name[]` asks for: samples as they are named, and all samples of a metric or of its family."""
+    wanted = set(names)
+    for descriptor in CATALOGUE:
+        if wanted & {descriptor.name, descriptor.family}:
+            wanted.update(descriptor.samples)
+    return wanted
+
+
 def build_registry(view: View) -> CollectorRegistry:
     """A registry of its own, because the library's global one brings collectors for this process along."""
     registry = CollectorRegistry(auto_describe=False)
@@ -95,8 +104,4 @@ def _whole(part: str, read: Callable[[], Iterable[Thing]], **where: str) -> list
 
 
 def _family(descriptor: Descriptor) -> Metric:
-    name = descriptor.name
-    if descriptor.type in ("counter", "info"):
-        # The library adds these suffixes again when it renders.
-        name = name.removesuffix("_total").removesuffix("_info")
-    return Metric(name, descriptor.help, descriptor.type)
+    return Metric(descriptor.family, descriptor.help, descriptor.type)

@@ -126,31 +126,16 @@ def loop_rows(worker: WorkerSample) -> Iterator[Row]:
     ready = [loop.ready_callbacks for loop in loops if loop.ready_callbacks is not None]
     if ready:
         yield _row("vitals_eventloop_ready_callbacks", labels, sum(ready))
-    for name, namesakes in _by_name(loops).items():
-        yield from _named_loop_rows(labels | {"loop": name}, namesakes)
-
-
-def _by_name(loops: tuple[LoopVitals, ...]) -> dict[str, list[LoopVitals]]:
-    """Loops by name: threads of one pool share theirs, and a series may appear only once."""
-    named: dict[str, list[LoopVitals]] = {}
     for loop in loops:
-        named.setdefault(loop.name, []).append(loop)
-    return named
+        yield from _rows_of_one(loop, labels | {"loop": loop.name})
 
 
-def _named_loop_rows(labels: Labels, loops: list[LoopVitals]) -> Iterator[Row]:
-    delay = Histogram(
-        bounds=loops[0].delay.bounds,
-        buckets=tuple(sum(counts) for counts in zip(*(loop.delay.buckets for loop in loops), strict=True)),
-        sum=sum(loop.delay.sum for loop in loops),
-    )
-    yield from _histogram("vitals_eventloop_delay_seconds", labels, delay)
-    yield _row("vitals_eventloop_busy_seconds_total", labels, sum(loop.busy_seconds for loop in loops))
-    yield _row("vitals_eventloop_idle_seconds_total", labels, sum(loop.idle_seconds for loop in loops))
+def _rows_of_one(loop: LoopVitals, labels: Labels) -> Iterator[Row]:
+    yield from _histogram("vitals_eventloop_delay_seconds", labels, loop.delay)
+    yield _row("vitals_eventloop_busy_seconds_total", labels, loop.busy_seconds)
+    yield _row("vitals_eventloop_idle_seconds_total", labels, loop.idle_seconds)
     # A heartbeat sees no single turn of its loop.
-    turns = [loop.iterations for loop in loops if loop.iterations is not None]
-    if turns:
-        yield _row("vitals_eventloop_iterations_total", labels, sum(turns))
+    yield from _known(labels, {"vitals_eventloop_iterations_total": loop.iterations})
 
 
 def source_rows(readings: tuple[SourceReading, ...]) -> Iterator[Row]:

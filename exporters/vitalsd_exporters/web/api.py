@@ -51,7 +51,7 @@ def control_app(view: View, token: Token, listen_host: str) -> Starlette:
     async def landing(request: Request) -> Response:
         response = html_page("vitalsd", _target_table(view.targets()))
         if "token" in request.query_params:
-            token.remember(response, https=request.url.scheme == "https")
+            token.remember(request, response)
         return response
 
     return Starlette(

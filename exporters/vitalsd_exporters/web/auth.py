@@ -1,9 +1,13 @@
 """
 The token of the control port: where it comes from and what counts as it.
 
-Every comparison takes the same time whatever is wrong with the guess. A browser never keeps the token
-itself: it gets a cookie derived from it, because cookies are sent to every port of a host and so to
-services that are not ours.
+Every comparison takes the same time whatever is wrong with the guess.
+
+A browser that opens the link gets a cookie in the token's place. No script can read it and no other site's page
+can send it, but cookies know hosts and no ports: whatever else this browser visits under the same host name gets
+it too, and could use it here. So it is random, opens this agent alone, and is worth nothing once this process has
+ended; the token, which may open a whole fleet for years, does not get there. And since a page on another port
+counts as the same site, whatever comes to change something here must ask for the header.
 """
 
 from __future__ import annotations
@@ -12,7 +16,6 @@ import contextlib
 import hmac
 import os
 import secrets
-from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from vitalsd.errors import UsageError
@@ -35,7 +38,7 @@ class Token:
     def __init__(self, value: str) -> None:
         self.value = value
         self._secret = value.encode()
-        self._cookie = hmac.new(self._secret, b"vitalsd page", sha256).hexdigest()
+        self._cookie = secrets.token_urlsafe()
 
     def __repr__(self) -> str:
         return "Token(...)"
@@ -49,11 +52,18 @@ class Token:
         scheme, _, guess = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer" and self.matches(guess.strip()):
             return True
-        return hmac.compare_digest(request.cookies.get(COOKIE, "").encode(), self._cookie.encode())
+        return hmac.compare_digest(request.cookies.get(_cookie_name(request), "").encode(), self._cookie.encode())
 
-    def remember(self, response: Response, *, https: bool) -> None:
-        """Let the browser that gets this response come back without the token, until it is closed."""
-        response.set_cookie(COOKIE, self._cookie, httponly=True, samesite="strict", secure=https)
+    def remember(self, request: HTTPConnection, response: Response) -> None:
+        """Let the browser that gets this response come back without the token, until it or we end."""
+        https = request.url.scheme == "https"
+        response.set_cookie(_cookie_name(request), self._cookie, httponly=True, samesite="strict", secure=https)
+
+
+def _cookie_name(request: HTTPConnection) -> str:
+    """A name for each port, or the pages of two agents behind one host would log each other out."""
+    port = request.headers.get("host", "").rpartition(":")[2]
+    return f"{COOKIE}_{port}" if port.isdecimal() else COOKIE
 
 
 def load_token(token_file: Path | None) -> Token:

@@ -15,8 +15,8 @@ metrics = pytest.mark.parametrize("metric", CATALOGUE, ids=lambda metric: metric
 
 
 def test_no_name_appears_twice():
-    """One name is one metric."""
-    names = [metric.name for metric in CATALOGUE]
+    """One name is one metric, also where OpenMetrics leaves its suffix out."""
+    names = [metric.family for metric in CATALOGUE]
     assert len(names) == len(set(names))
 
 
@@ -48,6 +48,13 @@ def test_a_help_text_is_a_sentence_that_names_its_source(metric):
     assert metric.help.endswith(".")
     assert metric.help[0].isupper()
     assert re.search(r"/proc/|/proc\.|the probe|vitalsd itself", metric.help)
+
+
+@metrics
+def test_nothing_of_a_metric_needs_escaping(metric):
+    """Names, labels and help are written into the exposition as they are."""
+    assert not set(metric.help) & set('\\\n"')
+    assert all(re.fullmatch(r"[a-z_]+", name) for name in (metric.name, *metric.labels))
 
 
 @metrics

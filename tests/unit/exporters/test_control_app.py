@@ -54,16 +54,41 @@ def test_the_landing_page_needs_the_token_too(ask):
         assert "set-cookie" not in response.headers
 
 
+def open_link(ask, agent, host):
+    """The cookie that the link of an agent, reached as `host`, leaves in a browser."""
+    response = ask(agent, "GET", "/?token=s3cret", headers={"Host": host})
+    assert response.status_code == 200
+    return response.headers["set-cookie"]
+
+
 def test_the_link_lets_a_browser_in(ask):
     """The cookie it leaves opens the API, cannot be read by a script, and does not hold the token."""
-    response = ask(app(), "GET", "/?token=s3cret")
-    assert response.status_code == 200
-    cookie = response.headers["set-cookie"]
+    agent = app()
+    cookie = open_link(ask, agent, "127.0.0.1:18781")
     assert "HttpOnly" in cookie
     assert "SameSite=strict" in cookie
     assert "s3cret" not in cookie
     name_and_value = {"Cookie": cookie.partition(";")[0]}
-    assert ask(app(), "GET", "/api/v1/targets", headers=name_and_value).status_code == 200
+    assert ask(agent, "GET", "/api/v1/targets", headers=name_and_value).status_code == 200
+
+
+def test_a_cookie_opens_one_agent_and_no_other(ask):
+    """Other services of the host get it too: it must not open a fleet with one token, nor this agent for ever."""
+    name_and_value = {"Cookie": open_link(ask, app(), "127.0.0.1:18781").partition(";")[0]}
+    assert ask(app(), "GET", "/api/v1/targets", headers=name_and_value).status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("hosts", "names"),
+    [
+        (("127.0.0.1:18781", "127.0.0.1:18782"), ["vitalsd_token_18781", "vitalsd_token_18782"]),
+        (("localhost", "[::1]"), ["vitalsd_token", "vitalsd_token"]),
+    ],
+)
+def test_agents_behind_one_host_do_not_log_each_other_out(ask, hosts, names):
+    """A browser has one cookie of a name for all ports of a host, so the port is in the name."""
+    cookies = [open_link(ask, app(), host) for host in hosts]
+    assert [cookie.partition("=")[0] for cookie in cookies] == names
 
 
 def test_the_landing_page_lists_targets_and_escapes(ask):

@@ -35,6 +35,15 @@ def test_metrics_are_openmetrics_when_asked(ask):
     assert types["vitals_eventloop_stalls"] == "counter"
 
 
+@pytest.mark.parametrize("escaping", ["allow-utf-8", "underscores", "dots", "values"])
+def test_names_are_sent_as_they_are(ask, escaping):
+    """Escaping is for names that need some, and the answer claims none."""
+    accept = f"application/openmetrics-text;version=1.0.0;escaping={escaping};q=0.6,text/plain;version=0.0.4;q=0.3"
+    response = ask(app(), "GET", "/metrics", headers={"Accept": accept})
+    assert response.headers["content-type"] == "application/openmetrics-text; version=1.0.0; charset=utf-8"
+    assert "vitals_worker_up" in {family.name for family in parse_openmetrics(response.text)}
+
+
 def test_metrics_are_compressed_when_asked(ask):
     """The same text, smaller."""
     plain = ask(app(), "GET", "/metrics", headers={"Accept-Encoding": "identity"})
@@ -51,12 +60,28 @@ def test_compression_that_is_refused_is_not_used(ask):
     assert "content-encoding" not in response.headers
 
 
-def test_names_restrict_what_is_served(ask):
-    """`name[]` serves those series and nothing else."""
-    wanted = {"name[]": ["vitals_worker_up", "vitals_eventloop_stalls_total"]}
-    response = ask(app(), "GET", "/metrics", params=wanted)
+DELAY = "vitals_eventloop_delay_seconds"
+
+
+@pytest.mark.parametrize(
+    ("names", "served"),
+    [
+        (["vitals_worker_up"], {"vitals_worker_up"}),
+        ([DELAY], {DELAY + "_bucket", DELAY + "_sum", DELAY + "_count"}),
+        ([DELAY + "_count"], {DELAY + "_count"}),
+        (["vitals_eventloop_stalls_total"], {"vitals_eventloop_stalls_total"}),
+        (["vitals_eventloop_stalls"], {"vitals_eventloop_stalls_total"}),
+        (["vitals_worker"], {"vitals_worker_info"}),
+        (["vitals_worker_info", "vitals_worker_up"], {"vitals_worker_info", "vitals_worker_up"}),
+        (["vitals_nothing"], set()),
+    ],
+)
+@pytest.mark.parametrize("accept", ["text/plain", "application/openmetrics-text;version=1.0.0"])
+def test_names_restrict_what_is_served(ask, names, served, accept):
+    """`name[]` takes samples as they are named, and metrics with or without the suffix of their type."""
+    response = ask(app(), "GET", "/metrics", params={"name[]": names}, headers={"Accept": accept})
     samples = {line.split("{")[0] for line in response.text.splitlines() if not line.startswith("#")}
-    assert samples == {"vitals_worker_up", "vitals_eventloop_stalls_total"}
+    assert samples == served
 
 
 def test_head_asks_for_metrics_without_taking_them(ask):

@@ -3,7 +3,7 @@
 import types
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from vitalsd.probe.python import layout, ledger
@@ -43,7 +43,7 @@ def books(monkeypatch):
     return made
 
 
-@given(st.floats(0.0, 100.0))
+@given(st.floats(BOUNDS[0], 100.0, exclude_min=True))
 def test_stretch(stretch):
     """A stretch adds to each bucket the time that its arrivals wait that long: beyond the first bound in all."""
     made = Ledger(0, None, None, None, 0.0)
@@ -58,14 +58,13 @@ def test_lateness(lateness, period):
     """A late beat adds the samples L, L-p, L-2p, ...: each stands for a period, beside the bound it exceeds."""
     made = Ledger(0, None, None, None, 0.0)
     made.book_lateness(lateness, period)
-    samples = []
-    while lateness > 0:
-        samples.append(lateness)
-        lateness -= period
+    samples = [lateness - number * period for number in range(int(lateness / period) + 1)]
+    assume(all(abs(sample - bound) > 1e-9 for sample in samples for bound in (0.0, *BOUNDS)))
+    samples = [sample for sample in samples if sample > 0]
     for index, bound in enumerate(BOUNDS):
         expected = sum(1 for sample in samples if sample > bound)
-        assert sum(made._over[index:]) == pytest.approx(expected * period)
-    assert made._square == pytest.approx(sum(samples) * period)
+        assert sum(made._over[index:]) == pytest.approx(expected * period, abs=1e-9)
+    assert made._square == pytest.approx(sum(samples) * period, abs=1e-9)
     assert made._delay_max == max(samples, default=0.0)
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -13,9 +14,9 @@ THRESHOLD_SECONDS = 0.1
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+def folder(memory):
     """A folder that $VITALSD_DIR names while this module's tests run."""
-    path = tmp_path_factory.mktemp("segments")
+    path = Path(tempfile.mkdtemp(dir=memory))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("VITALSD_DIR", str(path))
         patch.setenv("VITALSD_TARGET", "shop")

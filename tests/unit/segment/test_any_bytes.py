@@ -132,6 +132,27 @@ def test_damaged(read_bytes, written, damage):
     assert_sense_or_refusal(read_bytes, bytes(content))
 
 
+@given(DAMAGE)
+def test_damaged_while_open(folder, written, damage):
+    """The same to a segment that has been read before: what is remembered of it is no excuse for nonsense."""
+    path = folder / "open.seg"
+    path.write_bytes(written)
+    segment = SegmentFile(path)
+    try:
+        whole = read_vitals(segment, NOW, WALL)
+        with path.open("r+b") as file:
+            for offset, piece in damage:
+                file.seek(offset)
+                file.write(piece[: layout.SIZE - offset])
+        vitals = read_vitals(segment, NOW, WALL)
+    finally:
+        segment.close()
+    if vitals is not None:
+        assert_makes_sense(vitals)
+        stalls = {stall for loop in whole.loops for stall in loop.recent_stalls}
+        assert {stall for loop in vitals.loops for stall in loop.recent_stalls} <= stalls
+
+
 LIVE_WORDS = st.lists(st.floats(), min_size=2 * layout.LOOPS, max_size=2 * layout.LOOPS)
 
 

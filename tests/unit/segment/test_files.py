@@ -1,5 +1,6 @@
 """Files that are not segments, or not whole, are refused in words; one being written reads as not known."""
 
+import contextlib
 import os
 import struct
 import subprocess
@@ -10,8 +11,9 @@ import pytest
 
 from vitalsd.errors import VitalsdError
 from vitalsd.probe.python import layout
-from vitalsd.probe.python import segment as writer
-from vitalsd.probe.python.segment import Segment, ensure_directory, segment_directory, sweep
+from vitalsd.probe.python import sweep as sweeping
+from vitalsd.probe.python.segment import Segment, ensure_directory, segment_directory
+from vitalsd.probe.python.sweep import sweep
 from vitalsd.segment.reader import SegmentError, SegmentFile
 from vitalsd.segment.vitals import read_vitals
 
@@ -132,7 +134,8 @@ def test_cut_while_open(writing, tmp_path, content):
         "from vitalsd.segment.reader import SegmentFile\n"
         "segment = SegmentFile(pathlib.Path(sys.argv[1]))\n"
         "os.truncate(sys.argv[1], 0)\n"
-        "print(segment.read(layout.PROCESS), segment.word(layout.SINCE))\n"
+        "words = segment.look(layout.SINCE, layout.DUE)\n"
+        "print(segment.read(layout.PROCESS), words.word(layout.SINCE))\n"
     )
     answer = subprocess.run([sys.executable, "-c", program, path], capture_output=True, text=True)
     assert (answer.returncode, answer.stdout) == (0, "None 0.0\n")
@@ -174,17 +177,17 @@ def test_new_segment(tmp_path, monkeypatch):
     os.close(segment._fd)
 
 
-def test_folder_of_somebody_else(monkeypatch):
-    """A folder in shared memory that another user has put there is not used."""
-    path = Path(f"/dev/shm/vitalsd-test-{os.getpid()}")
-    path.mkdir()
-    try:
-        ensure_directory(str(path))
-        monkeypatch.setattr(os, "geteuid", lambda: path.stat().st_uid + 1)
-        with pytest.raises(PermissionError, match="belongs to uid"):
-            ensure_directory(str(path))
-    finally:
-        path.rmdir()
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give folders to somebody else")
+@pytest.mark.parametrize(("owner", "used"), [(0, True), (4242, True), (4243, False)])
+def test_folder_of_somebody_else(monkeypatch, tmp_path, owner, used):
+    """A folder in shared memory is used when it is this user's or root's; anybody else may have planted it."""
+    folder = tmp_path / "segments"
+    folder.mkdir()
+    os.chown(folder, owner, -1)
+    monkeypatch.setattr(os, "geteuid", lambda: 4242)
+    refused = contextlib.nullcontext() if used else pytest.raises(PermissionError, match="belongs to uid 4243")
+    with refused:
+        ensure_directory(str(folder))
 
 
 def test_sweep(tmp_path, monkeypatch):
@@ -198,6 +201,6 @@ def test_sweep(tmp_path, monkeypatch):
         (tmp_path / name).write_bytes(b"")
     sweep(str(tmp_path))
     assert len(list(tmp_path.iterdir())) == 7  # what is young may be in the making
-    monkeypatch.setattr(writer, "YOUNG_SECONDS", 0.0)
+    monkeypatch.setattr(sweeping, "YOUNG_SECONDS", 0.0)
     sweep(str(tmp_path))
     assert sorted(names["kept"]) == sorted(path.name for path in tmp_path.iterdir())

@@ -157,15 +157,49 @@ def test_ring_of_stalls(pair, monkeypatch):
     assert [stall.ready_callbacks for stall in vitals.recent_stalls] == [None] * 8
 
 
+def test_ring_of_stalls_is_decoded_once(pair):
+    """Stalls that are known are not made again at every look, those that came since are seen at once."""
+    written, read = pair
+    loop = dict.fromkeys(layout.LOOP_FIELDS, 0.0) | {"used": 1.0}
+    written.put(layout.LOOP[2], list(loop.values()), b"main")
+    book = StallBook(written, 0.1)
+    for _ in range(8):
+        book.ended(2, 0.0, 1.0, 0.0, 0.0, NAN)
+    (before,) = read_vitals(read, 1.0, 0.0).loops
+    book.ended(2, 0.0, 2.0, 0.0, 0.0, NAN)
+    (after,) = read_vitals(read, 1.0, 0.0).loops
+    assert [stall.duration_seconds for stall in after.recent_stalls] == [1.0] * 7 + [2.0]
+    assert list(map(id, before.recent_stalls[1:])) == list(map(id, after.recent_stalls[:7]))
+
+
 def test_switched_off(writing, opened):
     """A probe that has met an error says which, instead of numbers that would stand still."""
     with writing() as written, opened(written.path) as read:
-        written.confess("ValueError: täglich")
+        text = layout.OFF + "ValueError: täglich"
+        written.put(layout.PROCESS, [NAN] * len(layout.PROCESS_FIELDS), text.encode())
         with pytest.raises(ProbeDisabled) as raised:
             read_vitals(read, 1.0, 1.0)
     assert (
         str(raised.value) == "The probe has switched itself off, the service is not affected: ValueError: täglich"
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "lost"),
+    [
+        ("", ()),
+        ("heap: OSError: no", ("heap: OSError: no",)),
+        ("heap: OSError: no\ntasks: off: no", ("heap: OSError: no", "tasks: off: no")),
+        ("\nheap: cut in the mid\n\n", ("heap: cut in the mid",)),
+        ("offset: ValueError: 7", ("offset: ValueError: 7",)),
+    ],
+)
+def test_instruments_that_were_given_up(pair, text, lost):
+    """A probe that goes on without some of its instruments says which, and the rest of its numbers still stand."""
+    written, read = pair
+    written.put(layout.PROCESS, [1.0] * len(layout.PROCESS_FIELDS), text.encode())
+    vitals = read_vitals(read, 2.0, 2.0)
+    assert (vitals.lost, vitals.tasks, vitals.heartbeat_at) == (lost, 1, 1.0)
 
 
 def test_while_it_is_written(writing, monkeypatch):
@@ -189,5 +223,27 @@ def test_while_it_is_written(writing, monkeypatch):
         monkeypatch.setattr(written, "words", Watched(written.words))
         written.put(layout.LOOP[0], after, b"after")
         read.close()
-    whole = RawRecord(dict.fromkeys(layout.LOOP_FIELDS, 2.0), "after")
+    whole = RawRecord(layout.LOOP[0], tuple(after), "after")
     assert seen == [None, None, whole]
+
+
+def test_written_between_two_readings(writing, opened):
+    """What changes while it is read twice is not known until the next look; the rest is not touched."""
+    with writing() as written, opened(written.path) as read:
+        first, other = layout.LOOP[:2]
+        pread = read._pread
+
+        def write_after_reading(offset, size):
+            content = pread(offset, size)
+            written.put(first, [2.0] * len(first.fields))
+            written.words[layout.SINCE] = 7.0
+            return content
+
+        written.put(other, [3.0] * len(other.fields))
+        read._pread = write_after_reading
+        reading = read.look(layout.SINCE, other.end)
+        assert (reading.word(layout.SINCE), reading.record(first)) == (None, None)
+        assert (reading.word(layout.DUE), reading.record(other).values[0]) == (0.0, 3.0)
+        read._pread = pread
+        reading = read.look_again(read.look_again(reading))
+        assert (reading.word(layout.SINCE), reading.record(first).values[0]) == (7.0, 2.0)

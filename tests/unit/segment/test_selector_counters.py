@@ -8,12 +8,13 @@ segment and reader. The agent looks between any two steps and after every store 
 
 import contextlib
 import functools
+import itertools
 import math
 import types
 from fractions import Fraction
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from vitalsd.probe.python import layout, ledger, selectormeter, stalls
@@ -188,6 +189,52 @@ def test_many_short_turns(simulating, turns):
     with simulating() as simulation:
         simulation.live([((busy,), (idle,)) for busy, idle in turns])
         assert_exact(simulation)
+
+
+SHORT = st.integers(0, 90 * MS)
+NEVER, BETWEEN_READINGS = 0, 2
+"""After which of a look's reads the loop turns."""
+
+
+@example([(60 * MS, NEVER, 0, 0), (0, BETWEEN_READINGS, 5 * MS, 5 * MS)])
+@given(st.lists(st.tuples(SHORT, st.integers(NEVER, 4), SHORT, SHORT), min_size=2, max_size=12))
+def test_look_that_is_overtaken(simulating, looks):
+    """A loop that turns while the agent reads is told as it was at one moment: no counter ever steps back."""
+    with simulating() as simulation:
+        look, read = simulation.look, simulation.reader._pread
+        simulation.segment.stored = simulation.look = lambda: None
+        meter = simulation.start()
+        for pause, number, busy, idle in looks:
+            reads = itertools.count(1)
+
+            def read_and_turn(offset, size, reads=reads, number=number, busy=busy, idle=idle):
+                content = read(offset, size)
+                if next(reads) == number:
+                    simulation.waits = (idle,)
+                    simulation.pass_time([busy])
+                    simulation.loop._selector.select(None)
+                return content
+
+            simulation.pass_time([pause])
+            simulation.reader._pread = read_and_turn
+            look()
+        meter.end()
+        look()
+
+
+def test_loop_that_never_holds_still(simulating):
+    """A loop that turns between any two reads is not known, rather than told from two moments."""
+    with simulating() as simulation:
+        simulation.start()
+        read, words = simulation.reader._pread, simulation.segment.words
+
+        def read_slowly(offset, size):
+            content = read(offset, size)
+            words[layout.SINCE] += 0.001
+            return content
+
+        simulation.reader._pread = read_slowly
+        assert read_vitals(simulation.reader, simulation.clock(), 0.0).loops == ()
 
 
 def test_one_second_block(simulating):

@@ -1,6 +1,6 @@
 """A /proc of the tests' own, as kernels before and after 6.2 show it."""
 
-from pathlib import Path
+import os
 from types import SimpleNamespace
 
 import pytest
@@ -16,10 +16,10 @@ def tree(tmp_path, monkeypatch):
     """
     made = ProcTree(tmp_path / "proc")
     made.fd_size = 0
-    stat = Path.stat
+    stat = os.stat
 
     def as_procfs(path, **options):
-        return SimpleNamespace(st_size=made.fd_size) if path.name == "fd" else stat(path, **options)
+        return SimpleNamespace(st_size=made.fd_size) if str(path).endswith("/fd") else stat(path, **options)
 
-    monkeypatch.setattr(Path, "stat", as_procfs)
+    monkeypatch.setattr(os, "stat", as_procfs)
     return made

@@ -2,7 +2,6 @@
 
 import os
 import time
-from pathlib import Path
 
 import msgspec
 import pytest
@@ -56,20 +55,16 @@ def forbid(monkeypatch):
     """Return a function that takes the right to read one file or folder of a process; root would have it."""
 
     def refuse(name):
-        scandir, read_text = os.scandir, Path.read_text
+        def refusing(function):
+            def refuse_one(path, *arguments, **options):
+                if str(path).endswith(f"/{name}"):
+                    raise PermissionError(13, "Permission denied", str(path))
+                return function(path, *arguments, **options)
 
-        def refuse_scandir(path):
-            if Path(path).name == name:
-                raise PermissionError(13, "Permission denied", str(path))
-            return scandir(path)
+            return refuse_one
 
-        def refuse_read_text(path, *arguments):
-            if path.name == name:
-                raise PermissionError(13, "Permission denied", str(path))
-            return read_text(path, *arguments)
-
-        monkeypatch.setattr(os, "scandir", refuse_scandir)
-        monkeypatch.setattr(Path, "read_text", refuse_read_text)
+        for function in ("scandir", "open"):
+            monkeypatch.setattr(os, function, refusing(getattr(os, function)))
 
     return refuse
 
@@ -123,6 +118,14 @@ def test_line_that_is_not_there(source, tree, line, field):
     kept = "\n".join(text for text in STATUS.splitlines() if not text.startswith(line + ":"))
     (tree.root / "10/status").write_text(f"Name:\tpython\n{kept}\n")
     assert msgspec.structs.replace(WHOLE, **{field: None}) == source.read(worker(), {})
+
+
+@pytest.mark.parametrize("groups", [100, 1700, 65_536])
+def test_long_list_of_groups(source, tree, groups):
+    """Groups come before everything that is read of status, and may be many: no number is cut or lost."""
+    line = " ".join(map(str, range(10_000, 10_000 + groups)))
+    (tree.root / "10/status").write_text(f"Name:\tpython\nGroups:\t{line} \n{STATUS}")
+    assert source.read(worker(), {}) == WHOLE
 
 
 def test_kernel_thread(tree):

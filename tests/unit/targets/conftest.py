@@ -1,8 +1,10 @@
 """Segments whose bytes the real probe wrote, for processes that only exist in a /proc of the test's own."""
 
+import contextlib
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,10 @@ from support.proctree import ProcTree
 
 from vitalsd.probe.python import layout
 from vitalsd.probe.python.segment import Segment, start_ticks
+from vitalsd.targets import commands
+from vitalsd.targets.finder import Finder
+from vitalsd.targets.folder import SegmentFolder
+from vitalsd.targets.places import Place
 
 HOLDER = """
 import fcntl, os, sys
@@ -62,6 +68,12 @@ def holder(holder_process):
     holder_process.let_go()
 
 
+@pytest.fixture(autouse=True)
+def patience(monkeypatch):
+    """On a busy machine a thread may take longer to be scheduled than the agent waits for it."""
+    monkeypatch.setattr(commands, "WAIT_SECONDS", 30.0)
+
+
 @pytest.fixture
 def tree(tmp_path):
     """An empty /proc."""
@@ -100,3 +112,43 @@ class Segments:
 def segments(tmp_path):
     """The segment folder of the test."""
     return Segments(tmp_path / "segments", tmp_path / "scratch")
+
+
+@pytest.fixture
+def readable():
+    """A folder that every user may look into, which pytest's own are not."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        yield folder
+
+
+@pytest.fixture
+def somebody():
+    """Return a context in which this process is not root, and so may be refused what it asks for."""
+
+    @contextlib.contextmanager
+    def become():
+        before = os.geteuid()
+        if before == 0:
+            os.seteuid(4242)
+        try:
+            yield
+        finally:
+            os.seteuid(before)
+
+    return become
+
+
+@pytest.fixture
+def finder(tree, segments):
+    """Return a function that makes the finder of some rules, which reads the table every ten seconds."""
+    folders = []
+
+    def make(*rules):
+        folders.append(SegmentFolder(lambda: [Place(segments.folder)], tree.root))
+        return Finder(rules, folders[-1], 10.0, tree.root)
+
+    yield make
+    for folder in folders:
+        folder.close()

@@ -5,8 +5,7 @@ import os
 import pytest
 
 from vitalsd.model import WorkerKey
-from vitalsd.targets.finder import Finder, Seat
-from vitalsd.targets.folder import SegmentFolder
+from vitalsd.targets.finder import Seat
 from vitalsd.targets.rules import TargetRule
 from vitalsd.targets.slots import HOLD_SECONDS
 
@@ -15,20 +14,6 @@ SHOP = TargetRule("shop", match=r"shop\.web")
 YOUNG = 10**12
 """A start time, in ticks, that no machine that is up has come to yet: it counts as a moment ago."""
 GUNICORN = "gunicorn shop.web"
-
-
-@pytest.fixture
-def finder(tree, segments):
-    """Return a function that makes the finder of some rules."""
-    folders = []
-
-    def make(*rules):
-        folders.append(SegmentFolder(lambda: [segments.folder], tree.root))
-        return Finder(rules, folders[-1], INTERVAL, tree.root)
-
-    yield make
-    for folder in folders:
-        folder.close()
 
 
 def pids(found, target="shop"):
@@ -57,7 +42,6 @@ def test_seat(finder, tree):
     assert finder(SHOP).find(0.0).targets == {"shop": (expected,)}
 
 
-@pytest.mark.xfail(strict=True, reason="arguments are joined by spaces before secrets are looked for")
 def test_secret_of_several_words(finder, tree):
     """A secret is one argument, be there spaces in it or not."""
     tree.add(10, ["python", "-m", "shop.web", "--password", "correct horse battery"])

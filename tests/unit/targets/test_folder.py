@@ -5,7 +5,8 @@ import os
 import pytest
 from structlog.testing import capture_logs
 
-from vitalsd.targets.folder import SILENCE_SECONDS, SegmentFolder, default_folders
+from vitalsd.targets.folder import SILENCE_SECONDS, SegmentFolder
+from vitalsd.targets.places import Place
 
 NOW = 1000.0
 ROOT_ONLY = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files to somebody else")
@@ -15,7 +16,7 @@ SOMEBODY = 4242
 @pytest.fixture
 def folder(segments, tree):
     """The agent's view of the segment folder."""
-    made = SegmentFolder(lambda: [segments.folder], tree.root)
+    made = SegmentFolder(lambda: [Place(segments.folder)], tree.root)
     yield made
     made.close()
 
@@ -114,16 +115,6 @@ def test_other_files(folder, segments, tree):
     assert len(list(segments.folder.iterdir())) == 3
 
 
-def test_folders_that_are_none(segments, tree, tmp_path):
-    """A folder that does not exist yet, a file, and a link to a folder bring nothing and break nothing."""
-    segments.write(7, heartbeat=NOW)
-    tree.add(7, start=segments.start)
-    (tmp_path / "file").write_text("")
-    (tmp_path / "link").symlink_to(segments.folder)
-    folder = SegmentFolder(lambda: [tmp_path / "missing", tmp_path / "file", tmp_path / "link"], tree.root)
-    assert folder.refresh(NOW) == {}
-
-
 @ROOT_ONLY
 @pytest.mark.parametrize(
     ("file_uid", "process_uid", "trusted"),
@@ -161,10 +152,3 @@ def test_heartbeat_from_the_future(folder, segments, tree):
     segments.write(7, heartbeat=1e300)
     tree.add(7, start=segments.start)
     assert folder.refresh(NOW) == {}
-
-
-def test_default_folders(monkeypatch):
-    """The chosen folder alone, or else every place a probe of this user falls back to."""
-    assert [str(path) for path in default_folders("/some/where")] == ["/some/where"]
-    monkeypatch.setattr(os, "geteuid", lambda: 4242)
-    assert [str(path) for path in default_folders(None)] == ["/run/vitalsd", "/dev/shm/vitalsd-4242"]

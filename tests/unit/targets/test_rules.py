@@ -149,7 +149,6 @@ def test_masters():
     assert workers_of(SHOP, table, ()).workers == {11}
 
 
-@pytest.mark.xfail(strict=True, reason="whatever was forked anywhere below counts, also what a helper forks")
 @pytest.mark.parametrize("with_segment", [(), (10,)])
 def test_helper_that_forks(with_segment):
     """A database, a browser or a shell that the service has started forks for its own sake."""

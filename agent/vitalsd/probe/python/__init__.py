@@ -6,8 +6,6 @@ until the process has lived for a second and runs an event loop or is a worker o
 Only then is the rest imported and a segment published. Any failure disables the probe and nothing else.
 """
 
-from __future__ import annotations
-
 import sys
 
 __all__ = ["install"]

@@ -17,7 +17,8 @@ from time import monotonic, thread_time
 from . import counts, layout
 from .errors import Errors
 from .gcspans import GcSpans
-from .heap import Heap
+from .heap import NOTHING, Heap
+from .instruments import Instruments
 from .lifecycle import allocate_lock, start_new_thread
 from .loops import Loops
 from .segment import Segment
@@ -56,6 +57,7 @@ class Active:
         self._thread_cpu = 0.0
         self._busy = self._published_at = 0.0
         self._forks = 0
+        self._instruments = Instruments()
 
     def start_thread(self) -> None:
         """Start the watchdog thread."""
@@ -103,7 +105,7 @@ class Active:
         """Something is wrong: unhook all, tell the agent by the segment, stay silent for good."""
         self._let_go()
         if self._segment is not None:
-            self._segment.confess(problem)
+            self._segment.tell([float("nan")] * len(layout.PROCESS_FIELDS), layout.OFF + problem)
 
     def _let_go(self) -> None:
         self.ready = False
@@ -146,7 +148,12 @@ class Active:
         except BaseException:
             self._failed()
         finally:
+            self._copy_to_disk()
             done.release()
+
+    def _copy_to_disk(self) -> None:
+        if self._segment is not None:
+            self._instruments.read("segment", self._segment.copy_to_disk)
 
     @staticmethod
     def _sleep(stop: Any, seconds: float) -> bool:
@@ -161,9 +168,9 @@ class Active:
         self._heap = Heap()
         self._gcspans = GcSpans(self._heap.after_full_collection)
         self._errors = Errors()
-        self._tasks = counts.Tasks()
         self._parts = [self._gcspans, self._errors]
         self.loops = Loops(segment, stalls, self._gcspans, cost_per_iteration(), self._failed)
+        self._tasks = counts.Tasks(self.loops.objects)
         self._watchdog = Watchdog(self.loops, stalls)
         atexit.register(self._at_exit)
         self.ready = True
@@ -179,31 +186,35 @@ class Active:
                 self._thread_cpu = earlier_cpu + thread_time()
                 self._publish(now)
                 publish_at = now + (PUBLISH_AT_REST_SECONDS if self._watchdog.at_rest else PUBLISH_SECONDS)
-            if self._sleep(stop, self._watchdog.look(now)):
+            rest = self._watchdog.look(now)
+            self._copy_to_disk()
+            if self._sleep(stop, rest):
                 self._thread_cpu = earlier_cpu + thread_time()
                 return
 
     def _publish(self, now: float) -> None:
-        segment, loops = self._segment, self.loops
+        segment, loops, read = self._segment, self.loops, self._instruments.read
         assert segment is not None
-        segment.keep_lock()
-        self._errors.hook()
-        self._heap.read()
-        self._watchdog.count_waiting()
+        if read("renewal", segment.renew):
+            read("renewal", loops.attach_again)
+        read("lock", segment.keep_lock)
+        read("errors", self._errors.hook)
+        heap = read("heap", self._heap.read) or NOTHING
+        read("loops", self._watchdog.count_waiting)
         busy = loops.busy_seconds
         self._watchdog.adapt((busy - self._busy) / max(now - self._published_at, PUBLISH_SECONDS))
         self._busy, self._published_at = busy, now
-        segment.put(
-            layout.PROCESS,
+        segment.tell(
             (
                 now,
                 float(loops.unwatched),
-                *self._heap.values(),
+                *heap,
                 self._tasks.count(now),
                 counts.threads(),
                 *counts.executors(),
-                self._thread_cpu + loops.own_seconds,
+                self._thread_cpu + loops.own_seconds + self._gcspans.own_seconds,
                 *self._errors.counts.values(),
                 *self._gcspans.values(),
             ),
+            self._instruments.problems,
         )

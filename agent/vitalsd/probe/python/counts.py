@@ -13,7 +13,7 @@ from weakref import ref
 
 TYPE_CHECKING = False  # importing typing would be more than the service asked for
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from typing import Any
 
 UNKNOWN = float("nan")
@@ -21,12 +21,15 @@ TASKS_INTERVAL_SECONDS = 2.0
 MINIMUM_REST = 1000
 """A count that took t is not repeated within this many t."""
 AT_ONCE = 200
+BY_LOOP = sys.version_info >= (3, 14)
 
 
 class Tasks:
-    """Tasks that are not done, over all loops; unknown where asyncio keeps them out of sight (3.14)."""
+    """Tasks that are not done, over all loops."""
 
-    def __init__(self) -> None:
+    def __init__(self, running: Callable[[], Iterable[Any]]) -> None:
+        self._running = running
+        """The loops that run, which Python 3.14 must be told."""
         self._count = UNKNOWN
         self._next = 0.0
 
@@ -35,27 +38,29 @@ class Tasks:
         if now >= self._next:
             began = thread_time()
             try:
-                self._count = _pending(_task_references())
+                self._count = _count_by_loop(self._running()) if BY_LOOP else _pending(_task_references())
             except Exception:
                 self._count = UNKNOWN
             self._next = now + max(TASKS_INTERVAL_SECONDS, (thread_time() - began) * MINIMUM_REST)
         return self._count
 
 
-def _task_references() -> list[Any] | None:
+def _count_by_loop(loops: Iterable[Any]) -> float:
+    """From any thread, as asyncio itself does it since it keeps its tasks out of sight."""
+    module: Any = sys.modules.get("asyncio.tasks")
+    return float(sum(len(module.all_tasks(loop)) for loop in loops)) if module is not None else 0.0
+
+
+def _task_references() -> list[Any]:
     module: Any = sys.modules.get("asyncio.tasks")
     if module is None:
         return []
-    if sys.version_info >= (3, 14):
-        return None
     if sys.version_info >= (3, 12):
         return [*module._scheduled_tasks.data, *map(ref, module._eager_tasks)]
     return list(module._all_tasks.data)
 
 
-def _pending(references: list[Any] | None) -> float:
-    if references is None:
-        return UNKNOWN
+def _pending(references: list[Any]) -> float:
     count = 0
     for number, reference in enumerate(references):
         task = reference()

@@ -30,6 +30,8 @@ LONGEST_SECONDS = 0.005
 MINIMUM_REST = 2000
 """A reading that took t is not repeated within this many t."""
 UNKNOWN = float("nan")
+NOTHING = (UNKNOWN,) * 6
+"""What `Heap.read` tells where it cannot be asked."""
 BYTES_IN_USE = re.compile(rb"# bytes in allocated blocks\s*=\s*([\d,]+)")
 
 
@@ -65,11 +67,15 @@ class Heap:
         """What is in use from now on is alive. It is read within two seconds, not here in the loop."""
         self._collected = True
 
-    def read(self) -> None:
-        """Refresh everything if it is due, or if a full collection has just been and that is due."""
+    def read(self) -> tuple[float, ...]:
+        """The fields of the segment's process record, refreshed if due, or if a full collection makes them so."""
         began = monotonic()
-        if began < self._next_read and not (self._collected and began >= self._next_live):
-            return
+        if began >= self._next_read or (self._collected and began >= self._next_live):
+            self._refresh(began)
+        (used, blocks), (live, live_blocks) = self._used, self._live
+        return (used, live, blocks, live_blocks, *self._malloc)
+
+    def _refresh(self, began: float) -> None:
         malloc_used = self._read_malloc()
         blocks, small = self._read_blocks()
         self._used = (small + malloc_used, blocks)
@@ -78,11 +84,6 @@ class Heap:
         if self._collected:
             self._live, self._collected = self._used, False
             self._next_live = self._next_read
-
-    def values(self) -> tuple[float, ...]:
-        """The fields of the segment's process record."""
-        (used, blocks), (live, live_blocks) = self._used, self._live
-        return (used, live, blocks, live_blocks, *self._malloc)
 
     def _read_malloc(self) -> float:
         if self._mallinfo is None:
@@ -114,7 +115,8 @@ class Heap:
 def _mallinfo_reader(libc: Any) -> Any:
     """A function that tells malloc's own statistics, or None without mallinfo2 (glibc < 2.33, musl)."""
     read = getattr(libc, "mallinfo2", None)
-    if read is not None and _object_of(libc, read) != _object_of(libc, libc.malloc):
+    # Not `malloc` itself, which an interpreter that is no PIE shows as its own.
+    if read is not None and _object_of(libc, read) != _object_of(libc, libc.malloc_usable_size):
         return None  # another allocator is loaded in front: glibc's statistics are those of an unused heap
     if read is not None:
         fields = [(name, ctypes.c_size_t) for name in MALLINFO2]

@@ -107,7 +107,7 @@ class HeartbeatMeter:
         self.ledger.book_idle(elapsed - booked)
         self.ledger.book_lateness(late, self._period)
         if late > ON_TIME:
-            self.ledger.book_stall(self._due, stretch)
+            self.ledger.book_stall(self._due, stretch, spent)
         return self._due + (samples - 1) * self._period
 
     def overdue(self, now: float) -> tuple[float, float]:
@@ -126,8 +126,12 @@ class HeartbeatMeter:
         if handle is not None:
             handle.cancel()
         now = monotonic()
-        if now > self._due:
-            self._book(now - self._due)
+        reached = self._book(now - self._due) if now > self._due else self._due - self._period
+        # What is left of a period: all there ever is of a loop that lives for less than one.
+        left = max(0.0, now - reached)
+        busy = min(left, max(0.0, thread_time() - self._cpu) + self._unbooked)
+        self.ledger.book(busy, 0.0, 0)
+        self.ledger.book_idle(left - busy)
         self.ledger.flush(now, layout.HEARTBEAT, False)
         self.ledger.mark(0.0)
 

@@ -22,7 +22,8 @@ is due, for loops without a selector). They let a reader see a stall while it la
 Totals in a loop's record are brought up to date at the latest FLUSH_SECONDS after they changed, at the end of
 every busy stretch longer than LONG_BUSY_SECONDS and of every wait longer than LONG_IDLE_SECONDS, and always
 before `since` changes. A reader may therefore add a stretch in progress once it is longer than that, if it
-began at or after `flushed_at`, and its totals never step back.
+began at or after `flushed_at`, and its totals never step back. Of a copy on a disk it knows no more than what was
+so at the word `copied`: there, time ends with that.
 
 To change the layout: raise VERSION. A reader refuses what it does not know and says so; `run` and
 `probe install` deliver the probe that belongs to the agent, so both sides move together.
@@ -75,8 +76,9 @@ PROCESS_FIELDS = (
         for part in ("seconds", *("le_%s" % bound for bound in GC_BOUNDS_SECONDS), "le_inf")
     ),
 )
-"""The `gcN_le_*` fields count the pauses within one bucket, not up to it. Text: why the probe has switched itself
-off; nothing while it works."""
+"""The `gcN_le_*` fields count the pauses within one bucket, not up to it. Text: nothing while all is well; OFF and
+the reason when the probe has switched itself off; else `name: reason`, a line each, of what it goes on without."""
+OFF = "off: "
 
 LOOP_FIELDS = (
     "used",
@@ -141,7 +143,9 @@ def _row(offset: int, count: int, fields: tuple[str, ...], text_bytes: int) -> t
 SINCE = PROCESS.end
 """First of LOOPS words."""
 DUE = SINCE + LOOPS
-LOOP = _row(DUE + LOOPS, LOOPS, LOOP_FIELDS, 64)
+COPIED = DUE + LOOPS
+"""When this was copied to a disk, where stores are not seen at once; 0 in memory."""
+LOOP = _row(COPIED + 1, LOOPS, LOOP_FIELDS, 64)
 CURRENT_STALL = _row(LOOP[-1].end, LOOPS, CURRENT_STALL_FIELDS, STACK_BYTES)
 RECENT_STALL = _row(CURRENT_STALL[-1].end, RECENT_STALLS, RECENT_STALL_FIELDS, STACK_BYTES)
 WORDS = RECENT_STALL[-1].end

@@ -11,6 +11,7 @@ Both ways only stretches beyond the first bound need work: the first bucket is a
 
 from __future__ import annotations
 
+from math import ceil
 from time import thread_time
 
 from . import layout
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 BOUNDS = layout.DELAY_BOUNDS_SECONDS
 NEXT_BOUNDS = (*BOUNDS[1:], float("inf"))
+WIDTHS = tuple(after - bound for bound, after in zip(BOUNDS, NEXT_BOUNDS))
 UNKNOWN = float("nan")
 
 
@@ -82,42 +84,50 @@ class Ledger:
         self._idle += seconds
 
     def book_stretch(self, seconds: float) -> None:
-        """Book the delays of one busy stretch whose length is known exactly."""
+        """Book the delays of one busy stretch beyond the first bound, whose length is known exactly."""
         over = self._over
-        for index, bound in enumerate(BOUNDS):
-            if seconds <= bound:
-                break
-            over[index] += min(seconds, NEXT_BOUNDS[index]) - bound
+        index = 0
+        while seconds > NEXT_BOUNDS[index]:
+            over[index] += WIDTHS[index]
+            index += 1
+        over[index] += seconds - BOUNDS[index]
         if seconds > self._delay_max:
             self._delay_max = seconds
 
     def book_lateness(self, lateness: float, period: float) -> None:
-        """Book what a heartbeat that came `lateness` too late, and those it missed since, have waited."""
-        over = self._over
+        """
+        Book what a heartbeat that came `lateness` too late, and those it missed since, have waited.
+
+        That is one sample for each period, none of them looked at: after a freeze of a day there are millions.
+        """
+        if lateness <= 0:
+            return
         if lateness > self._delay_max:
             self._delay_max = lateness
-        while lateness > 0:
-            self._square += lateness * period
-            for index in range(len(BOUNDS) - 1, -1, -1):
-                if lateness > BOUNDS[index]:
-                    over[index] += period
-                    break
-            lateness -= period
+        samples = ceil(lateness / period)
+        self._square += period * samples * (lateness - period * (samples - 1) / 2)
+        for index, bound in enumerate(BOUNDS):
+            if lateness <= bound:
+                return
+            beyond = ceil((lateness - bound) / period)
+            further = ceil(max(0.0, lateness - NEXT_BOUNDS[index]) / period)
+            self._over[index] += period * (beyond - further)
 
-    def book_stall(self, since: float, seconds: float) -> None:
+    def book_stall(self, since: float, seconds: float, cpu: float | None = None) -> None:
         """
         Count a stall that has been booked, with what is known of its reasons, if `seconds` is long enough for one.
 
-        CPU time is known since the last flush; what the loop had done between that and the stall is taken off.
+        Who does not tell its CPU time has it taken from the last flush on; what the loop had done between that and
+        the stall is taken off.
         """
         if seconds < self._stalls.threshold_seconds:
             return
         self._stall_count += 1
         self._stall_seconds += seconds
-        earlier = max(0.0, self._busy - self._busy_at_flush - seconds)
-        cpu = min(seconds, max(0.0, thread_time() - self._cpu_at_flush - earlier))
+        if cpu is None:
+            cpu = thread_time() - self._cpu_at_flush - max(0.0, self._busy - self._busy_at_flush - seconds)
         collecting = min(seconds, max(0.0, self._gcspans.seconds - self._gc_at_flush))
-        self._stalls.ended(self.slot, since, seconds, cpu, collecting, self.ready)
+        self._stalls.ended(self.slot, since, seconds, min(seconds, max(0.0, cpu)), collecting, self.ready)
 
     def flush(self, now: float, flavour: int, running: bool) -> float:
         """Bring the segment up to date; the answer is when to do so again."""
@@ -140,6 +150,7 @@ class Ledger:
             self.timers,
         ]
         self._segment.put(self._record, values + self._over, self.thread_name.encode("utf-8", "replace"))
+        self.own_seconds += thread_time() - self._cpu_at_flush
         return now + layout.FLUSH_SECONDS
 
     def mark(self, since: float, due: float = 0.0) -> None:

@@ -10,11 +10,11 @@ becomes active, in a thread of its own, the watchdog, once the process is a seco
 Hooks run in the service's own threads, where Ctrl-C and `sys.exit` of a signal handler can come up at any moment:
 they pass, only errors end here.
 
+Every Python process pays for this module: annotations are texts here, since `__future__` would be one more import.
+
 Everything that follows a fork starts from zero in the child. Before a fork the watchdog is stopped, so that the
 service forks with no thread that it did not start itself.
 """
-
-from __future__ import annotations
 
 import os
 import sys
@@ -36,7 +36,7 @@ SYNCHRONOUS_POOLS = ("celery.concurrency.solo", "celery.concurrency.thread", "wa
 """Importing one of these makes the process itself such a worker."""
 
 _born = monotonic()
-_active: Active | None = None
+_active: "Active | None" = None
 _disabled = False
 _forked = False
 _activating = allocate_lock()
@@ -65,7 +65,7 @@ class ImportWatch:
 
     reasons = frozenset(("asyncio.events", *SYNCHRONOUS_POOLS))
 
-    def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
+    def find_spec(self, name: str, path: "Any" = None, target: "Any" = None) -> "Any":
         """Find the module as if this finder were not there, and have a look at it once it has run."""
         if name not in self.reasons:
             return None
@@ -82,13 +82,13 @@ class ImportWatch:
         return None
 
 
-def _after_exec(spec: Any) -> None:
+def _after_exec(spec: "Any") -> None:
     loader = spec.loader
     if isinstance(loader, type):
         return  # a frozen module has its class for a loader: nothing of its own to wrap
     exec_module = loader.exec_module
 
-    def exec_and_hook(module: Any) -> None:
+    def exec_and_hook(module: "Any") -> None:
         try:
             del loader.exec_module
         except AttributeError:
@@ -105,11 +105,11 @@ def _after_exec(spec: Any) -> None:
     loader.exec_module = exec_and_hook
 
 
-def hook_asyncio(events: Any) -> None:
+def hook_asyncio(events: "Any") -> None:
     """See every loop start and stop, asyncio's and any other that registers itself as running."""
     original = events._set_running_loop
 
-    def _set_running_loop(loop: Any) -> None:
+    def _set_running_loop(loop: "Any") -> None:
         original(loop)
         if loop is not None:
             _loop_started(loop)
@@ -119,11 +119,11 @@ def hook_asyncio(events: Any) -> None:
     events._set_running_loop = _set_running_loop
 
 
-def hook_uvloop(uvloop: Any) -> None:
+def hook_uvloop(uvloop: "Any") -> None:
     """See loops of a uvloop that was imported before the probe and so holds the unhooked function."""
     original = uvloop.Loop.run_forever
 
-    def run_forever(self: Any) -> Any:
+    def run_forever(self: "Any") -> "Any":
         self.call_soon(_loop_started, self)
         try:
             return original(self)
@@ -133,7 +133,7 @@ def hook_uvloop(uvloop: Any) -> None:
     uvloop.Loop.run_forever = run_forever
 
 
-def _loop_started(loop: Any) -> None:
+def _loop_started(loop: "Any") -> None:
     try:
         if _disabled or _is_master():
             return
@@ -180,7 +180,7 @@ def _wake_when_old_enough() -> None:
         _activate()
 
 
-def _activate() -> Active:
+def _activate() -> "Active":
     global _active
     with _activating:  # loops of several threads come of age at the same moment
         if _active is None:

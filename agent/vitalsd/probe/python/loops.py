@@ -68,6 +68,10 @@ class Loops:
         """What measuring has cost all loops so far."""
         return sum(ledger.own_seconds for ledger in list(self._ledgers.values()))
 
+    def objects(self) -> list[Any]:
+        """The loops that are measured now."""
+        return [meter.loop for meter in list(self.running.values())]
+
     def attach(self, loop: Any) -> None:
         """Measure `loop`, which has just started, or is running, in this thread."""
         if self._closed:
@@ -97,6 +101,18 @@ class Loops:
         if meter is not None:
             meter.end()
             del self.running[ident]
+
+    def attach_again(self) -> None:
+        """Have each loop be measured anew, in its own thread: the segment has moved."""
+        for meter in list(self.running.values()):
+            meter.loop.call_soon_threadsafe(self._attach_again, meter.loop)
+
+    def _attach_again(self, loop: Any) -> None:
+        try:
+            self.detach(get_ident())
+            self.attach(loop)
+        except Exception:
+            self._failed()
 
     def unhook_all(self) -> None:
         """Leave every loop as it was, for good; safe from any thread and in a forked child."""

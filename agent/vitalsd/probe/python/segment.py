@@ -1,7 +1,11 @@
 """
 Writes a segment: creates the file, holds its lock, and stores records the way `layout` says.
 
-The space is allocated before it is mapped, so a full disk is an error here and not a SIGBUS later. The file is
+A store into a mapped page of a disk's file can wait until the disk has written that page back, and stores are made
+in the service's loop. So only a file in memory is mapped; what lies on a disk is a copy that the watchdog writes,
+without the interpreter's lock, whenever it has looked at the loops.
+
+The space is allocated before it is mapped, so a full folder is an error here and not a SIGBUS later. The file is
 never truncated and the mapping never closed: `mmap` keeps a duplicate of the descriptor, and a service that
 closes all descriptors may since have reused its number. Every use of the descriptor checks that it still is the
 segment's, for the same reason.
@@ -15,17 +19,20 @@ import os
 import struct
 import sys
 from binascii import crc32
-from time import time
+from time import monotonic, sleep, time
 
 from . import layout
+from .sweep import sweep
 
 TYPE_CHECKING = False  # importing typing would be more than the service asked for
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from typing import Any
 
-DEAD_SEGMENTS_LOOKED_AT = 64
-YOUNG_SECONDS = 60.0
+IN_MEMORY = (b"tmpfs", b"ramfs")
+COPY_ATTEMPTS = 3
+RENEWALS = 8
+"""How often a process makes a new segment in place of one that was deleted: each keeps the mapping before it."""
 
 
 def segment_directory() -> str:
@@ -46,7 +53,8 @@ def ensure_directory(path: str) -> None:
         pass
     found = os.lstat(path)
     in_shared_memory = path.startswith("/dev/shm/")  # noqa: S108
-    if in_shared_memory and (found.st_uid != os.geteuid() or not os.path.isdir(path) or os.path.islink(path)):
+    somebody_elses = found.st_uid not in (os.geteuid(), 0)
+    if in_shared_memory and (somebody_elses or not os.path.isdir(path) or os.path.islink(path)):
         raise PermissionError("%s belongs to uid %d" % (path, found.st_uid))
 
 
@@ -56,33 +64,45 @@ def start_ticks() -> float:
         return float(file.read().rsplit(b")", 1)[1].split()[19])
 
 
+def in_memory(folder: str) -> bool:
+    """Whether files of this folder lie in memory, as far as the kernel tells."""
+    device = os.stat(folder).st_dev
+    number = b"%d:%d" % (os.major(device), os.minor(device))
+    with open("/proc/self/mountinfo", "rb") as file:
+        for line in file:
+            mount, _, filesystem = line.partition(b" - ")
+            if mount.split()[2] == number:
+                return filesystem.split()[0] in IN_MEMORY
+    return False
+
+
 class Segment:
     """One segment of this process, open for writing."""
 
     def __init__(self, stall_threshold_seconds: float) -> None:
-        folder = segment_directory()
-        ensure_directory(folder)
-        sweep(folder)
-        name = "python-%d-%s.seg" % (os.getpid(), os.urandom(4).hex())
-        self.path = os.path.join(folder, name)
+        self._folder = segment_directory()
         self._pid = os.getpid()
-        aside = os.path.join(folder, "." + name)
-        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        self._fd = os.open(aside, flags, 0o600)
+        self._sequences: dict[int, float] = {}
+        self._packers: dict[int, struct.Struct] = {}
+        self._attic: list[mmap.mmap] = []
+        """Mappings of deleted files: closing one would close a descriptor that may not be ours any more."""
+        ensure_directory(self._folder)
+        sweep(self._folder)
+        self._mapped = in_memory(self._folder)
+        self._begin(lambda: self._write_header(stall_threshold_seconds))
+
+    def _begin(self, fill: Callable[[], None]) -> None:
+        """Make a file, `fill` it, and write into it from now on."""
+        file = _File(self._folder, self._pid)
         try:
-            os.posix_fallocate(self._fd, 0, layout.SIZE)
-            self._map = _map(self._fd)
+            self._map = _map(file.fd) if self._mapped else mmap.mmap(-1, layout.SIZE)
             self.words: Any = memoryview(self._map).cast("d")
-            self._sequences: dict[int, float] = {}
-            self._packers: dict[int, struct.Struct] = {}
-            self._write_header(stall_threshold_seconds)
-            self._stat = os.fstat(self._fd)
-            fcntl.lockf(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            os.rename(aside, self.path)
+            fill()
+            file.publish(None if self._mapped else self._map)
         except BaseException:
-            os.close(self._fd)
-            os.unlink(aside)
+            file.discard()
             raise
+        self.path, self._fd, self._stat = file.path, file.fd, file.stat
 
     def _write_header(self, stall_threshold_seconds: float) -> None:
         nan = float("nan")
@@ -110,9 +130,20 @@ class Segment:
         words[offset + 1] = float(crc32(body))
         words[offset] = self._sequences[offset] = sequence + 2
 
-    def confess(self, problem: str) -> None:
-        """Leave the agent a word on why there will be no more news from here."""
-        self.put(layout.PROCESS, [float("nan")] * len(layout.PROCESS_FIELDS), problem.encode("utf-8", "replace"))
+    def tell(self, values: Sequence[float], text: str) -> None:
+        """Store the process record."""
+        self.put(layout.PROCESS, values, text.encode("utf-8", "replace"))
+
+    def copy_to_disk(self) -> None:
+        """Bring a file that is not in memory up to date; by the watchdog, never in the service's own threads."""
+        if self._mapped or not _is_file(self._fd, self._stat):
+            return
+        for _ in range(COPY_ATTEMPTS):
+            if not any(self.words[record.offset] % 2 for record in layout.LOOP):
+                break
+            sleep(0.001)  # the loop is in the middle of a record
+        self.words[layout.COPIED] = monotonic()
+        os.pwrite(self._fd, bytes(self._map), 0)
 
     def keep_lock(self) -> None:
         """Take the lock again where the service closed our descriptor under us."""
@@ -124,6 +155,24 @@ class Segment:
             raise FileNotFoundError(self.path)
         fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         self._fd = fd
+
+    def renew(self) -> bool:
+        """
+        Go on in a new file where somebody has deleted this one, such as a logout that cleans shared memory up.
+
+        Every loop must then be measured anew: its hook still writes to the old mapping.
+        """
+        if not _is_file(self._fd, self._stat) or os.fstat(self._fd).st_nlink or len(self._attic) == RENEWALS:
+            return False
+        ensure_directory(self._folder)
+        old, fd = self._map, self._fd
+        self._attic.append(old)
+        self._begin(lambda: self._fill(old[:]))
+        os.close(fd)
+        return True
+
+    def _fill(self, content: bytes) -> None:
+        self._map[:] = content
 
     def remove(self) -> None:
         """Take the file away at the end of the process that made it."""
@@ -139,6 +188,35 @@ class Segment:
             os.close(self._fd)
 
 
+class _File:
+    """A new file of the right size with a lock on it, under a name that nobody reads until it is published."""
+
+    def __init__(self, folder: str, pid: int) -> None:
+        name = "python-%d-%s.seg" % (pid, os.urandom(4).hex())
+        self.path = os.path.join(folder, name)
+        self._aside = os.path.join(folder, "." + name)
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        self.fd = os.open(self._aside, flags, 0o600)
+        try:
+            os.posix_fallocate(self.fd, 0, layout.SIZE)
+            fcntl.lockf(self.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self.stat = os.fstat(self.fd)
+        except BaseException:
+            self.discard()
+            raise
+
+    def publish(self, content: Any) -> None:
+        """Give the file its name, after this content unless it is mapped."""
+        if content is not None:
+            os.pwrite(self.fd, content, 0)
+        os.rename(self._aside, self.path)
+
+    def discard(self) -> None:
+        """Take it away again."""
+        os.close(self.fd)
+        os.unlink(self._aside)
+
+
 def _map(fd: int) -> mmap.mmap:
     if sys.version_info >= (3, 13):
         return mmap.mmap(fd, layout.SIZE, trackfd=False)
@@ -151,38 +229,3 @@ def _is_file(fd: int, stat: os.stat_result) -> bool:
     except OSError:
         return False
     return (found.st_dev, found.st_ino) == (stat.st_dev, stat.st_ino)
-
-
-def sweep(folder: str) -> None:
-    """
-    Remove segments that dead processes of this user left behind, a few at a time.
-
-    Only a file that nobody holds a lock on, whose process is gone, is taken. The agent sweeps too; this is for
-    machines where none runs.
-    """
-    looked_at = 0
-    for name in os.listdir(folder):
-        parts = name.lstrip(".").split("-")
-        if not name.endswith(".seg") or len(parts) != 3 or not parts[1].isdigit():
-            continue
-        looked_at += 1
-        if looked_at > DEAD_SEGMENTS_LOOKED_AT:
-            return
-        if os.path.exists("/proc/" + parts[1]):
-            continue  # alive, or its pid is somebody else's by now: the agent will tell
-        try:
-            if time() - os.stat(os.path.join(folder, name)).st_ctime < YOUNG_SECONDS:
-                continue  # it may be in the making
-            _remove_if_unlocked(os.path.join(folder, name))
-        except OSError:
-            continue
-
-
-def _remove_if_unlocked(path: str) -> None:
-    fd = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
-    try:
-        if os.fstat(fd).st_uid == os.geteuid():
-            fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)  # fails for one that lives in another pid namespace
-            os.unlink(path)
-    finally:
-        os.close(fd)

@@ -1,9 +1,9 @@
 """
 Looks at the loops from a thread of the probe's own, and takes the stack of one that does not come back.
 
-It looks every 50 ms while loops are at work and every 250 ms while they rest, and exactly when a stretch in
-progress would become worth a stack. It needs the GIL: while native code holds that, the agent still sees the
-stall in the segment's `since`.
+While loops are at work it looks once in the time after which a stretch is worth a stack, 80 ms by default, and
+then again exactly when the stretch it found has lasted that long; while they rest, every 250 ms. It needs the GIL:
+while native code holds that, the agent still sees the stall in the segment's `since`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from .loops import Loops
     from .stalls import StallBook
 
-BUSY_PERIOD = 0.05
 IDLE_PERIOD = 0.25
 BUSY_SHARE = 0.01
 """Loops that are busy for less than this share of the time are at rest."""
@@ -35,11 +34,13 @@ class Watchdog:
         self._stalls = stalls
         self._first = stalls.threshold_seconds * FIRST_SAMPLE
         self._seen: dict[int, tuple[float, int, float]] = {}
-        self._period = BUSY_PERIOD
+        self._busy_period = min(self._first, IDLE_PERIOD)
+        self.at_rest = False
+        """Whether the loops are."""
 
     def look(self, now: float) -> float:
         """Sample what stalls; the answer is how long nothing needs another look."""
-        rest = self._period
+        rest = IDLE_PERIOD if self.at_rest else self._busy_period
         for ident, meter in list(self._loops.running.items()):
             since, age = meter.overdue(now)
             if age <= 0:
@@ -66,9 +67,4 @@ class Watchdog:
 
     def adapt(self, busy_share: float) -> None:
         """Look more often while loops are at work."""
-        self._period = BUSY_PERIOD if busy_share > BUSY_SHARE else IDLE_PERIOD
-
-    @property
-    def at_rest(self) -> bool:
-        """Whether the loops are."""
-        return self._period == IDLE_PERIOD
+        self.at_rest = busy_share <= BUSY_SHARE

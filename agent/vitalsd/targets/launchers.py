@@ -1,0 +1,60 @@
+"""
+Programs that are there to start another: shells, inits, `sudo`, `uv run`. Pure.
+
+What they start is the service; what they fork themselves is not (sudo's monitor, a subshell).
+"""
+
+from __future__ import annotations
+
+import re
+
+__all__ = ["goes_on", "is_launcher", "wraps"]
+
+LAUNCHERS = frozenset(
+    (
+        *("sh", "ash", "bash", "dash", "fish", "ksh", "zsh", "busybox"),
+        *("init", "systemd", "tini", "tini-static", "docker-init", "dumb-init", "catatonit", "supervisord"),
+        *("s6-svscan", "s6-supervise", "runsvdir", "runsv", "circusd", "honcho", "foreman", "goreman", "pm2"),
+        *("sudo", "su", "doas", "runuser", "setpriv", "gosu", "su-exec", "chroot", "unshare", "nsenter"),
+        *("env", "nice", "ionice", "taskset", "nohup", "setsid", "stdbuf", "timeout", "time", "script", "strace"),
+        *("uv", "poetry", "pipenv", "pdm", "hatch", "npm", "npx", "pnpm", "yarn", "make", "just", "doppler"),
+    )
+)
+INTERPRETER = re.compile(r"(python|pypy|node|bun|ruby|perl)[\d.]*")
+OWN_INTERPRETER = re.compile(
+    r"from (?:multiprocessing|billiard)\.(?:spawn|forkserver) import (?:spawn_main|main)|--multiprocessing-fork"
+)
+"""How multiprocessing, and celery's billiard, start a fresh interpreter for the same program."""
+
+
+def is_launcher(command: str) -> bool:
+    """Whether this program does nothing but start others, as far as names tell."""
+    words = command.split(" ", 2)
+    name = _base(words[0]).lstrip("-").rstrip(":")  # `-bash` is a login shell
+    if INTERPRETER.fullmatch(name) and len(words) > 1:
+        name = _base(words[1])
+    return name in LAUNCHERS
+
+
+def wraps(outer: str, inner: str) -> bool:
+    """
+    Whether `inner` is the command that `outer` was given: `timeout 600 CMD`, `sh -c "cd /srv; CMD"`, `uv run CMD`.
+
+    It must be the last thing there: what a script does first is not what it is there for.
+    """
+    if not inner or inner == outer:
+        return False
+    words = inner.split(" ")
+    spellings = [inner, " ".join([_base(words[0]), *words[1:]])]
+    if INTERPRETER.fullmatch(_base(words[0])) and len(words) > 1:  # for a script the kernel adds it
+        spellings += [" ".join(words[1:]), " ".join([_base(words[1]), *words[2:]])]
+    return any(outer.endswith(f" {spelling}") for spelling in spellings)
+
+
+def goes_on(command: str, parent: str) -> bool:
+    """Whether a program that was executed is the same service as its parent's, only in a fresh interpreter."""
+    return command == parent or OWN_INTERPRETER.search(command) is not None
+
+
+def _base(word: str) -> str:
+    return word.rpartition("/")[2]

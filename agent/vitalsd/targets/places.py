@@ -1,0 +1,106 @@
+"""
+The folders that probes publish in: which they are, and which segments lie there.
+
+Costs one listing of each a second, about 0.1 ms for a hundred files. A folder is its user's to fill, so no more
+than MOST_SEGMENTS of one are looked at. What keeps us from looking is told once, and kept for those it concerns.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import re
+import stat
+from collections.abc import Callable, Collection, Iterable
+from pathlib import Path
+
+import msgspec
+import structlog
+
+__all__ = ["Place", "Places", "default_folders"]
+
+SHARED = Path("/dev/shm")  # noqa: S108 - only folders that belong to the user in their name are read
+MOST_SEGMENTS = 1024
+MOST_ENTRIES = 4 * MOST_SEGMENTS
+"""Beside each segment lie a socket, and for a moment the one in the making."""
+OF_A_USER = re.compile(r"vitalsd-(0|[1-9]\d*)")
+log = structlog.get_logger(__name__)
+
+
+class Place(msgspec.Struct, frozen=True):
+    """One folder."""
+
+    path: Path
+    uid: int | None = None
+    """The user whose folder it must be, where everybody could have put one; None for one that was chosen."""
+
+
+def default_folders(chosen: str | None) -> list[Place]:
+    """Where probes put their segments: the chosen folder, or each place a probe falls back to."""
+    if chosen:
+        return [Place(Path(chosen))]
+    me = os.geteuid()
+    mine = [Place(Path("/run/vitalsd")), Place(SHARED / f"vitalsd-{me}", me)]
+    if me == 0:
+        users = (OF_A_USER.fullmatch(path.name) for path in sorted(SHARED.glob("vitalsd-*")))
+        mine += [Place(SHARED / user[0], int(user[1])) for user in users if user and int(user[1]) != me]
+    return mine
+
+
+class Places:
+    """All folders, and why not all that is in them is known."""
+
+    def __init__(self, places: Callable[[], Iterable[Place]]) -> None:
+        self._places = places
+        self._problems: dict[Place, str] = {}
+
+    def segments(self, known: Collection[Path]) -> set[Path]:
+        """The files that should be segments; where there are too many, those `known` come first."""
+        found: set[Path] = set()
+        problems: dict[Place, str] = {}
+        for place in self._places():
+            try:
+                problem = _unfit(place)
+                if problem is None:
+                    here, problem = _listed(place.path, known)
+                    found |= here
+            except FileNotFoundError:
+                continue  # the first probe makes it
+            except PermissionError:
+                problem = f"{place.path} may not be read: run the agent as the service's user, or as root"
+            except OSError as error:
+                problem = f"{place.path} cannot be read: {error.strerror}"
+            if problem is not None:
+                problems[place] = problem
+                if self._problems.get(place) != problem:
+                    log.warning("segment_folder_refused", path=str(place.path), reason=problem)
+        self._problems = problems
+        return found
+
+    def problem_for(self, uid: int) -> str | None:
+        """Why a segment of this user's may be out of our sight."""
+        return next((problem for place, problem in self._problems.items() if place.uid in (None, uid)), None)
+
+
+def _unfit(place: Place) -> str | None:
+    found = place.path.lstat()
+    if place.uid is not None and found.st_uid != place.uid:
+        return f"{place.path} belongs to uid {found.st_uid} and not to the user in its name: remove it"
+    if stat.S_ISLNK(found.st_mode):
+        return f"{place.path} is a link: choose the folder that it leads to"
+    if not stat.S_ISDIR(found.st_mode):
+        return f"{place.path} is not a folder"
+    return None
+
+
+def _listed(folder: Path, known: Collection[Path]) -> tuple[set[Path], str | None]:
+    with os.scandir(folder) as entries:
+        names = [entry.name for entry in itertools.islice(entries, MOST_ENTRIES)]
+        cut = next(entries, None) is not None
+    found = {folder / name for name in names if name.endswith(".seg") and name[0] != "."}
+    if not cut and len(found) <= MOST_SEGMENTS:
+        return found, None
+    kept = [path for path in known if path.parent == folder and (path in found or os.path.lexists(path))]
+    more = itertools.chain(kept, sorted(found.difference(kept)))
+    problem = f"{folder} has more than the {MOST_SEGMENTS} segments that are looked at: remove what is not needed"
+    return set(itertools.islice(more, MOST_SEGMENTS)), problem

@@ -1,0 +1,29 @@
+"""Where tests put their files: in memory, as services put their segments."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture(scope="session")
+def memory() -> Iterator[Path]:
+    """A folder in memory, which goes at the end."""
+    with tempfile.TemporaryDirectory(prefix="vitalsd-test-", dir="/dev/shm") as folder:
+        yield Path(folder)
+
+
+@pytest.fixture
+def tmp_path(memory: Path, request: pytest.FixtureRequest) -> Iterator[Path]:
+    """A folder of the test's own: pytest's lies on a disk, where a probe goes about its segment differently."""
+    folder = Path(tempfile.mkdtemp(prefix=re.sub(r"\W+", "-", request.node.name)[:40], dir=memory))
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)

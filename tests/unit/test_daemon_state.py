@@ -1,0 +1,44 @@
+"""What the daemon knows of itself: how often it really samples."""
+
+import pytest
+
+from vitalsd.sources.sampler import Round, Sampler
+from vitalsd.state import State
+from vitalsd.targets.finder import Found
+
+
+@pytest.fixture
+def state():
+    """The state of a daemon that was told to sample every 15 seconds."""
+
+    async def reload():
+        """Reload nothing."""
+
+    return State(Sampler(), 15.0, 0.5, reload)
+
+
+def intervals(state, *rounds):
+    """The interval that is told after rounds of sampling which began at these times."""
+    told = []
+    for now in rounds:
+        state.update(Found({}), Round((), ()), now)
+        told.append(state.agent().effective_interval_seconds)
+    return told
+
+
+def test_interval_before_there_is_one(state):
+    """Until there have been two rounds, the interval is the one that was configured, and never 0."""
+    assert state.agent().effective_interval_seconds == 15.0
+    assert intervals(state, 1000.0) == [15.0]
+
+
+def test_interval(state):
+    """From then on it is what has passed since the round before."""
+    assert intervals(state, 0.0, 15.0, 47.5, 62.5) == [15.0, 15.0, 32.5, 15.0]
+
+
+def test_ready(state):
+    """The first round makes the daemon ready."""
+    assert not state.ready()
+    intervals(state, 0.0)
+    assert state.ready()
