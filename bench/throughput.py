@@ -32,8 +32,8 @@ BARS = {f"{name}, per CPU second": BAR for name in IN_AND_OUT} | {
     f"probe, {name}, {per}": BAR for name in SERVICES for per in ("per CPU second", "per second")
 }
 
-STARTS = 12
-PAIRS = 30
+STARTS = 24
+PAIRS = 15
 REFERENCE_STARTS = 6
 IN_AND_OUT_STARTS = 4
 IN_AND_OUT_PAIRS = 80

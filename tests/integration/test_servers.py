@@ -68,9 +68,13 @@ def test_every_worker_tells_what_its_kind_has(served: tuple[Server, Service]) ->
     server, service = served
     _settle(server, service)
     per_worker = ("vitals_heap_used_bytes", "vitals_heap_blocks", "vitals_process_threads")
+    looped = "vitals_eventloop_delay_seconds_count"
     scrape = service.agent.wait_scrape(
-        "a heap in every slot",
-        lambda scrape: len(scrape.all("vitals_heap_used_bytes", target="served")) == len(server.slots),
+        "a heap in every slot, and a loop that has been met",
+        lambda scrape: (
+            len(scrape.all("vitals_heap_used_bytes", target="served")) == len(server.slots)
+            and (not server.loops or len(scrape.all(looped, target="served")) >= len(server.slots))
+        ),
     )
 
     for name in per_worker:
@@ -79,7 +83,7 @@ def test_every_worker_tells_what_its_kind_has(served: tuple[Server, Service]) ->
         assert all(value > 0 for value in found.values()), name
     pauses = scrape.all("vitals_gc_pause_seconds_count", target="served", generation="2")
     assert {labels["worker"] for labels, _ in pauses} == server.slots
-    loops = {labels["worker"] for labels, _ in scrape.all("vitals_eventloop_delay_seconds_count", target="served")}
+    loops = {labels["worker"] for labels, _ in scrape.all(looped, target="served")}
     assert loops == (server.slots if server.loops else set())
     sources = {labels["lag_source"] for labels, _ in scrape.all("vitals_worker_info", target="served")}
     assert sources == {"probe"}

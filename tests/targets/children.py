@@ -28,7 +28,10 @@ def main(method, count, *asks):
             child = context.Process(target=work, daemon=True)
             child.start()
             children.append(child)
-        multiprocessing.connection.wait([child.sentinel for child in children])
+        ended = multiprocessing.connection.wait([child.sentinel for child in children])
+        for child in children:
+            if child.sentinel in ended:
+                child.join()  # its pipe closes a moment before it can be told that it is dead
         children = [child for child in children if child.is_alive()]
 
 
