@@ -74,6 +74,10 @@ class Stack(msgspec.Struct, frozen=True):
 class Stall(msgspec.Struct, frozen=True):
     """One stall that has ended, as the probe remembers it."""
 
+    number: int
+    """Counts up over all loops of the process."""
+    since: float
+    """CLOCK_MONOTONIC at which it began, exactly as it was told while it lasted."""
     ended_at: float
     duration_seconds: float
     cpu_seconds: float | None
@@ -86,6 +90,8 @@ class Stall(msgspec.Struct, frozen=True):
 class StallInProgress(msgspec.Struct, frozen=True):
     """A loop that is late right now."""
 
+    since: float
+    """CLOCK_MONOTONIC."""
     seconds: float
     stacks: tuple[Stack, ...]
 
@@ -111,6 +117,8 @@ class LoopVitals(msgspec.Struct, frozen=True):
     recent_stalls: tuple[Stall, ...]
     thread: str = ""
     """The name of the thread that ran it last."""
+    thread_id: int | None = None
+    """Its number, in the pid namespace of the service."""
 
 
 class ProbeVitals(msgspec.Struct, frozen=True):

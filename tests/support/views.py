@@ -50,9 +50,11 @@ MAIN_LOOP = LoopVitals(
     stall_seconds=1.5,
     ready_callbacks=4,
     timers=2,
-    current_stall=StallInProgress(seconds=1.25, stacks=(BLOCKED,)),
+    current_stall=StallInProgress(since=7001.0, seconds=1.25, stacks=(BLOCKED,)),
     recent_stalls=(
         Stall(
+            number=3,
+            since=6970.0,
             ended_at=NOW - 30,
             duration_seconds=0.5,
             cpu_seconds=0.49,

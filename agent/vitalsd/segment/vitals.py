@@ -133,6 +133,7 @@ def _loop(
     return LoopVitals(
         name="main" if slot == 0 else f"loop-{slot}",
         thread=record.text,
+        thread_id=_count(known["thread_id"]),
         flavour="selector" if selector else "heartbeat",
         running=since != 0.0,
         delay=_delay_histogram(record.values[OVER:], busy + idle - beyond_grid, in_buckets, wait_integral),
@@ -199,7 +200,8 @@ def _current_stall(
         return None
     record = segment.read(layout.CURRENT_STALL[slot])
     fits = record is not None and record.fields["since"] == began
-    return StallInProgress(seconds=seconds, stacks=_stacks(record.text) if record is not None and fits else ())
+    stacks = _stacks(record.text) if record is not None and fits else ()
+    return StallInProgress(since=began, seconds=seconds, stacks=stacks)
 
 
 def _recent_stalls(segment: SegmentFile) -> dict[int, tuple[Stall, ...]]:
@@ -218,6 +220,8 @@ def _numbered_stall(record: RawRecord) -> tuple[float, int, Stall] | None:
     if not number or slot is None:
         return None
     stall = Stall(
+        number=int(number),
+        since=known["since"] or 0.0,
         ended_at=known["ended_at_unix"] or 0.0,
         duration_seconds=known["duration_seconds"] or 0.0,
         cpu_seconds=known["cpu_seconds"],

@@ -1,7 +1,7 @@
 """
 The segment of a worker's probe: event loops, stalls, heap, garbage collection, tasks, executors, errors.
 
-Reads memory that the probe shares, about 60 us; needs the right to read the segment's file.
+Reads memory that the probe shares, about 30 us; needs the right to read the segment's file.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 
 from vitalsd.model import ProbeVitals
-from vitalsd.segment.vitals import read_vitals
+from vitalsd.segment.vitals import ProbeDisabled, read_vitals
 from vitalsd.sources.registry import NoData, Worker, register
 
 __all__ = ["ProbeSource"]
@@ -29,7 +29,14 @@ class ProbeSource:
                 "this worker publishes no segment: start it with `vitalsd run`, or install the probe"
             )
             raise NoData
-        vitals = read_vitals(worker.segment, time.monotonic(), time.time())
+        try:
+            vitals = read_vitals(worker.segment, time.monotonic(), time.time())
+        except ProbeDisabled as error:
+            missing["probe"] = str(error)
+            raise
         if vitals is None:
             raise NoData
+        for line in vitals.lost:
+            instrument, _, reason = line.partition(": ")
+            missing[f"probe.{instrument}"] = f"the probe goes on without it: {reason}"
         return vitals

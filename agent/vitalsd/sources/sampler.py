@@ -55,10 +55,11 @@ class Sampler:
         if seat.segment is None or seat.key is None or seat.key != sample.key or not sample.up:
             return sample
         source = next(source for source in self._sources if source.fills == "probe")
-        outcome = execute(source, Worker(seat.target, seat.key, seat.segment), {})
+        missing = {field: reason for field, reason in sample.missing.items() if field.partition(".")[0] != "probe"}
+        outcome = execute(source, Worker(seat.target, seat.key, seat.segment), missing)
         if not isinstance(outcome.value, ProbeVitals):
             return sample
-        return msgspec.structs.replace(sample, probe=outcome.value, lag_source="probe")
+        return msgspec.structs.replace(sample, probe=outcome.value, lag_source="probe", missing=missing)
 
     def _tell(self, source: str, worker: Worker, problem: str | None) -> None:
         """Log what is wrong with one reading, once for as long as it stays the same."""

@@ -73,13 +73,14 @@ def test_flush(books):
     books.book(0.5, 0.25, 100)
     books.book_idle(2.0)
     books.book_stretch(0.004)
-    books.ready, books.timers, books.thread_name = 3.0, 4.0, "täglich"
+    books.ready, books.timers, books.thread_name, books.thread_id = 3.0, 4.0, "täglich", 77
     assert books.flush(10.0, layout.SELECTOR, True) == 10.0 + layout.FLUSH_SECONDS
     assert (layout.LOOP[3], "täglich".encode()) == (books._segment.record, books._segment.text)
     written = dict(zip(layout.LOOP_FIELDS, books._segment.values, strict=True))
     assert written == {
         "used": 1.0,
         "flavour": 0.0,
+        "thread_id": 77.0,
         "running": 1.0,
         "flushed_at": 10.0,
         "busy_seconds": 0.5,

@@ -131,7 +131,7 @@ def test_stacks_of_one_stall(book):
     assert stacks_of(records, layout.CURRENT_STALL[0]) == [(3, "b"), (2, "c"), (1, "a")]
     stalls_seen.ended(0, 5.0, 0.5, 0.1, 0.0, 2.0)
     assert stacks_of(records, layout.RECENT_STALL[1]) == [(3, "b"), (2, "c"), (1, "a")]
-    assert records[layout.RECENT_STALL[1].offset][0] == [0.0, 1.0, 77.0, 0.5, 0.1, 0.0, 2.0]
+    assert records[layout.RECENT_STALL[1].offset][0] == [0.0, 1.0, 5.0, 77.0, 0.5, 0.1, 0.0, 2.0]
 
 
 def test_stacks_stay_with_their_stall(book):

@@ -130,16 +130,18 @@ def test_stalls(pair, monkeypatch):
     book.sample(2, 100.0, (("sleep", "/srv/a.py", 3), ("main", "/srv/b.py", 9)))
     stacks = (Stack(1, (Frame("sleep", "/srv/a.py", 3), Frame("main", "/srv/b.py", 9))),)
     (vitals,) = read_vitals(read, 100.5, 0.0).loops
-    assert vitals.current_stall == StallInProgress(0.5, stacks)
+    assert vitals.current_stall == StallInProgress(100.0, 0.5, stacks)
     written.words[layout.SINCE + 2] = 100.1
     (vitals,) = read_vitals(read, 100.6, 0.0).loops
-    assert vitals.current_stall == StallInProgress(pytest.approx(0.5), ())  # the stacks are of the one before
+    assert vitals.current_stall == StallInProgress(
+        100.1, pytest.approx(0.5), ()
+    )  # the stacks are of the one before
     monkeypatch.setattr(stalls_module, "time", lambda: 1234.5)
     book.ended(2, 100.0, 0.75, 0.25, 0.125, 4.0)
     written.words[layout.SINCE + 2] = -100.75
     (vitals,) = read_vitals(read, 100.8, 0.0).loops
     assert vitals.current_stall is None
-    assert vitals.recent_stalls == (Stall(1234.5, 0.75, 0.25, 0.125, 4, stacks),)
+    assert vitals.recent_stalls == (Stall(1, 100.0, 1234.5, 0.75, 0.25, 0.125, 4, stacks),)
 
 
 def test_ring_of_stalls(pair, monkeypatch):

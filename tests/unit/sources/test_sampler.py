@@ -180,3 +180,27 @@ def test_refresh_brings_the_probe(sampling, tree, published):
     fresh = made.refresh_probe(sample, place)
     assert (sample.probe, fresh.probe is None) == (None, False)
     assert (sample.lag_source, fresh.lag_source) == ("none", "probe")
+
+
+def test_probe_switched_off(sampling, tree, published):
+    """A probe that has given up says why where its numbers are missing."""
+    written, read = published
+    tree.add(10)
+    written.tell([NAN] * len(layout.PROCESS_FIELDS), layout.OFF + "OSError: no room")
+    taken = sampling().sample(Found({"shop": (seat(segment=read),)}))
+    (worker,) = taken.targets[0].workers
+    assert (worker.lag_source, worker.probe) == ("none", None)
+    assert worker.missing["probe"].endswith("the service is not affected: OSError: no room")
+
+
+def test_probe_without_an_instrument(sampling, tree, published):
+    """What a probe goes on without is told by name, and a refresh that finds all well takes it back."""
+    written, read = published
+    tree.add(10)
+    made, place = sampling(), seat(segment=read)
+    written.tell([NAN] * len(layout.PROCESS_FIELDS), "heap: OSError: no room")
+    (worker,) = made.sample(Found({"shop": (place,)})).targets[0].workers
+    assert worker.lag_source == "probe"
+    assert worker.missing["probe.heap"] == "the probe goes on without it: OSError: no room"
+    written.tell([NAN] * len(layout.PROCESS_FIELDS), "")
+    assert "probe.heap" not in made.refresh_probe(worker, place).missing

@@ -83,6 +83,7 @@ OFF = "off: "
 LOOP_FIELDS = (
     "used",
     "flavour",
+    "thread_id",
     "running",
     "flushed_at",
     "busy_seconds",
@@ -96,7 +97,7 @@ LOOP_FIELDS = (
     "timers",
     *("over_%s" % bound for bound in DELAY_BOUNDS_SECONDS),
 )
-"""Text: the name of the thread. `over_B`: seconds in which an arrival waits longer than bound B, but no longer
+"""Text: the name of the thread; `thread_id` is the kernel's, in the namespace of the service. `over_B`: seconds in which an arrival waits longer than bound B, but no longer
 than the next. `wait_integral`: the integral of the wait over time, half the square of every busy stretch."""
 
 CURRENT_STALL_FIELDS = ("since",)
@@ -105,13 +106,15 @@ CURRENT_STALL_FIELDS = ("since",)
 RECENT_STALL_FIELDS = (
     "loop",
     "number",
+    "since",
     "ended_at_unix",
     "duration_seconds",
     "cpu_seconds",
     "gc_seconds",
     "ready_callbacks",
 )
-"""Text: the stacks. `number` counts up over the whole process; the ring keeps the newest."""
+"""Text: the stacks. `number` counts up over the whole process; the ring keeps the newest. `since`: what the live
+word `since`, or `due`, of the loop was while it lasted."""
 
 
 class Record:

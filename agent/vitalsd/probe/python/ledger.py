@@ -43,6 +43,7 @@ class Ledger:
     ) -> None:
         self.slot = slot
         self.thread_name = ""
+        self.thread_id = 0
         self._segment = segment
         self._record = layout.LOOP[slot]
         self._stalls = stalls
@@ -137,6 +138,7 @@ class Ledger:
         values = [
             1.0,
             float(flavour),
+            float(self.thread_id),
             1.0 if running else 0.0,
             now,
             self._busy,

@@ -9,6 +9,7 @@ same few labels: `main`, `loop-1` to `loop-7`. The thread's own name is told bes
 from __future__ import annotations
 
 import sys
+from _thread import get_native_id
 
 from . import layout
 from .heartbeat import HeartbeatMeter
@@ -135,7 +136,7 @@ class Loops:
         if mine not in self._ledgers:
             self._ledgers[mine] = Ledger(mine, self._segment, self._stalls, self._gcspans, self._iteration_cost)
         ledger = self._ledgers[mine]
-        ledger.thread_name = _thread_name(ident)
+        ledger.thread_name, ledger.thread_id = _thread_name(ident), get_native_id()
         return ledger
 
 

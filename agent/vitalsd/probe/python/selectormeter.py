@@ -82,7 +82,7 @@ class SelectorMeter:
                 laps = 0
                 if stretch > FIRST_BOUND:
                     book_stretch(stretch)
-                    ledger.book_stall(now - stretch, stretch)
+                    ledger.book_stall(woke, stretch)
                 if stretch > LONG_BUSY or now > flush_at or stretch == 0.0:
                     flush_at = ledger.flush(now, layout.SELECTOR, True)
             except Exception:

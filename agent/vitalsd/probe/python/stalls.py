@@ -111,7 +111,7 @@ class StallBook:
         began, stacks = self._current.pop(slot, (since, []))
         text = encode(stacks) if began == since else b""
         number = self._number = self._number + 1
-        values = (float(slot), float(number), time(), seconds, cpu_seconds, gc_seconds, ready)
+        values = (float(slot), float(number), since, time(), seconds, cpu_seconds, gc_seconds, ready)
         self._segment.put(layout.RECENT_STALL[number % layout.RECENT_STALLS], values, text)
 
 
