@@ -22,21 +22,32 @@ __all__ = [
     "ERROR_CHANNELS",
     "GC_BOUNDS_SECONDS",
     "GC_GENERATIONS",
+    "Cause",
+    "Doing",
+    "Finding",
     "Frame",
     "Histogram",
+    "HostEvidence",
+    "Incident",
     "LoopVitals",
+    "ObservedLoop",
     "ProbeVitals",
     "ProcessVitals",
+    "RuleState",
+    "Severity",
     "SourceReading",
     "Stack",
     "Stall",
+    "StallEvidence",
     "StallInProgress",
     "TargetSnapshot",
+    "ThreadEvidence",
+    "Verdict",
     "WorkerKey",
     "WorkerSample",
 ]
 
-LagSource = Literal["probe", "none"]
+LagSource = Literal["probe", "observer", "none"]
 
 
 class WorkerKey(msgspec.Struct, frozen=True):
@@ -198,6 +209,7 @@ class WorkerSample(msgspec.Struct, frozen=True):
     lag_source: LagSource
     process: ProcessVitals | None
     probe: ProbeVitals | None
+    observed: ObservedLoop | None = None
     missing: dict[str, str] = {}
     """Field -> why it could not be read, with the permission that lacks."""
 
@@ -210,3 +222,173 @@ class TargetSnapshot(msgspec.Struct, frozen=True):
     workers: tuple[WorkerSample, ...]
     restarts: dict[str, dict[str, int]] = {}
     """Slot -> reason -> how often a worker of that slot was replaced."""
+
+
+Cause = Literal[
+    "blocking_cpu",
+    "blocking_call",
+    "disk_io",
+    "gc_pause",
+    "gil_contention",
+    "lock_wait",
+    "ready_flood",
+    "microtask_flood",
+    "cpu_throttled",
+    "cpu_contention",
+    "page_faults",
+    "swap",
+    "stopped",
+    "host_wide",
+    "unknown",
+]
+"""Why a loop was late."""
+
+Doing = Literal["loop", "running", "futex", "sleep", "call", "disk", "blocked", "unknown"]
+"""
+What a thread was found doing: waiting for its loop's events; running; in a lock; asleep; in a call that waits for
+somebody (a socket, a pipe, a child, another epoll); in a call to a file; blocked outside any call (a page that is
+being read in); or not to be seen.
+"""
+
+
+class ThreadEvidence(msgspec.Struct, frozen=True):
+    """What /proc told of a loop's thread between the first and the last look at one stall."""
+
+    seconds: float
+    """Between the two."""
+    looks: int
+    doing: dict[Doing, int]
+    """In how many of the looks it was doing what."""
+    states: dict[str, int]
+    """The kernel's letter -> looks."""
+    cpu_seconds: float | None = None
+    runqueue_seconds: float | None = None
+    """Ready to run, and waiting for a processor; a quota that is used up counts too."""
+    voluntary_switches: int | None = None
+    involuntary_switches: int | None = None
+    major_faults: int | None = None
+    traced: bool = False
+    """A debugger holds it."""
+    sibling_cpu_share: float | None = None
+    """Of the busiest other thread of the process."""
+    peer: str | None = None
+    """What the call waits for, as far as its descriptor tells: `socket`, `pipe`, `/srv/file`."""
+
+
+class HostEvidence(msgspec.Struct, frozen=True):
+    """What the host and the cgroup told of the same time."""
+
+    agent_late_seconds: float = 0.0
+    """The most that the agent itself was late."""
+    throttled_seconds: float | None = None
+    throttled_periods: int | None = None
+    periods: int | None = None
+    memory_pressure_share: float | None = None
+    cpu_pressure_share: float | None = None
+    swap_bytes: int | None = None
+
+
+class StallEvidence(msgspec.Struct, frozen=True):
+    """Everything that is known of one stall, from whichever way in."""
+
+    loop: str
+    since: float
+    """CLOCK_MONOTONIC; with worker and loop it names the stall."""
+    seconds: float
+    """So far, while it is in progress."""
+    in_progress: bool
+    runtime: str = "unknown"
+    thread: ThreadEvidence | None = None
+    host: HostEvidence = HostEvidence()
+    cpu_seconds: float | None = None
+    """CPU time of the thread as the probe has it, over the whole stall."""
+    gc_seconds: float | None = None
+    ready_callbacks: int | None = None
+    stacks: tuple[Stack, ...] = ()
+
+
+class ObservedLoop(msgspec.Struct, frozen=True):
+    """A loop as it is seen from outside, without a probe. Counters run since the observer found it."""
+
+    delay: Histogram
+    delay_max_seconds: float
+    busy_seconds: float
+    idle_seconds: float
+    stalls: int
+    stall_seconds: float
+    current_stall: StallInProgress | None
+    thread_id: int
+    """In the agent's pid namespace."""
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """What one stall comes to."""
+
+    cause: Cause
+    culprit: Frame | None
+    reason: str
+    """The evidence in words: what decided it."""
+    stall: bool = True
+    """False for what only looked like one: a loop that turns fast and is never idle."""
+
+
+Severity = Literal["info", "warning", "critical"]
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """What a detector has found at one instant. Findings alike in `place` are one incident."""
+
+    kind: str
+    target: str
+    worker: str
+    severity: Severity
+    at: float
+    """Unix time."""
+    summary: str
+    """One sentence that somebody on call can act on."""
+    cause: Cause | None = None
+    culprit: Frame | None = None
+    started_at: float | None = None
+    """Unix time since when it has been so, if that is earlier."""
+    evidence: dict[str, object] = {}
+
+    @property
+    def place(self) -> tuple[str, str, str, str, str]:
+        """What makes it the same incident: target, worker, kind, cause and the culprit's function, never its line."""
+        culprit = f"{self.culprit.file}:{self.culprit.function}" if self.culprit is not None else ""
+        return self.target, self.worker, self.kind, self.cause or "", culprit
+
+
+class Incident(msgspec.Struct, frozen=True):
+    """The life of one finding. Times are unix here and RFC 3339 where people read them."""
+
+    id: str
+    kind: str
+    target: str
+    worker: str
+    severity: Severity
+    state: Literal["open", "resolved"]
+    opened_at: float
+    resolved_at: float | None
+    cause: Cause | None
+    culprit: Frame | None
+    summary: str
+    evidence: dict[str, object]
+    captures: tuple[str, ...] = ()
+    updated_at: float = 0.0
+    """When it was last found."""
+    count: int = 1
+    """How often."""
+    timeline: tuple[dict[str, object], ...] = ()
+    """What happened: `at`, `event` (opened, worse, evidence, resolved, reopened), `text`."""
+
+
+class RuleState(msgspec.Struct, frozen=True):
+    """One rule for one worker, and why it has fired or has not."""
+
+    rule: str
+    """The kind of incident it opens."""
+    target: str
+    worker: str
+    state: Literal["quiet", "watching", "fired", "unavailable"]
+    reason: str

@@ -97,8 +97,9 @@ LOOP_FIELDS = (
     "timers",
     *("over_%s" % bound for bound in DELAY_BOUNDS_SECONDS),
 )
-"""Text: the name of the thread; `thread_id` is the kernel's, in the namespace of the service. `over_B`: seconds in which an arrival waits longer than bound B, but no longer
-than the next. `wait_integral`: the integral of the wait over time, half the square of every busy stretch."""
+"""Text: the name of the thread; `thread_id` is the kernel's, in the namespace of the service. `over_B`: seconds in
+which an arrival waits longer than bound B, but no longer than the next. `wait_integral`: the integral of the wait
+over time, half the square of every busy stretch."""
 
 CURRENT_STALL_FIELDS = ("since",)
 """Text: the stacks seen so far. Belongs to the stall in progress only while `since` is the loop's own."""
