@@ -21,8 +21,8 @@ from vitalsd.segment.reader import RawRecord, Reading, SegmentFile
 
 __all__ = ["ProbeDisabled", "read_vitals"]
 
-HEARTBEAT_TOLERANCE_SECONDS = 0.02
-"""A heartbeat later than this is late; less may be the timer's own grain."""
+TOLERANCE_SECONDS = 0.02
+"""What is due and comes later than this is late; less may be the timer's own grain."""
 ROUNDING = 1e-6
 """Sums of the same times in another order differ in their last digits; a count must not fall by one for that."""
 LARGEST = 1e15
@@ -122,7 +122,8 @@ def _loop(
     unbooked = in_progress if will_be_booked else 0.0
     # A heartbeat tells what its lateness was once it has come: until then nothing is sure of any bucket.
     beyond_grid = 0.0 if selector else unbooked
-    waiting = now + since if selector and since < 0 else 0.0
+    waits_until = min(now, due) if due > 0 else now
+    waiting = waits_until + since if selector and since < 0 else 0.0
     if waiting <= layout.LONG_IDLE_SECONDS or flushed_at > -since:
         waiting = 0.0
     busy = (known["busy_seconds"] or 0.0) + unbooked
@@ -167,9 +168,9 @@ def _settled(segment: SegmentFile, reading: Reading, slot: int) -> tuple[RawReco
 
 def _busy_since(since: float, due: float, now: float, selector: bool) -> float | None:
     """When the stretch in progress began; a live word from the future, or from before any boot, is damage."""
-    if selector:
-        return since if 0 < since <= now else None
-    return due if since != 0.0 and 0 < due < now - HEARTBEAT_TOLERANCE_SECONDS else None
+    if selector and since > 0:
+        return since if since <= now else None
+    return due if since != 0.0 and 0 < due < now - TOLERANCE_SECONDS else None
 
 
 def _delay_histogram(

@@ -108,13 +108,19 @@ class Simulation:
         return SelectorMeter(self.loop, self.ledger, words, pytest.fail)
 
     def live(self, steps):
-        """One life of the loop: busy, then waiting, for each of the steps; then it stops."""
+        """One life of the loop: busy, then waiting, which a timer was to end, for each step; then it stops."""
         meter = self.start()
-        for busy, self.waits in steps:
+        for busy, self.waits, *timeout in steps:
             self.pass_time(busy)
-            assert self.loop._selector.select(None) == ["event"]
+            timer = timeout[0] if timeout else None
+            assert self.loop._selector.select(None if timer is None else timer / TICKS) == ["event"]
             self.stretches.append(sum(busy))
-            self.idle += sum(self.waits)
+            late = 0 if timer is None else sum(self.waits) - timer
+            if late / TICKS > layout.ON_TIME_SECONDS:
+                self.stretches.append(late)
+                self.idle += timer
+            else:
+                self.idle += sum(self.waits)
         self.pass_time([2])
         self.stretches.append(2)
         meter.end()
@@ -167,7 +173,8 @@ DURATION = st.one_of(
 )
 """Around every bound that meter and reader decide by."""
 PIECES = st.lists(DURATION, min_size=1, max_size=3)
-LIFE = st.lists(st.tuples(PIECES, PIECES), max_size=8)
+TIMERS = st.one_of(st.none(), st.integers(0, 10 * MS), DURATION)
+LIFE = st.lists(st.tuples(PIECES, PIECES, TIMERS), max_size=8)
 UNEVEN = 13_579_753
 """Idle ticks that keep the buckets of any test off a whole number of samples; see test_stall_at_the_start."""
 STARTS = st.integers(60 * TICKS, 2**20 * TICKS)
@@ -258,6 +265,30 @@ def test_stretch_in_progress(simulating, busy_ms, shown_ms):
     assert (loop.busy_seconds, loop.delay_max_seconds) == (expected, expected)
     assert (loop.current_stall and loop.current_stall.seconds) == (expected if shown_ms >= 100 else None)
     assert (loop.stalls, loop.running) == (0, True)
+
+
+def test_wake_up_in_progress(simulating):
+    """A loop that does not come back from its wait in time is late from then on, and shows it."""
+    seen = []
+
+    def wait(timeout):
+        simulation.ticks += 400 * MS
+        seen.append(simulation.look())
+        return []
+
+    with simulating() as simulation:
+        simulation.start()
+        simulation.wait = wait
+        simulation.loop._selector = types.SimpleNamespace(select=wait)
+        simulation.start()
+        simulation.loop._selector.select(100 * MS / TICKS)
+        (after,) = read_vitals(simulation.reader, simulation.clock(), 0.0).loops
+    (during,) = seen
+    late = 300 * MS / TICKS
+    assert during.current_stall.seconds == pytest.approx(late)
+    assert (during.busy_seconds, during.idle_seconds) == (pytest.approx(late), pytest.approx(100 * MS / TICKS))
+    assert (after.stalls, after.current_stall) == (1, None)
+    assert after.recent_stalls[0].since == during.current_stall.since
 
 
 @pytest.mark.parametrize(("idle_ms", "shown_ms"), [(50, 0), (51, 51), (4000, 4000)])

@@ -32,8 +32,7 @@ FIRST_SHARE = 2.7 * BUSY_SHARE
 """The share, over AWAKE_SECONDS and fading, that a loop is given to begin with: it rests after 15 s of nothing."""
 ON_CPU_SHARE = 0.8
 """A stretch that spent this much of its lateness on the CPU is as long as the CPU time says."""
-ON_TIME = 0.005
-"""Lateness up to this is the timer's own grain, not a stretch of work."""
+ON_TIME = layout.ON_TIME_SECONDS
 
 
 class HeartbeatMeter:

@@ -15,15 +15,17 @@ writes fields, text and the CRC-32 of both, and makes the sequence even again. W
 sequence before and after and then the checksum, so neither a torn write, nor a weakly ordered processor, nor
 a damaged file can pass for a measurement.
 
-Two words of each loop are written outside that discipline, because they change twice in every iteration:
-`since` (busy since t: +t; waiting for events since t: -t; not running: 0) and `due` (when the next heartbeat
-is due, for loops without a selector). They let a reader see a stall while it lasts.
+Two words of each loop are written outside that discipline, because they change in every iteration: `since` (busy
+since t: +t; waiting for events since t: -t; not running: 0) and `due` (when the next heartbeat is due, for loops
+without a selector; when the wait for events is to end at the latest, for those with one, infinite without a
+timer). They let a reader see a stall while it lasts: a loop is late from `since` while that is positive, and from
+`due` once that has passed.
 
 Totals in a loop's record are brought up to date at the latest FLUSH_SECONDS after they changed, at the end of
-every busy stretch longer than LONG_BUSY_SECONDS and of every wait longer than LONG_IDLE_SECONDS, and always
-before `since` changes. A reader may therefore add a stretch in progress once it is longer than that, if it
-began at or after `flushed_at`, and its totals never step back. Of a copy on a disk it knows no more than what was
-so at the word `copied`: there, time ends with that.
+every busy stretch longer than LONG_BUSY_SECONDS, of every wait longer than LONG_IDLE_SECONDS and of one that ends
+more than ON_TIME_SECONDS after `due`, and always before `since` changes. A reader may therefore add a stretch in
+progress once it is longer than that, if it began at or after `flushed_at`, and its totals never step back. Of a
+copy on a disk it knows no more than what was so at the word `copied`: there, time ends with that.
 
 To change the layout: raise VERSION. A reader refuses what it does not know and says so; `run` and
 `probe install` deliver the probe that belongs to the agent, so both sides move together.
@@ -41,6 +43,8 @@ STACK_BYTES = 4096
 FLUSH_SECONDS = 0.1
 LONG_BUSY_SECONDS = 0.02
 LONG_IDLE_SECONDS = 0.05
+ON_TIME_SECONDS = 0.005
+"""Lateness up to this is the timer's own grain."""
 
 DELAY_INTERVAL_SECONDS = 0.02
 """One delay sample per this much time: the histogram holds time, a count is time divided by this."""

@@ -1,9 +1,10 @@
 """
 Measures a loop that has a selector, by wrapping its `select`: exact, without a timer or a wake-up of its own.
 
-Every iteration pays for two looks at the clock, two stores into the segment and a few additions: about 0.4 us.
-Totals go into the ledger when a stretch was long or 100 ms have passed. The stores into `since` let
-the agent see a stall in progress even when the interpreter cannot run another thread.
+Every iteration pays for two looks at the clock, three stores into the segment and a few additions: about 0.4 us.
+Totals go into the ledger when a stretch was long or 100 ms have passed. A wait that ends later than it was to end
+is busy from then on: its thread was ready, and had to wait for the interpreter, a processor, or to be continued.
+The stores let the agent see a stall in progress even when the interpreter cannot run another thread.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 FIRST_BOUND = layout.DELAY_BOUNDS_SECONDS[0]
 LONG_BUSY = layout.LONG_BUSY_SECONDS
 LONG_IDLE = layout.LONG_IDLE_SECONDS
+ON_TIME = layout.ON_TIME_SECONDS
+FOREVER = float("inf")
 
 
 class SelectorMeter:
@@ -41,7 +44,7 @@ class SelectorMeter:
     def _wrap(self, select: Any, words: Any, failed: Callable[[], None]) -> None:
         ledger = self.ledger
         book_stretch: Callable[[float], None] = ledger.book_stretch
-        since = layout.SINCE + ledger.slot
+        since, due = layout.SINCE + ledger.slot, layout.DUE + ledger.slot
         woke = settled_at = monotonic()
         busy = square = 0.0
         laps = 0
@@ -55,22 +58,26 @@ class SelectorMeter:
             stretch = slept - woke
             laps += 1
             if stretch > LONG_BUSY or slept > flush_at:
-                settle(slept, stretch)
+                settle(slept, stretch, woke, 0.0)
             else:
                 busy += stretch
                 square += stretch * stretch
                 if stretch > FIRST_BOUND:
                     book_stretch(stretch)
+            words[due] = due_at = slept + (FOREVER if timeout is None else timeout)
             words[since] = -slept
             try:
                 return select(timeout)
             finally:
                 woke = monotonic()
-                if woke - slept > LONG_IDLE:
-                    settle(woke, 0.0)
+                if woke > due_at + ON_TIME:
+                    settle(woke, woke - due_at, due_at, woke - slept)
+                elif woke - slept > LONG_IDLE:
+                    settle(woke, 0.0, woke, woke - slept)
                 words[since] = woke
 
-        def settle(now: float, stretch: float) -> None:
+        def settle(now: float, stretch: float, began: float, waited: float) -> None:
+            """Book everything up to `now`, where a busy stretch that `began`, or a wait, has ended."""
             nonlocal busy, square, laps, flush_at, settled_at
             if finished:
                 return
@@ -82,27 +89,32 @@ class SelectorMeter:
                 laps = 0
                 if stretch > FIRST_BOUND:
                     book_stretch(stretch)
-                    ledger.book_stall(woke, stretch)
-                if stretch > LONG_BUSY or now > flush_at or stretch == 0.0:
+                    ledger.book_stall(began, stretch)
+                if stretch > LONG_BUSY or waited > LONG_IDLE or now > flush_at:
                     flush_at = ledger.flush(now, layout.SELECTOR, True)
             except Exception:
                 flush_at = float("inf")
                 failed()
 
         def finish(now: float) -> None:
-            settle(now, max(1e-9, now - woke))
+            settle(now, now - woke, woke, 0.0)
             ledger.flush(now, layout.SELECTOR, False)
 
         def release() -> None:
             """From now on only pass calls on: where somebody has wrapped the hook it cannot be taken out."""
             nonlocal words, finished, book_stretch
             finished, book_stretch = True, _nothing
-            words = [0.0] * (since + 1)
+            words = [0.0] * (due + 1)
 
         self._finish, self._release, self._hook = finish, release, measured_select
 
     def overdue(self, now: float) -> tuple[float, float]:
-        """Since when the loop has been busy, and for how long; (0, 0) while it waits for events."""
+        """
+        Since when the loop has been busy, and for how long; (0, 0) while it waits for events.
+
+        One that should have come back from its wait waits for a processor or for the interpreter, and its stack
+        does not tell for whom.
+        """
         since = self.ledger.since
         return (since, now - since) if since > 0 else (0.0, 0.0)
 
@@ -147,7 +159,7 @@ def cost_per_iteration() -> float:
     loop = Stub()
     loop._selector = Selector()
     bare = _time_of(loop._selector)
-    SelectorMeter(loop, NoLedger(), [0.0] * (layout.SINCE + 1), _nothing)  # type: ignore[arg-type]
+    SelectorMeter(loop, NoLedger(), [0.0] * (layout.DUE + 1), _nothing)  # type: ignore[arg-type]
     return max(0.0, _time_of(loop._selector) - bare)
 
 
