@@ -7,7 +7,6 @@ import sys
 
 from scenery import play
 
-
 PROGRAM = """
 import os, signal, sys, time
 pid = int(sys.argv[1])
