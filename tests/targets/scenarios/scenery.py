@@ -2,9 +2,9 @@
 What every scenario shares: a loop that waits, stalls of known cause and length, and a file that tells the truth.
 
 A scenario calls `play(stall)` with a function that stalls the loop once, and may return when that began and
-ended. It is called $STALLS times (8), $PAUSE_SECONDS (0.9) apart, on the loop that the first argument names. $TRUTH
-gets a JSON line for each: `began` (CLOCK_MONOTONIC), `seconds`, `cause`, `culprit`. `ready` is printed when the loop
-runs, `done` at the end.
+ended. It is called $STALLS times (8), $PAUSE_SECONDS (0.9) apart, on the loop that the first argument names.
+$TRUTH gets a JSON line for each: `began` (CLOCK_MONOTONIC), `seconds`, `cause`, `culprit`. `ready` is printed when
+the loop runs, `done` at the end.
 """
 
 import asyncio
