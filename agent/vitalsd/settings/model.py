@@ -127,6 +127,13 @@ class Stall(_Section, frozen=True):
             "service; a probe installed otherwise reads it, in seconds, from `VITALSD_STALL_THRESHOLD`.",
         ),
     ] = 0.1
+    critical: Annotated[
+        Duration, Meta(ge=0.02, description="A stall that lasts longer makes its incident critical.")
+    ] = 0.5
+    resolve_after: Annotated[
+        Duration,
+        Meta(ge=1.0, description="An incident is resolved when it has not been found again for this long."),
+    ] = 60.0
 
 
 class Health(_Section, frozen=True):

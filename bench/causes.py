@@ -1,0 +1,237 @@
+"""
+Whether stalls are found, and their causes told right: the scenarios of `tests/targets/scenarios`, which write down
+what they did, beside an agent, once with the probe inside and once without.
+
+A stall is found when the agent tells of one that overlaps it. Its length is what the agent says; its cause and its
+culprit those of the incident that holds it. The healthy controls must open no incident at all.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from bench.figures import Bar, Figure
+from bench.harness import PROBE, end, environment, fetch, free_port, scratch, wait_for
+from bench.ground import cgroup_with_quota
+
+SHOWS = "recall, length, cause and culprit of stalls of known cause, with the probe and without"
+WAYS = ("probe", "zero-touch")
+SCENARIOS = (
+    *("blocking_cpu", "blocking_sleep", "blocking_socket", "blocking_child", "disk_io", "gc_pause", "gil_held"),
+    *("lock_wait", "ready_flood", "page_faults", "stopped", "cpu_throttled", "cpu_contention"),
+)
+CONTROLS = ("control_idle", "control_busy", "control_bursts", "control_start")
+RECALL = {"probe": 100.0, "zero-touch": 95.0}
+SHORTEST_SECONDS = 0.1
+BARS = {
+    **{f"{way}: recall of stalls >= 100 ms": Bar(RECALL[way], "%", at_least=True) for way in WAYS},
+    **{f"{way}: length, median error": Bar(10, "ms") for way in WAYS},
+    **{f"{way}: cause right": Bar(95, "%", at_least=True) for way in WAYS},
+    **{f"{way}: culprit on top": Bar(95, "%", at_least=True) for way in WAYS},
+    **{f"{way}: incidents on healthy controls": Bar(0, "") for way in WAYS},
+}
+FOLDER = Path(__file__).parent.parent / "tests" / "targets" / "scenarios"
+SETTLE_SECONDS = 3.0
+
+
+@dataclass
+class Told:
+    """One stall as the agent tells it."""
+
+    began: float
+    seconds: float
+    cause: str
+    culprit: str | None
+
+
+@dataclass
+class Score:
+    """How one scenario came out, one way in."""
+
+    truths: int = 0
+    found: int = 0
+    causes: int = 0
+    culprits: int = 0
+    culprits_asked: int = 0
+    errors: list[float] = None  # type: ignore[assignment]
+    mistaken: list[str] = None  # type: ignore[assignment]
+    incidents: int = 0
+
+
+def run(quick: bool) -> list[Figure]:
+    """Play every scenario both ways and print the table that docs/incidents.md shows."""
+    scores: dict[tuple[str, str], Score] = {}
+    for scenario in (*SCENARIOS, *CONTROLS):
+        for way in WAYS:
+            score = _play(scenario, way, 2 if quick else 8)
+            if score is not None:
+                scores[scenario, way] = score
+                print(_row(scenario, way, score), flush=True)
+    return [figure for way in WAYS for figure in _figures(way, scores)]
+
+
+def _figures(way: str, scores: dict[tuple[str, str], Score]) -> list[Figure]:
+    mine = [score for (name, whose), score in scores.items() if whose == way and name not in CONTROLS]
+    controls = [score for (name, whose), score in scores.items() if whose == way and name in CONTROLS]
+    truths, found = sum(score.truths for score in mine), sum(score.found for score in mine)
+    asked = sum(score.culprits_asked for score in mine)
+    errors = [error for score in mine for error in score.errors]
+    values = {
+        "recall of stalls >= 100 ms": (100 * found / truths, "%"),
+        "length, median error": (1000 * median(errors), "ms"),
+        "cause right": (100 * sum(score.causes for score in mine) / found, "%"),
+        "culprit on top": (100 * sum(score.culprits for score in mine) / asked, "%"),
+        "incidents on healthy controls": (float(sum(score.incidents for score in controls)), ""),
+    }
+    return [
+        Figure(f"{way}: {name}", value, unit, BARS[f"{way}: {name}"]) for name, (value, unit) in values.items()
+    ]
+
+
+def _row(scenario: str, way: str, score: Score) -> str:
+    if scenario in CONTROLS:
+        return f"| {scenario} | {way} | | | | | {score.incidents} incidents {' '.join(score.mistaken)} |"
+    error = f"{1000 * median(score.errors):.1f} ms" if score.errors else "-"
+    culprit = f"{score.culprits}/{score.culprits_asked}" if score.culprits_asked else "-"
+    wrong = " ".join(sorted(set(score.mistaken)))
+    return (
+        f"| {scenario} | {way} | {score.found}/{score.truths} | {error} | "
+        f"{score.causes}/{score.found} | {culprit} | {wrong} |"
+    )
+
+
+def _play(scenario: str, way: str, stalls: int) -> Score | None:
+    with contextlib.ExitStack() as stack:
+        folder = stack.enter_context(scratch())
+        disk = stack.enter_context(tempfile.TemporaryDirectory())
+        extra = {"STALLS": str(stalls), "TRUTH": str(folder / "truth"), "SCENARIO_FOLDER": disk, "LINGER": "1"}
+        if scenario == "cpu_throttled":
+            group = stack.enter_context(cgroup_with_quota())
+            if group is None:
+                return None
+            extra["CGROUP"] = str(group)
+        segments = folder / "segments"
+        if way == "probe":
+            extra |= {**PROBE, "VITALSD_DIR": str(segments)}
+        pid = stack.enter_context(_scenario(scenario, extra))
+        port, token = stack.enter_context(_agent(folder, segments, pid.pid))
+        assert pid.stdout is not None
+        for line in pid.stdout:
+            if line.startswith("done"):
+                break
+        time.sleep(SETTLE_SECONDS)
+        answer = fetch(
+            f"http://127.0.0.1:{port}/api/v1/incidents", {"Authorization": f"Bearer {token}"}
+        )
+        incidents = json.loads(answer)["incidents"]
+        truth = folder / "truth"
+        truths = [json.loads(line) for line in truth.read_text().splitlines()] if truth.exists() else []
+    return _judge(truths, incidents)
+
+
+@contextlib.contextmanager
+def _scenario(name: str, extra: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
+    child = subprocess.Popen(
+        [sys.executable, str(FOLDER / f"{name}.py")],
+        env=environment(extra),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert child.stdout is not None
+        if not child.stdout.readline().startswith("ready"):
+            raise RuntimeError(f"{name} did not start")
+        yield child
+    finally:
+        child.kill()
+        child.wait()
+
+
+@contextlib.contextmanager
+def _agent(folder: Path, segments: Path, pid: int) -> Iterator[tuple[int, str]]:
+    metrics, control = free_port(), free_port()
+    token = folder / "token"
+    token.write_text("bench\n")
+    command = [sys.executable, "-m", "vitalsd", "watch", "--pid", str(pid), "--name", "bench"]
+    command += ["--listen", f"127.0.0.1:{metrics}", "--control-listen", f"127.0.0.1:{control}"]
+    extra = {
+        "VITALSD_DIR": str(segments),
+        "VITALSD__STORAGE__DIR": str(folder / "state"),
+        "VITALSD__EXPORTERS__CONTROL__TOKEN_FILE": str(token),
+        "VITALSD__LOG__LEVEL": "warning",
+    }
+    child = subprocess.Popen(command, env=environment(extra), stdin=subprocess.DEVNULL)
+
+    def answers() -> bool:
+        with contextlib.suppress(OSError):
+            return b"vitals_worker_up" in fetch(f"http://127.0.0.1:{metrics}/metrics")
+        return False
+
+    try:
+        wait_for(answers, "the agent")
+        yield control, "bench"
+    finally:
+        end(child.pid)
+        child.wait()
+
+
+def _judge(truths: list[dict[str, Any]], incidents: list[dict[str, Any]]) -> Score:
+    shift = time.time() - time.monotonic()
+    told = [
+        Told(_unix(stall["started_at"]) - shift, stall["duration_seconds"], stall["cause"], _name(incident))
+        for incident in incidents
+        if incident["kind"] == "stall" and incident["target"] == "bench"
+        for stall in incident["evidence"]["stalls"]
+    ]
+    score = Score(errors=[], mistaken=[])
+    mine = [incident for incident in incidents if incident["target"] == "bench"]
+    score.incidents = len(mine)
+    for truth in truths:
+        if truth["seconds"] < SHORTEST_SECONDS:
+            continue
+        score.truths += 1
+        fitting = [one for one in told if _overlap(one, truth) > 0.5 * min(one.seconds, truth["seconds"])]
+        if not fitting:
+            continue
+        best = max(fitting, key=lambda one: _overlap(one, truth))
+        score.found += 1
+        score.errors.append(abs(best.seconds - truth["seconds"]))
+        if best.cause == truth["cause"]:
+            score.causes += 1
+        else:
+            score.mistaken.append(best.cause)
+        if truth["culprit"] is not None:
+            score.culprits_asked += 1
+            score.culprits += best.culprit == truth["culprit"]
+            if best.culprit != truth["culprit"]:
+                score.mistaken.append(f"({best.culprit})")
+    if not truths:
+        score.mistaken = [f"{one['kind']}:{one['cause']}" for one in mine]
+    return score
+
+
+def _overlap(told: Told, truth: dict[str, Any]) -> float:
+    end_of = min(told.began + told.seconds, truth["began"] + truth["seconds"])
+    return float(end_of - max(told.began, truth["began"]))
+
+
+def _unix(text: str) -> float:
+    return datetime.fromisoformat(text).timestamp()
+
+
+def _name(incident: dict[str, Any]) -> str | None:
+    culprit = incident["culprit"]
+    return culprit["function"].rpartition(".")[2] if culprit else None
