@@ -17,7 +17,7 @@ from pathlib import Path
 
 from bench.figures import Figure, table
 
-NAMES = ("throughput", "idle", "iteration", "agent", "truth", "start")
+NAMES = ("throughput", "idle", "iteration", "agent", "observer", "truth", "start", "causes")
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -23,8 +22,8 @@ from statistics import median
 from typing import Any
 
 from bench.figures import Bar, Figure
-from bench.harness import PROBE, end, environment, fetch, free_port, scratch, wait_for
 from bench.ground import cgroup_with_quota
+from bench.harness import PROBE, environment, fetch, free_port, scratch, wait_for
 
 SHOWS = "recall, length, cause and culprit of stalls of known cause, with the probe and without"
 WAYS = ("probe", "zero-touch")
@@ -132,9 +131,7 @@ def _play(scenario: str, way: str, stalls: int) -> Score | None:
             if line.startswith("done"):
                 break
         time.sleep(SETTLE_SECONDS)
-        answer = fetch(
-            f"http://127.0.0.1:{port}/api/v1/incidents", {"Authorization": f"Bearer {token}"}
-        )
+        answer = fetch(f"http://127.0.0.1:{port}/api/v1/incidents", {"Authorization": f"Bearer {token}"})
         incidents = json.loads(answer)["incidents"]
         truth = folder / "truth"
         truths = [json.loads(line) for line in truth.read_text().splitlines()] if truth.exists() else []
@@ -184,7 +181,7 @@ def _agent(folder: Path, segments: Path, pid: int) -> Iterator[tuple[int, str]]:
         wait_for(answers, "the agent")
         yield control, "bench"
     finally:
-        end(child.pid)
+        child.terminate()
         child.wait()
 
 

@@ -18,18 +18,24 @@ from pathlib import Path
 import structlog
 
 from vitalsd import log as own_log
+from vitalsd.capture.stacks import StackSampler
 from vitalsd.errors import UsageError, VitalsdError
+from vitalsd.incidents.book import Book
+from vitalsd.investigation import Investigation
+from vitalsd.limits import raise_open_files
 from vitalsd.model import WorkerKey
 from vitalsd.probe import python as own_probe
 from vitalsd.settings.load import Loaded
 from vitalsd.settings.model import Settings, split_listen
-from vitalsd.settings.storage import token_path
+from vitalsd.settings.storage import storage_dir, token_path
+from vitalsd.sources.observer.events import Ended, Late
+from vitalsd.sources.observer.observer import Observer
 from vitalsd.sources.sampler import Sampler
 from vitalsd.state import State
 from vitalsd.targets.finder import OWN_TARGET, Finder
 from vitalsd.targets.folder import SegmentFolder
 from vitalsd.targets.places import default_folders
-from vitalsd.targets.processes import read_key
+from vitalsd.targets.processes import has_gone
 from vitalsd.targets.rules import TargetRule
 from vitalsd_exporters.prometheus.app import metrics_app
 from vitalsd_exporters.web.api import control_app
@@ -48,6 +54,7 @@ class Daemon:
     """One agent, from listening to the last request."""
 
     def __init__(self, load: Callable[[], Loaded], *, until_exit: WorkerKey | None = None) -> None:
+        raise_open_files()
         self._load = load
         self._until_exit = until_exit
         settings = load().settings
@@ -55,8 +62,24 @@ class Daemon:
         self._stopping = asyncio.Event()
         self._folder = SegmentFolder(lambda: default_folders(segment_dir(self._settings)))
         self._finder = Finder(_rules(settings), self._folder, settings.sampling.discovery_interval)
-        self._sampler = Sampler()
-        self.state = State(self._sampler, settings.sampling.interval, settings.health.max_delay, self._reload)
+        self._book = Book(
+            lambda: storage_dir(self._settings.storage),
+            settings.exporters.prometheus.listen,
+            settings.stall.resolve_after,
+        )
+        self._observer = Observer(self._hear, threshold_seconds=settings.stall.threshold)
+        self._sampler = Sampler(self._observer)
+        self.state = State(
+            self._sampler,
+            self._book,
+            self._observer,
+            settings.sampling.interval,
+            settings.health.max_delay,
+            self._reload,
+        )
+        self._stacks = StackSampler()
+        self._investigation = Investigation(self._observer, self._stacks, self._book, self.state.worker, settings)
+        self._loop: asyncio.AbstractEventLoop | None = None
         token_file = settings.exporters.control.token_file
         self.token = load_token(Path(token_file) if token_file is not None else None)
         self._listeners = self._listen(settings)
@@ -99,24 +122,33 @@ class Daemon:
         """Watch until told to stop."""
         _yield_to_the_watched()
         os.environ["VITALSD_TARGET"] = OWN_TARGET
+        chosen = segment_dir(self._settings)
+        if chosen is not None:
+            os.environ["VITALSD_DIR"] = chosen
         own_probe.install()
-        loop = asyncio.get_running_loop()
+        loop = self._loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop)
         async with asyncio.TaskGroup() as tasks:
             loop.add_signal_handler(signal.SIGHUP, lambda: tasks.create_task(self._reload_on_signal()))
             serving = [tasks.create_task(listener.run()) for listener in self._listeners]
+            self._book.start()
+            self._observer.start()
             sampling = tasks.create_task(self._sample())
             follow = tasks.create_task(self._follow())
+            stacks = tasks.create_task(self._stacks.run())
             log.info("agent_started", metrics=self.metrics_url, control=self._listeners[1].addresses[0])
             await self._stopping.wait()
             sampling.cancel()
             follow.cancel()
+            stacks.cancel()
             for listener in self._listeners:
                 listener.stop()
             await asyncio.wait(serving)
         if self._until_exit is not None:
             await self._clear_up()
+        self._observer.stop()
+        self._book.close()
         self._folder.close()
         log.info("agent_stopped")
 
@@ -127,6 +159,12 @@ class Daemon:
             if self._folder.refresh(time.monotonic(), name).keys() <= {os.getpid()}:
                 return
             await asyncio.sleep(LAST_LOOK_SECONDS)
+
+    def _hear(self, event: Late | Ended) -> None:
+        """The observer's thread tells; the agent's loop listens."""
+        if self._loop is not None:
+            with contextlib.suppress(RuntimeError):  # it has been closed
+                self._loop.call_soon_threadsafe(self._investigation.hear, event)
 
     def stop(self) -> None:
         """End at once, in order."""
@@ -139,7 +177,11 @@ class Daemon:
             now = time.monotonic()
             try:
                 found = self._finder.find(now)
-                self.state.update(found, self._sampler.sample(found), now)
+                self._investigation.follow(found)
+                sampled = self._sampler.sample(found)
+                self.state.update(found, sampled, now)
+                self._investigation.look(sampled.targets)
+                self.state.ruled = self._investigation.rules
             except Exception:
                 log.exception("sampling_failed")
             interval = self._settings.sampling.interval
@@ -156,7 +198,7 @@ class Daemon:
             descriptor = os.pidfd_open(key.pid)
             asyncio.get_running_loop().add_reader(descriptor, ended.set)
         while not ended.is_set():
-            if read_key(Path("/proc"), key.pid) != key:
+            if has_gone(Path("/proc"), key):
                 break
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(5.0):
@@ -181,6 +223,7 @@ class Daemon:
             log.warning("config_needs_restart", keys=restart)
         self._settings = settings
         self._finder.reconfigure(_rules(settings), settings.sampling.discovery_interval)
+        self._investigation.reconfigure(settings)
         self.state.health_max_delay_seconds = settings.health.max_delay
         self.state.reload_successful, self.state.reload_succeeded_at = True, time.time()
         own_log.configure(settings.log.level, settings.log.format)

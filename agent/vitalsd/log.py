@@ -1,18 +1,23 @@
 """
 The agent's own log: events in snake_case with keys, on standard error, for people or as JSON.
 
-Tracebacks never carry the values of variables. rich is kept out of the process: structlog would load it for
+A line is never waited for: `vitalsd run` shares standard error with the service, and its reader may be stuck. So a
+line has at most MOST_BYTES, which a pipe takes whole or not at all; a longer one is shortened, its traceback
+first. Tracebacks never carry the values of variables. rich is kept out of the process: structlog would load it for
 prettier tracebacks, at 4 MiB.
 """
 
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import os
 import select
+import socket
+import stat
 import sys
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -22,17 +27,60 @@ import structlog  # noqa: E402 - it must not find rich
 __all__ = ["configure"]
 
 
+MOST_BYTES = select.PIPE_BUF
+"""What a pipe that can be written to has room for, and takes at once."""
+LONGEST_TEXT = 300
+CUT = "…"
+
+
 class _Stderr:
-    """Standard error that is never waited for and never missed: `vitalsd run` shares it with the service."""
+    """Standard error that is never waited for and never missed."""
 
     def write(self, text: str) -> None:
         """Write if it can be written at once; a reader that is stuck or gone costs the line."""
         with contextlib.suppress(OSError, ValueError):
             if select.select((), (2,), (), 0)[1]:
-                os.write(2, text.encode("utf-8", "replace"))
+                _write_at_once(_cut(text.encode("utf-8", "replace")))
 
     def flush(self) -> None:
         """Nothing is kept back."""
+
+
+def _write_at_once(line: bytes) -> None:
+    """
+    Write what fits.
+
+    The service may have filled a pipe since we looked, and a terminal takes a line in pieces, so these are opened
+    anew where that is allowed: not to wait is a property of what is open, which the service shares with us.
+    """
+    kind = os.fstat(2).st_mode
+    if stat.S_ISSOCK(kind):
+        with socket.socket(fileno=os.dup(2)) as shared:
+            shared.send(line, socket.MSG_DONTWAIT)
+        return
+    if stat.S_ISFIFO(kind) or stat.S_ISCHR(kind):
+        flags = os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+        try:
+            own = os.open("/proc/self/fd/2", flags)
+        except OSError:  # another user's
+            os.write(2, line)
+            return
+        try:
+            os.write(own, line)
+        finally:
+            os.close(own)
+        return
+    os.write(2, line)
+
+
+def _cut(line: bytes) -> bytes:
+    """A text for people that is not too long: of a traceback, the end tells most."""
+    if len(line) <= MOST_BYTES:
+        return line
+    cut = f"\n{CUT}\n".encode()
+    head = MOST_BYTES // 4
+    tail = MOST_BYTES - head - len(cut)
+    return (line[:head] + cut + line[-tail:]).decode("utf-8", "ignore").encode()
 
 
 def configure(level: str, layout: Literal["auto", "json", "console"]) -> None:
@@ -61,5 +109,62 @@ def configure(level: str, layout: Literal["auto", "json", "console"]) -> None:
     )
 
 
-def _as_json(event: object, **_options: object) -> str:
-    return msgspec.json.encode(event, enc_hook=repr).decode()
+def _as_json(event: dict[str, Any], **_options: object) -> str:
+    """One line; where it would be too long, with less of its traceback, then of all texts, then of everything."""
+    for shorten in (_whole, _few_frames, _no_frames, _short_texts, _bare):
+        line = _encode(shorten(event))
+        if len(line) < MOST_BYTES:  # and the line's end
+            break
+    return line.decode()
+
+
+def _encode(event: object) -> bytes:
+    try:
+        return msgspec.json.encode(event, enc_hook=repr)
+    except (ValueError, OverflowError):  # a path may hold bytes that are no text, and a number be of any size
+        return json.dumps(event, default=repr).encode()
+
+
+def _whole(event: dict[str, Any]) -> dict[str, Any]:
+    return event
+
+
+def _few_frames(event: dict[str, Any]) -> dict[str, Any]:
+    return {**event, "exception": _with_frames(event, 4)} if "exception" in event else event
+
+
+def _no_frames(event: dict[str, Any]) -> dict[str, Any]:
+    return {**event, "exception": _with_frames(event, 0)} if "exception" in event else event
+
+
+def _with_frames(event: dict[str, Any], count: int) -> object:
+    """The exceptions of an event, each with the innermost of its frames."""
+    raised = event["exception"]
+    if not isinstance(raised, list):
+        return _short(raised)
+    return [
+        {
+            "exc_type": _short(each.get("exc_type")),
+            "exc_value": _short(each.get("exc_value")),
+            "frames": [{name: _short(value) for name, value in frame.items()} for frame in frames],
+        }
+        for each in raised[:4]
+        if isinstance(each, dict)
+        for frames in [each.get("frames", [])[-count:] if count else []]
+    ]
+
+
+def _short_texts(event: dict[str, Any]) -> dict[str, Any]:
+    return {_short(name): _short(value) for name, value in _no_frames(event).items()} | {"cut": True}
+
+
+def _bare(event: dict[str, Any]) -> dict[str, Any]:
+    """What happened and when, without its keys."""
+    return {name: _short(event.get(name)) for name in ("event", "level", "timestamp")} | {"cut": True}
+
+
+def _short(value: object) -> Any:
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    text = value if isinstance(value, str) else repr(value)
+    return text if len(text) <= LONGEST_TEXT else text[: LONGEST_TEXT - 1] + CUT

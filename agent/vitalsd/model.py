@@ -126,6 +126,8 @@ class LoopVitals(msgspec.Struct, frozen=True):
     timers: int | None
     current_stall: StallInProgress | None
     recent_stalls: tuple[Stall, ...]
+    late_seconds: float = 0.0
+    """How late it is right now, be it a stall or not."""
     thread: str = ""
     """The name of the thread that ran it last."""
     thread_id: int | None = None
@@ -140,7 +142,7 @@ class ProbeVitals(msgspec.Struct, frozen=True):
     version: str
     """The runtime's own version, `3.11.7`."""
     loops: tuple[LoopVitals, ...]
-    loops_unwatched: int
+    loops_unwatched: int | None
     """Loops beyond the eight that a segment has room for."""
     gc_pauses: tuple[Histogram, ...]
     """By generation, youngest first."""
@@ -153,12 +155,12 @@ class ProbeVitals(msgspec.Struct, frozen=True):
     malloc_held_bytes: int | None
     tasks: int | None
     threads: int | None
-    executor_threads: int
-    executor_busy: int
-    executor_queued: int
-    unhandled_errors: tuple[int, ...]
+    executor_threads: int | None
+    executor_busy: int | None
+    executor_queued: int | None
+    unhandled_errors: tuple[int | None, ...]
     """In the order of ERROR_CHANNELS."""
-    probe_cpu_seconds: float
+    probe_cpu_seconds: float | None
     """What the probe itself has cost the service."""
     heartbeat_at: float | None
     """Unix time at which the probe last showed life."""
@@ -305,6 +307,11 @@ class StallEvidence(msgspec.Struct, frozen=True):
     gc_seconds: float | None = None
     ready_callbacks: int | None = None
     stacks: tuple[Stack, ...] = ()
+    """Of the loop's thread."""
+    holder_stacks: tuple[Stack, ...] = ()
+    """Of another thread that held the interpreter lock meanwhile."""
+    probed: bool = False
+    """A probe has measured it."""
 
 
 class ObservedLoop(msgspec.Struct, frozen=True):
@@ -354,7 +361,7 @@ class Finding(msgspec.Struct, frozen=True):
 
     @property
     def place(self) -> tuple[str, str, str, str, str]:
-        """What makes it the same incident: target, worker, kind, cause and the culprit's function, never its line."""
+        """What makes it the same incident: target, worker, kind, cause and the culprit's function, no line."""
         culprit = f"{self.culprit.file}:{self.culprit.function}" if self.culprit is not None else ""
         return self.target, self.worker, self.kind, self.cause or "", culprit
 

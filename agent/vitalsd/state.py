@@ -9,10 +9,21 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 from vitalsd import __version__
-from vitalsd.model import SourceReading, TargetSnapshot
+from vitalsd.incidents.book import Book
+from vitalsd.incidents.query import Page, Wanted
+from vitalsd.model import (
+    Cause,
+    Incident,
+    RuleState,
+    Severity,
+    SourceReading,
+    TargetSnapshot,
+    WorkerSample,
+)
+from vitalsd.sources.observer.observer import Observer
 from vitalsd.sources.sampler import Round, Sampler
 from vitalsd.targets.finder import Found, Seat
 from vitalsd_exporters.state import AgentVitals
@@ -28,12 +39,16 @@ class State:
     def __init__(
         self,
         sampler: Sampler,
+        book: Book,
+        observer: Observer,
         interval_seconds: float,
         health_max_delay_seconds: float,
         reload: Callable[[], Awaitable[None]],
     ) -> None:
         self.health_max_delay_seconds = health_max_delay_seconds
         self._sampler = sampler
+        self._book = book
+        self._observer = observer
         self._reload = reload
         self._round = Round((), ())
         self._seats: dict[tuple[str, str], Seat] = {}
@@ -42,6 +57,8 @@ class State:
         self._interval = interval_seconds
         self.reload_successful = True
         self.reload_succeeded_at = time.time()
+        self.ruled: tuple[RuleState, ...] = ()
+        """What `rules` answers."""
 
     def update(self, found: Found, sampled: Round, now: float) -> None:
         """Take over a round of sampling that began at CLOCK_MONOTONIC `now`."""
@@ -61,6 +78,34 @@ class State:
             self._sampler.refresh_probe(worker, self._seats[target.name, worker.slot]) for worker in target.workers
         )
         return TargetSnapshot(target.name, target.up, workers, target.restarts)
+
+    def worker(self, target: str, slot: str) -> WorkerSample | None:
+        """One worker, its probe read at this instant."""
+        for snapshot in self._round.targets:
+            for worker in snapshot.workers if snapshot.name == target else ():
+                if worker.slot == slot:
+                    return self._sampler.refresh_probe(worker, self._seats[target, slot])
+        return None
+
+    def incidents(self) -> tuple[Incident, ...]:
+        """Every open incident and the latest resolved."""
+        return self._book.incidents()
+
+    def incident_totals(self) -> Mapping[tuple[str, str, Severity], int]:
+        """Target, kind, severity -> how often one was opened or became so."""
+        return self._book.totals()
+
+    async def find_incidents(self, wanted: Wanted) -> Page:
+        """Incidents of now and of earlier."""
+        return await self._book.find(wanted)
+
+    def rules(self) -> tuple[RuleState, ...]:
+        """Every rule for every worker, and why it has fired or has not."""
+        return self.ruled
+
+    def stall_counts(self, worker: WorkerSample) -> Mapping[Cause, tuple[int, float]]:
+        """Cause -> count and seconds of the stalls of the worker's process."""
+        return self._book.counts.of(worker.key) if worker.key is not None else {}
 
     def sources(self) -> tuple[SourceReading, ...]:
         """How the latest reading of each source went."""
@@ -82,6 +127,10 @@ class State:
             reload_successful=self.reload_successful,
             reload_succeeded_at=self.reload_succeeded_at,
             version=__version__,
+            observer_interval_seconds=self._observer.interval_seconds if self._seats else None,
+            store_problem=self._book.problem,
+            incidents_lost=self._book.lost,
+            incidents_displaced=self._book.displaced,
         )
 
     async def reload(self) -> None:

@@ -12,7 +12,17 @@ from typing import TYPE_CHECKING, Protocol
 import msgspec
 
 if TYPE_CHECKING:
-    from vitalsd.model import SourceReading, TargetSnapshot
+    from collections.abc import Mapping
+
+    from vitalsd.incidents.query import Page, TotalOf, Wanted
+    from vitalsd.model import (
+        Cause,
+        Incident,
+        RuleState,
+        SourceReading,
+        TargetSnapshot,
+        WorkerSample,
+    )
 
 __all__ = ["AgentVitals", "View"]
 
@@ -30,6 +40,14 @@ class AgentVitals(msgspec.Struct, frozen=True):
     reload_succeeded_at: float
     """Unix time of the latest configuration that was taken over; the first one counts."""
     version: str
+    observer_interval_seconds: float | None = None
+    """Between two looks of the observer at one loop; None while it looks at none."""
+    store_problem: str | None = None
+    """Why incidents are not being stored now, if that is so."""
+    incidents_lost: int = 0
+    """How many were never stored because too many were waiting."""
+    incidents_displaced: int = 0
+    """How many were resolved because their target had too many open ones."""
 
 
 class View(Protocol):
@@ -44,6 +62,21 @@ class View(Protocol):
 
     def sources(self) -> tuple[SourceReading, ...]:
         """How the latest reading of each source of each target went."""
+
+    def incidents(self) -> tuple[Incident, ...]:
+        """Every open incident and the latest resolved, latest opened first; the same object until one changes."""
+
+    def incident_totals(self) -> Mapping[TotalOf, int]:
+        """Target, kind, severity -> how often an incident was opened, reopened or became worse, then so."""
+
+    async def find_incidents(self, wanted: Wanted) -> Page:
+        """Incidents that fit, those included that only the disk knows; it may be slow, and the page says so."""
+
+    def rules(self) -> tuple[RuleState, ...]:
+        """Every rule for every worker, and why it has fired or has not."""
+
+    def stall_counts(self, worker: WorkerSample) -> Mapping[Cause, tuple[int, float]]:
+        """Cause -> count and seconds of the stalls of the worker's process so far; none of them ever falls."""
 
     def ready(self) -> bool:
         """Whether a first round of sampling is done."""

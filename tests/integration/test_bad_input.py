@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from support.agent import Agent, watching
+
+from vitalsd.cli import probe as probe_command
 
 NOBODY = 65534
 FILES = {
@@ -204,6 +209,37 @@ def test_a_process_of_somebody_else(agent: Agent) -> None:
     _assert_untouched(agent)
 
 
+CAPABLE = f"""
+import ctypes, os, struct
+from vitalsd.cli.options import refuse_unwatchable
+from vitalsd.errors import UsageError
+libc = ctypes.CDLL(None)
+assert libc.prctl(8, 1, 0, 0, 0) == 0  # PR_SET_KEEPCAPS
+os.setgid({NOBODY}); os.setuid({NOBODY})
+for effective in (0, 1 << 19):
+    version_and_self = struct.pack("=Ii", 0x20080522, 0)
+    assert libc.capset(version_and_self, struct.pack("=6I", effective, 1 << 19, 0, 0, 0, 0)) == 0
+    try:
+        refuse_unwatchable(1)
+    except UsageError as error:
+        print("refused")
+    else:
+        print("not refused")
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give up all capabilities but one")
+def test_a_process_of_somebody_else_with_the_capability(agent: Agent) -> None:
+    """CAP_SYS_PTRACE is as good as being root, if it is in effect: what an agent can read it is not refused."""
+    answer = subprocess.run(
+        [sys.executable, "-c", CAPABLE], env=agent.environment, cwd="/", capture_output=True, text=True
+    )
+
+    if "AssertionError" in answer.stderr:
+        pytest.skip("this machine gives no CAP_SYS_PTRACE")
+    assert (answer.stdout.split("\n")[:2], answer.stderr) == (["refused", "not refused"], "")
+
+
 def test_a_process_that_has_just_gone(agent: Agent) -> None:
     """A pid that was somebody's a moment ago."""
     gone = subprocess.Popen(["true"])
@@ -222,7 +258,94 @@ def test_a_probe_that_cannot_be_replaced_stays_whole(agent: Agent) -> None:
 
     assert (first.returncode, again.returncode, first.stderr + again.stderr) == (0, 0, "")
     assert f"PYTHONPATH={where}" in again.stdout
-    assert {path.name for path in where.iterdir()} == {"sitecustomize.py", "vitalsd_probe"}
+    version, *rest = sorted((path.name for path in where.iterdir()), key=lambda name: name.endswith(".py"))
+    assert version.startswith("vitalsd_probe-")
+    assert set(rest) == {"sitecustomize.py", "vitalsd_probe.py"}
+
+
+LATER = """
+import sys
+import vitalsd_probe
+print(vitalsd_probe.__file__, flush=True)
+sys.stdin.readline()
+import vitalsd_probe.layout
+print(vitalsd_probe.layout.__file__, vitalsd_probe.layout.GENERATION, flush=True)
+"""
+
+
+def _sources(folder: Path, generation: int) -> Path:
+    """The sources of another version of the probe."""
+    sources = folder / f"sources-{generation}"
+    shutil.copytree(probe_command.SOURCE, sources)
+    with (sources / "python" / "layout.py").open("a") as file:
+        file.write(f"GENERATION = {generation}\n")
+    return sources
+
+
+@pytest.mark.parametrize("isolated", [[], ["-S"]], ids=["launched", "imported"])
+def test_a_new_probe_leaves_the_running_ones_theirs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, isolated: list[str]
+) -> None:
+    """What a process loads later is of the version it began with; who starts later has the new one. Two stay."""
+    where = tmp_path / "probe"
+    environment = {**os.environ, "PYTHONPATH": str(where), "VITALSD_DIR": str(tmp_path / "segments")}
+    started = []
+    for generation in range(3):
+        monkeypatch.setattr(probe_command, "SOURCE", _sources(tmp_path, generation))
+        probe_command.install_probe(where)
+        process = subprocess.Popen(
+            [sys.executable, *isolated, "-c", LATER],
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert process.stdout is not None
+        started.append((process, Path(process.stdout.readline().strip()).parent))
+        if generation == 1:
+            for number, (earlier, package) in enumerate(started):
+                said = earlier.communicate("go on\n", timeout=30)[0]
+                assert said == f"{package / 'layout.py'} {number}\n"
+    (_, first), (_, second), (last, third) = started
+    last.communicate("go on\n", timeout=30)
+
+    assert len({first, second, third}) == 3
+    assert (first.exists(), second.exists(), third.exists()) == (False, True, True)
+
+
+def test_a_probe_is_there_at_every_moment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From the first installation on, and over the one that older versions made, there is always a whole probe."""
+    where = tmp_path / "probe"
+    where.mkdir()
+    shutil.copytree(probe_command.SOURCE / "python", where / "vitalsd_probe")
+    shutil.copy(probe_command.SOURCE / "launch" / "sitecustomize.py", where)
+
+    def look() -> str:
+        code = "import vitalsd_probe as probe; from vitalsd_probe import layout; print(probe.__path__[0])"
+        command = [sys.executable, "-S", "-c", code]
+        environment = {**os.environ, "PYTHONPATH": str(where)}
+        return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout.strip()
+
+    seen = []
+
+    def watched(move: Callable[[Path, Path], Path]) -> Callable[[Path, Path], Path]:
+        def moved(path: Path, to: Path) -> Path:
+            answer = move(path, to)
+            seen.append(look())
+            return answer
+
+        return moved
+
+    monkeypatch.setattr(Path, "rename", watched(Path.rename))
+    monkeypatch.setattr(Path, "replace", watched(Path.replace))
+    probe_command.install_probe(where)
+    assert seen[0] == str(where / "vitalsd_probe")
+    assert re.fullmatch(rf"{where}/vitalsd_probe-[0-9.]+-[0-9a-f]{{8}}/vitalsd_probe", seen[-1])
+    (version,) = where.glob("vitalsd_probe-*")
+    (version / "vitalsd_probe" / "layout.py").write_text("damaged(")
+    monkeypatch.undo()
+    probe_command.install_probe(where)
+    assert look() == seen[-1], "what is damaged is mended"
 
 
 def test_a_file_that_becomes_wrong_later_is_no_reason_to_stop(agent: Agent) -> None:
@@ -231,7 +354,10 @@ def test_a_file_that_becomes_wrong_later_is_no_reason_to_stop(agent: Agent) -> N
     with watching(agent, "--config", str(config)) as process:
         config.unlink()
         status, sentence = agent.get("/-/reload", method="POST")
-        assert (status, sentence) == (500, f"{config}: there is no such file\n")
+        assert status == 500
+        assert "see the log" in sentence
+        assert config.name not in sentence, "whoever asks is told nothing of this machine"
+        assert agent.get("/-/reload", method="POST")[0] == 429
         assert process.poll() is None
         assert agent.get("/-/healthy")[0] == 200
 

@@ -162,6 +162,38 @@ def test_forking_often_is_neither_warned_of_nor_slow(any_python: str, tmp_path: 
     assert len(vitals.loops) == 1
 
 
+def test_a_fork_in_the_middle_of_an_import(any_python: str, tmp_path: Path) -> None:
+    """The child would wait for ever for a module that nobody imports any more: it has no probe; the parent has."""
+    with probed(["forks_midway.py"], tmp_path, any_python) as service:
+        assert service.line("child") == "child 5"
+        service.line()
+        vitals = service.wait_vitals("the parent's loop", lambda vitals: bool(vitals.loops))
+
+    assert len(vitals.loops) == 1
+
+
+def test_a_fork_without_hooks(any_python: str, tmp_path: Path) -> None:
+    """A worker of uWSGI, forked in C, is told from its master when it runs a loop."""
+    with probed(["forks_in_c.py"], tmp_path, any_python) as service:
+        child = int(service.line().split()[1])
+        try:
+            service.wait_vitals("the worker's loop", lambda vitals: bool(vitals.loops), child)
+        finally:
+            os.kill(child, signal.SIGKILL)
+        assert service.vitals() is None
+
+
+@pytest.mark.parametrize("how", ["exit", "timeout", "thread"])
+def test_a_signal_during_a_fork(any_python: str, tmp_path: Path, how: str) -> None:
+    """What its handler raises ends the service, or is caught by it; signal masks are as before."""
+    with probed(["forks_signalled.py", how], tmp_path, any_python, PYTHONWARNINGS="ignore") as service:
+        code, out, err = service.finish()
+
+    raised = [] if how == "exit" else ["raised"]
+    assert (out.splitlines(), err) == ([*raised, "child 0", "same"], "")
+    assert code == (3 if how == "exit" else 0)
+
+
 def test_a_service_that_closes_all_files(any_python: str, tmp_path: Path) -> None:
     """The probe goes on, takes its lock again, and never closes a descriptor that is no longer its own."""
     with probed(["closes_files.py"], tmp_path, any_python) as service:
@@ -311,14 +343,14 @@ def test_an_exit_in_the_middle_of_a_stall_is_quiet(any_python: str, tmp_path: Pa
 
 
 def test_the_probe_imports_only_what_python_brings(any_python: str) -> None:
-    """Arming imports one small module of ours and nothing that a bare interpreter does not have."""
+    """Arming imports two small modules of ours and nothing that a bare interpreter does not have."""
     asked = "import sys; print('\\n'.join(sorted(sys.modules)))"
     bare = _modules([any_python, "-c", asked], {})
     armed = _modules([any_python, "-c", asked], {"PYTHONPATH": str(LAUNCH)})
     ours = {name for name in armed - bare if name.startswith(("vitalsd", "sitecustomize"))}
 
     assert armed - bare - ours <= {"__future__"}
-    assert ours == {"sitecustomize", "vitalsd_probe", "vitalsd_probe.lifecycle"}
+    assert ours == {"sitecustomize", "vitalsd_probe", "vitalsd_probe.forking", "vitalsd_probe.lifecycle"}
 
 
 def _modules(command: list[str], environment: dict[str, str]) -> set[str]:

@@ -186,10 +186,11 @@ def test_sighup_reloads_and_a_broken_file_changes_nothing(agent: Agent) -> None:
         assert targets() == {"one", "two"}
         status, sentence = agent.get("/-/reload", method="POST")
         assert status == 500
-        assert f"{config}:3:9: unknown key stall.treshold, did you mean threshold?" in sentence
+        assert "see the log" in sentence
+        assert str(config) not in sentence
 
         write("three")
-        assert agent.get("/-/reload", method="POST")[0] == 200
+        wait_for("another reload to be allowed", lambda: agent.get("/-/reload", method="POST")[0] == 200)
         wait_for("the mended file", lambda: targets() == {"three"})
         assert agent.scrape().one("vitalsd_config_last_reload_successful") == 1
 

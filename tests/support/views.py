@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from vitalsd.incidents.query import Page, Wanted
 from vitalsd.model import (
     DELAY_BOUNDS_SECONDS,
     GC_BOUNDS_SECONDS,
+    Cause,
     Frame,
     Histogram,
+    Incident,
     LoopVitals,
+    ObservedLoop,
     ProbeVitals,
     ProcessVitals,
+    RuleState,
+    Severity,
     SourceReading,
     Stack,
     Stall,
@@ -157,10 +163,33 @@ BARE = WorkerSample(
     missing={"open_fds": "/proc/77/fd may not be read: run as the same user, or with CAP_SYS_PTRACE"},
 )
 
+OBSERVED = WorkerSample(
+    target="legacy",
+    slot="1",
+    key=WorkerKey(pid=78, start_ticks=1_001),
+    at=NOW - 0.5,
+    up=True,
+    command="/opt/legacy/server --port 81",
+    lag_source="observer",
+    process=ProcessVitals(state="S", started_at=NOW - 3600, cpu_seconds=7.5, threads=2),
+    probe=None,
+    observed=ObservedLoop(
+        delay=Histogram(bounds=DELAY_BOUNDS_SECONDS, buckets=(90, *(100,) * 14), sum=0.125),
+        delay_max_seconds=0.002,
+        busy_seconds=0.25,
+        idle_seconds=1.75,
+        stalls=2,
+        stall_seconds=0.5,
+        current_stall=StallInProgress(since=7001.0, seconds=0.75, stacks=(BLOCKED,)),
+        thread_id=78,
+    ),
+)
+"""Seen from outside alone."""
+
 SHOP = TargetSnapshot(
     name="shop", up=True, workers=(WATCHED, GONE), restarts={"0": {"exit": 1}, "1": {"exit": 2, "signal": 1}}
 )
-LEGACY = TargetSnapshot(name="legacy", up=True, workers=(BARE,))
+LEGACY = TargetSnapshot(name="legacy", up=True, workers=(BARE, OBSERVED))
 
 SOURCES = (
     SourceReading(target="shop", source="process", success=True, duration_seconds=0.0015),
@@ -182,6 +211,59 @@ AGENT = AgentVitals(
     reload_successful=True,
     reload_succeeded_at=NOW - 86_400,
     version="0.1.0",
+    observer_interval_seconds=0.0625,
+)
+
+BLOCKING = Incident(
+    id="1n4a0a0q7zk",
+    kind="stall",
+    target="shop",
+    worker="0",
+    severity="critical",
+    state="open",
+    opened_at=NOW - 120,
+    resolved_at=None,
+    cause="blocking_cpu",
+    culprit=BLOCKED.frames[0],
+    summary="`parse` in orders.py blocked worker 0 of `shop` (14 times since 11:58:00 UTC, worst 1.20 s).",
+    evidence={
+        "reason": "the thread was running in 9 of 10 looks",
+        "count": 14,
+        "stalls": [{"started_at": NOW - 2, "duration_seconds": 1.2, "cause": "blocking_cpu"}],
+        "stacks": [{"samples": 3, "frames": [{"function": "parse", "file": "/srv/shop/orders.py", "line": 41}]}],
+    },
+    updated_at=NOW - 0.8,
+    count=14,
+    timeline=(
+        {"at": NOW - 120, "event": "opened", "text": "critical: `parse` in orders.py blocked worker 0 of `shop`."},
+        {"at": NOW - 0.8, "event": "evidence", "text": "found 13 more times, the latest of 1.20 s"},
+    ),
+)
+
+OVER = Incident(
+    id="1n49yz0004a",
+    kind="stall",
+    target="legacy",
+    worker="1",
+    severity="warning",
+    state="resolved",
+    opened_at=NOW - 4000,
+    resolved_at=NOW - 3900,
+    cause="cpu_throttled",
+    culprit=None,
+    summary="Worker 1 of `legacy` was throttled for 0.30 s.",
+    evidence={},
+    updated_at=NOW - 3960,
+    timeline=(
+        {"at": NOW - 4000, "event": "opened", "text": "warning: Worker 1 of `legacy` was throttled for 0.30 s."},
+        {"at": NOW - 3900, "event": "resolved", "text": "not found again for 60 s, last at 10:54:00 UTC"},
+    ),
+)
+
+RULES = (
+    RuleState("stall", "shop", "0", "fired", "`parse` in orders.py blocked worker 0 of `shop`."),
+    RuleState("starvation", "shop", "0", "quiet", "p99 delay 4 ms over 10 s"),
+    RuleState("stall", "legacy", "0", "unavailable", "no loop is seen"),
 )
 
 
@@ -191,6 +273,22 @@ class FixedView:
 
     all_targets: tuple[TargetSnapshot, ...] = (SHOP, LEGACY)
     all_sources: tuple[SourceReading, ...] = SOURCES
+    all_incidents: tuple[Incident, ...] = (BLOCKING, OVER)
+    all_rules: tuple[RuleState, ...] = RULES
+    totals: dict[tuple[str, str, Severity], int] = field(
+        default_factory=lambda: {
+            ("shop", "stall", "warning"): 3,
+            ("shop", "stall", "critical"): 2,
+            ("legacy", "stall", "warning"): 1,
+        }
+    )
+    counts: dict[WorkerKey | None, dict[Cause, tuple[int, float]]] = field(
+        default_factory=lambda: {
+            WATCHED.key: {"blocking_cpu": (3, 1.25), "unknown": (1, 0.5)},
+            OBSERVED.key: {"cpu_throttled": (2, 0.5)},
+        }
+    )
+    history_problem: str | None = None
     is_ready: bool = True
     vitals: AgentVitals = AGENT
     health_max_delay_seconds: float = 0.5
@@ -204,6 +302,27 @@ class FixedView:
     def sources(self) -> tuple[SourceReading, ...]:
         """The readings, as they are."""
         return self.all_sources
+
+    def incidents(self) -> tuple[Incident, ...]:
+        """The incidents, as they are."""
+        return self.all_incidents
+
+    def incident_totals(self) -> dict[tuple[str, str, Severity], int]:
+        """The totals, as they are."""
+        return self.totals
+
+    async def find_incidents(self, wanted: Wanted) -> Page:
+        """Of the same incidents, those that fit."""
+        fitting = tuple(incident for incident in self.all_incidents if wanted.fits(incident))
+        return Page(fitting[: wanted.limit], self.history_problem)
+
+    def rules(self) -> tuple[RuleState, ...]:
+        """The rules, as they are."""
+        return self.all_rules
+
+    def stall_counts(self, worker: WorkerSample) -> dict[Cause, tuple[int, float]]:
+        """The counts, as they are."""
+        return self.counts.get(worker.key, {})
 
     def ready(self) -> bool:
         """Whatever was set."""

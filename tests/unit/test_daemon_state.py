@@ -2,19 +2,22 @@
 
 import pytest
 
+from vitalsd.incidents.book import Book
+from vitalsd.sources.observer.observer import Observer
 from vitalsd.sources.sampler import Round, Sampler
 from vitalsd.state import State
 from vitalsd.targets.finder import Found
 
 
 @pytest.fixture
-def state():
+def state(tmp_path):
     """The state of a daemon that was told to sample every 15 seconds."""
 
     async def reload():
         """Reload nothing."""
 
-    return State(Sampler(), 15.0, 0.5, reload)
+    book = Book(lambda: tmp_path, "127.0.0.1:1")
+    return State(Sampler(), book, Observer(lambda _event: None), 15.0, 0.5, reload)
 
 
 def intervals(state, *rounds):

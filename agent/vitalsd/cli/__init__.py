@@ -16,6 +16,7 @@ from typing import Protocol
 from vitalsd import __version__
 from vitalsd.cli.config import Config
 from vitalsd.cli.demo import Demo
+from vitalsd.cli.incidents import Incidents
 from vitalsd.cli.probe import Probe
 from vitalsd.cli.run import Run
 from vitalsd.cli.status import Status
@@ -39,7 +40,7 @@ class Command(Protocol):
         ...
 
 
-COMMANDS: tuple[Command, ...] = (Demo(), Run(), Watch(), Status(), Config(), Probe())
+COMMANDS: tuple[Command, ...] = (Demo(), Run(), Watch(), Status(), Incidents(), Config(), Probe())
 
 
 def build_parser() -> argparse.ArgumentParser:

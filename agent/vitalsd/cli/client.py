@@ -1,8 +1,16 @@
-"""The control API as the commands of this machine ask it: one request, one answer, one sentence when it fails."""
+"""
+The control API as the commands of this machine ask it: one request, one answer, one sentence when it fails.
+
+The token opens the API to whoever has it, so it is not told to a listener that another user has put where the
+agent was expected: the kernel says whose a socket of this machine is.
+"""
 
 from __future__ import annotations
 
 import http.client
+import os
+import socket
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +20,11 @@ from vitalsd.errors import VitalsdError
 from vitalsd.settings.model import Settings, split_listen
 from vitalsd.settings.storage import token_path
 
-__all__ = ["ask", "reachable"]
+__all__ = ["ask", "listeners", "reachable"]
 
 TIMEOUT_SECONDS = 5.0
+LISTENING = "0A"
+"""A state of a socket in /proc/net/tcp."""
 
 
 def reachable(listen: str) -> tuple[str, int]:
@@ -27,11 +37,19 @@ def ask(settings: Settings, path: str) -> Any:
     """The JSON that the agent of this machine answers."""
     control = settings.exporters.control
     host, port = reachable(control.listen)
+    token, owner = _token(settings)
     connection = http.client.HTTPConnection(host, port, timeout=TIMEOUT_SECONDS)
     try:
-        connection.request("GET", path, headers={"Authorization": f"Bearer {_token(settings)}"})
+        # Both before and after, since a listener may come in between, or go once it has been connected to.
+        for *_, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+            _refuse_strangers(address, control.listen, owner)
+        connection.connect()
+        _refuse_strangers(connection.sock.getpeername(), control.listen, owner)
+        connection.request("GET", path, headers={"Authorization": f"Bearer {token}"})
         answer = connection.getresponse()
         body = answer.read()
+    except http.client.HTTPException as error:
+        raise _no_agent(control.listen) from error
     except OSError as error:
         raise VitalsdError(
             f"No agent answers on {control.listen} ({error.strerror or error}): start one with `vitalsd watch`, "
@@ -47,17 +65,68 @@ def ask(settings: Settings, path: str) -> Any:
         raise VitalsdError(
             f"The agent on {control.listen} answers {answer.status}: {body.decode('utf-8', 'replace')}"
         )
-    return msgspec.json.decode(body)
+    try:
+        return msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise _no_agent(control.listen) from error
 
 
-def _token(settings: Settings) -> str:
+def _no_agent(listen: str) -> VitalsdError:
+    return VitalsdError(
+        f"What answers on {listen} is no agent: something else has that port, "
+        "so name the agent's own with --control-listen or --config."
+    )
+
+
+def _token(settings: Settings) -> tuple[str, int]:
+    """The token, and the uid of who has written it down."""
     chosen = settings.exporters.control.token_file
     path = Path(chosen) if chosen is not None else token_path(settings)
     try:
-        return path.read_text(encoding="utf-8").strip()
+        with path.open(encoding="utf-8") as file:
+            return file.read().strip(), os.fstat(file.fileno()).st_uid
     except FileNotFoundError:
         raise VitalsdError(
             f"There is no token at {path}: no agent was started on this machine with this configuration."
         ) from None
+    except UnicodeDecodeError:
+        raise VitalsdError(f"Cannot read the token at {path}: it is not text.") from None
     except OSError as error:
         raise VitalsdError(f"Cannot read the token at {path}: {error.strerror}.") from error
+
+
+def _refuse_strangers(address: tuple[Any, ...], listen: str, owner: int) -> None:
+    """Stop where what listens is neither root's, nor ours, nor that of who wrote the token, who has it anyway."""
+    for uid in listeners(address[0], address[1]) - {0, os.geteuid(), owner}:
+        raise VitalsdError(
+            f"What listens on {listen} belongs to uid {uid} and this is uid {os.geteuid()}: it is not told our "
+            f"token. If that is the agent, run this command as uid {uid}."
+        )
+
+
+def listeners(host: str, port: int, proc: Path = Path("/proc")) -> set[int]:
+    """The uids of those that listen for `host` and `port` on this machine, as far as is known."""
+    wanted = _spellings(host, port)
+    found: set[int] = set()
+    for name in ("tcp", "tcp6"):
+        try:
+            lines = (proc / "net" / name).read_text().splitlines()[1:]
+        except OSError:
+            continue  # not known
+        for line in lines:
+            fields = line.split()
+            if len(fields) > 7 and fields[1] in wanted and fields[3] == LISTENING:
+                found.add(int(fields[7]))
+    return found
+
+
+def _spellings(host: str, port: int) -> set[str]:
+    """How the kernel writes the addresses whose listener hears this one, every interface among them."""
+    plain = host.partition("%")[0].removeprefix("::ffff:")
+    if ":" in plain:
+        packed = [socket.inet_pton(socket.AF_INET6, plain), bytes(16)]
+    else:
+        v4 = socket.inet_pton(socket.AF_INET, plain)
+        packed = [v4, bytes(4), bytes(16), bytes(10) + b"\xff\xff" + v4]
+    words = (struct.unpack(f"={len(each) // 4}I", each) for each in packed)
+    return {"".join(f"{word:08X}" for word in each) + f":{port:04X}" for each in words}

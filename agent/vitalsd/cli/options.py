@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from vitalsd.settings.load import Loaded, Override, find_config, load
 
 __all__ = ["add_config_options", "config_loader", "refuse_unwatchable"]
 
+CAP_SYS_PTRACE = 1 << 19
 KEYS = {
     "listen": "exporters.prometheus.listen",
     "control_listen": "exporters.control.listen",
@@ -55,8 +57,18 @@ def refuse_unwatchable(pid: int) -> None:
         owner = Path(f"/proc/{pid}").stat().st_uid
     except OSError:
         raise UsageError(f"No process has pid {pid}: it is gone, or in another pid namespace.") from None
-    if owner != os.geteuid() and os.geteuid() != 0:
+    if owner != os.geteuid() and os.geteuid() != 0 and not _may_trace():
         raise UsageError(
             f"Process {pid} belongs to uid {owner} and this is uid {os.geteuid()}: "
-            f"run vitalsd as uid {owner}, or as root with CAP_SYS_PTRACE."
+            f"run vitalsd as uid {owner}, as root, or with CAP_SYS_PTRACE."
         )
+
+
+def _may_trace() -> bool:
+    """Whether this process has the capability to look into those of other users."""
+    try:
+        status = Path("/proc/self/status").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return False
+    found = re.search(r"^CapEff:\s*([0-9a-fA-F]+)$", status, re.MULTILINE)
+    return found is not None and bool(int(found[1], 16) & CAP_SYS_PTRACE)

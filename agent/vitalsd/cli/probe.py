@@ -1,17 +1,32 @@
-"""`vitalsd probe install`: puts the probe where a service can load it without having vitalsd installed."""
+"""
+`vitalsd probe install`: puts the probe where a service can load it without having vitalsd installed.
+
+Each version has a folder of its own, since a process that is armed loads the rest of its probe whenever it comes
+to run a loop. The two files beside these folders, `sitecustomize.py` for the launch and `vitalsd_probe.py` for an
+import, each name one; to install another version is to rename new ones over them.
+"""
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import hashlib
+import os
 import shutil
 import tempfile
 from pathlib import Path
 
+from vitalsd import __version__
 from vitalsd.errors import UsageError
 
 __all__ = ["Probe", "install_probe"]
 
 SOURCE = Path(__file__).parent.parent / "probe"
+PACKAGE = "vitalsd_probe"
+WHERE = '_PROBE = "../python"\n'
+"""The line of the launchers that says where the probe is."""
+KEPT = 2
+"""Versions: whoever was armed before an update finds its own until the next."""
 
 
 class Probe:
@@ -35,7 +50,7 @@ class Probe:
 
 def install_probe(folder: Path) -> None:
     """
-    Copy the probe into `folder`, replacing an older one.
+    Put the probe into `folder`, beside an older one.
 
     Each part is written aside and renamed, so a service that starts meanwhile finds the old probe or the new.
     """
@@ -43,15 +58,51 @@ def install_probe(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         aside = Path(tempfile.mkdtemp(prefix=".vitalsd-", dir=folder))
         try:
-            ignored = shutil.ignore_patterns("__pycache__")
-            shutil.copytree(SOURCE / "python", aside / "new", ignore=ignored)
-            shutil.copy(SOURCE / "launch" / "sitecustomize.py", aside / "sitecustomize.py")
-            package = folder / "vitalsd_probe"
-            if package.exists():
-                package.rename(aside / "old")
-            (aside / "new").rename(package)
-            (aside / "sitecustomize.py").rename(folder / "sitecustomize.py")
+            _install(folder, aside)
         finally:
             shutil.rmtree(aside, ignore_errors=True)
     except OSError as error:
         raise UsageError(f"Cannot install the probe into {folder}: {error.strerror}.") from error
+
+
+def _install(folder: Path, aside: Path) -> None:
+    digest = _digest(SOURCE / "python")
+    version = folder / f"{PACKAGE}-{__version__}-{digest[:8]}"
+    new = aside / "new"
+    new.mkdir()
+    new.chmod(0o755)
+    shutil.copytree(SOURCE / "python", new / PACKAGE, ignore=shutil.ignore_patterns("__pycache__"))
+    if version.exists() and _digest(version / PACKAGE) != digest:
+        version.rename(aside / "damaged")
+    try:
+        new.rename(version)
+    except OSError:
+        if _digest(version / PACKAGE) != digest:  # else it is there already
+            raise
+    os.utime(version)
+    for name in ("sitecustomize.py", f"{PACKAGE}.py"):
+        source = SOURCE / "launch" / name
+        before, where, after = source.read_text(encoding="utf-8").partition(WHERE)
+        assert where, f"{source} does not say where the probe is"
+        (aside / name).write_text(f'{before}_PROBE = "{version.name}/{PACKAGE}"\n{after}', encoding="utf-8")
+        shutil.copymode(source, aside / name)
+        (aside / name).replace(folder / name)
+    _clear_up(folder, aside)
+
+
+def _digest(package: Path) -> str:
+    """What tells one probe from another, whatever is compiled beside it."""
+    whole = hashlib.sha256()
+    for path in sorted(package.glob("**/*.py")):
+        content = path.read_bytes()
+        whole.update(f"{path.relative_to(package)}\0{len(content)}\0".encode() + content)
+    return whole.hexdigest()
+
+
+def _clear_up(folder: Path, aside: Path) -> None:
+    """Take away what is older than the version before this one, and a package that hides the import's file."""
+    with contextlib.suppress(FileNotFoundError):
+        (folder / PACKAGE).rename(aside / "package")
+    versions = sorted(folder.glob(f"{PACKAGE}-*"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
+    for old in versions[KEPT:]:
+        shutil.rmtree(old, ignore_errors=True)

@@ -33,6 +33,7 @@ READ_ATTEMPTS = 4
 HELD_OUT_OF_SIGHT = 0
 """What the kernel calls a holder in a pid namespace that is not ours."""
 WORD = struct.Struct("<d")
+LIVE = struct.Struct(f"<{2 * layout.LOOPS}d")
 HEAD_BYTES = 16
 """Sequence and checksum of a record: another content has another head."""
 PREFIX = struct.Struct("<8sdd")
@@ -188,6 +189,10 @@ class SegmentFile:
         """The words from `first` to before `end`."""
         start, size = first * 8, (end - first) * 8
         return Reading(first, self._pread(start, size), self._pread(start, size))
+
+    def live_words(self) -> tuple[float, ...]:
+        """`since` and then `due` of every loop, as one reading has them: some may be between two moments."""
+        return LIVE.unpack(self._pread(layout.SINCE * 8, LIVE.size))
 
     def look_again(self, reading: Reading) -> Reading:
         """The same words a moment later."""

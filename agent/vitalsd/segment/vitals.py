@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 import struct
+import time
 from collections.abc import Iterable, Sequence
 from itertools import accumulate
 from operator import itemgetter
@@ -29,6 +30,7 @@ LARGEST = 1e15
 """Beyond it a number is damage and no measurement: it would be 30 million years, or a petabyte."""
 LOOKS = 6
 """A loop that turns 20000 times a second writes its live words during one look in twenty."""
+PAUSE_SECONDS = 0.001
 BOUNDS = layout.DELAY_BOUNDS_SECONDS
 UPPER_BOUNDS = (*BOUNDS[1:], math.inf)
 OVER = layout.LOOP_FIELDS.index(f"over_{BOUNDS[0]}")
@@ -66,13 +68,15 @@ def read_vitals(segment: SegmentFile, now: float, wall: float) -> ProbeVitals | 
     else:
         return None
     loops = [_loop(segment, reading, slot, until, stalls.get(slot, ())) for slot in _used(reading)]
+    if None in loops:
+        return None  # sums over the others would step back
     known = _known(layout.PROCESS_FIELDS[: GC[0]], process.values)
     heartbeat = known["heartbeat"]
     return ProbeVitals(
         runtime=segment.header.runtime,
         version=segment.header.version,
         loops=tuple(loop for loop in loops if loop is not None),
-        loops_unwatched=_count(known["loops_unwatched"]) or 0,
+        loops_unwatched=_count(known["loops_unwatched"]),
         gc_pauses=tuple(_gc_histogram(process.values[at : at + 1 + GC_BUCKETS]) for at in GC),
         heap_used_bytes=_count(known["heap_used_bytes"]),
         heap_live_bytes=_count(known["heap_live_bytes"]),
@@ -82,11 +86,11 @@ def read_vitals(segment: SegmentFile, now: float, wall: float) -> ProbeVitals | 
         malloc_held_bytes=_count(known["malloc_held_bytes"]),
         tasks=_count(known["tasks"]),
         threads=_count(known["threads"]),
-        executor_threads=_count(known["executor_threads"]) or 0,
-        executor_busy=_count(known["executor_busy"]) or 0,
-        executor_queued=_count(known["executor_queued"]) or 0,
-        unhandled_errors=tuple(_count(known["errors_" + name]) or 0 for name in layout.ERROR_CHANNELS),
-        probe_cpu_seconds=known["probe_cpu_seconds"] or 0.0,
+        executor_threads=_count(known["executor_threads"]),
+        executor_busy=_count(known["executor_busy"]),
+        executor_queued=_count(known["executor_queued"]),
+        unhandled_errors=tuple(_count(known["errors_" + name]) for name in layout.ERROR_CHANNELS),
+        probe_cpu_seconds=known["probe_cpu_seconds"],
         heartbeat_at=None if heartbeat is None else wall - max(0.0, now - heartbeat),
         lost=tuple(line for line in process.text.split("\n") if line),
     )
@@ -147,6 +151,7 @@ def _loop(
         ready_callbacks=_count(known["ready_callbacks"]),
         timers=_count(known["timers"]),
         current_stall=_current_stall(segment, slot, began, in_progress, threshold),
+        late_seconds=in_progress,
         recent_stalls=recent,
     )
 
@@ -157,7 +162,9 @@ def _settled(segment: SegmentFile, reading: Reading, slot: int) -> tuple[RawReco
 
     Live words that are newer than the record would leave out what was booked in between.
     """
-    for _ in range(LOOKS):
+    for look in range(LOOKS):
+        if look == LOOKS // 2:
+            time.sleep(PAUSE_SECONDS)  # a writer that was interrupted in the middle of a record
         record = reading.record(layout.LOOP[slot])
         since, due = reading.word(layout.SINCE + slot), reading.word(layout.DUE + slot)
         if record is not None and since is not None and due is not None:

@@ -93,7 +93,7 @@ class Target(_Section, frozen=True):
     name: Annotated[Name, Meta(description="The value of the `target` label. Unique.")]
     match: Annotated[
         Regex | None,
-        Meta(description="A regular expression searched in the command line of every process."),
+        Meta(description="A regular expression searched in the first 4 KiB of the command line of every process."),
     ] = None
     pid: Annotated[
         Pid | None, Meta(description="The process that is the service, or the parent of its workers.")
@@ -156,7 +156,13 @@ class Prometheus(_Section, frozen=True):
         FilePath | None,
         Meta(description="TLS for this port: a web configuration file as the Prometheus exporters have it."),
     ] = None
-    enable_lifecycle: Annotated[bool, Meta(description="Whether `POST /-/reload` is answered.")] = True
+    enable_lifecycle: Annotated[
+        bool,
+        Meta(
+            description="Whether `POST /-/reload` is answered: to anybody, at most once in 5 s, "
+            "and with what is wrong in the log alone."
+        ),
+    ] = True
 
 
 class Control(_Section, frozen=True):

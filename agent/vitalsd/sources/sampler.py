@@ -8,11 +8,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from typing import Protocol
 
 import msgspec
 import structlog
 
-from vitalsd.model import ProbeVitals, ProcessVitals, SourceReading, TargetSnapshot, WorkerKey, WorkerSample
+from vitalsd.model import (
+    ObservedLoop,
+    ProbeVitals,
+    ProcessVitals,
+    SourceReading,
+    TargetSnapshot,
+    WorkerKey,
+    WorkerSample,
+)
 from vitalsd.sources import probe, proc  # noqa: F401 - importing a source registers it
 from vitalsd.sources.registry import Outcome, Worker, execute, make_sources
 from vitalsd.targets.finder import Found, Seat
@@ -29,11 +38,22 @@ class Round(msgspec.Struct, frozen=True):
     sources: tuple[SourceReading, ...]
 
 
+class Outside(Protocol):
+    """What the observer tells of a worker without a probe."""
+
+    def observed(self, key: WorkerKey) -> ObservedLoop | None:
+        """Its loop."""
+
+    def missing(self, key: WorkerKey) -> str | None:
+        """Why there is none to be seen."""
+
+
 class Sampler:
     """Reads all sources of all seats."""
 
-    def __init__(self) -> None:
+    def __init__(self, observer: Outside | None = None) -> None:
         self._sources = make_sources()
+        self._observer = observer
         self._told: dict[tuple[str, WorkerKey], str] = {}
 
     def sample(self, found: Found) -> Round:
@@ -52,13 +72,15 @@ class Sampler:
 
     def refresh_probe(self, sample: WorkerSample, seat: Seat) -> WorkerSample:
         """The same sample with the segment read again: what a scrape during a stall must see."""
-        if seat.segment is None or seat.key is None or seat.key != sample.key or not sample.up:
+        if seat.key is None or seat.key != sample.key or not sample.up:
             return sample
+        if seat.segment is None:
+            return self._observed(sample)
         source = next(source for source in self._sources if source.fills == "probe")
         missing = {field: reason for field, reason in sample.missing.items() if field.partition(".")[0] != "probe"}
         outcome = execute(source, Worker(seat.target, seat.key, seat.segment), missing)
         if not isinstance(outcome.value, ProbeVitals):
-            return sample
+            return msgspec.structs.replace(sample, probe=None)  # what it said before is behind what it said since
         return msgspec.structs.replace(sample, probe=outcome.value, lag_source="probe", missing=missing)
 
     def _tell(self, source: str, worker: Worker, problem: str | None) -> None:
@@ -85,7 +107,7 @@ class Sampler:
             self._tell(source.name, worker, outcome.problem)
             values[source.fills] = outcome.value
         process, vitals = values.get("process"), values.get("probe")
-        return WorkerSample(
+        sample = WorkerSample(
             target=seat.target,
             slot=seat.slot,
             key=seat.key,
@@ -97,6 +119,18 @@ class Sampler:
             probe=vitals if isinstance(vitals, ProbeVitals) else None,
             missing=missing,
         )
+        return sample if sample.probe is not None or not sample.up else self._observed(sample)
+
+    def _observed(self, sample: WorkerSample) -> WorkerSample:
+        """The sample with what the observer sees of its loop, or why it sees none."""
+        if self._observer is None or sample.key is None:
+            return sample
+        observed = self._observer.observed(sample.key)
+        if observed is not None:
+            return msgspec.structs.replace(sample, observed=observed, lag_source="observer")
+        reason = self._observer.missing(sample.key)
+        missing = {**sample.missing, "observed": reason} if reason is not None else sample.missing
+        return msgspec.structs.replace(sample, missing=missing)
 
 
 def _summary(target: str, outcomes: Iterable[Outcome]) -> Iterable[SourceReading]:

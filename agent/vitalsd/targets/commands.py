@@ -52,7 +52,7 @@ class Commands:
         """
         The command lines of these, None for what is gone or may not be read.
 
-        What is not in the answer has not come yet: ask for it again the next time.
+        What is not in the answer has not come yet, or is not known now: ask for it again the next time.
         """
         deadline = time.monotonic() + WAIT_SECONDS
         wanted = set(keys)
@@ -67,9 +67,10 @@ class Commands:
                 self._reader, self._seen_at = reader, reader.at
                 break
             self._reader = None
-        return {key: answers[key] for key in wanted & answers.keys()}
+        came = ((key, answers[key]) for key in wanted & answers.keys())
+        return {key: answer for key, answer in came if not isinstance(answer, OSError)}
 
-    def _review(self) -> dict[WorkerKey, bytes | None]:
+    def _review(self) -> dict[WorkerKey, bytes | OSError | None]:
         """What has come since the last time; a reader that has not moved since then is given up."""
         readers = [*self._left_behind, *([self._reader] if self._reader is not None else [])]
         answers = dict(answer for reader in readers for answer in reader.taken())
@@ -115,7 +116,7 @@ class _Reader(threading.Thread):
         self.done = threading.Event()
         self._proc = proc
         self._left = deque(keys)
-        self._answers: deque[tuple[WorkerKey, bytes | None]] = deque()
+        self._answers: deque[tuple[WorkerKey, bytes | OSError | None]] = deque()
 
     def run(self) -> None:
         """Read one after the other; deques, since both ends of them are safe without a lock."""
@@ -131,18 +132,20 @@ class _Reader(threading.Thread):
         """Do nothing more after what it is at."""
         self._left.clear()
 
-    def taken(self) -> Iterable[tuple[WorkerKey, bytes | None]]:
+    def taken(self) -> Iterable[tuple[WorkerKey, bytes | OSError | None]]:
         """What has been read since the last time."""
         while self._answers:
             yield self._answers.popleft()
 
 
-def _read(path: str) -> bytes | None:
+def _read(path: str) -> bytes | OSError | None:
     try:
         file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
             return os.read(file, LONGEST_BYTES)
         finally:
             os.close(file)
-    except (OSError, MemoryError):  # gone, or none of this user's business where /proc is mounted with hidepid
-        return None
+    except (FileNotFoundError, ProcessLookupError, PermissionError, MemoryError):
+        return None  # gone, or none of this user's business where /proc is mounted with hidepid
+    except OSError as error:
+        return error

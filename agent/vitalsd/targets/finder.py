@@ -7,6 +7,7 @@ then can there be other workers than before, so only then are they looked for.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -17,7 +18,8 @@ import structlog
 from vitalsd.model import WorkerKey
 from vitalsd.segment.reader import SegmentFile
 from vitalsd.targets.folder import SegmentFolder
-from vitalsd.targets.processes import Process, ProcessTable, read_key
+from vitalsd.targets.patterns import Patterns
+from vitalsd.targets.processes import Process, ProcessTable, has_gone, read_key
 from vitalsd.targets.rules import TargetRule, workers_by_segment, workers_of
 from vitalsd.targets.slots import Slots
 
@@ -61,6 +63,7 @@ class Finder:
         self._interval = discovery_interval_seconds
         self._proc = proc
         self._processes = ProcessTable(proc)
+        self._patterns = Patterns()
         self._told: set[TargetRule] = set()
         self._rules = tuple(map(self._bind, rules))
         self._slots: dict[str, Slots] = {rule.name: Slots() for rule in self._rules}
@@ -78,6 +81,7 @@ class Finder:
         known = (msgspec.structs.replace(rule, key=keys.get((rule.name, rule.pid))) for rule in rules)
         self._rules = tuple(map(self._bind, known))
         self._interval = discovery_interval_seconds
+        self._patterns.keep({rule.match for rule in self._rules if rule.match is not None})
         self._slots = {rule.name: self._slots.get(rule.name, Slots()) for rule in self._rules}
         self._read_table_at = 0.0
 
@@ -98,14 +102,11 @@ class Finder:
 
     def _is_stale(self, segments: dict[int, SegmentFile], now: float) -> bool:
         seated = [key for slots in self._slots.values() for key in slots.seated().values() if key is not None]
-        gone = [key.pid for key in seated if not self._is_alive(key)]
+        gone = [key.pid for key in seated if has_gone(self._proc, key)]
         for pid in gone:
             self._processes.forget(pid)
         changed = bool(gone) or segments != self._segments
         return changed or now >= self._read_table_at or self._processes.incomplete
-
-    def _is_alive(self, key: WorkerKey) -> bool:
-        return read_key(self._proc, key.pid) == key
 
     def _look(self, segments: dict[int, SegmentFile], now: float) -> None:
         """Read the table and tell from it who the workers are, until the next look."""
@@ -122,7 +123,10 @@ class Finder:
 
     def _bind(self, rule: TargetRule) -> TargetRule:
         """Have a pid mean the process that has it when it is first seen."""
-        key = read_key(self._proc, rule.pid) if rule.pid is not None else None
+        key = None
+        if rule.pid is not None:
+            with contextlib.suppress(OSError):  # not known now
+                key = read_key(self._proc, rule.pid)
         if key is None:
             return rule
         if rule.key is None:
@@ -140,7 +144,7 @@ class Finder:
         perhaps: set[WorkerKey] = set()
         members: dict[str, set[int]] = {name: set() for name in self._slots}
         for rule in self._rules:
-            tree = workers_of(rule, self._table, segments, agent, self._masters)
+            tree = workers_of(rule, self._table, segments, agent, self._masters, self._patterns)
             members[rule.name] = set(tree.workers - taken)
             taken |= tree.workers
             self._masters |= {self._table[pid].key for pid in tree.masters}

@@ -4,10 +4,15 @@ The segments in the segment folders: opens new ones, tells whose they are, remov
 Costs one directory listing a second and one F_GETLK per segment. A segment is dead when nobody holds its lock and
 the process that it names is gone. The lock alone is not enough, since a service that closes all descriptors drops
 it until the probe has noticed: meanwhile owner, start time and a fresh heartbeat must agree.
+
+A service that executes itself keeps pid and start time, and leaves a segment in which everything stands still:
+what is in progress there would seem to go on. So without the lock only a heartbeat counts that came after it was
+missed.
 """
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Callable, Iterable
@@ -23,7 +28,10 @@ from vitalsd.targets.processes import Process, read_key
 
 __all__ = ["SegmentFolder"]
 
-SILENCE_SECONDS = 10.0
+SILENCE_SECONDS = 2.5
+"""A probe that lives has a heartbeat every second or two."""
+LOST_SECONDS = 10.0
+"""For so long, one that we cannot see may yet take its lock again."""
 RETRY_SECONDS = 30.0
 NAME = re.compile(r"[a-z]+-(\d+)-[0-9a-f]{8}\.seg")
 """`python-4711-0a1b2c3d.seg`, the pid as its process has it."""
@@ -35,6 +43,7 @@ class Whose(msgspec.Struct, frozen=True):
 
     pid: int | None
     dead: bool = False
+    locked: bool = False
 
 
 class Refusal(msgspec.Struct, frozen=True):
@@ -59,6 +68,7 @@ class SegmentFolder:
         self._open: dict[Path, SegmentFile] = {}
         self._refusals: dict[Path, Refusal] = {}
         self._pids: dict[Path, int] = {}
+        self._unlocked_since: dict[Path, float] = {}
 
     @property
     def refused(self) -> dict[Path, str]:
@@ -87,6 +97,7 @@ class SegmentFolder:
         for path in [path for path in self._refusals if path not in paths]:
             del self._refusals[path]
         found: dict[int, SegmentFile] = {}
+        ranks: dict[int, tuple[bool, float]] = {}
         for path in sorted(path for path in paths if self._is_due(path, now)):
             segment = self._open.get(path) or self._try_open(path, now)
             if segment is None:
@@ -96,7 +107,9 @@ class SegmentFolder:
                 self._bury(path)
             elif whose.pid is not None:
                 self._refusals.pop(path, None)
-                found[whose.pid] = segment
+                rank = whose.locked, segment.header.created_at
+                if whose.pid not in found or rank > ranks[whose.pid]:
+                    found[whose.pid], ranks[whose.pid] = segment, rank
         return found
 
     def _is_due(self, path: Path, now: float) -> bool:
@@ -130,6 +143,8 @@ class SegmentFolder:
     def _whose(self, path: Path, segment: SegmentFile, now: float, ended_target: str | None) -> Whose:
         holder = segment.holder()
         header = segment.header
+        if holder is not None:
+            self._unlocked_since.pop(path, None)
         if holder == HELD_OUT_OF_SIGHT:
             reason = "its process is in another pid namespace: let the agent share it"
             return self._refuse(path, Refusal(reason, now + RETRY_SECONDS))
@@ -141,23 +156,30 @@ class SegmentFolder:
                 reason = f"{path} belongs to uid {segment.owner_uid}, and its process to uid {uid}"
                 return self._refuse(path, Refusal(reason, now + RETRY_SECONDS, holder=holder))
             self._pids[path] = holder
-            return Whose(holder)
+            return Whose(holder, locked=True)
         # Nobody holds the lock: nobody can who has closed it, and the kernel does not show us our own.
         pid = self._pids.get(path, header.pid)
-        key = read_key(self._proc, pid)
+        try:
+            key = read_key(self._proc, pid)
+        except OSError:  # not known now
+            return Whose(None)
         same = key is not None and key.start_ticks == header.start_ticks
         alive = same and _may_speak(segment.owner_uid, self._uid(pid))
         if alive and pid == os.getpid():
             return Whose(pid)
         process = segment.read(layout.PROCESS)
-        fresh = process is not None and 0 <= now - process.fields["heartbeat"] < SILENCE_SECONDS
-        if alive and fresh:
+        heartbeat = process.fields["heartbeat"] if process is not None else math.nan
+        age = now - heartbeat  # below zero when it came after this look had begun
+        unlocked_since = self._unlocked_since.setdefault(path, now)
+        if alive and abs(age) < SILENCE_SECONDS:
+            if heartbeat < unlocked_since:
+                return Whose(None)
             self._pids[path] = pid
             return Whose(pid)
         if alive:
             reason = f"{path} is not locked, and has no heartbeat of the last {SILENCE_SECONDS:g} s"
             return self._refuse(path, Refusal(reason, now, holder=pid))
-        return Whose(None, dead=path in self._pids or header.target == ended_target or not fresh)
+        return Whose(None, dead=path in self._pids or header.target == ended_target or not abs(age) < LOST_SECONDS)
 
     def _uid(self, pid: int) -> int | None:
         try:
@@ -175,6 +197,7 @@ class SegmentFolder:
     def _drop(self, path: Path) -> None:
         segment = self._open.pop(path, None)
         self._pids.pop(path, None)
+        self._unlocked_since.pop(path, None)
         if segment is not None:
             segment.close()
 

@@ -2,7 +2,8 @@
 The folders that probes publish in: which they are, and which segments lie there.
 
 Costs one listing of each a second, about 0.1 ms for a hundred files. A folder is its user's to fill, so no more
-than MOST_SEGMENTS of one are looked at. What keeps us from looking is told once, and kept for those it concerns.
+than MOST_SEGMENTS of one are looked at. All of them together are no more than the agent may have open: beyond
+that, each user has as many as any other. What keeps us from looking is told once, and kept for those it concerns.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from pathlib import Path
 
 import msgspec
 import structlog
+
+from vitalsd.limits import most_segments
 
 __all__ = ["Place", "Places", "default_folders"]
 
@@ -50,32 +53,41 @@ def default_folders(chosen: str | None) -> list[Place]:
 class Places:
     """All folders, and why not all that is in them is known."""
 
-    def __init__(self, places: Callable[[], Iterable[Place]]) -> None:
+    def __init__(self, places: Callable[[], Iterable[Place]], most: Callable[[], int] = most_segments) -> None:
         self._places = places
+        self._most = most
         self._problems: dict[Place, str] = {}
 
     def segments(self, known: Collection[Path]) -> set[Path]:
         """The files that should be segments; where there are too many, those `known` come first."""
-        found: set[Path] = set()
+        found: dict[Place, set[Path]] = {}
         problems: dict[Place, str] = {}
         for place in self._places():
             try:
                 problem = _unfit(place)
                 if problem is None:
-                    here, problem = _listed(place.path, known)
-                    found |= here
+                    found[place], problem = _listed(place.path, known)
             except FileNotFoundError:
                 continue  # the first probe makes it
             except PermissionError:
                 problem = f"{place.path} may not be read: run the agent as the service's user, or as root"
             except OSError as error:
                 problem = f"{place.path} cannot be read: {error.strerror}"
+                found[place] = {path for path in known if path.parent == place.path}
             if problem is not None:
                 problems[place] = problem
-                if self._problems.get(place) != problem:
-                    log.warning("segment_folder_refused", path=str(place.path), reason=problem)
+        chosen = set().union(*found.values())
+        if len(chosen) > self._most():
+            chosen = _shared(chosen, known, self._most())
+            for place, here in found.items():
+                if not here <= chosen:
+                    problem = f"{place.path} has more segments than are read: {self._most()} of all users together"
+                    problems[place] = problem
+        for place, problem in problems.items():
+            if self._problems.get(place) != problem:
+                log.warning("segment_folder_refused", path=str(place.path), reason=problem)
         self._problems = problems
-        return found
+        return chosen
 
     def problem_for(self, uid: int) -> str | None:
         """Why a segment of this user's may be out of our sight."""
@@ -91,6 +103,21 @@ def _unfit(place: Place) -> str | None:
     if not stat.S_ISDIR(found.st_mode):
         return f"{place.path} is not a folder"
     return None
+
+
+def _shared(paths: Iterable[Path], known: Collection[Path], most: int) -> set[Path]:
+    """As many as `most` of these: of each owner as many as of any other, or all; those `known` come first."""
+    by_owner: dict[int, list[Path]] = {}
+    for path in sorted(paths, key=lambda path: (path not in known, path)):
+        try:
+            by_owner.setdefault(path.lstat().st_uid, []).append(path)
+        except OSError:  # gone, or not to be read either
+            continue
+    chosen: set[Path] = set()
+    fewest_first = sorted(by_owner.values(), key=len)
+    for place, owned in enumerate(fewest_first):
+        chosen.update(owned[: (most - len(chosen)) // (len(fewest_first) - place)])
+    return chosen
 
 
 def _listed(folder: Path, known: Collection[Path]) -> tuple[set[Path], str | None]:

@@ -15,19 +15,22 @@ import time
 from pathlib import Path
 
 import msgspec
+import structlog
 
 from vitalsd.model import WorkerKey
 from vitalsd.targets.commands import Commands
 from vitalsd.targets.scrub import scrub
 
-__all__ = ["Process", "ProcessTable", "read_key"]
+__all__ = ["Process", "ProcessTable", "has_gone", "read_key"]
 
 REFRESH_SECONDS = 60.0
 SETTLED_SECONDS = 30.0
 TICKS = os.sysconf("SC_CLK_TCK")
 PF_FORKNOEXEC = 0x40
 UNREADABLE = (FileNotFoundError, ProcessLookupError, PermissionError)
-"""Gone, or none of this user's business where /proc is mounted with hidepid."""
+"""Gone, or none of this user's business where /proc is mounted with hidepid. With any other error, such as that of
+an agent that has too many files open, nothing is known now."""
+log = structlog.get_logger(__name__)
 
 
 class Process(msgspec.Struct, frozen=True):
@@ -63,9 +66,17 @@ def _shown(arguments: str) -> str:
 
 
 def read_key(proc: Path, pid: int) -> WorkerKey | None:
-    """Who has this pid now."""
+    """Who has this pid now; OSError when that is not known now."""
     fields = _stat(proc, pid)
     return WorkerKey(pid, int(fields[19])) if fields else None
+
+
+def has_gone(proc: Path, key: WorkerKey) -> bool:
+    """Whether this process is known to have ended."""
+    try:
+        return read_key(proc, key.pid) != key
+    except OSError:
+        return False
 
 
 def _stat(proc: Path, pid: int) -> list[bytes]:
@@ -108,22 +119,36 @@ class ProcessTable:
 
     def refresh(self, now: float) -> dict[int, Process]:
         """The table at CLOCK_MONOTONIC `now`, by pid."""
-        names = os.listdir(self._proc)  # noqa: PTH208 - a Path for each of them would be half the cost
+        try:
+            names = os.listdir(self._proc)  # noqa: PTH208 - a Path for each of them would be half the cost
+        except OSError as error:
+            log.warning("processes_not_known", reason=str(error))
+            return self._table
         if now >= self._fresh_until:
             self._settled = {}
             self._fresh_until = now + REFRESH_SECONDS
         table: dict[int, Process] = {}
         unread: dict[WorkerKey, Process] = {}
+        unknown: set[WorkerKey] = set()
         for pid in [int(name) for name in names if name.isdecimal()]:
             process = self._settled.get(pid)
             if process is not None:
                 table[pid] = process
-            elif (process := _look(self._proc, pid)) is not None:
+                continue
+            try:
+                process = _look(self._proc, pid)
+            except OSError:  # what was known of it holds until it can be read again
+                process = self._table.get(pid)
+                if process is not None:
+                    table[pid] = process
+                    unknown.add(process.key)
+                continue
+            if process is not None:
                 unread[process.key] = process
-        waiting = self._read_commands(unread, table) if unread or self.incomplete else ()
+        waiting = self._read_commands(unread, table) if unread or self.incomplete else set()
         settled = (time.clock_gettime(time.CLOCK_BOOTTIME) - SETTLED_SECONDS) * TICKS
         self._settled = {pid: process for pid, process in table.items() if process.key.start_ticks < settled}
-        for key in waiting:
+        for key in waiting | unknown:
             self._settled.pop(key.pid, None)
         self._table = table
         return table

@@ -24,6 +24,7 @@ import msgspec
 
 from vitalsd.model import WorkerKey
 from vitalsd.targets.launchers import goes_on, is_launcher, wraps
+from vitalsd.targets.patterns import Patterns
 from vitalsd.targets.processes import Process
 
 __all__ = ["TargetRule", "Tree", "program_name", "workers_by_segment", "workers_of"]
@@ -61,15 +62,16 @@ def workers_of(
     with_segment: Iterable[int],
     not_ours: Iterable[int] = (),
     masters: Iterable[WorkerKey] = (),
+    patterns: Patterns | None = None,
 ) -> Tree:
     """
     The pids of the workers of one target.
 
     `not_ours` are processes of the agent itself. `masters` have had workers before: they do not become one
-    themselves while their last worker is being replaced.
+    themselves while their last worker is being replaced. `patterns` knows what was searched before.
     """
     probed, excluded, known_masters = set(with_segment), set(not_ours), set(masters)
-    roots = _roots(rule, table) - excluded
+    roots = _roots(rule, table, patterns or Patterns()) - excluded
     children = _children(table, excluded)
     workers: set[int] = set()
     found_masters: set[int] = set()
@@ -87,13 +89,11 @@ def workers_of(
     return Tree(frozenset(workers), frozenset(found_masters), frozenset(perhaps))
 
 
-def _roots(rule: TargetRule, table: Mapping[int, Process]) -> set[int]:
+def _roots(rule: TargetRule, table: Mapping[int, Process], patterns: Patterns) -> set[int]:
     if rule.pid is not None:
         process = table.get(rule.pid)
         return {rule.pid} if process is not None and rule.key in (None, process.key) else set()
-    pattern = re.compile(rule.match or "")
-    commands = ((pid, process.command) for pid, process in table.items())
-    return {pid for pid, command in commands if command and pattern.search(command)}
+    return patterns.pids(rule.match or "", table)
 
 
 def _unwrapped(root: int, table: Mapping[int, Process], children: Mapping[int, list[int]]) -> int:
@@ -181,7 +181,11 @@ def workers_by_segment(
 
 
 def program_name(command: str) -> str:
-    """A name for a service made from its command line: `python3 -m shop.web --port 1` is `shop.web`."""
+    """
+    A name for a service made from its command line: `python3 -m shop.web --port 1` is `shop.web`.
+
+    It is always one that a target may have.
+    """
     words = command.split()
     if not words:
         return "service"
@@ -190,7 +194,8 @@ def program_name(command: str) -> str:
     if interpreter:
         name = _program(words[1:], INTERPRETER_OPTIONS[interpreter[1]]) or name
     name = re.sub(r"\.(py|js|mjs|cjs)$", "", name.rpartition("/")[2])
-    return re.sub(r"[^a-zA-Z0-9_.:-]", "_", name)[:63] or "service"
+    name = re.sub(r"[^a-zA-Z0-9_.:-]", "_", name) or "service"
+    return (name if re.match("[a-zA-Z_]", name) else f"_{name}")[:63]
 
 
 def _program(words: list[str], with_value: frozenset[str]) -> str | None:

@@ -2,14 +2,20 @@
 The metrics port: `/metrics`, the agent's own health and reload, and the health of targets.
 
 Open like any exporter: it tells numbers and names, takes no arguments but names, and changes nothing except by
-`/-/reload`, which reads the configuration again and can be switched off (`enable_lifecycle`). A scrape runs inside
-the daemon's loop and costs some 3 us per series: the segments read again, the text, and its compression.
+`/-/reload`, which reads the configuration again and can be switched off (`enable_lifecycle`). Anybody may ask for
+that: so it is done once in RELOAD_SECONDS, no page of another site may have a browser ask for it, and what is
+wrong with the configuration is told in the log alone. A scrape runs inside the daemon's loop and costs some 3 us
+per series: the segments read again, the text, and its compression.
 """
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from html import escape
+from math import ceil
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from prometheus_client.exposition import choose_encoder
 from starlette.applications import Starlette
@@ -30,13 +36,15 @@ if TYPE_CHECKING:
 
 __all__ = ["metrics_app"]
 
+RELOAD_SECONDS = 5.0
 GZIP_LEVEL = 5
 """One more takes twice the time, and saves a fifteenth."""
 
 
-def metrics_app(view: View, *, lifecycle: bool) -> Starlette:
+def metrics_app(view: View, *, lifecycle: bool, clock: Callable[[], float] = time.monotonic) -> Starlette:
     """The whole app of the metrics port; `lifecycle` allows `/-/reload`."""
     registry = build_registry(view)
+    reloaded_at = -RELOAD_SECONDS
 
     async def metrics(request: Request) -> Response:
         return _exposition(registry, request)
@@ -57,16 +65,29 @@ def metrics_app(view: View, *, lifecycle: bool) -> Starlette:
             return PlainTextResponse("vitalsd is ready.\n")
         return PlainTextResponse("vitalsd is not ready: its first round of sampling is not done.\n", 503)
 
-    async def reload(_request: Request) -> Response:
+    async def reload(request: Request) -> Response:
+        nonlocal reloaded_at
         if not lifecycle:
             return PlainTextResponse(
                 "Reloading over HTTP is off: send SIGHUP, or set `exporters.prometheus.enable_lifecycle`.\n",
                 403,
             )
+        if _from_another_site(request):
+            return PlainTextResponse("A page of another site may not ask for that.\n", 403)
+        wait = reloaded_at + RELOAD_SECONDS - clock()
+        if wait > 0:
+            sentence = (
+                f"The configuration was read in the last {RELOAD_SECONDS:g} s: try again in {ceil(wait)} s.\n"
+            )
+            return PlainTextResponse(sentence, 429, {"Retry-After": str(ceil(wait))})
+        reloaded_at = clock()
         try:
             await view.reload()
-        except VitalsdError as error:
-            return PlainTextResponse(f"{error}\n", 500)
+        except VitalsdError:
+            sentence = (
+                "The configuration was not reloaded, the one before still holds: see the log for the reason.\n"
+            )
+            return PlainTextResponse(sentence, 500)
         return PlainTextResponse("The configuration was reloaded.\n")
 
     return Starlette(
@@ -81,6 +102,13 @@ def metrics_app(view: View, *, lifecycle: bool) -> Starlette:
             *health_routes(view),
         ]
     )
+
+
+def _from_another_site(request: Request) -> bool:
+    """Whether a browser asks for a page that is not ours; other clients send neither header."""
+    origin = request.headers.get("origin")
+    foreign = origin is not None and urlsplit(origin).netloc != request.headers.get("host")
+    return foreign or request.headers.get("sec-fetch-site", "none") not in ("none", "same-origin")
 
 
 def _exposition(registry: CollectorRegistry, request: Request) -> Response:

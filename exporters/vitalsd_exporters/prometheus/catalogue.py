@@ -66,16 +66,20 @@ EVENTLOOP = (
     Descriptor(
         "vitals_eventloop_delay_seconds",
         "histogram",
-        "What a callback scheduled at a random moment waits, one sample per 20 ms of time, from the probe.",
+        "What a callback scheduled at a random moment waits, one sample per 20 ms of time, "
+        "from the probe or observer.",
         LOOP,
     ),
     Descriptor(
-        "vitals_eventloop_busy_seconds_total", "counter", "Time the loop ran callbacks, from the probe.", LOOP
+        "vitals_eventloop_busy_seconds_total",
+        "counter",
+        "Time the loop ran callbacks, from the probe or observer.",
+        LOOP,
     ),
     Descriptor(
         "vitals_eventloop_idle_seconds_total",
         "counter",
-        "Time the loop waited for events, from the probe.",
+        "Time the loop waited for events, from the probe or observer.",
         LOOP,
     ),
     Descriptor(
@@ -87,20 +91,20 @@ EVENTLOOP = (
     Descriptor(
         "vitals_eventloop_stalls_total",
         "counter",
-        "Busy stretches beyond stall.threshold that have ended, over all loops, from the probe.",
+        "Stalls beyond stall.threshold that have ended, over all loops, by cause, from the probe or observer.",
         (*WORKER, "cause"),
     ),
     Descriptor(
         "vitals_eventloop_stall_seconds_total",
         "counter",
-        "Time spent in stalls that have ended, over all loops, from the probe.",
+        "Time spent in stalls that have ended, over all loops, by cause, from the probe or observer.",
         (*WORKER, "cause"),
     ),
     Descriptor(
         "vitals_eventloop_stall_current_seconds",
         "gauge",
         "How long the stall in progress has lasted, of the loop that is stuck longest; 0 when none is, "
-        "read from the probe at the scrape.",
+        "read from the probe at the scrape, or from the observer.",
         WORKER,
     ),
     Descriptor(
@@ -124,6 +128,21 @@ EVENTLOOP = (
         "counter",
         "Errors that nobody handled, by the channel that reported them, from the probe.",
         (*WORKER, "channel"),
+    ),
+)
+
+INCIDENTS = (
+    Descriptor(
+        "vitals_incidents_open",
+        "gauge",
+        "Incidents that are open now, from vitalsd itself.",
+        ("target", "kind", "severity"),
+    ),
+    Descriptor(
+        "vitals_incidents_total",
+        "counter",
+        "Times an incident was opened, reopened or became worse, by its severity then, from vitalsd itself.",
+        ("target", "kind", "severity"),
     ),
 )
 
@@ -264,6 +283,30 @@ AGENT = (
         "Interval between samples that vitalsd really keeps, from vitalsd itself.",
         (),
     ),
+    Descriptor(
+        "vitalsd_observer_interval_seconds",
+        "gauge",
+        "Interval between two looks of the observer at one loop, from vitalsd itself.",
+        (),
+    ),
+    Descriptor(
+        "vitalsd_store_success",
+        "gauge",
+        "Whether incidents and counts are being stored, from vitalsd itself.",
+        (),
+    ),
+    Descriptor(
+        "vitalsd_incidents_lost_total",
+        "counter",
+        "Incidents never stored because too many were waiting for the disk, from vitalsd itself.",
+        (),
+    ),
+    Descriptor(
+        "vitalsd_incidents_displaced_total",
+        "counter",
+        "Incidents resolved because their target had too many open ones, from vitalsd itself.",
+        (),
+    ),
 )
 
-CATALOGUE: tuple[Descriptor, ...] = (*UP, *EVENTLOOP, *MEMORY, *PROCESS, *AGENT)
+CATALOGUE: tuple[Descriptor, ...] = (*UP, *EVENTLOOP, *INCIDENTS, *MEMORY, *PROCESS, *AGENT)

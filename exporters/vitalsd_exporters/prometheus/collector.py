@@ -37,6 +37,7 @@ WORKER_PARTS: tuple[tuple[str, Callable[[WorkerSample], Iterator[series.Row]]], 
     ("probe", series.probe_rows),
     ("loops", series.loop_rows),
 )
+"""Of a worker alone."""
 
 
 class VitalsCollector:
@@ -63,10 +64,29 @@ class VitalsCollector:
 
     def _rows(self) -> Iterator[series.Row]:
         view = self._view
-        for target in _whole("targets", view.targets):
-            yield from _target(target)
+        targets = _whole("targets", view.targets)
+        for target in targets:
+            yield from self._target(target)
+        names = {target.name for target in targets}
+        yield from _whole("incidents", lambda: self._incidents(names))
         yield from _whole("sources", lambda: series.source_rows(view.sources()))
         yield from _whole("agent", lambda: series.agent_rows(view.agent(), self._python_version))
+
+    def _target(self, target: TargetSnapshot) -> Iterator[series.Row]:
+        yield from _whole("target", partial(series.target_rows, target), target=target.name)
+        for worker in target.workers:
+            where = {"target": target.name, "worker": worker.slot}
+            # What was read of a process that is gone is no longer true of its slot.
+            for part, rows in WORKER_PARTS if worker.up else WORKER_PARTS[:1]:
+                yield from _whole(part, partial(rows, worker), **where)
+            if worker.up:
+                yield from _whole("stalls", partial(self._stalls, worker), **where)
+
+    def _incidents(self, targets: set[str]) -> Iterator[series.Row]:
+        return series.incident_rows(self._view.incidents(), self._view.incident_totals(), targets)
+
+    def _stalls(self, worker: WorkerSample) -> Iterator[series.Row]:
+        return series.stall_rows(worker, self._view.stall_counts(worker))
 
 
 def sample_names(names: Iterable[str]) -> set[str]:
@@ -83,15 +103,6 @@ def build_registry(view: View) -> CollectorRegistry:
     registry = CollectorRegistry(auto_describe=False)
     registry.register(VitalsCollector(view))
     return registry
-
-
-def _target(target: TargetSnapshot) -> Iterator[series.Row]:
-    yield from _whole("target", partial(series.target_rows, target), target=target.name)
-    for worker in target.workers:
-        # What was read of a process that is gone is no longer true of its slot.
-        parts = WORKER_PARTS if worker.up else WORKER_PARTS[:1]
-        for part, rows in parts:
-            yield from _whole(part, partial(rows, worker), target=target.name, worker=worker.slot)
 
 
 def _whole(part: str, read: Callable[[], Iterable[Thing]], **where: str) -> list[Thing]:

@@ -7,25 +7,39 @@ histogram buckets, a dict per sample; all samples of a worker share their labels
 
 from __future__ import annotations
 
+from collections import Counter
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from prometheus_client.samples import Sample
 
-from vitalsd.model import ERROR_CHANNELS, Histogram, LoopVitals, SourceReading, TargetSnapshot, WorkerSample
+from vitalsd.model import (
+    ERROR_CHANNELS,
+    Cause,
+    Histogram,
+    Incident,
+    LoopVitals,
+    ObservedLoop,
+    SourceReading,
+    TargetSnapshot,
+    WorkerSample,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Container, Iterator, Mapping
 
+    from vitalsd.incidents.query import TotalOf
     from vitalsd_exporters.state import AgentVitals
 
 __all__ = [
     "Row",
     "agent_rows",
+    "incident_rows",
     "loop_rows",
     "probe_rows",
     "process_rows",
     "source_rows",
+    "stall_rows",
     "target_rows",
     "worker_rows",
 ]
@@ -33,6 +47,8 @@ __all__ = [
 Row = tuple[str, Sample]
 """The name of a metric in the catalogue, and one sample of it."""
 Labels = dict[str, str]
+OBSERVED_LOOP = "main"
+"""From outside one loop is seen per process."""
 
 
 def target_rows(target: TargetSnapshot) -> Iterator[Row]:
@@ -106,36 +122,72 @@ def probe_rows(worker: WorkerSample) -> Iterator[Row]:
         },
     )
     for channel, count in zip(ERROR_CHANNELS, probe.unhandled_errors, strict=True):
-        yield _row("vitals_unhandled_errors_total", labels | {"channel": channel}, count)
+        yield from _known(labels | {"channel": channel}, {"vitals_unhandled_errors_total": count})
     for generation, pauses in enumerate(probe.gc_pauses):
         yield from _histogram("vitals_gc_pause_seconds", labels | {"generation": str(generation)}, pauses)
 
 
 def loop_rows(worker: WorkerSample) -> Iterator[Row]:
-    """What the probe says of the process's event loops."""
-    if worker.probe is None:
-        return
+    """What the probe says of the process's event loops or, without one, what the observer sees from outside."""
     labels = _labels(worker)
-    loops = worker.probe.loops
-    # Until causes can be told apart the only truthful one is this.
-    cause = labels | {"cause": "unknown"}
-    yield _row("vitals_eventloop_stalls_total", cause, sum(loop.stalls for loop in loops))
-    yield _row("vitals_eventloop_stall_seconds_total", cause, sum(loop.stall_seconds for loop in loops))
-    current = [loop.current_stall.seconds for loop in loops if loop.current_stall is not None]
-    yield _row("vitals_eventloop_stall_current_seconds", labels, max(current, default=0.0))
+    if worker.probe is not None:
+        loops = worker.probe.loops
+        stalls = [loop.current_stall for loop in loops]
+        yield from _counted_inside(loops, labels)
+    elif worker.observed is not None:
+        stalls = [worker.observed.current_stall]
+        yield from _rows_of_one(worker.observed, labels | {"loop": OBSERVED_LOOP})
+    else:
+        return
+    # One number per worker: the worst.
+    longest = max((stall.seconds for stall in stalls if stall is not None), default=0.0)
+    yield _row("vitals_eventloop_stall_current_seconds", labels, longest)
+
+
+def _counted_inside(loops: tuple[LoopVitals, ...], labels: Labels) -> Iterator[Row]:
     ready = [loop.ready_callbacks for loop in loops if loop.ready_callbacks is not None]
     if ready:
         yield _row("vitals_eventloop_ready_callbacks", labels, sum(ready))
     for loop in loops:
-        yield from _rows_of_one(loop, labels | {"loop": loop.name})
+        in_loop = labels | {"loop": loop.name}
+        yield from _rows_of_one(loop, in_loop)
+        # A heartbeat sees no single turn of its loop.
+        yield from _known(in_loop, {"vitals_eventloop_iterations_total": loop.iterations})
 
 
-def _rows_of_one(loop: LoopVitals, labels: Labels) -> Iterator[Row]:
+def stall_rows(worker: WorkerSample, counts: Mapping[Cause, tuple[int, float]]) -> Iterator[Row]:
+    """
+    Stalls by cause, for a worker of which anybody sees the loops.
+
+    A cause appears when it is first found and stays for the life of the process. `unknown` is there from the
+    beginning, so that a worker which never stalled is a zero and not a gap.
+    """
+    if worker.probe is None and worker.observed is None:
+        return
+    nothing: dict[Cause, tuple[int, float]] = {"unknown": (0, 0.0)}
+    for cause, (count, seconds) in (nothing | dict(counts)).items():
+        labels = _labels(worker) | {"cause": cause}
+        yield _row("vitals_eventloop_stalls_total", labels, count)
+        yield _row("vitals_eventloop_stall_seconds_total", labels, seconds)
+
+
+def incident_rows(
+    incidents: tuple[Incident, ...], totals: Mapping[TotalOf, int], targets: Container[str]
+) -> Iterator[Row]:
+    """How many incidents are open and how often there was one; of targets that are there, and with their zeros."""
+    still_open = Counter((each.target, each.kind, each.severity) for each in incidents if each.state == "open")
+    for target, kind, severity in {**totals, **still_open}:
+        if target not in targets:
+            continue
+        labels = {"target": target, "kind": kind, "severity": severity}
+        yield _row("vitals_incidents_open", labels, still_open[target, kind, severity])
+        yield _row("vitals_incidents_total", labels, totals.get((target, kind, severity), 0))
+
+
+def _rows_of_one(loop: LoopVitals | ObservedLoop, labels: Labels) -> Iterator[Row]:
     yield from _histogram("vitals_eventloop_delay_seconds", labels, loop.delay)
     yield _row("vitals_eventloop_busy_seconds_total", labels, loop.busy_seconds)
     yield _row("vitals_eventloop_idle_seconds_total", labels, loop.idle_seconds)
-    # A heartbeat sees no single turn of its loop.
-    yield from _known(labels, {"vitals_eventloop_iterations_total": loop.iterations})
 
 
 def source_rows(readings: tuple[SourceReading, ...]) -> Iterator[Row]:
@@ -156,6 +208,10 @@ def agent_rows(agent: AgentVitals, python_version: str) -> Iterator[Row]:
     yield _row("vitalsd_cpu_seconds_total", {}, agent.cpu_seconds)
     yield _row("vitalsd_resident_memory_bytes", {}, agent.resident_bytes)
     yield _row("vitalsd_effective_interval_seconds", {}, agent.effective_interval_seconds)
+    yield from _known({}, {"vitalsd_observer_interval_seconds": agent.observer_interval_seconds})
+    yield _row("vitalsd_store_success", {}, agent.store_problem is None)
+    yield _row("vitalsd_incidents_lost_total", {}, agent.incidents_lost)
+    yield _row("vitalsd_incidents_displaced_total", {}, agent.incidents_displaced)
 
 
 def _labels(worker: WorkerSample) -> Labels:

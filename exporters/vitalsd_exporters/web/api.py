@@ -13,20 +13,27 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.routing import Route
 
+from vitalsd.times import rfc3339
 from vitalsd_exporters.web.edge import as_json
 from vitalsd_exporters.web.guard import Guard
+from vitalsd_exporters.web.health import stuck_loops
+from vitalsd_exporters.web.incidents import incident_routes
 from vitalsd_exporters.web.reply import html_page, json_error, json_reply
-from vitalsd_exporters.web.stream import TargetStream
+from vitalsd_exporters.web.stream import LiveStream
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from starlette.requests import Request
     from starlette.responses import Response
 
-    from vitalsd.model import TargetSnapshot, WorkerSample
+    from vitalsd.model import Incident, TargetSnapshot, WorkerSample
     from vitalsd_exporters.state import View
     from vitalsd_exporters.web.auth import Token
 
 __all__ = ["control_app"]
+
+MOST_SHOWN = 20
 
 
 def control_app(view: View, token: Token, listen_host: str) -> Starlette:
@@ -46,10 +53,11 @@ def control_app(view: View, token: Token, listen_host: str) -> Starlette:
         return json_reply({"sources": as_json(view.sources())})
 
     async def stream(_request: Request) -> Response:
-        return TargetStream(view)
+        return LiveStream(view)
 
     async def landing(request: Request) -> Response:
-        response = html_page("vitalsd", _target_table(view.targets()))
+        body = _target_table(view.targets()) + "\n" + _incident_table(view.incidents())
+        response = html_page("vitalsd", body)
         if "token" in request.query_params:
             token.remember(request, response)
         return response
@@ -61,6 +69,7 @@ def control_app(view: View, token: Token, listen_host: str) -> Starlette:
             Route("/api/v1/targets/{name}", target),
             Route("/api/v1/sources", sources),
             Route("/api/v1/stream", stream),
+            *incident_routes(view),
         ],
         middleware=[Middleware(Guard, token=token, listen_host=listen_host)],
     )
@@ -70,23 +79,36 @@ def _target_table(targets: tuple[TargetSnapshot, ...]) -> str:
     if not targets:
         return "<p>No target is configured or found yet.</p>"
     rows = [
-        f"<tr><td>{escape(worker.target)}</td><td>{escape(worker.slot)}</td>"
-        f"<td>{worker.key.pid if worker.key else ''}</td><td>{_state(worker)}</td></tr>"
+        (worker.target, worker.slot, str(worker.key.pid) if worker.key else "", _state(worker))
         for target in targets
         for worker in target.workers
     ]
-    rows += [
-        f"<tr><td>{escape(target.name)}</td><td></td><td></td><td>no worker</td></tr>"
-        for target in targets
-        if not target.workers
+    rows += [(target.name, "", "", "no worker") for target in targets if not target.workers]
+    return _table(("target", "worker", "pid", "state"), rows)
+
+
+def _incident_table(incidents: tuple[Incident, ...]) -> str:
+    is_open = [incident for incident in incidents if incident.state == "open"]
+    if not is_open:
+        return "<p>No incident is open.</p>"
+    rows = [
+        (rfc3339(each.opened_at) or "", each.severity, each.target, each.worker, each.kind, each.summary)
+        for each in is_open[:MOST_SHOWN]
     ]
-    head = "<tr><th>target</th><th>worker</th><th>pid</th><th>state</th></tr>"
-    return "<table>\n" + "\n".join([head, *rows]) + "\n</table>"
+    more = len(is_open) - len(rows)
+    note = f"<p>And {more} more: vitalsd incidents --state open</p>" if more else ""
+    return _table(("opened", "severity", "target", "worker", "kind", "summary"), rows) + note
+
+
+def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    """Everything in it is text: services choose their names themselves."""
+    lines = ["".join(f"<th>{name}</th>" for name in head)]
+    lines += ["".join(f"<td>{escape(cell)}</td>" for cell in row) for row in rows]
+    return "<table>\n" + "\n".join(f"<tr>{line}</tr>" for line in lines) + "\n</table>"
 
 
 def _state(worker: WorkerSample) -> str:
     if not worker.up:
         return "down"
-    loops = worker.probe.loops if worker.probe else ()
-    stuck = [loop.current_stall.seconds for loop in loops if loop.current_stall is not None]
+    stuck = [stall.seconds for _, stall in stuck_loops(worker)]
     return f"stuck for {max(stuck):.2f} s" if stuck else "up"

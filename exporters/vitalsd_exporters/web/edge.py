@@ -7,36 +7,30 @@ structs per answer, about 0.1 ms per worker.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 import msgspec
 
-__all__ = ["as_json", "rfc3339"]
+from vitalsd.times import rfc3339
+
+__all__ = ["as_json"]
 
 
 def as_json(value: object) -> object:
     """`value` with every struct as a dict, and every unix time in one as text."""
     if isinstance(value, msgspec.Struct):
         return dict(_field(name, getattr(value, name)) for name in value.__struct_fields__)
-    if isinstance(value, tuple):
+    if isinstance(value, tuple | list):
         return [as_json(item) for item in value]
     if isinstance(value, dict):
-        return {name: as_json(item) for name, item in value.items()}
+        return {name: _told(name, item) for name, item in value.items()}
     return value
 
 
-def rfc3339(unix: float) -> str | None:
-    """`2026-07-01T12:00:00.250Z`, or None for what no calendar holds: a damaged segment can say anything."""
-    try:
-        moment = datetime.fromtimestamp(unix, UTC)
-    except (OverflowError, ValueError, OSError):
-        return None
-    return moment.isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
-
-
 def _field(name: str, value: object) -> tuple[str, object]:
-    if name == "at":
-        name = "sampled_at"
-    if name.endswith("_at") and isinstance(value, float):
-        return name, rfc3339(value)
-    return name, as_json(value)
+    return "sampled_at" if name == "at" else name, _told(name, value)
+
+
+def _told(name: object, value: object) -> object:
+    """`value`, as text where its name says that it is a time: `at` in a timeline, `started_at` in evidence."""
+    if isinstance(value, float) and isinstance(name, str) and (name == "at" or name.endswith("_at")):
+        return rfc3339(value)
+    return as_json(value)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from vitalsd.model import StallInProgress, TargetSnapshot, WorkerSample
     from vitalsd_exporters.state import View
 
-__all__ = ["health_routes", "target_reasons", "worker_reasons"]
+__all__ = ["health_routes", "stuck_loops", "target_reasons", "worker_reasons"]
 
 RETRY_AFTER_SECONDS = 5
 """Most stalls are over by then, and a caller that obeys cannot become a load of its own."""
@@ -67,13 +67,21 @@ def worker_reasons(worker: WorkerSample, max_delay_seconds: float) -> list[str]:
     who = f"Worker `{worker.slot}` of target `{worker.target}`"
     if not worker.up:
         return [f"{who} is down: its process is gone and nothing has taken its place, see the service's log."]
-    loops = worker.probe.loops if worker.probe else ()
     return [
-        f"{who} is stuck: its event loop `{loop.name}` has been blocked for {stall.seconds:.2f} s, "
+        f"{who} is stuck: its event loop `{loop}` has been blocked for {stall.seconds:.2f} s, "
         f"longer than the {max_delay_seconds:g} s that `health.max_delay` allows{_where(stall)}."
-        for loop in loops
-        if (stall := loop.current_stall) is not None and stall.seconds > max_delay_seconds
+        for loop, stall in stuck_loops(worker)
+        if stall.seconds > max_delay_seconds
     ]
+
+
+def stuck_loops(worker: WorkerSample) -> list[tuple[str, StallInProgress]]:
+    """The loops that are late right now, by the probe or, without one, as they are seen from outside."""
+    if worker.probe is not None:
+        return [(loop.name, loop.current_stall) for loop in worker.probe.loops if loop.current_stall is not None]
+    if worker.observed is not None and worker.observed.current_stall is not None:
+        return [("main", worker.observed.current_stall)]
+    return []
 
 
 def _where(stall: StallInProgress) -> str:

@@ -1,6 +1,7 @@
 """
-The targets as server-sent events, for as long as somebody listens.
+The targets as server-sent events each second, and incidents when they change, for as long as somebody listens.
 
+The first event of incidents holds all that are open or were lately; each further one those that have changed.
 Costs one look at the targets per second and listener. Starlette's way of noticing that a client left loads a
 backend of anyio, 2.6 MiB for waiting on two things at once; a TaskGroup does as well.
 """
@@ -17,13 +18,14 @@ from starlette.responses import StreamingResponse
 from vitalsd_exporters.web.edge import as_json
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     from starlette.types import Receive, Scope, Send
 
+    from vitalsd.model import Incident
     from vitalsd_exporters.state import View
 
-__all__ = ["TargetStream"]
+__all__ = ["LiveStream"]
 
 log = structlog.get_logger(__name__)
 
@@ -32,7 +34,7 @@ HEARTBEAT = b": heartbeat\n\n"
 """A comment: it opens the stream at once, and keeps it open while there is nothing to say."""
 
 
-class TargetStream(StreamingResponse):
+class LiveStream(StreamingResponse):
     """An answer that goes on until its client leaves."""
 
     def __init__(self, view: View) -> None:
@@ -50,12 +52,40 @@ class TargetStream(StreamingResponse):
 
 async def _events(view: View) -> AsyncIterator[bytes]:
     yield HEARTBEAT
+    news = _News(view)
     while True:
-        try:
-            payload = msgspec.json.encode({"targets": as_json(view.targets())})
-        except Exception:
-            log.exception("stream_reading_failed")
-            yield HEARTBEAT
-        else:
-            yield b"event: targets\ndata: " + payload + b"\n\n"
+        yield _event("targets", view.targets)
+        if changed := _event("incidents", news.changed):
+            yield changed
         await asyncio.sleep(INTERVAL_SECONDS)
+
+
+class _News:
+    """The incidents that one listener does not know yet."""
+
+    def __init__(self, view: View) -> None:
+        self._view = view
+        self._told: tuple[Incident, ...] | None = None
+
+    def changed(self) -> tuple[Incident, ...] | None:
+        """Those that have changed since it was last asked, at first all; None where nothing has."""
+        told, now = self._told, self._view.incidents()
+        if now is told:
+            return None
+        self._told = now
+        if told is None:
+            return now
+        known = {incident.id: incident for incident in told}
+        return tuple(each for each in now if known.get(each.id) is not each) or None
+
+
+def _event(name: str, read: Callable[[], tuple[object, ...] | None]) -> bytes:
+    """One event; nothing if there is nothing to tell, and a heartbeat if it cannot be told."""
+    try:
+        things = read()
+        if things is None:
+            return b""
+        return f"event: {name}\ndata: ".encode() + msgspec.json.encode({name: as_json(things)}) + b"\n\n"
+    except Exception:
+        log.exception("stream_reading_failed", event_name=name)
+        return HEARTBEAT

@@ -1,20 +1,23 @@
 """A callback that asks a slow server over a synchronous socket."""
 
-import os
 import socket
-import time
+import subprocess
+import sys
 
 from scenery import play
 
+SERVER = """
+import socket, sys, time
+asked = socket.socket(fileno=int(sys.argv[1]))
+while True:
+    seconds = asked.recv(64)
+    if not seconds:
+        break
+    time.sleep(float(seconds))
+    asked.sendall(b"answer")
+"""
 ours, theirs = socket.socketpair()
-if os.fork() == 0:
-    ours.close()
-    while True:
-        asked = theirs.recv(64)
-        if not asked:
-            os._exit(0)
-        time.sleep(float(asked))
-        theirs.sendall(b"answer")
+subprocess.Popen([sys.executable, "-S", "-c", SERVER, str(theirs.fileno())], pass_fds=[theirs.fileno()])
 theirs.close()
 
 

@@ -7,7 +7,7 @@ import time
 from scenery import play
 
 folder = os.environ.get("SCENARIO_FOLDER") or tempfile.mkdtemp()
-block = os.urandom(1 << 20)
+block = os.urandom(4096)
 
 
 def write_report(seconds):

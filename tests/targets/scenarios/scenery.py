@@ -60,10 +60,10 @@ async def perform(stall, truth):
     background = asyncio.ensure_future(work_a_little())
     print("ready", os.getpid(), flush=True)
     await stall_now_and_then(stall, truth)
-    background.cancel()
     print("done", flush=True)
-    if sys.stdin is not None and "LINGER" in os.environ:
-        sys.stdin.readline()
+    if "LINGER" in os.environ:
+        await asyncio.get_running_loop().run_in_executor(None, sys.stdin.readline)
+    background.cancel()
 
 
 def play(stall, cause=None, culprit=None):

@@ -60,7 +60,18 @@ def test_nothing_of_a_metric_needs_escaping(metric):
 @metrics
 def test_labels_are_the_contracts(metric):
     """Identity comes from service discovery: no pid, pod or namespace, and no label that is in the name."""
-    allowed = {"target", "worker", "loop", "cause", "reason", "channel", "generation", "kind", "source"}
+    allowed = {
+        "target",
+        "worker",
+        "loop",
+        "cause",
+        "reason",
+        "channel",
+        "generation",
+        "kind",
+        "severity",
+        "source",
+    }
     if metric.type == "info":
         allowed |= {"runtime", "version", "lag_source", "pythonversion"}
     assert set(metric.labels) <= allowed

@@ -59,6 +59,7 @@ def test_a_fixed_view_is_rendered_without_a_complaint():
         ("targets", "targets", "vitals_worker_up", "vitalsd_source_success"),
         ("sources", "sources", "vitalsd_source_success", "vitals_worker_up"),
         ("agent", "agent", "vitalsd_cpu_seconds", "vitals_worker_up"),
+        ("incidents", "incidents", "vitals_incidents_open", "vitals_worker_up"),
     ],
 )
 def test_a_question_that_fails_costs_only_its_own_metrics(question, part, lost, kept):

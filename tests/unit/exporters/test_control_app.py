@@ -6,7 +6,7 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 from structlog.testing import capture_logs
-from support.views import SHOP, WATCHED, FixedView
+from support.views import BLOCKING, OVER, SHOP, WATCHED, FixedView
 
 from vitalsd_exporters.web import stream
 from vitalsd_exporters.web.api import control_app
@@ -100,6 +100,25 @@ def test_the_landing_page_lists_targets_and_escapes(ask):
     assert "&lt;img src=x&gt;" in text
     assert "<img" not in text
     assert "stuck for 1.25 s" in text
+
+
+def test_the_landing_page_lists_what_is_open_and_escapes(ask):
+    """The sentence of each open incident as text, whatever a service calls its functions; and only those."""
+    hostile = replace(BLOCKING, summary="<script>alert(1)</script> blocks & burns", target="<b>", worker='"')
+    text = ask(app(all_incidents=(hostile, OVER)), "GET", "/", headers=BEARER).text
+    assert "&lt;script&gt;alert(1)&lt;/script&gt; blocks &amp; burns" in text
+    assert "<script" not in text and "<b>" not in text
+    assert "2026-07-01T11:58:00.250Z" in text
+    assert OVER.summary not in text
+
+
+def test_the_landing_page_is_short_on_a_bad_day(ask):
+    """Twenty rows, and how many more there are; and on a good day it says so."""
+    many = tuple(replace(BLOCKING, id=f"id{number}", summary=f"row {number}.") for number in range(50))
+    text = ask(app(all_incidents=many), "GET", "/", headers=BEARER).text
+    assert "row 19." in text and "row 20." not in text
+    assert "And 30 more" in text
+    assert "No incident is open." in ask(app(all_incidents=(OVER,)), "GET", "/", headers=BEARER).text
 
 
 def test_every_answer_carries_the_security_headers(ask):
@@ -231,14 +250,35 @@ def listen(application, events):
 def test_a_stream_sends_the_targets_until_its_client_leaves(monkeypatch):
     """A heartbeat opens it, then come events, and nothing is left running."""
     monkeypatch.setattr(stream, "INTERVAL_SECONDS", 0)
-    start, *bodies = listen(app(), events=2)
+    start, *bodies = listen(app(), events=4)
     assert (b"content-type", b"text/event-stream; charset=utf-8") in start["headers"]
-    [heartbeat, first, second] = b"".join(body.get("body", b"") for body in bodies).split(b"\n\n")[:3]
+    [heartbeat, *events] = b"".join(body.get("body", b"") for body in bodies).split(b"\n\n")[:4]
     assert heartbeat.startswith(b":")
-    for event in (first, second):
-        name, data = event.split(b"\n")
-        assert name == b"event: targets"
+    told = [event.split(b"\n") for event in events]
+    assert [name for name, _ in told] == [b"event: targets", b"event: incidents", b"event: targets"]
+    for _, data in (told[0], told[2]):
         assert msgspec.json.decode(data.removeprefix(b"data: "))["targets"][0]["name"] == "shop"
+
+
+def test_a_stream_sends_incidents_when_they_change(monkeypatch):
+    """At first all there are, then only those that are new or have changed, as the list has them."""
+    monkeypatch.setattr(stream, "INTERVAL_SECONDS", 0)
+
+    class Changing(FixedView):
+        looks = 0
+
+        def incidents(self):
+            self.looks += 1
+            if self.looks == 3:
+                self.all_incidents = (replace(BLOCKING, id="new"), BLOCKING, replace(OVER, count=2))
+            return self.all_incidents
+
+    _, *bodies = listen(control_app(Changing(), Token("s3cret"), "127.0.0.1"), events=7)
+    events = b"".join(body.get("body", b"") for body in bodies).split(b"\n\n")
+    told = [event.partition(b"data: ")[2] for event in events if event.startswith(b"event: incidents")]
+    ids = [[each["id"] for each in msgspec.json.decode(data)["incidents"]] for data in told]
+    assert ids == [[BLOCKING.id, OVER.id], ["new", OVER.id]]
+    assert msgspec.json.decode(told[0])["incidents"][0]["opened_at"] == "2026-07-01T11:58:00.250Z"
 
 
 def test_a_stream_outlives_a_reading_that_fails(monkeypatch):
@@ -248,6 +288,8 @@ def test_a_stream_outlives_a_reading_that_fails(monkeypatch):
     class Failing(FixedView):
         def targets(self):
             raise RuntimeError("no answer")
+
+        incidents = targets
 
     with capture_logs() as logs:
         _, *bodies = listen(control_app(Failing(), Token("s3cret"), "127.0.0.1"), events=2)

@@ -1,7 +1,7 @@
 """What of a worker becomes a sample, and what stays unsaid."""
 
 from msgspec.structs import replace
-from support.views import BACKGROUND_LOOP, BARE, GONE, MAIN_LOOP, PROBE, WATCHED
+from support.views import BACKGROUND_LOOP, BARE, BLOCKING, GONE, MAIN_LOOP, OBSERVED, OVER, PROBE, WATCHED
 
 from vitalsd_exporters.prometheus import series
 
@@ -40,7 +40,7 @@ def test_a_known_zero_is_a_sample():
 
 def test_a_worker_without_a_probe_has_no_loop_and_no_heap():
     """Nothing is made up for what only a probe can tell."""
-    assert [*series.loop_rows(BARE), *series.probe_rows(BARE)] == []
+    assert [*series.loop_rows(BARE), *series.probe_rows(BARE), *series.stall_rows(BARE, {})] == []
 
 
 def test_a_worker_without_a_probe_says_so():
@@ -83,13 +83,64 @@ def test_iterations_are_left_out_where_nothing_counts_them():
     assert ("vitals_eventloop_iterations_total", ("background",)) not in rows
 
 
-def test_every_loop_has_its_own_series_and_stalls_are_summed():
-    """Loops are told apart by their slot's name; what is told per worker is over all of them."""
+def test_every_loop_has_its_own_series():
+    """Loops are told apart by their slot's name."""
     rows = values(series.loop_rows(with_loops(MAIN_LOOP, BACKGROUND_LOOP)))
     busy = "vitals_eventloop_busy_seconds_total"
     assert (rows[busy, ("main",)], rows[busy, ("background",)]) == (4.75, 0.5)
-    assert rows["vitals_eventloop_stalls_total", ("unknown",)] == 4
-    assert rows["vitals_eventloop_stall_seconds_total", ("unknown",)] == 1.75
+
+
+def test_stalls_are_told_by_cause():
+    """As they were counted; `unknown` is a zero where there is none, and a cause never found is absent."""
+    counts = {"gc_pause": (2, 0.5)}
+    assert values(series.stall_rows(WATCHED, counts)) == {
+        ("vitals_eventloop_stalls_total", ("unknown",)): 0,
+        ("vitals_eventloop_stall_seconds_total", ("unknown",)): 0,
+        ("vitals_eventloop_stalls_total", ("gc_pause",)): 2,
+        ("vitals_eventloop_stall_seconds_total", ("gc_pause",)): 0.5,
+    }
+    rows = values(series.stall_rows(WATCHED, {"unknown": (3, 1.0)}))
+    assert rows["vitals_eventloop_stalls_total", ("unknown",)] == 3
+
+
+def test_a_loop_that_is_seen_from_outside_has_the_same_metrics():
+    """Delay, busy, idle, stalls and the stall in progress; its queue and its turns nobody can see."""
+    rows = values([*series.loop_rows(OBSERVED), *series.stall_rows(OBSERVED, {})])
+    assert rows["vitals_eventloop_delay_seconds_count", ("main",)] == 100
+    assert rows["vitals_eventloop_busy_seconds_total", ("main",)] == 0.25
+    assert rows["vitals_eventloop_idle_seconds_total", ("main",)] == 1.75
+    assert rows["vitals_eventloop_stall_current_seconds", ()] == 0.75
+    assert rows["vitals_eventloop_stalls_total", ("unknown",)] == 0
+    assert not {name for name, _ in rows} & {
+        "vitals_eventloop_ready_callbacks",
+        "vitals_eventloop_iterations_total",
+    }
+
+
+def test_what_the_probe_says_comes_before_what_is_seen_from_outside():
+    """Of one loop there is one series, from the better source."""
+    both = replace(WATCHED, observed=OBSERVED.observed)
+    assert values(series.loop_rows(both)) == values(series.loop_rows(WATCHED))
+
+
+def test_open_incidents_are_counted_and_a_severity_that_was_is_a_zero():
+    """So an alert ends by a value and not by a gap, and resolved ones are not open."""
+    again = replace(BLOCKING, id="other", culprit=None)
+    info = replace(BLOCKING, id="third", target="legacy", severity="info")
+    totals = {("shop", "stall", "critical"): 5, ("shop", "stall", "warning"): 3}
+    rows = [
+        (name, *sample.labels.values(), sample.value)
+        for name, sample in series.incident_rows((BLOCKING, again, info, OVER), totals, {"shop", "legacy"})
+    ]
+    assert list(series.incident_rows((BLOCKING,), totals, {"legacy"})) == []
+    assert sorted(rows) == [
+        ("vitals_incidents_open", "legacy", "stall", "info", 1),
+        ("vitals_incidents_open", "shop", "stall", "critical", 2),
+        ("vitals_incidents_open", "shop", "stall", "warning", 0),
+        ("vitals_incidents_total", "legacy", "stall", "info", 0),
+        ("vitals_incidents_total", "shop", "stall", "critical", 5),
+        ("vitals_incidents_total", "shop", "stall", "warning", 3),
+    ]
 
 
 def test_a_histogram_has_its_buckets_its_count_and_its_sum():

@@ -125,6 +125,51 @@ def test_failing_hook(errors):
     assert errors.counts["unraisable"] == 2
 
 
+def wrap_all():
+    """What a service does that decorates hooks: its wrappers have the names and the attributes of ours."""
+
+    def wrapped(hook):
+        @functools.wraps(hook)
+        def wrapper(*arguments):
+            return hook(*arguments)
+
+        return wrapper
+
+    sys.unraisablehook = wrapped(sys.unraisablehook)
+    threading.excepthook = wrapped(threading.excepthook)
+    warnings._warn_unawaited_coroutine = wrapped(warnings._warn_unawaited_coroutine)
+    asyncio.BaseEventLoop.call_exception_handler = wrapped(asyncio.BaseEventLoop.call_exception_handler)
+
+
+def call_all():
+    """One error in each of the four hooks."""
+    sys.unraisablehook("u")
+    threading.excepthook("t")
+    warnings._warn_unawaited_coroutine("c")
+    asyncio.BaseEventLoop.call_exception_handler(None, {})
+
+
+def test_decorated(errors):
+    """A wrapper that looks like ours is not: it is wrapped in turn, and each error counts once."""
+    wrap_all()
+    before = hooks()
+    errors.hook()
+    assert not set(before) & set(hooks())
+    call_all()
+    assert errors.counts == NONE | {"coroutine": 1, "thread": 1, "unraisable": 1, "loop": 1}
+
+
+def test_decorated_before_a_fork(errors):
+    """In a child the parent's counter is gone, and a new one takes nothing for its own that was the parent's."""
+    wrap_all()
+    errors.stop()
+    child = Errors()
+    child.hook()
+    call_all()
+    child.stop()
+    assert child.counts == NONE | {"coroutine": 1, "thread": 1, "unraisable": 1, "loop": 1}
+
+
 def test_stop(heard):
     """stop() leaves every hook as it was found."""
     before = hooks()

@@ -74,11 +74,14 @@ def test_half_seen(spans):
 
 
 def test_failure_ends_it(spans):
-    """Whatever goes wrong inside takes the callback out and never reaches the service."""
+    """Whatever goes wrong inside takes the callback out and never reaches the service; it is told if asked."""
     made, collect, _ = spans
     gc.callbacks.append(made._callback)
+    made.check()
     collect(99, 0.1)
     assert made._callback not in gc.callbacks
+    with pytest.raises(IndexError):
+        made.check()
 
 
 def test_real_collections():

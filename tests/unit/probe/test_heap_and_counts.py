@@ -5,6 +5,7 @@ import math
 import sys
 import threading
 import types
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -168,6 +169,25 @@ def test_executors_after_a_backlog():
         for call in calls:
             call.result(10)
     assert during == (before[0] + 3, before[1] + 3, before[2])
+
+
+def test_executors_while_a_pool_grows(monkeypatch):
+    """A thread that a pool starts while they are looked at disturbs nothing."""
+
+    class Thread:
+        ident = 0
+        looked_at = False
+
+        def __hash__(self):
+            if self.looked_at:
+                queues[threading.current_thread()] = None
+            return 7
+
+    thread, queues = Thread(), weakref.WeakKeyDictionary()
+    queues[thread] = None
+    thread.looked_at = True
+    monkeypatch.setattr(sys.modules["concurrent.futures.thread"], "_threads_queues", queues)
+    assert counts.executors() == (0.0, 0.0, 0.0)
 
 
 def test_executors_without_any(monkeypatch):

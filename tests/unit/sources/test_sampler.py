@@ -156,7 +156,7 @@ def test_refresh(sampling, tree, published):
 
 
 def test_refresh_of_another(sampling, tree, published):
-    """A seat that has changed hands, or a segment that says nothing whole now, leaves the sample as it is."""
+    """A seat that has changed hands leaves the sample as it is; a segment not whole now costs its numbers."""
     written, read = published
     tree.add(10)
     made, place = sampling(), seat(segment=read)
@@ -165,7 +165,7 @@ def test_refresh_of_another(sampling, tree, published):
     for other in (seat(key=WorkerKey(10, 1001), segment=read), seat(key=None), seat()):
         assert made.refresh_probe(sample, other) is sample
     written.words[layout.PROCESS.offset] = 7.0
-    assert made.refresh_probe(sample, place) is sample
+    assert made.refresh_probe(sample, place).probe is None
 
 
 def test_refresh_brings_the_probe(sampling, tree, published):

@@ -29,7 +29,7 @@ def test_looks_only_when_something_changed(finder, tree, segments, monkeypatch):
     for now in (0.0, 1.0, INTERVAL - 1):
         assert pids(follow.find(now)) == {"0": 10}
     assert len(looks) == 1
-    path = segments.write(10, heartbeat=INTERVAL - 1)
+    path = segments.write(10, heartbeat=INTERVAL - 0.5)
     for now in (INTERVAL - 0.5, INTERVAL - 0.4):
         assert [seat.segment.path for seat in follow.find(now).targets["shop"]] == [path]
     assert len(looks) == 2
@@ -44,7 +44,7 @@ def test_another_segment_of_the_same_worker(finder, tree, segments):
     old = segments.write(10, target="old", heartbeat=0.0)
     assert pids(follow.find(0.0), "old") == {"0": 10}
     old.unlink()
-    segments.write(10, target="new", heartbeat=0.0)
+    segments.write(10, target="new", heartbeat=1.0)
     found = follow.find(1.0)
     assert (pids(found, "old"), pids(found, "new")) == (None, {"0": 10})
 

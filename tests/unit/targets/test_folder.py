@@ -1,10 +1,12 @@
 """The segment folder: whose a segment is, which are refused, and when the file of a dead process goes."""
 
+import errno
 import os
 
 import pytest
 from structlog.testing import capture_logs
 
+from vitalsd.targets import folder as folder_module
 from vitalsd.targets.folder import SILENCE_SECONDS, SegmentFolder
 from vitalsd.targets.places import Place
 
@@ -38,15 +40,67 @@ def test_holder_of_the_lock(folder, segments, tree, holder):
 
 
 def test_lock_lost(folder, segments, tree, holder):
-    """A service that closes all descriptors drops the lock: its segment stays while the heartbeat goes on."""
+    """A service that closes all descriptors drops the lock: its segment counts again with the next heartbeat."""
     path = segments.write(7, heartbeat=NOW)
     tree.add(holder.pid, start=segments.start)
     holder.toggle(path)
     folder.refresh(NOW)
     holder.toggle(path)
-    assert paths(folder.refresh(NOW + SILENCE_SECONDS - 0.1)) == {holder.pid: path.name}
+    folder.refresh(NOW + 1)
+    segments.beat(path, NOW + 1.5)
+    assert paths(folder.refresh(NOW + 1.5 + SILENCE_SECONDS - 0.1)) == {holder.pid: path.name}
+    assert folder.refresh(NOW + 1.5 + SILENCE_SECONDS) == {}
+    assert path.exists()
+
+
+def test_executed_itself(folder, segments, tree, holder):
+    """A service that executes itself keeps its pid; nothing is shown of what it was before."""
+    path = segments.write(7, heartbeat=NOW)
+    tree.add(holder.pid, start=segments.start)
+    holder.toggle(path)
+    assert folder.refresh(NOW + 0.1).keys() == {holder.pid}
+    holder.toggle(path)
+    with capture_logs() as logs:
+        assert folder.refresh(NOW + 0.2) == {}
+        assert folder.refresh(NOW + SILENCE_SECONDS - 0.1) == {}
+    assert logs == [], "it may yet come back"
     assert folder.refresh(NOW + SILENCE_SECONDS) == {}
     assert path.exists()
+
+
+@pytest.mark.parametrize(("first", "second", "wins"), [("old", "new", "new"), ("new", "old", "new")])
+def test_two_of_one_process(folder, segments, tree, first, second, wins):
+    """Of two segments that speak for one process, the later one does; whatever their names are."""
+    made = {}
+    for age in ("old", "new"):
+        name = f"python-7-0000000{first == age:d}.seg"
+        made[age] = segments.write(7, heartbeat=NOW, name=name)
+    tree.add(7, start=segments.start)
+    assert paths(folder.refresh(NOW)) == {7: made[wins].name}
+
+
+def test_locked_one_of_two(folder, segments, tree, holder):
+    """Of two segments that speak for one process, that with the lock does, also when it is the older."""
+    locked = segments.write(holder.pid, heartbeat=NOW, name="python-7-00000000.seg")
+    segments.write(holder.pid, heartbeat=NOW, name="python-7-00000001.seg")
+    tree.add(holder.pid, start=segments.start)
+    holder.toggle(locked)
+    assert paths(folder.refresh(NOW)) == {holder.pid: locked.name}
+
+
+def test_not_known_now(folder, segments, tree, monkeypatch):
+    """An agent that has too many files open does not take a live process for dead, nor its segment away."""
+    path = segments.write(7, heartbeat=NOW)
+    tree.add(7, start=segments.start)
+    folder.refresh(NOW)
+
+    def read_key(*_):
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(folder_module, "read_key", read_key)
+        assert folder.refresh(NOW + 1) == {}
+    assert paths(folder.refresh(NOW + 1)) == {7: path.name}
 
 
 def test_killed(folder, segments, tree):

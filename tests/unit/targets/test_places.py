@@ -1,5 +1,6 @@
 """The folders of segments: which they are, how much of each is looked at, and what is told of the rest."""
 
+import errno
 import os
 import tempfile
 from pathlib import Path
@@ -15,7 +16,7 @@ ME = os.geteuid()
 
 def look(*places):
     """What is found in these, and what the log says of three looks."""
-    looking = Places(lambda: places)
+    looking = Places(lambda: places, lambda: 10 * MOST_SEGMENTS)
     with capture_logs() as logs:
         for _ in range(3):
             found = looking.segments(())
@@ -127,8 +128,46 @@ def test_known_ones_first(folder):
     for number in range(MOST_ENTRIES):
         (folder / f"a-{number}.seg").touch()
     (folder / "zzz.seg").touch()
-    found = Places(lambda: [Place(folder)]).segments(known)
+    found = Places(lambda: [Place(folder)], lambda: 10 * MOST_SEGMENTS).segments(known)
     assert (len(found), found & known) == (MOST_SEGMENTS, known - {folder / "gone.seg"})
+
+
+@pytest.mark.skipif(ME != 0, reason="only root can give files to somebody else")
+@pytest.mark.parametrize("split", [True, False], ids=["a folder for each", "one folder"])
+def test_shared_fairly(tmp_path, split):
+    """Who makes many segments leaves the others theirs, in folders of their own and in one of all; told once."""
+    places = []
+    for uid, count in ((1, 40), (2, 3), (3, 40)):
+        folder = tmp_path / (str(uid) if split else "all")
+        folder.mkdir(exist_ok=True)
+        for number in range(count):
+            path = folder / f"python-{uid}-{number:08x}.seg"
+            path.touch()
+            os.chown(path, uid, -1)
+        if split:
+            os.chown(folder, uid, -1)
+            places.append(Place(folder, uid))
+    places = places or [Place(tmp_path / "all")]
+    looking = Places(lambda: places, lambda: 21)
+    known = {folder / "python-1-00000027.seg" for folder in (tmp_path / "1", tmp_path / "all")}
+    with capture_logs() as logs:
+        found = {path.name for path in [*looking.segments(known), *looking.segments(known)]}
+    assert [sum(name.startswith(f"python-{uid}-") for name in found) for uid in (1, 2, 3)] == [9, 3, 9]
+    assert "python-1-00000027.seg" in found
+    assert [entry["event"] for entry in logs] == ["segment_folder_refused"] * (2 if split else 1)
+    assert "21 of all users together" in looking.problem_for(1)
+    assert (looking.problem_for(2) is None) == split
+
+
+def test_no_room_to_list(folder, monkeypatch):
+    """What is open stays open while the agent has no descriptor left to list its folder with."""
+
+    def scandir(_):
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    known = {folder / "python-7-00000000.seg", folder.parent / "elsewhere.seg"}
+    monkeypatch.setattr(os, "scandir", scandir)
+    assert Places(lambda: [Place(folder)]).segments(known) == {folder / "python-7-00000000.seg"}
 
 
 def test_many_other_files(folder):

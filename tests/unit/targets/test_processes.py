@@ -1,5 +1,8 @@
 """The table of processes, read from a /proc of the test's own; and command lines without their secrets."""
 
+import builtins
+import errno
+import os
 import re
 import time
 
@@ -7,7 +10,7 @@ import pytest
 from support.proctree import TICKS, ProcTree
 
 from vitalsd.model import WorkerKey
-from vitalsd.targets.processes import Process, ProcessTable
+from vitalsd.targets.processes import Process, ProcessTable, has_gone
 from vitalsd.targets.scrub import scrub
 
 UPTIME_SECONDS = 10_000.0
@@ -124,6 +127,32 @@ def test_process_that_may_not_be_read(readable, somebody):
         assert commands(ProcessTable(tree.root).refresh(0.0)) == {11: "python b.py"}
 
 
+@pytest.mark.parametrize("file", ["10/stat", "10/cmdline", ""])
+def test_not_known_now(tree, monkeypatch, file):
+    """An agent that has too many files open forgets nobody, takes nobody for gone, and reads again when it can."""
+    tree.add(10, "python a.py", start=YOUNG)
+    table = ProcessTable(tree.root)
+    table.refresh(0.0)
+    tree.rename(10, "python b.py")
+
+    def failing(real):
+        def call(path, *rest):
+            if str(path) == str(tree.root / file):
+                raise OSError(errno.EMFILE, "Too many open files")
+            return real(path, *rest)
+
+        return call
+
+    with monkeypatch.context() as patch:
+        patch.setattr(builtins, "open", failing(open))
+        for name in ("open", "listdir"):
+            patch.setattr(os, name, failing(getattr(os, name)))
+        assert commands(table.refresh(1.0)) == {10: "python a.py"}
+        assert not has_gone(tree.root, WorkerKey(10, YOUNG))
+    assert commands(table.refresh(2.0)) == {10: "python b.py"}
+    assert has_gone(tree.root, WorkerKey(10, YOUNG + 1))
+
+
 @pytest.mark.parametrize(
     ("command", "shown"),
     [
@@ -141,6 +170,18 @@ def test_process_that_may_not_be_read(readable, somebody):
         ("app redis://:hunter2@cache/0 http://db/x", "app redis://***@cache/0 http://db/x"),
         ("curl http://x/?token=abc", "curl http://x/?token=***"),
         ("app user@example.org", "app user@example.org"),
+        ("env DB_PASS=hunter2 PGPASS=x app", "env DB_PASS=*** PGPASS=x app"),
+        ("app --pass hunter2 --db-pass=x -pass x", "app --pass *** --db-pass=*** -pass ***"),
+        ("app --redis-pwd=hunter2 --pwd hunter2", "app --redis-pwd=*** --pwd ***"),
+        ("app --auth=me:hunter2 --auth me:hunter2", "app --auth=*** --auth ***"),
+        ("app --private-key=abc --PRIVATE_KEY abc", "app --private-key=*** --PRIVATE_KEY ***"),
+        ("app --compass x --author=me --passive yes", "app --compass x --author=me --passive yes"),
+        ("app --bypass=x --authority y --pass-through", "app --bypass=x --authority y --pass-through"),
+        ("python -m auth --port 80", "python -m auth --port 80"),
+        ("mysql -uroot -phunter2 -P3306 shop", "mysql -uroot -p*** -P3306 shop"),
+        ("/usr/bin/mysqldump -phunter2 shop", "/usr/bin/mysqldump -p*** shop"),
+        ("mysql -p shop", "mysql -p shop"),
+        ("ssh -p22 db", "ssh -p22 db"),
     ],
 )
 def test_scrub(command, shown):
@@ -159,6 +200,9 @@ def test_scrub(command, shown):
         ("app redis://:hun@ter2@cache", "ter2"),
         ("app --use-token --password hunter2", "hunter2"),
         ("app --password= hunter2", "hunter2"),
+        ("sshpass -phunter2 ssh -p22 db", "hunter2"),
+        ("openssl rsa -passin pass:hunter2", "hunter2"),
+        ("docker run -e MYSQL_PWD=hunter2 x", "hunter2"),
     ],
 )
 def test_scrub_more(command, secret):
@@ -204,7 +248,9 @@ def test_scrub_shortens():
     assert "hunter2" not in scrub(["x"] * 95 + ["--password", "hunter2"])
 
 
-@pytest.mark.parametrize("piece", ["a", "-", " ", "a ", "token", "token-", "a://", "://@", "'", '"', "password="])
+@pytest.mark.parametrize(
+    "piece", ["a", "-", " ", "a ", "token", "token-", "a://", "://@", "'", '"', "password=", "mysql ", "pass-"]
+)
 def test_scrub_much(piece):
     """However long a command line is and whatever is repeated in it, the agent is not held up by it."""
     for arguments in ([piece * 100_000], [piece * (999 // len(piece))] * 10, [piece] * 100_000):

@@ -1,8 +1,12 @@
 """Which processes of a tree are workers, as a table of trees that services really have."""
 
+import msgspec
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from vitalsd.model import WorkerKey
+from vitalsd.settings.model import Target
 from vitalsd.targets.processes import Process
 from vitalsd.targets.rules import TargetRule, Tree, program_name, workers_by_segment, workers_of
 
@@ -217,11 +221,20 @@ def test_segments_without_rule():
         ("", "service"),
         ("täglich.py", "t_glich"),
         ("x" * 100, "x" * 63),
+        ("python3 2fa_server.py", "_2fa_server"),
+        ("./-x", "_-x"),
     ],
 )
 def test_program_name(command, name):
     """The file or module that is run, as a label may be spelled."""
     assert program_name(command) == name
+
+
+@given(st.one_of(st.text(), st.text().map("python3 {}.py".format), st.text("0123-.:/_a \n", max_size=99)))
+@example("python3 " + "9" * 63)
+def test_program_name_may_be_a_targets(command):
+    """Whatever is started, the name made of it is one that a target may have."""
+    msgspec.convert({"name": program_name(command)}, Target)
 
 
 @pytest.mark.parametrize(

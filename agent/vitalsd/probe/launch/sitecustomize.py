@@ -1,8 +1,8 @@
 """
 Found first on PYTHONPATH, this arms the probe and then runs the `sitecustomize` that it shadows, if any.
 
-The probe lies beside this file as `vitalsd_probe` (where `vitalsd probe install` put it) or, inside the agent's
-own installation, as the folder `../python`. It is loaded by its path: nothing is added to `sys.path`.
+The probe lies in the folder that `_PROBE` names, `../python` inside the agent's own installation; `vitalsd probe
+install` writes another name there. It is loaded by its path: nothing is added to `sys.path`.
 
 Every Python process of the service starts with this, also helpers on a Python that the probe does not know, 2.7
 included: so it has no annotations. It uses the import system as the interpreter has frozen it, since
@@ -13,8 +13,9 @@ included: so it has no annotations. It uses the import system as the interpreter
 # (annotations are syntax that Python 2 does not have)
 
 import sys
-from os.path import abspath, dirname, isdir, join
+from os.path import abspath, dirname, join
 
+_PROBE = "../python"
 _here = dirname(abspath(__file__))
 
 
@@ -22,9 +23,7 @@ def _arm_probe():
     from _frozen_importlib import module_from_spec
     from _frozen_importlib_external import spec_from_file_location
 
-    folder = join(_here, "vitalsd_probe")
-    if not isdir(folder):
-        folder = join(dirname(_here), "python")
+    folder = abspath(join(_here, _PROBE))
     path = join(folder, "__init__.py")
     spec = spec_from_file_location("vitalsd_probe", path, submodule_search_locations=[folder])
     module = sys.modules["vitalsd_probe"] = module_from_spec(spec)

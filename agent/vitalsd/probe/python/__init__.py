@@ -1,7 +1,7 @@
 """
 The Python probe: a guest in somebody else's process. Standard library only, Python 3.8 and newer.
 
-Importing it costs one small module. `install()` arms it: it then waits, without a thread, a timer or a file,
+Importing it costs two small modules. `install()` arms it: it then waits, without a thread, a timer or a file,
 until the process has lived for a second and runs an event loop or is a worker of a known synchronous server.
 Only then is the rest imported and a segment published. Any failure disables the probe and nothing else.
 """

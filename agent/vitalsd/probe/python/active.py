@@ -14,12 +14,12 @@ import atexit
 from _signal import SIG_BLOCK, SIG_SETMASK, pthread_sigmask, valid_signals  # type: ignore[import-not-found]
 from time import monotonic, thread_time
 
-from . import counts, layout
+from . import counts
 from .errors import Errors
 from .gcspans import GcSpans
-from .heap import NOTHING, Heap
+from .heap import NOTHING, UNKNOWN, Heap
 from .instruments import Instruments
-from .lifecycle import allocate_lock, start_new_thread
+from .lifecycle import RLock, allocate_lock, start_new_thread
 from .loops import Loops
 from .segment import Segment
 from .selectormeter import cost_per_iteration
@@ -56,11 +56,13 @@ class Active:
         self._parts: list[Any] = []
         self._thread_cpu = 0.0
         self._busy = self._published_at = 0.0
-        self._forks = 0
+        self._turning: Any = RLock()
+        """Held while the thread is stopped or started, by whichever thread of the service forks."""
+        self._paused, self._ended = True, False
+        self._off = ""
         self._instruments = Instruments()
 
-    def start_thread(self) -> None:
-        """Start the watchdog thread."""
+    def _start_thread(self) -> None:
         previous = self._done
         self._stop, self._done = allocate_lock(), allocate_lock()
         self._stop.acquire()
@@ -68,26 +70,35 @@ class Active:
         before = pthread_sigmask(SIG_BLOCK, valid_signals())
         try:
             start_new_thread(self._run, (self._stop, self._done, previous))
+        except Exception:
+            self._done.release()
+            raise
         finally:
             pthread_sigmask(SIG_SETMASK, before)
 
-    def before_fork(self) -> None:
-        """Fork without our thread; several threads of the service may be forking at once."""
-        self._forks += 1
-        self.pause_thread()
+    def pause(self, patience_seconds: float = AT_FORK_PATIENCE_SECONDS) -> None:
+        """Ask the thread to leave and wait for it, a little; several threads may do so at once."""
+        held = self._turning.acquire(True, patience_seconds)
+        try:
+            self._paused = True
+            self._ask_to_leave()
+            done = self._done
+        finally:
+            if held:
+                self._turning.release()
+        if done is not None and done.acquire(True, patience_seconds):
+            done.release()
 
-    def after_fork(self) -> None:
-        """Go on, in the parent, when the last of them is through."""
-        self._forks -= 1
-        if self._forks == 0:
-            self.start_thread()
+    def resume(self) -> None:
+        """Start it, unless it runs, since somebody else was faster, or the process is about to end."""
+        with self._turning:
+            if self._paused and not self._ended:
+                self._paused = False
+                self._start_thread()
 
-    def pause_thread(self, patience_seconds: float = AT_FORK_PATIENCE_SECONDS) -> None:
-        """Ask the thread to leave and wait for it, a little."""
+    def _ask_to_leave(self) -> None:
         if self._stop is not None and self._stop.locked():
             self._stop.release()
-        if self._done is not None and self._done.acquire(True, patience_seconds):
-            self._done.release()
 
     def attach_waiting(self) -> None:
         """Have every loop that waits for it attach itself in its own thread."""
@@ -103,14 +114,18 @@ class Active:
 
     def abandon(self, problem: str) -> None:
         """Something is wrong: unhook all, tell the agent by the segment, stay silent for good."""
-        self._let_go()
-        if self._segment is not None:
-            self._segment.tell([float("nan")] * len(layout.PROCESS_FIELDS), layout.OFF + problem)
+        self._off = self._off or problem or "unknown"
+        try:
+            self._unhook()
+        finally:
+            if self._segment is not None:
+                self._segment.turn_off(self._off)
+            self._ask_to_leave()  # the thread tells it once more, and copies it to a disk
+        if self._done is None or not self._done.locked():
+            self._copy_to_disk()  # there is no thread just now
 
-    def _let_go(self) -> None:
+    def _unhook(self) -> None:
         self.ready = False
-        if self._stop is not None and self._stop.locked():
-            self._stop.release()
         if self.loops is not None:
             self.loops.unhook_all()
         for part in self._parts:
@@ -118,18 +133,15 @@ class Active:
 
     def forget(self) -> None:
         """In a forked child: leave loops and hooks as they were, and the parent's segment to the parent."""
-        self.ready = False
-        if self.loops is not None:
-            self.loops.unhook_all()
-        for part in self._parts:
-            part.stop()
+        self._unhook()
         if self._segment is not None:
             self._segment.forget_in_child()
 
     def _at_exit(self) -> None:
         try:
-            self.pause_thread(AT_EXIT_PATIENCE_SECONDS)
-            self._let_go()
+            self._ended = True  # whatever forks after this
+            self.pause(AT_EXIT_PATIENCE_SECONDS)
+            self._unhook()
             if self._segment is not None:
                 self._segment.remove()
         except BaseException:
@@ -148,6 +160,8 @@ class Active:
         except BaseException:
             self._failed()
         finally:
+            if self._off and self._segment is not None:
+                self._segment.turn_off(self._off)  # this thread may have been in the middle of telling its numbers
             self._copy_to_disk()
             done.release()
 
@@ -199,7 +213,7 @@ class Active:
             read("renewal", loops.attach_again)
         read("lock", segment.keep_lock)
         read("errors", self._errors.hook)
-        heap = read("heap", self._heap.read) or NOTHING
+        read("gc", self._gcspans.check)
         read("loops", self._watchdog.count_waiting)
         busy = loops.busy_seconds
         self._watchdog.adapt((busy - self._busy) / max(now - self._published_at, PUBLISH_SECONDS))
@@ -208,10 +222,10 @@ class Active:
             (
                 now,
                 float(loops.unwatched),
-                *heap,
-                self._tasks.count(now),
-                counts.threads(),
-                *counts.executors(),
+                *read("heap", self._heap.read, NOTHING),
+                read("tasks", lambda: self._tasks.count(now), UNKNOWN),
+                read("threads", counts.threads, UNKNOWN),
+                *read("executors", counts.executors, (UNKNOWN,) * 3),
                 self._thread_cpu + loops.own_seconds + self._gcspans.own_seconds,
                 *self._errors.counts.values(),
                 *self._gcspans.values(),

@@ -1,8 +1,8 @@
 """
 Counts what the process runs: asyncio tasks, threads, and executors with their busy threads and queues.
 
-Looks only at modules that the service itself has loaded. What cannot be counted, for whatever reason, is unknown:
-a pool of somebody's own kind costs its number, not the probe.
+Looks only at modules that the service itself has loaded. What cannot be counted, for whatever reason, raises, and
+is left out by whoever asked: a pool of somebody's own kind costs its number, not the probe.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from typing import Any
 
-UNKNOWN = float("nan")
 TASKS_INTERVAL_SECONDS = 2.0
 MINIMUM_REST = 1000
 """A count that took t is not repeated within this many t."""
@@ -30,17 +29,14 @@ class Tasks:
     def __init__(self, running: Callable[[], Iterable[Any]]) -> None:
         self._running = running
         """The loops that run, which Python 3.14 must be told."""
-        self._count = UNKNOWN
+        self._count = 0.0
         self._next = 0.0
 
     def count(self, now: float) -> float:
         """The latest count; a new one if it is due."""
         if now >= self._next:
             began = thread_time()
-            try:
-                self._count = _count_by_loop(self._running()) if BY_LOOP else _pending(_task_references())
-            except Exception:
-                self._count = UNKNOWN
+            self._count = _count_by_loop(self._running()) if BY_LOOP else _pending(_task_references())
             self._next = now + max(TASKS_INTERVAL_SECONDS, (thread_time() - began) * MINIMUM_REST)
         return self._count
 
@@ -56,7 +52,7 @@ def _task_references() -> list[Any]:
     if module is None:
         return []
     if sys.version_info >= (3, 12):
-        return [*module._scheduled_tasks.data, *map(ref, module._eager_tasks)]
+        return [*list(module._scheduled_tasks.data), *map(ref, list(module._eager_tasks))]
     return list(module._all_tasks.data)
 
 
@@ -83,10 +79,9 @@ def executors() -> tuple[float, float, float]:
     module: Any = sys.modules.get("concurrent.futures.thread")
     if module is None:
         return 0.0, 0.0, 0.0
-    try:
-        return _executors(module, dict(module._threads_queues.items()).items())
-    except Exception:
-        return UNKNOWN, UNKNOWN, UNKNOWN
+    # All at once: the dictionary's own iterator fails when a pool grows meanwhile.
+    pairs = list(module._threads_queues.data.items())
+    return _executors(module, [(reference(), queue) for reference, queue in pairs])
 
 
 def _executors(module: Any, pairs: Iterable[tuple[Any, Any]]) -> tuple[float, float, float]:
@@ -96,7 +91,7 @@ def _executors(module: Any, pairs: Iterable[tuple[Any, Any]]) -> tuple[float, fl
     queues = {}
     alive = busy = 0
     for thread, queue in pairs:
-        frame = frames.get(thread.ident)
+        frame = frames.get(thread.ident) if thread is not None else None
         if frame is None:
             continue
         alive += 1

@@ -28,6 +28,7 @@ class Errors:
         self._inside: set[tuple[str, int]] = set()
         self._stopped = False
         self._hooked: list[tuple[Any, str, Any, Any]] = []
+        """Where, what was there, and ours."""
 
     def hook(self) -> None:
         """Put a counter around every hook that has none yet; called again now and then."""
@@ -47,7 +48,7 @@ class Errors:
 
     def _around(self, owner: Any, name: str, channel: str) -> None:
         found = getattr(owner, name, None)
-        if found is None or hasattr(found, "_vitalsd"):
+        if found is None or self._is_ours(found):
             return
 
         def counted(*arguments: Any) -> Any:
@@ -58,21 +59,27 @@ class Errors:
     def _around_warning(self, warnings: Any) -> None:
         """It blames its caller's caller: ours must look like the import system, which it skips."""
         found = getattr(warnings, "_warn_unawaited_coroutine", None)
-        if found is None or hasattr(found, "_vitalsd"):
+        if found is None or self._is_ours(found):
             return
-        counts, mine = self.counts, self
+        mine, inside = self, self._inside
 
         def counted(coroutine: Any) -> Any:
-            if not mine._stopped:
-                counts["coroutine"] += 1
-            return found(coroutine)
+            mark = ("coroutine", get_ident())
+            if mine._stopped or mark in inside:
+                return found(coroutine)
+            inside.add(mark)
+            try:
+                mine.counts["coroutine"] += 1
+                return found(coroutine)
+            finally:
+                inside.discard(mark)
 
         counted.__code__ = counted.__code__.replace(co_filename="<frozen importlib._bootstrap>")
         self._install(warnings, "_warn_unawaited_coroutine", found, counted)
 
     def _around_loop(self, kind: Any) -> None:
         found = kind.call_exception_handler
-        if hasattr(found, "_vitalsd"):
+        if self._is_ours(found):
             return
 
         def call_exception_handler(loop: Any, context: Any) -> Any:
@@ -82,8 +89,11 @@ class Errors:
 
         self._install(kind, "call_exception_handler", found, call_exception_handler)
 
+    def _is_ours(self, found: Any) -> bool:
+        """By identity: functools.wraps would copy a mark to the service's wrapper."""
+        return any(ours is found for _, _, _, ours in self._hooked)
+
     def _install(self, owner: Any, name: str, found: Any, ours: Any) -> None:
-        ours._vitalsd = True
         setattr(owner, name, ours)
         self._hooked.append((owner, name, found, ours))
 

@@ -30,6 +30,7 @@ class GcSpans:
         self._sums = [0.0] * layout.GC_GENERATIONS
         self._counts = [[0.0] * (len(BOUNDS) + 1) for _ in range(layout.GC_GENERATIONS)]
         self._began = 0.0
+        self._failure: Exception | None = None
         gc.callbacks.append(self._callback)
 
     def _callback(self, phase: str, info: dict[str, Any]) -> None:
@@ -48,8 +49,14 @@ class GcSpans:
             self._counts[generation][_bucket(pause)] += 1
             if generation == layout.GC_GENERATIONS - 1:
                 self._after_full()
-        except Exception:
+        except Exception as error:
+            self._failure = error.with_traceback(None)  # that would keep the service's frames alive
             self.stop()
+
+    def check(self) -> None:
+        """Raise what the callback has failed with, if it has: from then on the numbers stand still."""
+        if self._failure is not None:
+            raise self._failure
 
     @property
     def own_seconds(self) -> float:

@@ -53,10 +53,11 @@ class HeartbeatMeter:
         self._unbooked = 0.0
         self._flush_at = ledger.flush(now, layout.HEARTBEAT, True)
         ledger.mark(-now, self._due)
+        self._stopped = False
         self._handle: Any = loop.call_later(INTERVAL, self._beat)
 
     def _beat(self) -> None:
-        if self._handle is None:
+        if self._stopped:
             return
         try:
             now = monotonic()
@@ -120,10 +121,8 @@ class HeartbeatMeter:
 
     def end(self) -> None:
         """The loop has stopped: take the heartbeat out and book the rest."""
-        handle = self._handle
         self.unhook()
-        if handle is not None:
-            handle.cancel()
+        self._handle.cancel()
         now = monotonic()
         reached = self._book(now - self._due) if now > self._due else self._due - self._period
         # What is left of a period: all there ever is of a loop that lives for less than one.
@@ -136,4 +135,4 @@ class HeartbeatMeter:
 
     def unhook(self) -> None:
         """Stop beating; from any thread, so the timer itself is left to find out."""
-        self._handle = None
+        self._stopped = True

@@ -22,17 +22,17 @@ class Instruments:
         self._failures: dict[str, int] = {}
         self._given_up: dict[str, str] = {}
 
-    def read(self, name: str, instrument: Callable[[], Any]) -> Any:
-        """What it answers, None when it fails or has been given up."""
+    def read(self, name: str, instrument: Callable[[], Any], otherwise: Any = None) -> Any:
+        """What it answers, `otherwise` when it fails or has been given up."""
         if name in self._given_up:
-            return None
+            return otherwise
         try:
             answer = instrument()
         except Exception as error:
             failures = self._failures[name] = self._failures.get(name, 0) + 1
             if failures == TRIES:
                 self._given_up[name] = "%s: %s" % (type(error).__name__, " ".join(str(error).split()))
-            return None
+            return otherwise
         if self._failures:
             self._failures.pop(name, None)
         return answer

@@ -160,3 +160,5 @@ class Ledger:
         words: Any = self._segment.words
         words[layout.SINCE + self.slot] = since
         words[layout.DUE + self.slot] = due
+        if self._segment.off:  # since before, or meanwhile
+            words[layout.SINCE + self.slot] = words[layout.DUE + self.slot] = 0.0

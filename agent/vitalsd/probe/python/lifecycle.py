@@ -13,13 +13,16 @@ they pass, only errors end here.
 Every Python process pays for this module: annotations are texts here, since `__future__` would be one more import.
 
 Everything that follows a fork starts from zero in the child. Before a fork the watchdog is stopped, so that the
-service forks with no thread that it did not start itself.
+service forks with no thread that it did not start itself, and imports of ours in other threads are waited for: a
+child would inherit their locks.
 """
 
 import os
 import sys
-from _thread import allocate_lock, get_ident, start_new_thread  # as they are before gevent may replace them
+from _thread import RLock, allocate_lock, get_ident, start_new_thread  # as they are before gevent replaces them
 from time import monotonic
+
+from .forking import forking, hook_forks
 
 TYPE_CHECKING = False  # importing typing would be more than the service asked for
 if TYPE_CHECKING:
@@ -27,24 +30,28 @@ if TYPE_CHECKING:
 
     from .active import Active
 
-__all__ = ["allocate_lock", "arm", "get_ident", "start_new_thread"]
+__all__ = ["RLock", "allocate_lock", "arm", "get_ident", "start_new_thread"]
 
 MINIMUM_AGE_SECONDS = 1.0
+IMPORT_PATIENCE_SECONDS = 0.05
+"""How long a fork waits for an import of ours in another thread."""
 FORKING_SERVERS = ("gunicorn.arbiter", "celery.concurrency.prefork", "uwsgi")
 """A process forked while one of these modules is loaded is a worker that may never run a loop."""
 SYNCHRONOUS_POOLS = ("celery.concurrency.solo", "celery.concurrency.thread", "waitress.server")
 """Importing one of these makes the process itself such a worker."""
 
 _born = monotonic()
+_pid = os.getpid()
 _active: "Active | None" = None
 _disabled = False
 _forked = False
-_activating = allocate_lock()
+_activating: "Any" = RLock()
+_importing = False
 
 
 def arm() -> None:
     """Place the hooks that wait for a reason to become active."""
-    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_parent, after_in_child=_after_fork_child)
+    hook_forks(_before_fork, _after_fork_parent, _after_fork_child, _disable)
     events = sys.modules.get("asyncio.events")
     if events is None or not hasattr(events, "_set_running_loop"):
         sys.meta_path.insert(0, ImportWatch())
@@ -135,6 +142,8 @@ def hook_uvloop(uvloop: "Any") -> None:
 
 def _loop_started(loop: "Any") -> None:
     try:
+        if os.getpid() != _pid:
+            _after_fork_child()  # by somebody who forks without the hooks, such as uWSGI
         if _disabled or _is_master():
             return
         if _active is not None and _active.ready:
@@ -153,7 +162,7 @@ def _loop_started(loop: "Any") -> None:
 
 
 def _loop_stopped() -> None:
-    if _active is not None and _active.ready and not _disabled:
+    if _active is not None and _active.ready and not _disabled and os.getpid() == _pid:
         try:
             _active.loops.detach(get_ident())
         except Exception:
@@ -171,7 +180,12 @@ def _is_main_interpreter() -> bool:
 
 def _is_master() -> bool:
     """A server that forks its workers: a loop in it (gunicorn has one for its control socket) serves nobody."""
-    return not _forked and any(name in sys.modules for name in FORKING_SERVERS)
+    if _forked or not any(name in sys.modules for name in FORKING_SERVERS):
+        return False
+    try:
+        return not sys.modules["uwsgi"].worker_id() > 0  # without a master, its only process is a worker
+    except Exception:
+        return True
 
 
 def _wake_when_old_enough() -> None:
@@ -181,16 +195,18 @@ def _wake_when_old_enough() -> None:
 
 
 def _activate() -> "Active":
-    global _active
+    global _active, _importing
     with _activating:  # loops of several threads come of age at the same moment
         if _active is None:
             if not _is_main_interpreter():
                 raise NotImplementedError("a subinterpreter is not watched")
-            from .active import Active
-
-            active = Active(_born + MINIMUM_AGE_SECONDS, _disable)
-            active.start_thread()
-            _active = active
+            _importing = True
+            try:
+                from .active import Active
+            finally:
+                _importing = False
+            _active = Active(_born + MINIMUM_AGE_SECONDS, _disable)
+            _active.resume()
         return _active
 
 
@@ -207,31 +223,26 @@ def _disable() -> None:
 
 
 def _before_fork() -> None:
+    if _active is None:
+        _activating.acquire(True, IMPORT_PATIENCE_SECONDS)
     if _active is not None:
-        try:
-            _active.before_fork()
-        except Exception:
-            pass
+        _active.pause()
 
 
 def _after_fork_parent() -> None:
-    if _active is not None and not _disabled:
-        try:
-            _active.after_fork()
-        except Exception:
-            _disable()
+    if _activating._is_owned():
+        _activating.release()
+    if _active is not None and not _disabled and not forking:
+        _active.resume()
 
 
 def _after_fork_child() -> None:
-    global _active, _activating, _born, _disabled, _forked
+    global _active, _activating, _born, _disabled, _forked, _pid
     inherited, _active = _active, None
-    _activating = allocate_lock()  # whoever held the old one does not exist here
-    try:
-        if inherited is not None:
-            inherited.forget()
-        _born = monotonic()
-        _disabled, _forked = False, True
-        if any(name in sys.modules for name in FORKING_SERVERS):
-            _wake_when_old_enough()
-    except Exception:
-        _disabled = True
+    _activating = RLock()  # whoever held the old one does not exist here
+    _born, _pid = monotonic(), os.getpid()
+    _disabled, _forked = _importing, True  # an import that another thread was in the middle of never ends here
+    if inherited is not None:
+        inherited.forget()
+    if any(name in sys.modules for name in FORKING_SERVERS):
+        _wake_when_old_enough()

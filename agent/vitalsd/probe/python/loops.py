@@ -92,8 +92,15 @@ class Loops:
                     return
                 self._unwatched.discard(ident)
                 self.running[ident] = kind(loop, ledger, self._segment.words, self._failed)
+            self._unhook_if_closed(ledger)
         except Exception:
             self._failed()
+
+    def _unhook_if_closed(self, ledger: Ledger) -> None:
+        """Another thread may have closed everything while a loop was being attached."""
+        if self._closed:
+            self.unhook_all()
+            ledger.mark(0.0)
 
     def detach(self, ident: int) -> None:
         """The loop of thread `ident`, which is this one, has stopped."""
@@ -106,7 +113,13 @@ class Loops:
     def attach_again(self) -> None:
         """Have each loop be measured anew, in its own thread: the segment has moved."""
         for meter in list(self.running.values()):
-            meter.loop.call_soon_threadsafe(self._attach_again, meter.loop)
+            self._ask_to_attach(meter.loop)
+
+    def _ask_to_attach(self, loop: Any) -> None:
+        try:
+            loop.call_soon_threadsafe(self._attach_again, loop)
+        except RuntimeError:
+            pass  # it has been closed; the others go on
 
     def _attach_again(self, loop: Any) -> None:
         try:
@@ -123,7 +136,7 @@ class Loops:
         self.running.clear()
 
     def _open(self, ident: int) -> Ledger | None:
-        taken = {self._slots[other] for other in self.running}
+        taken = {self._slots[other] for other in list(self.running)}
         mine = self._slots.get(ident)
         if mine is None or mine in taken:
             allowed = (0,) if _is_main(ident) else range(1, layout.LOOPS)

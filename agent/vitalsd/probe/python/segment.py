@@ -86,6 +86,7 @@ class Segment:
         self._packers: dict[int, struct.Struct] = {}
         self._attic: list[mmap.mmap] = []
         """Mappings of deleted files: closing one would close a descriptor that may not be ours any more."""
+        self.off = self._removed = False
         ensure_directory(self._folder)
         sweep(self._folder)
         self._mapped = in_memory(self._folder)
@@ -115,7 +116,11 @@ class Segment:
         struct.pack_into("<8sdd", self._map, 0, layout.MAGIC, float(layout.VERSION), float(layout.SIZE))
 
     def put(self, record: layout.Record, values: Sequence[float], text: bytes = b"") -> None:
-        """Store one record whole. Each record has one writer at a time."""
+        """Store one record whole. Each record has one writer at a time, and none once the probe is off."""
+        if not self.off:
+            self._store(record, values, text)
+
+    def _store(self, record: layout.Record, values: Sequence[float], text: bytes) -> None:
         offset = record.offset
         packer = self._packers.get(len(values))
         if packer is None:
@@ -134,6 +139,13 @@ class Segment:
         """Store the process record."""
         self.put(layout.PROCESS, values, text.encode("utf-8", "replace"))
 
+    def turn_off(self, problem: str) -> None:
+        """Say why the probe is off, as the last word; again when those in the middle of a store are through."""
+        self.off = True
+        self.words[layout.SINCE : layout.DUE + layout.LOOPS] = memoryview(bytes(16 * layout.LOOPS)).cast("d")
+        unknown = [float("nan")] * len(layout.PROCESS_FIELDS)
+        self._store(layout.PROCESS, unknown, (layout.OFF + problem).encode("utf-8", "replace"))
+
     def copy_to_disk(self) -> None:
         """Bring a file that is not in memory up to date; by the watchdog, never in the service's own threads."""
         if self._mapped or not _is_file(self._fd, self._stat):
@@ -146,8 +158,9 @@ class Segment:
         os.pwrite(self._fd, bytes(self._map), 0)
 
     def keep_lock(self) -> None:
-        """Take the lock again where the service closed our descriptor under us."""
+        """Take the lock again where the service closed our descriptor under us, or the one that `mmap` keeps."""
         if _is_file(self._fd, self._stat):
+            fcntl.lockf(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)  # nothing to do where it is still held
             return
         fd = os.open(self.path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
         if not _is_file(fd, self._stat):
@@ -162,7 +175,8 @@ class Segment:
 
         Every loop must then be measured anew: its hook still writes to the old mapping.
         """
-        if not _is_file(self._fd, self._stat) or os.fstat(self._fd).st_nlink or len(self._attic) == RENEWALS:
+        final = self.off or self._removed or len(self._attic) == RENEWALS
+        if final or not _is_file(self._fd, self._stat) or os.fstat(self._fd).st_nlink:
             return False
         ensure_directory(self._folder)
         old, fd = self._map, self._fd
@@ -176,6 +190,7 @@ class Segment:
 
     def remove(self) -> None:
         """Take the file away at the end of the process that made it."""
+        self._removed = True
         if os.getpid() == self._pid:
             try:
                 os.unlink(self.path)

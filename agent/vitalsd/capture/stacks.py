@@ -1,0 +1,255 @@
+"""
+When stacks are taken: during a stall, a few times, one py-spy at a time, and no more than a budget allows.
+
+The first sample is taken at once, the others after 40, 80, 160 and 320 ms, until the stall is over. A worker has a
+budget of 20 samples that fills up by one in 2 s. What is not taken has a reason, told and counted, and nothing
+raises. A sample that may be of the time after the stall is thrown away: that stack is innocent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter, OrderedDict
+from collections.abc import Awaitable, Callable, Iterable
+from pathlib import Path
+
+import msgspec
+
+from vitalsd.capture.pyspy import DumpError, DumpTimeout, NoDump, ThreadStack, dump
+from vitalsd.capture.tokens import Bucket
+from vitalsd.model import Frame, Stack, WorkerKey
+
+__all__ = ["Late", "StackSampler", "Stacks"]
+
+WAITS_SECONDS = (0.0, 0.04, 0.08, 0.16, 0.32)
+"""Before each sample; five tell one callback from many, see detect.culprit."""
+MAX_THREADS = 200
+"""py-spy #872: with 159 threads a job of 1.5 s took 7.6 s and more."""
+BURST = 20
+REFILL_SECONDS = 2.0
+REFUSED_SECONDS = 60.0
+"""So long a worker that may not be read is left alone; somebody may have granted the permission since."""
+KEPT_STALLS = 64
+KEPT_WORKERS = 1024
+
+
+class Late(msgspec.Struct, frozen=True):
+    """A loop that does not come back."""
+
+    key: WorkerKey
+    thread_id: int
+    """Of the loop's thread, in the agent's pid namespace or in the service's."""
+    since: float
+    """CLOCK_MONOTONIC; with the key and the thread it names the stall."""
+    thread_name: str = ""
+    """Python before 3.11 does not tell py-spy the number of a thread, only its name."""
+
+
+class Stacks(msgspec.Struct, frozen=True):
+    """What was seen of one stall so far."""
+
+    stacks: tuple[Stack, ...] = ()
+    """Of the loop's thread, the most seen first."""
+    holders: tuple[Stack, ...] = ()
+    """Of another thread that held the interpreter lock at that moment."""
+    refusal: str | None = None
+    """Why there are no more."""
+
+
+class _Watch:
+    """One stall that is being sampled."""
+
+    def __init__(self, late: Late) -> None:
+        self.late = late
+        self.over = asyncio.Event()
+        self.samples: list[tuple[float, tuple[Frame, ...], tuple[Frame, ...]]] = []
+        """When it was there at the latest, the loop's thread, and who held the lock."""
+        self.refusal: str | None = None
+
+    def seen(self) -> Stacks:
+        return Stacks(
+            _merge(frames for _, frames, _ in self.samples),
+            _merge(frames for _, _, frames in self.samples),
+            self.refusal,
+        )
+
+
+Name = tuple[WorkerKey, int, float]
+
+
+class StackSampler:
+    """The one place of an agent that starts py-spy for stalls. All methods belong to the thread of its loop."""
+
+    def __init__(
+        self,
+        take: Callable[[int], Awaitable[list[ThreadStack]]] = dump,
+        *,
+        proc: Path = Path("/proc"),
+        clock: Callable[[], float] = time.monotonic,
+        pause: Callable[[asyncio.Event, float], Awaitable[None]] | None = None,
+    ) -> None:
+        self._take = take
+        self._proc = proc
+        self._clock = clock
+        self._pause = pause or _pause
+        self._one_at_a_time = asyncio.Lock()
+        self._queue: asyncio.Queue[_Watch] = asyncio.Queue()
+        self._watches: OrderedDict[Name, _Watch] = OrderedDict()
+        self._buckets: OrderedDict[WorkerKey, Bucket] = OrderedDict()
+        self._refused: OrderedDict[WorkerKey, tuple[float, str, str]] = OrderedDict()
+        self.refusals: Counter[str] = Counter()
+        """Reason in a word -> samples that were not taken."""
+        self.dumps = 0
+
+    async def run(self) -> None:
+        """Sample the stalls that are told, for ever."""
+        async with asyncio.TaskGroup() as tasks:
+            while True:
+                watch = await self._queue.get()
+                tasks.create_task(self._follow(watch))
+
+    def late(self, event: Late) -> None:
+        """A loop is late: begin to sample it. The same event again changes nothing."""
+        name = (event.key, event.thread_id, event.since)
+        if name in self._watches:
+            return
+        watch = self._watches[name] = _Watch(event)
+        while len(self._watches) > KEPT_STALLS:
+            self._watches.popitem(last=False)[1].over.set()
+        self._queue.put_nowait(watch)
+
+    def ended(self, event: Late, at: float | None = None) -> Stacks:
+        """The stall is over, since `at` on CLOCK_MONOTONIC if that is known: what was seen of it, once."""
+        watch = self._watches.pop((event.key, event.thread_id, event.since), None)
+        if watch is None:
+            return Stacks()
+        watch.over.set()
+        if at is not None:
+            watch.samples = [sample for sample in watch.samples if sample[0] <= at]
+        return watch.seen()
+
+    def seen(self, event: Late) -> Stacks:
+        """What was seen of a stall that goes on."""
+        watch = self._watches.get((event.key, event.thread_id, event.since))
+        return watch.seen() if watch is not None else Stacks()
+
+    async def _follow(self, watch: _Watch) -> None:
+        for wait in WAITS_SECONDS:
+            if wait:
+                await self._pause(watch.over, wait)
+            if watch.over.is_set():
+                return
+            async with self._one_at_a_time:
+                if watch.over.is_set():
+                    return
+                if not await self._sample(watch):
+                    return
+
+    async def _sample(self, watch: _Watch) -> bool:
+        """Take one; False when there is no sense in another."""
+        key = watch.late.key
+        try:
+            refusal = self._refusal(key)
+            if refusal is not None:
+                return self._refuse(watch, *refusal)
+            self.dumps += 1
+            threads = await self._take(key.pid)
+        except NoDump as error:
+            return self._refuse(watch, "forbidden", str(error), lasting=True)
+        except DumpTimeout as error:
+            return self._refuse(watch, "timeout", str(error), lasting=True)
+        except DumpError as error:
+            self._refuse(watch, "failed", str(error))
+            return True
+        except Exception as error:  # noqa: BLE001 - evidence that cannot be had must not end the agent
+            return self._refuse(watch, "failed", f"py-spy could not be used: {type(error).__name__}: {error}")
+        if watch.over.is_set():
+            self.refusals["over"] += 1
+            return False
+        frames, holder = self._pick(watch.late, threads)
+        if not frames:
+            return self._refuse(watch, "thread", f"py-spy does not see thread {watch.late.thread_id} of {key.pid}")
+        watch.samples.append((self._clock(), frames, holder))
+        watch.refusal = None
+        return True
+
+    def _refuse(self, watch: _Watch, reason: str, sentence: str, *, lasting: bool = False) -> bool:
+        self.refusals[reason] += 1
+        watch.refusal = sentence
+        if lasting:
+            self._refused[watch.late.key] = (self._clock() + REFUSED_SECONDS, reason, sentence)
+            while len(self._refused) > KEPT_WORKERS:
+                self._refused.popitem(last=False)
+        return False
+
+    def _refusal(self, key: WorkerKey) -> tuple[str, str] | None:
+        """Why this worker is not to be looked at now: a word, and a sentence."""
+        until, reason, sentence = self._refused.get(key, (float("-inf"), "", ""))
+        if self._clock() < until:
+            return reason, sentence
+        try:
+            stat = (self._proc / str(key.pid) / "stat").read_bytes().rpartition(b")")[2].split()
+            state, threads, started = stat[0].decode(), int(stat[17]), int(stat[19])
+        except (OSError, ValueError, IndexError):
+            return "gone", f"process {key.pid} has ended"
+        if started != key.start_ticks or state in "ZX":
+            return "gone", f"process {key.pid} has ended"
+        if state in "Tt":
+            return "stopped", f"process {key.pid} is stopped, and left alone meanwhile"
+        if threads > MAX_THREADS:
+            return (
+                "threads",
+                f"process {key.pid} has {threads} threads: beyond {MAX_THREADS} py-spy may slow it down",
+            )
+        bucket = self._buckets.pop(key, None) or Bucket(BURST, REFILL_SECONDS, self._clock())
+        self._buckets[key] = bucket
+        while len(self._buckets) > KEPT_WORKERS:
+            self._buckets.popitem(last=False)
+        if not bucket.take(self._clock()):
+            return "budget", f"the budget of {BURST} samples, one more each {REFILL_SECONDS:g} s, is used up"
+        return None
+
+    def _pick(self, late: Late, threads: list[ThreadStack]) -> tuple[tuple[Frame, ...], tuple[Frame, ...]]:
+        """The frames of the loop's thread, and of another that holds the interpreter lock."""
+        loop = self._thread_of(late, threads)
+        holder = next((thread for thread in threads if thread.owns_gil and thread is not loop), None)
+        return loop.frames if loop is not None else (), holder.frames if holder is not None else ()
+
+    def _thread_of(self, late: Late, threads: list[ThreadStack]) -> ThreadStack | None:
+        pid = late.key.pid
+        numbers = {late.thread_id, self._inner_number(pid, late.thread_id)}
+        for thread in threads:
+            if thread.os_thread_id is not None and thread.os_thread_id in numbers:
+                return thread
+        unnumbered = [thread for thread in threads if thread.os_thread_id is None]
+        if len(threads) == 1:
+            return threads[0]
+        main = late.thread_id in (pid, self._inner_number(pid, pid))
+        name = late.thread_name or ("MainThread" if main else "")
+        named = [thread for thread in unnumbered or threads if name and thread.name == name]
+        return named[0] if len(named) == 1 else None
+
+    def _inner_number(self, pid: int, thread_id: int) -> int | None:
+        """The thread's number in its own pid namespace, which is the one that py-spy reads from its memory."""
+        try:
+            status = (self._proc / str(pid) / "task" / str(thread_id) / "status").read_text("utf-8", "replace")
+            line = next(line for line in status.splitlines() if line.startswith("NSpid:"))
+            return int(line.split()[-1])
+        except (OSError, StopIteration, ValueError):
+            return None
+
+
+async def _pause(over: asyncio.Event, seconds: float) -> None:
+    """Until the time has passed, or the stall."""
+    try:
+        async with asyncio.timeout(seconds):
+            await over.wait()
+    except TimeoutError:
+        pass
+
+
+def _merge(samples: Iterable[tuple[Frame, ...]]) -> tuple[Stack, ...]:
+    """Equal stacks as one, the most seen first."""
+    counted = Counter(frames for frames in samples if frames)
+    return tuple(Stack(count, frames) for frames, count in counted.most_common())

@@ -1,0 +1,209 @@
+"""`vitalsd incidents`: what was found, as the agent of this machine tells it; a list, or one in full."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import msgspec
+
+from vitalsd.cli.client import ask
+
+__all__ = ["Incidents", "described", "listed", "short"]
+
+HEADER = ("ID", "OPENED", "SEVERITY", "WORKER", "STATE", "LASTED", "COUNT")
+WIDTH = 80
+INDENT = "  "
+MOST_FRAMES = 20
+
+
+class Incidents:
+    """Show incidents: those that are open and those that were, or one with its timeline and its stacks."""
+
+    name = "incidents"
+
+    def prepare(self, parser: argparse.ArgumentParser) -> None:
+        """Add the arguments."""
+        parser.add_argument("id", nargs="?", metavar="ID", help="show this one in full")
+        parser.add_argument(
+            "--state", choices=("open", "resolved", "all"), default="all", help="which to list (all)"
+        )
+        parser.add_argument("--target", metavar="T", help="list those of one target")
+        parser.add_argument("--limit", type=int, default=20, metavar="N", help="list the latest N (20)")
+        parser.add_argument("--config", metavar="FILE", help="the agent's configuration")
+        parser.add_argument("--control-listen", metavar="ADDR", help="where the agent serves its API")
+        parser.add_argument("--json", action="store_true", help="print what the API answers")
+
+    def run(self, args: argparse.Namespace) -> int:
+        """Ask the agent and print; an id that does not exist is an error."""
+        from vitalsd.cli.options import config_loader
+
+        answer = ask(config_loader(args)().settings, _path(args))
+        if args.json:
+            print(msgspec.json.format(msgspec.json.encode(answer)).decode())
+        elif args.id is not None:
+            print(described(answer))
+        else:
+            print(listed(answer["incidents"], time.time()))
+            if "problem" in answer:
+                print(f"note: {answer['problem']}")
+        return 0
+
+
+def listed(incidents: Iterable[dict[str, Any]], now: float) -> str:
+    """The incidents as an aligned table of two lines each, the second with cause and culprit."""
+    rows, causes = [HEADER], [""]
+    for incident in incidents:
+        rows.append(
+            (
+                incident["id"],
+                _moment(incident["opened_at"], now),
+                incident["severity"],
+                _where(incident),
+                incident["state"],
+                _lasted(incident, now),
+                str(incident["count"]),
+            )
+        )
+        causes.append(_what(incident))
+    if len(rows) == 1:
+        return "No incident: nothing of the kind was found, or `--state` and `--target` leave none."
+    widths = [max(len(row[column]) for row in rows) for column in range(len(HEADER))]
+    lines = []
+    for row, cause in zip(rows, causes, strict=True):
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        lines.append("  ".join(cells).rstrip())
+        lines += [_cut(INDENT + cause)] if cause else []
+    return "\n".join(lines)
+
+
+def described(incident: dict[str, Any]) -> str:
+    """One incident in full: the sentence, what happened when, the stalls and the stacks."""
+    evidence = incident["evidence"]
+    facts = {
+        "incident": incident["id"],
+        "worker": _where(incident),
+        "what": _what(incident),
+        "severity": incident["severity"],
+        "state": incident["state"],
+        "opened": incident["opened_at"],
+        "resolved": incident["resolved_at"],
+        "last found": incident["updated_at"],
+        "count": incident["count"],
+        "captures": ", ".join(incident["captures"]),
+    }
+    others = {name: value for name, value in evidence.items() if name not in ("stalls", "stacks", "count")}
+    parts = [
+        incident["summary"],
+        _facts(facts),
+        "\n".join(
+            [
+                "timeline",
+                *(f"{INDENT}{each['at']}  {each['event']:8}  {each['text']}" for each in incident["timeline"]),
+            ]
+        ),
+        "\n".join(["evidence", *(f"{INDENT}{name}: {_plain(value)}" for name, value in others.items())])
+        if others
+        else "",
+        _stalls(evidence),
+        *(_stack(stack) for stack in evidence.get("stacks", ())),
+    ]
+    return "\n\n".join(part for part in parts if part)
+
+
+def short(incident: dict[str, Any], now: float) -> str:
+    """One incident in one line, for `vitalsd status`."""
+    times = "once" if incident["count"] == 1 else f"{incident['count']} times"
+    what = f"{incident['id']} {incident['severity']} {_where(incident)} {_what(incident)}"
+    return f"{what}, open for {_lasted(incident, now)}, {times}"
+
+
+def _path(args: argparse.Namespace) -> str:
+    if args.id is not None:
+        return f"/api/v1/incidents/{quote(args.id, safe='')}"
+    filters = {"limit": args.limit, "target": args.target, "state": None if args.state == "all" else args.state}
+    return "/api/v1/incidents?" + urlencode({name: value for name, value in filters.items() if value is not None})
+
+
+def _where(incident: dict[str, Any]) -> str:
+    return f"{incident['target']}/{incident['worker']}" if incident["worker"] else str(incident["target"])
+
+
+def _what(incident: dict[str, Any]) -> str:
+    """`stall/blocking_cpu in parse (orders.py:41)`."""
+    what = "/".join(filter(None, (incident["kind"], incident["cause"])))
+    culprit = incident["culprit"]
+    if culprit is None:
+        return what
+    return f"{what} in {culprit['function']} ({culprit['file'].rpartition('/')[2]}:{culprit['line']})"
+
+
+def _moment(text: str | None, now: float) -> str:
+    """In local time: the time of today, the date of another day."""
+    at = _unix(text)
+    if at is None:
+        return "-"
+    here = datetime.fromtimestamp(at, UTC).astimezone()
+    today = datetime.fromtimestamp(now, UTC).astimezone().date()
+    return here.strftime("%H:%M:%S" if here.date() == today else "%b %d %H:%M")
+
+
+def _lasted(incident: dict[str, Any], now: float) -> str:
+    """From opening to resolving, or until now: `45s`, `12m`, `3h05m`, `2d04h`."""
+    opened, resolved = _unix(incident["opened_at"]), _unix(incident["resolved_at"])
+    if opened is None:
+        return "-"
+    seconds = max(0, int((resolved if resolved is not None else now) - opened))
+    if seconds < 60:
+        return f"{seconds}s"
+    if seconds < 3600:
+        return f"{seconds // 60}m{seconds % 60:02}s"
+    if seconds < 86_400:
+        return f"{seconds // 3600}h{seconds % 3600 // 60:02}m"
+    return f"{seconds // 86_400}d{seconds % 86_400 // 3600:02}h"
+
+
+def _unix(text: str | None) -> float | None:
+    return datetime.fromisoformat(text).timestamp() if text else None
+
+
+def _facts(facts: dict[str, Any]) -> str:
+    width = max(map(len, facts))
+    return "\n".join(f"{name:{width}}  {value}" for name, value in facts.items() if value not in (None, ""))
+
+
+def _stalls(evidence: dict[str, Any]) -> str:
+    stalls = [stall for stall in evidence.get("stalls", ()) if isinstance(stall, dict)]
+    if not stalls:
+        return ""
+    count = evidence.get("count", len(stalls))
+    head = f"stalls, the latest {len(stalls)} of {count}"
+    return "\n".join(
+        [
+            head,
+            *(
+                f"{INDENT}{stall.get('started_at')}  {stall.get('duration_seconds'):>8}s  {stall.get('cause')}"
+                for stall in stalls
+            ),
+        ]
+    )
+
+
+def _stack(stack: dict[str, Any]) -> str:
+    frames = stack.get("frames", [])
+    lines = [f"stack, seen {stack.get('samples')} times, innermost first"]
+    lines += [f"{INDENT}{each['function']} ({each['file']}:{each['line']})" for each in frames[:MOST_FRAMES]]
+    lines += [f"{INDENT}and {len(frames) - MOST_FRAMES} more: --json"] if len(frames) > MOST_FRAMES else []
+    return "\n".join(lines)
+
+
+def _plain(value: object) -> str:
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
+
+
+def _cut(line: str) -> str:
+    return line if len(line) <= WIDTH else line[: WIDTH - 3] + "..."

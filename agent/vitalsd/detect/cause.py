@@ -1,0 +1,341 @@
+"""
+Why a loop was late: one ordered list of tests over the evidence of a stall, of which the first that fits wins.
+
+What would make all others wrong comes first. Signals and thresholds are those of facts/measurement.md, B4 and B5.
+A test stays silent about what it is not told, so any part of the evidence will do. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from vitalsd.detect.culprit import AGREE_SHARE, COMMON_SHARE
+from vitalsd.detect.machinery import Origin
+from vitalsd.detect.signals import Signals
+from vitalsd.detect.words import duration, name, of, percent
+from vitalsd.model import Cause, Doing, Frame, StallEvidence, Verdict
+
+__all__ = ["TESTS", "decide"]
+
+LATE_SHARE = 0.5
+"""B5 step 0: of the stall, the agent itself late."""
+MOST = 0.5
+"""Of the looks or of the time: what it did for most of the stall."""
+COMPUTES_SHARE = 0.7
+"""B5 step 5. B4 has .99 to 1.0 for computation and at most .43 for anything else."""
+LITTLE_CPU_SHARE = 0.4
+"""Below this, runnable was not running, whatever the looks say."""
+MAJOR_FAULTS_PER_SECOND = 50
+"""B5 step 2."""
+PAGE_WAIT_SHARE = 0.25
+"""Of the looks, blocked outside any call, or in state D: B4 has .57."""
+MEMORY_PRESSURE_SHARE = 0.1
+"""Pages that come back soon after they were taken count as pressure; those read for the first time do not."""
+SWAPPED_BYTES = 1 << 20
+"""Nearly every process on a host with swap has a few pages there."""
+RUNQUEUE_SHARE = 0.2
+"""B5 step 4. B4 has .53 to .59 for a busy host and for a quota, at most .03 for anything else."""
+THROTTLED_SHARE = 0.3
+THROTTLED_PERIODS_SHARE = 0.5
+"""B5 step 4: a quota is used up for so much of the time, or in so many of its periods."""
+GC_SHARE = 0.5
+"""B5 step 5."""
+READY_CALLBACKS = 100
+"""B5 step 5: more than so many callbacks were waiting their turn."""
+AGREEING_SAMPLES = 2
+"""One stack agrees with itself; it tells nothing about whether the loop turned."""
+TURNS_SHARE = 0.1
+"""Of the stacks, those that show Node's queue between two microtasks."""
+GIL_RATE = (0.6, 1.25)
+"""B5 step 6, in switch intervals: a thread that wants the interpreter lock wakes up once in each to ask for it."""
+GIL_FUTEX_SHARE = 0.3
+"""With one competitor a thread gets the lock for half of the time."""
+SIBLING_CPU_SHARE = 0.25
+"""B5 step 6 has .5 for one thread that holds the lock; the busiest of three, as in B4's other row, has a third."""
+
+
+def decide(
+    evidence: StallEvidence,
+    *,
+    switch_interval_seconds: float = 0.005,
+) -> Verdict:
+    """What one stall comes to, from any part of the evidence."""
+    signals = Signals(evidence, switch_interval_seconds)
+    for test in TESTS:
+        verdict = test(signals)
+        if verdict is not None:
+            return verdict
+    return unknown(signals)
+
+
+def host_wide(s: Signals) -> Verdict | None:
+    """The agent did not get to run either, unless the thread is known to have run meanwhile."""
+    if s.late_share is None or s.late_share <= LATE_SHARE or (s.cpu_share or 0.0) >= COMPUTES_SHARE:
+        return None
+    late = of(s.host.agent_late_seconds, s.seconds)
+    return Verdict("host_wide", None, f"the agent itself was late by {late}, so the host is to blame")
+
+
+def stopped(s: Signals) -> Verdict | None:
+    """SIGSTOP or a debugger; a debugger that lets it run is not what it waits for."""
+    share = s.state("T", "t")
+    traced = s.thread is not None and s.thread.traced
+    if share < MOST and not (traced and (share > 0 or not s.thread or not s.thread.states)):
+        return None
+    by = "by a debugger" if traced or s.state("t") >= MOST else "by a signal (SIGSTOP)"
+    return Verdict("stopped", None, f"the process was stopped {by} in {percent(share)} of the looks")
+
+
+def pages(s: Signals) -> Verdict | None:
+    """Memory that was not there: it waits outside any call while major faults are counted."""
+    waits = max(s.doing("blocked"), s.state("D") - s.doing("disk", "call", "sleep", "futex"))
+    faults = s.thread.major_faults if s.thread is not None else None
+    rate = s.rate(faults)
+    many = rate is not None and rate > MAJOR_FAULTS_PER_SECOND and waits >= PAGE_WAIT_SHARE
+    slow = s.doing("blocked") >= MOST and (faults is None or faults > 0)
+    if not many and not slow:
+        return None
+    counted = f", with {rate:.0f} major page faults a second" if rate is not None else ""
+    pressure = s.host.memory_pressure_share or 0.0
+    swapped = s.host.swap_bytes or 0
+    reason = f"{percent(waits)} of the looks found it waiting for memory{counted}"
+    if pressure >= MEMORY_PRESSURE_SHARE:
+        return Verdict("swap", None, f"{reason}, and {percent(pressure)} of the time under memory pressure")
+    if swapped >= SWAPPED_BYTES:
+        return Verdict("swap", None, f"{reason}, and {swapped / 1048576:.0f} MiB swapped out")
+    return Verdict("page_faults", _whom(s), reason)
+
+
+def disk_io(s: Signals) -> Verdict | None:
+    """A call to a file, or a sleep that no signal ends where the call may not be read."""
+    if s.doing("disk") >= MOST:
+        return Verdict(
+            "disk_io", _whom(s), f"{_looks(s, 'disk')} found it in a call to a file{_peer(s)}{_within(s)}"
+        )
+    if s.state("D") >= MOST and s.doing("disk", "unknown") >= MOST:
+        return Verdict(
+            "disk_io", _whom(s), f"{percent(s.state('D'))} of the looks found it in disk sleep{_within(s)}"
+        )
+    return None
+
+
+def no_processor(s: Signals) -> Verdict | None:
+    """Ready to run and not let: by its quota, or by others. Work of its own that had the processor comes first."""
+    share = s.runqueue_share
+    elsewhere = s.doing("futex", "sleep", "call", "disk", "blocked")
+    if share is None or share < RUNQUEUE_SHARE or share < elsewhere or (s.cpu_share or 0.0) >= COMPUTES_SHARE:
+        return None
+    waited = f"its thread was ready to run and had to wait for {percent(share)} of the time"
+    throttled, periods = s.throttled_share, s.throttled_periods_share
+    if throttled is not None and throttled >= THROTTLED_SHARE:
+        return Verdict(
+            "cpu_throttled", None, f"{waited}, its cgroup's CPU quota was used up for {percent(throttled)} of it"
+        )
+    if periods is not None and periods >= THROTTLED_PERIODS_SHARE:
+        counts = f"{s.host.throttled_periods} of {s.host.periods}"
+        return Verdict("cpu_throttled", None, f"{waited}, its cgroup's CPU quota was used up in {counts} periods")
+    others = s.host.cpu_pressure_share
+    pressure = f", and CPU pressure was {percent(others)}" if others is not None else ""
+    return Verdict("cpu_contention", None, f"{waited}, without a quota in its way{pressure}")
+
+
+def gc_pause(s: Signals) -> Verdict | None:
+    """The collector says so itself."""
+    if s.gc_share is None or s.gc_share < GC_SHARE:
+        return None
+    spent = of(s.evidence.gc_seconds or 0.0, s.seconds)
+    return Verdict("gc_pause", None, f"the garbage collector ran for {spent}")
+
+
+def computes(s: Signals) -> Verdict | None:
+    """Its thread ran all the time."""
+    cpu = s.cpu_share
+    if cpu is not None and cpu >= COMPUTES_SHARE:
+        return _computation(s)
+    if s.running >= COMPUTES_SHARE and (cpu is None or cpu >= LITTLE_CPU_SHARE):
+        return _computation(s)
+    return None
+
+
+def idle(s: Signals) -> Verdict | None:
+    """It waited for its loop's events; that is no stall, unless a probe says that it is one."""
+    if s.probed or s.doing("loop") < MOST:
+        return None
+    return Verdict("unknown", None, f"{_looks(s, 'loop')} found it waiting for its loop's events", stall=False)
+
+
+def interpreter_lock(s: Signals) -> Verdict | None:
+    """In a futex, but waking up in the rhythm in which the interpreter lock is asked for."""
+    futex = s.doing("futex")
+    rate = s.rate(s.thread.voluntary_switches if s.thread is not None else None)
+    if s.node or rate is None or futex < GIL_FUTEX_SHARE:
+        return None
+    low, high = (bound * s.switches_at_lock_per_second for bound in GIL_RATE)
+    # Where it gets the lock now and then it asks only in between.
+    if not low <= rate <= high and not low <= rate / futex <= high:
+        return None
+    sibling = s.thread.sibling_cpu_share if s.thread is not None else None
+    if sibling is not None and sibling < SIBLING_CPU_SHARE:
+        return None
+    holder = s.holder.frame if s.holder is not None and s.holder.agreement >= COMMON_SHARE else None
+    meanwhile = f" while another thread computed for {percent(sibling)} of the time" if sibling is not None else ""
+    where = f" in {name(holder)}" if holder is not None else ""
+    reason = (
+        f"{_looks(s, 'futex')} found it in futex with {rate:.0f} voluntary switches a second{meanwhile}{where}"
+    )
+    return Verdict("gil_contention", holder, reason)
+
+
+def lock_wait(s: Signals) -> Verdict | None:
+    """In a futex and left there, or in Python's own lock classes."""
+    if s.doing("futex") >= MOST:
+        return Verdict("lock_wait", _whom(s), f"{_looks(s, 'futex')} found it waiting for a lock{_within(s)}")
+    return None
+
+
+def blocking_call(s: Signals) -> Verdict | None:
+    """In a call that waits for somebody, or asleep."""
+    asleep, calling = s.doing("sleep"), s.doing("call")
+    if asleep + calling < MOST:
+        return None
+    kind: Doing = "sleep" if asleep >= calling else "call"
+    what = "asleep" if kind == "sleep" else f"in a call that waits{_peer(s)}"
+    if asleep and calling:
+        what = f"asleep or in a call that waits{_peer(s)}"
+    return Verdict("blocking_call", _whom(s), f"{_looks(s, 'sleep', 'call')} found it {what}{_within(s)}")
+
+
+def waits_by_stack(s: Signals) -> Verdict | None:
+    """Without a look at its calls: the stack tells what Python code waits for, the clock that it does wait."""
+    if s.doing("unknown") < MOST and s.looks:
+        return None
+    cpu = s.cpu_share
+    if not s.samples or (cpu is not None and cpu >= MOST):
+        return None
+    spent = f", and it computed for only {_computed(s)}" if cpu is not None else ""
+    causes: tuple[tuple[str, Cause, str], ...] = (
+        ("lock", "lock_wait", "waiting for a lock"),
+        ("disk", "disk_io", "reading or writing files"),
+        ("call", "blocking_call", "waiting for a peer or a child"),
+    )
+    for wait, cause, words in causes:
+        share = next((share for kind, share in s.waits.items() if kind == wait), 0.0)
+        if share >= MOST:
+            seen = f"{percent(share)} of {s.samples} stacks show" if s.samples > 1 else "its stack shows"
+            return Verdict(cause, _whom(s), f"{seen} it {words}{_within(s)}{spent}")
+    in_code = 1.0 - s.waits.get("loop", 0.0)
+    if in_code >= MOST and (cpu is not None or s.state("S", "D") >= MOST):
+        waited = f"computed for only {_computed(s)}" if cpu is not None else "was asleep"
+        return Verdict("blocking_call", _whom(s), f"its thread {waited} and spent the rest waiting{_within(s)}")
+    return None
+
+
+def computes_mostly(s: Signals) -> Verdict | None:
+    """More of it was computation than anything else."""
+    if (s.cpu_share if s.cpu_share is not None else s.running) >= MOST:
+        return _computation(s)
+    return None
+
+
+def unknown(s: Signals) -> Verdict:
+    """What no test fits, with what there was to see."""
+    parts = []
+    if s.cpu_share is not None:
+        parts.append(f"it computed for {_computed(s)}")
+    if s.looks and s.thread is not None:
+        seen = sorted(s.thread.doing.items(), key=lambda item: -item[1])
+        told = ", ".join(f"{kind} {count}" for kind, count in seen if count > 0)
+        parts.append(f"{s.looks} looks found it in: {told}")
+    if s.samples:
+        parts.append(f"{s.samples} stacks were taken")
+    seen_words = "; ".join(parts) if parts else "nothing was seen of it but that it was late"
+    return Verdict("unknown", _whom(s), f"no test of the causes fits: {seen_words}")
+
+
+TESTS: tuple[Callable[[Signals], Verdict | None], ...] = (
+    host_wide,
+    stopped,
+    pages,
+    disk_io,
+    no_processor,
+    gc_pause,
+    computes,
+    idle,
+    interpreter_lock,
+    lock_wait,
+    blocking_call,
+    waits_by_stack,
+    computes_mostly,
+)
+
+
+def _computation(s: Signals) -> Verdict:
+    """One long callback, a flood of short ones, or a loop that turns and is never idle."""
+    spent = f"its thread computed for {_computed(s)}"
+    agreed = _agreed(s)
+    whom = _whom(s) if agreed else None  # of a flood, whoever happened to be seen is not the one
+    turns = s.waits.get("loop", 0.0) >= TURNS_SHARE
+    if s.node and s.microtask_share >= MOST and (_flooded(s) or not agreed or turns):
+        begin = f"{percent(s.microtask_share)} of its stacks begin in Node's microtask queue"
+        return Verdict("microtask_flood", whom, f"{spent}, and {begin}")
+    if _flooded(s) and not s.node:
+        return Verdict("ready_flood", whom, f"{spent} while {s.ready} callbacks were ready")
+    if agreed:
+        return Verdict("blocking_cpu", whom, f"{spent}{_within(s)}")
+    if s.samples == 0 and (s.probed or s.evidence.runtime != "python"):
+        return Verdict("blocking_cpu", None, f"{spent}; no stack was taken")
+    if not s.probed:
+        return _turning(s, spent)
+    if s.node or s.samples < AGREEING_SAMPLES:
+        return Verdict("blocking_cpu", _whom(s), f"{spent}{_within(s)}")
+    return Verdict("ready_flood", None, f"{spent}, and its {s.samples} stacks show no callback that lasted")
+
+
+def _turning(s: Signals, spent: str) -> Verdict:
+    """From outside, a saturated loop looks like a stall without end; only stacks that agree make it one."""
+    why = "no stack was taken that would tell whether its loop turned"
+    if s.samples:
+        why = f"its {s.samples} stacks show no callback that lasted: its loop turns without ever being idle"
+    if s.samples == 1:
+        why = "one stack does not tell whether its loop turned"
+    return Verdict("unknown", None, f"{spent}, but {why}", stall=False)
+
+
+def _agreed(s: Signals) -> bool:
+    """Whether the stacks show one callback; a framework, which all requests pass, is none for an observer."""
+    if s.culprit is None or s.culprit.agreement < AGREE_SHARE:
+        return False
+    return s.probed or (s.samples >= AGREEING_SAMPLES and s.culprit.origin is not Origin.FRAMEWORK)
+
+
+def _flooded(s: Signals) -> bool:
+    return s.ready is not None and s.ready > READY_CALLBACKS
+
+
+def _whom(s: Signals) -> Frame | None:
+    """The culprit, if most stacks show it."""
+    return s.culprit.frame if s.culprit is not None and s.culprit.agreement >= COMMON_SHARE else None
+
+
+def _within(s: Signals) -> str:
+    culprit = _whom(s)
+    return f" in {name(culprit)}" if culprit is not None else ""
+
+
+def _computed(s: Signals) -> str:
+    """`0.48 of 0.50 s`, by whichever clock there is."""
+    if s.evidence.cpu_seconds is not None or s.thread is None:
+        return of((s.cpu_share or 0.0) * s.seconds, s.seconds)
+    if s.cpu_share is None:
+        return f"{percent(s.running)} of {duration(s.seconds)}"
+    return of(s.cpu_share * s.thread.seconds, s.thread.seconds)
+
+
+def _looks(s: Signals, *kinds: Doing) -> str:
+    """`30 of 31 looks`."""
+    found = sum(max(0, s.thread.doing.get(kind, 0)) for kind in kinds) if s.thread is not None else 0
+    return f"{found} of {s.looks} looks"
+
+
+def _peer(s: Signals) -> str:
+    return f" ({s.thread.peer})" if s.thread is not None and s.thread.peer else ""

@@ -1,0 +1,84 @@
+"""
+What a detector is, where detectors register, and how one is run so that its failure stays its own.
+
+A detector is one file: a docstring (what it finds and from what), a pure function of what was seen of one worker,
+and a class with `kind` and `judge` that is registered. It is told the time and keeps nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Literal, Protocol, TypeVar
+
+import msgspec
+
+from vitalsd.model import Finding, RuleState, StallEvidence, Verdict, WorkerSample
+from vitalsd.settings.model import Settings
+
+__all__ = ["Detector", "Judgement", "Seen", "StateName", "ToldStall", "judge_all", "make_detectors", "register"]
+
+StateName = Literal["quiet", "watching", "fired", "unavailable"]
+ToldStall = tuple[StallEvidence, Verdict, float]
+"""A stall, what it comes to, and the unix time at which it began."""
+
+
+class Seen(msgspec.Struct, frozen=True):
+    """What was seen of one worker up to now."""
+
+    target: str
+    worker: str
+    now: float
+    """Unix time."""
+    samples: Sequence[WorkerSample]
+    """Oldest first; a detector takes from the end what its window holds."""
+    stalls: Sequence[ToldStall] = ()
+    """Those that are new or went on since the last judgement."""
+    quiet_since: float | None = None
+    """Unix time since when no stall was found: the end of the last one, or the beginning of the watch."""
+
+
+class Judgement(msgspec.Struct, frozen=True):
+    """What one detector has to say of one worker."""
+
+    findings: tuple[Finding, ...]
+    state: RuleState
+
+
+class Detector(Protocol):
+    """One kind of finding."""
+
+    kind: str
+
+    def judge(self, seen: Seen) -> Judgement:
+        """What there is to find now, and why or why not."""
+        ...
+
+
+D = TypeVar("D", bound="Detector")
+_factories: list[Callable[[Settings], Detector]] = []
+
+
+def register(factory: Callable[[Settings], D]) -> Callable[[Settings], D]:
+    """Make a detector known; it takes from the configuration what it needs."""
+    _factories.append(factory)
+    return factory
+
+
+def make_detectors(settings: Settings) -> tuple[Detector, ...]:
+    """One of each registered detector; again when the configuration changes, since they keep nothing."""
+    from vitalsd.detect import stall, starvation  # noqa: F401 - importing a detector registers it
+
+    return tuple(factory(settings) for factory in _factories)
+
+
+def judge_all(detectors: Iterable[Detector], seen: Seen) -> tuple[Judgement, ...]:
+    """Ask every detector; one that fails says so in its state and costs the others nothing."""
+    return tuple(_judge(detector, seen) for detector in detectors)
+
+
+def _judge(detector: Detector, seen: Seen) -> Judgement:
+    try:
+        return detector.judge(seen)
+    except Exception as error:  # noqa: BLE001 - one detector must not take the others down
+        reason = f"this detector failed: {type(error).__name__}: {error}"
+        return Judgement((), RuleState(detector.kind, seen.target, seen.worker, "unavailable", reason))

@@ -1,0 +1,150 @@
+"""
+The evidence of one stall as shares and rates: what the tests of `cause` ask.
+
+A share is of the stall's own time, 0 to 1; None where nothing tells. Evidence comes from programs and files that
+may be damaged, so what is no number counts as not known.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import cached_property
+
+from vitalsd.detect.culprit import Culprit, find_culprit
+from vitalsd.detect.machinery import last_name
+from vitalsd.detect.waits import Wait, waits_in
+from vitalsd.model import Doing, StallEvidence, ThreadEvidence
+
+__all__ = ["Signals"]
+
+MICROTASK_ROOTS = {"processTicksAndRejections", "runMicrotasks"}
+
+
+class Signals:
+    """One stall's evidence, put into relation."""
+
+    def __init__(self, evidence: StallEvidence, switch_interval_seconds: float) -> None:
+        self.evidence = evidence
+        self.thread: ThreadEvidence | None = evidence.thread
+        self.host = evidence.host
+        self.seconds = _positive(evidence.seconds) or 0.0
+        self.node = evidence.runtime == "node"
+        self.switches_at_lock_per_second = 1 / max(1e-6, _positive(switch_interval_seconds) or 0.005)
+        self.holder = find_culprit(evidence.holder_stacks)
+        self.ready = evidence.ready_callbacks
+        self.probed = evidence.probed or any(
+            value is not None for value in (evidence.cpu_seconds, evidence.gc_seconds, evidence.ready_callbacks)
+        )
+        """Only a probe tells these; what it calls a stall is one."""
+
+    @cached_property
+    def looks(self) -> int:
+        """How often /proc was looked at."""
+        return sum(max(0, count) for count in self.thread.doing.values()) if self.thread is not None else 0
+
+    def doing(self, *kinds: Doing) -> float:
+        """The share of the looks that found the thread doing one of these."""
+        if self.thread is None or not self.looks:
+            return 0.0
+        return sum(max(0, self.thread.doing.get(kind, 0)) for kind in kinds) / self.looks
+
+    def state(self, *letters: str) -> float:
+        """The share of the looks that found the thread in one of these states."""
+        if self.thread is None:
+            return 0.0
+        total = sum(max(0, count) for count in self.thread.states.values())
+        return sum(max(0, self.thread.states.get(letter, 0)) for letter in letters) / total if total else 0.0
+
+    @cached_property
+    def cpu_share(self) -> float | None:
+        """Of the stall, spent on a processor; the probe's clock, which knows all of it, before /proc's."""
+        by_probe = _share(self.evidence.cpu_seconds, self.seconds)
+        if by_probe is not None or self.thread is None:
+            return by_probe
+        return _share(self.thread.cpu_seconds, self.thread.seconds)
+
+    @cached_property
+    def running(self) -> float:
+        """Of the looks: on a processor, or ready for one. The state tells it where the call may not be read."""
+        return max(self.doing("running"), self.state("R"))
+
+    @cached_property
+    def runqueue_share(self) -> float | None:
+        """Of the stall, ready to run without a processor; failing that, seen runnable without using CPU."""
+        if self.thread is None:
+            return None
+        share = _share(self.thread.runqueue_seconds, self.thread.seconds)
+        if share is not None:
+            return share
+        cpu = _share(self.thread.cpu_seconds, self.thread.seconds)
+        return None if cpu is None or not self.looks else max(0.0, self.running - cpu)
+
+    @cached_property
+    def gc_share(self) -> float | None:
+        """Of the stall, inside the garbage collector."""
+        return _share(self.evidence.gc_seconds, self.seconds)
+
+    @cached_property
+    def late_share(self) -> float | None:
+        """How much of the stall the agent itself was late."""
+        return _share(self.host.agent_late_seconds, self.seconds)
+
+    @cached_property
+    def throttled_share(self) -> float | None:
+        """Of the stall, the cgroup without its quota."""
+        window = self.thread.seconds if self.thread is not None else self.seconds
+        return _share(self.host.throttled_seconds, window)
+
+    @cached_property
+    def throttled_periods_share(self) -> float | None:
+        """Of the quota's periods in the stall."""
+        if self.host.periods is None or self.host.periods <= 0:
+            return None
+        return _share(self.host.throttled_periods, self.host.periods)
+
+    def rate(self, count: int | None) -> float | None:
+        """Per second of looking."""
+        if self.thread is None or count is None:
+            return None
+        seconds = _positive(self.thread.seconds)
+        return max(0, count) / seconds if seconds else None
+
+    @cached_property
+    def culprit(self) -> Culprit | None:
+        """Who the stacks agree on."""
+        return find_culprit(self.evidence.stacks)
+
+    @cached_property
+    def samples(self) -> int:
+        """How many stacks were taken."""
+        return sum(max(0, stack.samples) for stack in self.evidence.stacks)
+
+    @cached_property
+    def waits(self) -> dict[Wait, float]:
+        """The share of the stacks that wait for what."""
+        shares: dict[Wait, float] = {}
+        for stack in self.evidence.stacks:
+            if stack.samples > 0:
+                wait = waits_in(stack)
+                shares[wait] = shares.get(wait, 0.0) + stack.samples / self.samples
+        return shares
+
+    @cached_property
+    def microtask_share(self) -> float:
+        """Of the stacks, those that Node's queue of microtasks began."""
+        begun = sum(
+            stack.samples
+            for stack in self.evidence.stacks
+            if stack.samples > 0 and any(last_name(frame.function) in MICROTASK_ROOTS for frame in stack.frames)
+        )
+        return begun / self.samples if self.samples else 0.0
+
+
+def _positive(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) and value > 0 else None
+
+
+def _share(part: float | None, whole: float) -> float | None:
+    if part is None or not math.isfinite(part) or _positive(whole) is None:
+        return None
+    return min(1.0, max(0.0, part / whole))

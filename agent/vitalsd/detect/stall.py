@@ -1,0 +1,125 @@
+"""
+Finds `stall`: a loop that was late beyond the threshold, one finding per cause and culprit.
+
+From stalls whose cause is decided already. What only looked like a stall is told in the rule's state alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from vitalsd.detect.culprit import stacks_as_evidence
+from vitalsd.detect.loops import loops_of, no_loop_reason
+from vitalsd.detect.registry import Judgement, Seen, StateName, ToldStall, register
+from vitalsd.detect.words import ADVICE, by_cause, duration, place, times
+from vitalsd.model import Finding, RuleState, Severity, Stack, StallEvidence
+from vitalsd.settings.model import Settings
+from vitalsd.times import rfc3339
+
+__all__ = ["StallBounds", "StallDetector", "find"]
+
+LATEST = 10
+"""Stalls that evidence lists one by one."""
+
+
+class StallBounds(msgspec.Struct, frozen=True):
+    """From when on it is a warning, and critical."""
+
+    threshold_seconds: float = 0.1
+    critical_seconds: float = 0.5
+
+
+def find(target: str, worker: str, stalls: Sequence[ToldStall], bounds: StallBounds) -> list[Finding]:
+    """One finding for each cause and culprit among the stalls that are long enough."""
+    groups: dict[tuple[str, str], list[ToldStall]] = {}
+    for told in stalls:
+        evidence, verdict, _ = told
+        if not verdict.stall or not evidence.seconds >= bounds.threshold_seconds:
+            continue
+        culprit = f"{verdict.culprit.file}:{verdict.culprit.function}" if verdict.culprit is not None else ""
+        groups.setdefault((verdict.cause, culprit), []).append(told)
+    return [_finding(target, worker, group, bounds) for group in groups.values()]
+
+
+def _finding(target: str, worker: str, group: list[ToldStall], bounds: StallBounds) -> Finding:
+    by_start = sorted(group, key=lambda told: told[2])
+    longest, verdict, _ = max(group, key=lambda told: told[0].seconds)
+    severity: Severity = "critical" if longest.seconds >= bounds.critical_seconds else "warning"
+    return Finding(
+        kind="stall",
+        target=target,
+        worker=worker,
+        severity=severity,
+        at=max(started_at + evidence.seconds for evidence, _, started_at in group),
+        summary=_summary(target, worker, group),
+        cause=verdict.cause,
+        culprit=verdict.culprit,
+        started_at=by_start[0][2],
+        evidence={
+            "loop": longest.loop,
+            "reason": verdict.reason,
+            "count": len(group),
+            "stalls": [
+                {
+                    "started_at": rfc3339(started_at),
+                    "duration_seconds": round(evidence.seconds, 3),
+                    "cause": one.cause,
+                }
+                for evidence, one, started_at in by_start[-LATEST:]
+            ],
+            "stacks": stacks_as_evidence([stack for evidence, _, _ in group for stack in _telling(evidence)]),
+        },
+    )
+
+
+def _telling(evidence: StallEvidence) -> tuple[Stack, ...]:
+    """Of who held the interpreter lock, where that was another thread: the loop's own stack is innocent then."""
+    return evidence.holder_stacks or evidence.stacks
+
+
+def _summary(target: str, worker: str, group: list[ToldStall]) -> str:
+    longest, verdict, _ = max(group, key=lambda told: told[0].seconds)
+    where = f" in {place(verdict.culprit)}" if verdict.culprit is not None else ""
+    loop = "" if longest.loop in ("", "main") else f", loop {longest.loop},"
+    seconds = duration(longest.seconds)
+    tense = f"has been blocked for {seconds} so far" if longest.in_progress else f"was blocked for {seconds}"
+    total = sum(evidence.seconds for evidence, _, _ in group)
+    again = f", and {times(len(group) - 1)} more, {duration(total)} in all" if len(group) > 1 else ""
+    said = f"Worker {worker} of `{target}`{loop} {tense} {by_cause(verdict.cause)}{where}{again}"
+    return f"{said}; {ADVICE[verdict.cause]}."
+
+
+@register
+class StallDetector:
+    """The rule `stall`."""
+
+    kind = "stall"
+
+    def __init__(self, settings: Settings) -> None:
+        self.bounds = StallBounds(settings.stall.threshold, settings.stall.critical)
+
+    def judge(self, seen: Seen) -> Judgement:
+        """What the new stalls come to."""
+        findings = tuple(find(seen.target, seen.worker, seen.stalls, self.bounds))
+        state, reason = self._state(seen, findings)
+        return Judgement(findings, RuleState(self.kind, seen.target, seen.worker, state, reason))
+
+    def _state(self, seen: Seen, findings: tuple[Finding, ...]) -> tuple[StateName, str]:
+        if findings:
+            return "fired", " ".join(finding.summary for finding in findings[:2])
+        latest = seen.samples[-1] if seen.samples else None
+        loops = loops_of(latest) if latest is not None else ()
+        if not loops:
+            return "unavailable", no_loop_reason(latest)
+        turning = [(evidence, verdict) for evidence, verdict, _ in seen.stalls if not verdict.stall]
+        if turning:
+            evidence, verdict = turning[-1]
+            return "watching", f"a stretch of {duration(evidence.seconds)} was no stall: {verdict.reason}"
+        late = max((loop.current_stall.seconds for loop in loops if loop.current_stall is not None), default=0.0)
+        if late > 0:
+            return "watching", f"a loop is late by {duration(late)}, its evidence is being taken"
+        bound = f"{self.bounds.threshold_seconds * 1000:.0f} ms"
+        since = rfc3339(seen.quiet_since) if seen.quiet_since is not None else None
+        return "quiet", f"no stretch beyond {bound}" + (f" since {since}" if since else " was seen")

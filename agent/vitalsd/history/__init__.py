@@ -1,0 +1,1 @@
+"""What was, kept longer than the process that saw it."""

@@ -1,0 +1,1 @@
+"""The life of a finding: opened, repeated, resolved, told in a sentence, and kept over restarts of the agent."""

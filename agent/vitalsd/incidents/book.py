@@ -1,0 +1,174 @@
+"""
+Incidents and counts of stalls as the daemon has them: in memory at once, on disk as soon as the disk takes them.
+
+All methods belong to the agent's loop and return at once; only `start` waits, for a bounded moment, so that the
+first look already goes on with what the agent before has left.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+
+import structlog
+
+from vitalsd.history.stalls import StallCounts
+from vitalsd.incidents.lifecycle import Incidents
+from vitalsd.incidents.query import Page, TotalOf, Wanted
+from vitalsd.incidents.store import Store
+from vitalsd.model import Finding, Incident, TargetSnapshot, WorkerKey, WorkerSample
+
+__all__ = ["Book"]
+
+log = structlog.get_logger(__name__)
+
+START_SECONDS = 2.0
+ANSWER_SECONDS = 3.0
+"""Below what our own commands wait for an answer."""
+
+
+class Book:
+    """What was found, and how often."""
+
+    def __init__(
+        self,
+        folder: Callable[[], Path],
+        listen: str,
+        resolve_after_seconds: float = 60.0,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._clock = clock
+        self._store = Store(folder, listen, clock)
+        self._life = Incidents(resolve_after_seconds)
+        self._counted: list[tuple[str, str, WorkerKey, int, float]] = []
+        self.counts = StallCounts(self._store.put_count, clock)
+
+    def start(self) -> None:
+        """Go on with what is stored."""
+        self._store.start(START_SECONDS)
+        self._go_on()
+
+    def take(self, findings: Sequence[Finding]) -> list[Incident]:
+        """Take in findings, or none, which is how quiet incidents are noticed; the answer is what has changed."""
+        self._go_on()
+        for target, slot, key, stalls, seconds in self._counted:
+            self.counts.settle(target, slot, key, stalls, seconds)
+        self._counted = []
+        before = {incident.id: incident for incident in self._life.all()}
+        changed = self._life.take(findings, self._clock())
+        for incident in changed:
+            self._keep(incident, before.get(incident.id))
+        return changed
+
+    def follow(self, targets: Iterable[TargetSnapshot]) -> list[Incident]:
+        """Take in a round of sampling, before its findings: who has left, and what the probes have counted."""
+        self._go_on()
+        targets = tuple(targets)
+        before = {incident.id: incident for incident in self._life.all()}
+        changed = self._life.leave(targets, self._clock())
+        for incident in changed:
+            self._keep(incident, before.get(incident.id))
+        workers = [worker for target in targets for worker in target.workers if worker.up]
+        self.counts.follow(worker.key for worker in workers if worker.key is not None)
+        if self._store.tried:  # before, nobody knows what an earlier agent has counted
+            self._counted = [each for worker in workers if (each := _counted(worker)) is not None]
+            for target, slot, key, stalls, seconds in self._counted:
+                self.counts.begin(target, slot, key, stalls, seconds)
+        return changed
+
+    def incidents(self) -> tuple[Incident, ...]:
+        """Every open one and the latest resolved, latest opened first; the same object until something changes."""
+        return self._life.all()
+
+    def totals(self) -> Mapping[TotalOf, int]:
+        """Target, kind, severity -> how often one was opened, reopened or became worse, then so."""
+        return self._life.totals
+
+    @property
+    def displaced(self) -> int:
+        """How many were resolved for no other reason than that there were too many."""
+        return self._life.displaced
+
+    @property
+    def lost(self) -> int:
+        """How many states of incidents never reached the disk."""
+        return self._store.lost
+
+    @property
+    def problem(self) -> str | None:
+        """Why nothing is stored now, if that is so."""
+        return self._store.problem
+
+    async def find(self, wanted: Wanted) -> Page:
+        """Incidents of now and, as far as the disk tells, of earlier."""
+        here = self._life.all()
+        fitting = [incident for incident in here if wanted.fits(incident)]
+        if wanted.state == "open" or (wanted.id is not None and fitting):
+            return Page(tuple(fitting[: wanted.limit]))
+        problem = None
+        stored: list[Incident] = []
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                stored = await asyncio.wrap_future(self._store.find(wanted))
+        except TimeoutError:
+            problem = "Older incidents are missing: the disk has not answered in time."
+        except Exception as error:  # noqa: BLE001 - whatever the disk has, incidents of now are told
+            problem = f"Older incidents are missing: {self.problem or error}."
+        # What is in memory is newer than what lies on the disk.
+        known = {incident.id for incident in here}
+        both = fitting + [incident for incident in stored if incident.id not in known]
+        both.sort(key=lambda incident: (incident.opened_at, incident.id), reverse=True)
+        return Page(tuple(both[: wanted.limit]), problem)
+
+    def close(self) -> None:
+        """Write what is waiting, if the disk takes it in a moment."""
+        self._store.close()
+
+    def _go_on(self) -> None:
+        """Take over what lies in a file that was just opened, and have it hold all that is known here."""
+        while (loaded := self._store.taken()) is not None:
+            # Those that were resolved while it was away.
+            for incident in self._life.adopt(loaded.incidents, self._clock()):
+                self._store.put(incident, urgent=True)
+            stored = {incident.id: incident for incident in loaded.incidents}
+            for incident in self._life.all():
+                if stored.get(incident.id) != incident:
+                    self._store.put(incident, urgent=True)
+            self._life.adopt_totals(loaded.totals)
+            for of, total in self._life.totals.items():
+                self._store.put_total(of, total)
+            self.counts.adopt(loaded.counts)
+            lying = set(loaded.counts)
+            for row in self.counts.rows():
+                if row not in lying:
+                    self._store.put_count(row)
+
+    def _keep(self, incident: Incident, before: Incident | None) -> None:
+        changes = before is None or (before.state, before.severity) != (incident.state, incident.severity)
+        self._store.put(incident, urgent=changes)
+        if changes:
+            of: TotalOf = incident.target, incident.kind, incident.severity
+            self._store.put_total(of, self._life.totals.get(of, 0))
+            _tell(incident, before)
+
+
+def _counted(worker: WorkerSample) -> tuple[str, str, WorkerKey, int, float] | None:
+    """What the probe of a worker has counted, whatever the causes."""
+    if worker.key is None or worker.probe is None:
+        return None
+    loops = worker.probe.loops
+    stalls, seconds = sum(loop.stalls for loop in loops), sum(loop.stall_seconds for loop in loops)
+    return worker.target, worker.slot, worker.key, stalls, seconds
+
+
+def _tell(incident: Incident, before: Incident | None) -> None:
+    """One line for each turn in the life of an incident."""
+    what = {"id": incident.id, "kind": incident.kind, "target": incident.target, "worker": incident.worker}
+    if incident.state == "resolved":
+        log.info("incident_resolved", **what, reason=incident.timeline[-1]["text"])
+    else:
+        event = "incident_opened" if before is None else f"incident_{incident.timeline[-1]['event']}"
+        severity, cause = incident.severity, incident.cause
+        log.warning(event, **what, severity=severity, cause=cause, summary=incident.summary)

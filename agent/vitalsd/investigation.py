@@ -1,0 +1,291 @@
+"""
+Follows each stall from the observer's first word to a finding: joins what the observer, the probe and the stacks
+tell of it, has the cause decided, counts it, and asks the detectors.
+
+A stall of a probed loop is counted when the probe's own ring of stalls tells of it, so none is missed or doubled;
+what the observer saw of it is kept until then. One without a probe is counted when the observer has seen its end.
+All of it runs in the agent's loop, in well under a millisecond a round.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+
+import msgspec
+
+from vitalsd.capture.stacks import Late as LateThread
+from vitalsd.capture.stacks import Stacks, StackSampler
+from vitalsd.detect.cause import decide
+from vitalsd.detect.registry import Seen, ToldStall, judge_all, make_detectors
+from vitalsd.incidents.book import Book
+from vitalsd.model import (
+    Finding,
+    HostEvidence,
+    LoopVitals,
+    RuleState,
+    Stall,
+    StallEvidence,
+    TargetSnapshot,
+    WorkerKey,
+    WorkerSample,
+)
+from vitalsd.settings.model import Settings
+from vitalsd.sources.observer.events import Ended, Followed, Late
+from vitalsd.sources.observer.observer import Observer
+from vitalsd.targets.finder import Found
+
+__all__ = ["Investigation"]
+
+WINDOW_SECONDS = 60.0
+"""How far back detectors see."""
+HELP_AFTER_SECONDS = 0.03
+"""A probe takes its first stack 80 ms into a stall, the observer tells of it after 100 ms."""
+IN_PROGRESS_SECONDS = 1.0
+"""A stall that lasts this long is told before its end."""
+KEPT = 256
+
+
+class Case(msgspec.Struct):
+    """One worker under observation."""
+
+    key: WorkerKey
+    since: float
+    """Unix time at which it was first seen."""
+    samples: deque[WorkerSample]
+    numbers: dict[str, int]
+    """Loop -> the number of the last of its stalls that was counted."""
+    seen: dict[tuple[str, float], StallEvidence]
+    """What the observer saw of stalls that their probe has not told yet."""
+    late: dict[tuple[str, float], LateThread]
+    """Stalls in progress whose stacks are being taken from outside."""
+    told: list[ToldStall]
+    last_stall_at: float | None = None
+
+
+class Investigation:
+    """All workers' cases."""
+
+    def __init__(
+        self,
+        observer: Observer,
+        sampler: StackSampler,
+        book: Book,
+        reread: Callable[[str, str], WorkerSample | None],
+        settings: Settings,
+    ) -> None:
+        self._observer = observer
+        self._reread = reread
+        self._sampler = sampler
+        self._book = book
+        self._cases: dict[tuple[str, str], Case] = {}
+        self._by_key: dict[WorkerKey, tuple[str, str]] = {}
+        self._rules: tuple[RuleState, ...] = ()
+        self.reconfigure(settings)
+
+    def reconfigure(self, settings: Settings) -> None:
+        """Judge by these bounds from now on."""
+        self._detectors = make_detectors(settings)
+
+    @property
+    def rules(self) -> tuple[RuleState, ...]:
+        """Every rule for every worker, as the last round left it."""
+        return self._rules
+
+    def follow(self, found: Found) -> None:
+        """Have the observer watch these workers."""
+        seats = [seat for seats in found.targets.values() for seat in seats if seat.key is not None]
+        self._observer.follow(
+            [
+                Followed(seat.target, seat.slot, seat.key, seat.segment.path if seat.segment is not None else None)
+                for seat in seats
+                if seat.key is not None
+            ]
+        )
+
+    def hear(self, event: Late | Ended) -> None:
+        """Take in what the observer tells, in the agent's loop."""
+        case = self._case_of(event.key)
+        if case is None:
+            return
+        if isinstance(event, Late):
+            self._late(case, event)
+        else:
+            self._ended(case, event)
+
+    def look(self, targets: Iterable[TargetSnapshot]) -> None:
+        """Take in a round of sampling, judge every worker, and hand on what was found."""
+        now = time.time()
+        targets = tuple(targets)
+        self._book.follow(targets)
+        findings: list[Finding] = []
+        rules: list[RuleState] = []
+        present = set()
+        for target in targets:
+            for worker in target.workers:
+                if worker.key is None or not worker.up:
+                    continue
+                present.add((worker.target, worker.slot))
+                case = self._case(worker, now)
+                self._read_ring(case, worker, now)
+                self._in_progress(case, worker, now)
+                for judgement in judge_all(self._detectors, self._seen(case, worker, now)):
+                    findings.extend(judgement.findings)
+                    rules.append(judgement.state)
+                case.told.clear()
+        self._book.take(findings)
+        self._rules = tuple(rules)
+        for place in set(self._cases) - present:
+            self._by_key.pop(self._cases.pop(place).key, None)
+
+    def _seen(self, case: Case, worker: WorkerSample, now: float) -> Seen:
+        return Seen(
+            target=worker.target,
+            worker=worker.slot,
+            now=now,
+            samples=tuple(case.samples),
+            stalls=tuple(case.told),
+            quiet_since=case.last_stall_at or case.since,
+        )
+
+    def _case_of(self, key: WorkerKey) -> Case | None:
+        place = self._by_key.get(key)
+        return self._cases.get(place) if place is not None else None
+
+    def _case(self, worker: WorkerSample, now: float) -> Case:
+        place = (worker.target, worker.slot)
+        case = self._cases.get(place)
+        assert worker.key is not None
+        if case is None or case.key != worker.key:
+            if case is not None:
+                self._by_key.pop(case.key, None)
+            case = self._cases[place] = Case(worker.key, now, deque(), {}, {}, {}, [])
+            self._by_key[worker.key] = place
+        case.samples.append(worker)
+        while case.samples[0].at < now - WINDOW_SECONDS:
+            case.samples.popleft()
+        return case
+
+    def _late(self, case: Case, event: Late) -> None:
+        if event.probed:
+            asyncio.get_running_loop().call_later(HELP_AFTER_SECONDS, self._help, event)
+        else:
+            self._sample(case, event)
+
+    def _help(self, event: Late) -> None:
+        """Take stacks from outside where the probe's watchdog could not: native code holds the interpreter."""
+        case = self._case_of(event.key)
+        worker = self._reread(*self._by_key[event.key]) if case is not None else None
+        loop = _loop(worker, event.loop) if worker is not None else None
+        stall = loop.current_stall if loop is not None else None
+        if case is not None and stall is not None and stall.since == event.since and not stall.stacks:
+            self._sample(case, event)
+
+    def _sample(self, case: Case, event: Late) -> None:
+        thread_id, name = self._thread_of(case.samples[-1], event.loop)
+        late = LateThread(key=event.key, thread_id=thread_id, since=event.since, thread_name=name)
+        case.late[event.loop, event.since] = late
+        while len(case.late) > KEPT:
+            del case.late[next(iter(case.late))]
+        self._sampler.late(late)
+
+    def _thread_of(self, worker: WorkerSample, name: str) -> tuple[int, str]:
+        loop = _loop(worker, name)
+        assert worker.key is not None
+        if loop is not None and loop.thread_id:
+            return loop.thread_id, loop.thread
+        observed = self._observer.observed(worker.key)
+        return (observed.thread_id if observed is not None else worker.key.pid), ""
+
+    def _ended(self, case: Case, event: Ended) -> None:
+        evidence = event.evidence
+        stacks = self._stacks(case, evidence)
+        if event.probed:
+            case.seen[evidence.loop, evidence.since] = _with_stacks(evidence, stacks)
+            while len(case.seen) > KEPT:
+                del case.seen[next(iter(case.seen))]
+            return
+        evidence = _with_stacks(evidence, stacks)
+        verdict = decide(evidence)
+        self._observer.settle(event.key, evidence.since, verdict.stall)
+        worker = case.samples[-1]
+        started_at = time.time() - (time.monotonic() - evidence.since)
+        if verdict.stall:
+            self._book.counts.add(worker.target, worker.slot, event.key, verdict.cause, evidence.seconds)
+            case.last_stall_at = started_at + evidence.seconds
+        case.told.append((evidence, verdict, started_at))
+
+    def _stacks(self, case: Case, evidence: StallEvidence) -> Stacks:
+        late = case.late.pop((evidence.loop, evidence.since), None)
+        if late is None:
+            return Stacks()
+        return self._sampler.ended(late, evidence.since + evidence.seconds)
+
+    def _read_ring(self, case: Case, worker: WorkerSample, now: float) -> None:
+        """Count and judge the stalls that the probe has told since the last round."""
+        if worker.probe is None:
+            return
+        for loop in worker.probe.loops:
+            last = case.numbers.get(loop.name)
+            newest = max((stall.number for stall in loop.recent_stalls), default=0)
+            case.numbers[loop.name] = max(last or 0, newest)
+            if last is None:
+                continue  # what was before the agent has no evidence; the book counts it as it is
+            for stall in loop.recent_stalls:
+                if stall.number > last:
+                    self._judge_probed(case, worker, loop, stall, now)
+
+    def _judge_probed(self, case: Case, worker: WorkerSample, loop: LoopVitals, stall: Stall, now: float) -> None:
+        seen = case.seen.pop((loop.name, stall.since), None)
+        evidence = StallEvidence(
+            loop=loop.name,
+            since=stall.since,
+            seconds=stall.duration_seconds,
+            in_progress=False,
+            runtime=worker.probe.runtime if worker.probe is not None else "unknown",
+            thread=seen.thread if seen is not None else None,
+            host=seen.host if seen is not None else HostEvidence(),
+            cpu_seconds=stall.cpu_seconds,
+            gc_seconds=stall.gc_seconds,
+            ready_callbacks=stall.ready_callbacks,
+            stacks=stall.stacks or (seen.stacks if seen is not None else ()),
+            holder_stacks=seen.holder_stacks if seen is not None else (),
+            probed=True,
+        )
+        verdict = decide(evidence)
+        assert worker.key is not None
+        self._book.counts.add(worker.target, worker.slot, worker.key, verdict.cause, evidence.seconds)
+        case.last_stall_at = min(now, stall.ended_at)
+        case.told.append((evidence, verdict, stall.ended_at - stall.duration_seconds))
+
+    def _in_progress(self, case: Case, worker: WorkerSample, now: float) -> None:
+        """Judge a long stall before its end, by what is known so far."""
+        assert worker.key is not None
+        for evidence in self._observer.in_progress(worker.key):
+            if evidence.seconds < IN_PROGRESS_SECONDS:
+                continue
+            late = case.late.get((evidence.loop, evidence.since))
+            stacks = self._sampler.seen(late) if late is not None else Stacks()
+            loop = _loop(worker, evidence.loop)
+            if not stacks.stacks and loop is not None and loop.current_stall is not None:
+                stacks = Stacks(loop.current_stall.stacks)
+            judged = msgspec.structs.replace(_with_stacks(evidence, stacks), probed=worker.probe is not None)
+            verdict = decide(judged)
+            started_at = now - (time.monotonic() - evidence.since)
+            case.told.append((judged, verdict, started_at))
+
+
+def _loop(worker: WorkerSample, name: str) -> LoopVitals | None:
+    loops = worker.probe.loops if worker.probe is not None else ()
+    return next((loop for loop in loops if loop.name == name), None)
+
+
+def _with_stacks(evidence: StallEvidence, stacks: Stacks) -> StallEvidence:
+    """The evidence with what was seen from outside."""
+    return msgspec.structs.replace(
+        evidence,
+        stacks=stacks.stacks or evidence.stacks,
+        holder_stacks=stacks.holders or evidence.holder_stacks,
+    )

@@ -1,0 +1,191 @@
+"""
+The observer: one thread of the agent, apart from its loop, that looks at every loop of every worker.
+
+Each 50 ms at all of them, each 5 ms at one that does not come back, for two seconds at most; less often where
+that would cost more than its share of a core. Ten workers without a probe cost some 0.6 % of one, ten with a probe
+half of that: caches are cold at each look.
+
+Whom to follow is told by the daemon; what is found goes out through `notify`, in this thread.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import structlog
+
+from vitalsd.model import ObservedLoop, StallEvidence, WorkerKey
+from vitalsd.sources.observer.budget import Budget
+from vitalsd.sources.observer.calls import Calls
+from vitalsd.sources.observer.events import Ended, Followed, Late
+from vitalsd.sources.observer.probed import Probed
+from vitalsd.sources.observer.thread import Descriptors
+from vitalsd.sources.observer.unprobed import Unprobed
+from vitalsd.sources.observer.watch import Setting, Watch
+
+__all__ = ["Observer"]
+
+log = structlog.get_logger(__name__)
+INTERVAL_SECONDS = 0.05
+BURST_SECONDS = 0.005
+NOBODY_SECONDS = 0.2
+JOIN_SECONDS = 2.0
+DESCRIPTORS = 256
+
+
+class Observer:
+    """Watches workers until it is stopped."""
+
+    def __init__(
+        self,
+        notify: Callable[[Late | Ended], None],
+        *,
+        threshold_seconds: float = 0.1,
+        late_seconds: float = 0.1,
+        budget_share: float = 0.007,
+        proc: Path = Path("/proc"),
+        descriptors: int = DESCRIPTORS,
+        clock: Callable[[], float] = time.monotonic,
+        cpu_clock: Callable[[], float] = time.thread_time,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        room = Descriptors(descriptors)
+        self._setting = Setting(proc, Calls(), room, threshold_seconds, late_seconds, self._tell)
+        self._notify = notify
+        self._clock, self._cpu_clock, self._sleep = clock, cpu_clock, sleep
+        self._budget = Budget(budget_share, INTERVAL_SECONDS, BURST_SECONDS)
+        self._wanted: dict[WorkerKey, Followed] = {}
+        self._adopted: dict[WorkerKey, Followed] = {}
+        self._unprobed: dict[WorkerKey, Unprobed] = {}
+        self._probed: dict[WorkerKey, Probed] = {}
+        self._watches: list[Watch] = []
+        self._base_at = 0.0
+        self._woken_for: float | None = None
+        self._problems: set[str] = set()
+        self._stopping = False
+        self._thread: threading.Thread | None = None
+
+    @property
+    def interval_seconds(self) -> float:
+        """How often it looks at a loop that is not late."""
+        return self._budget.interval_seconds
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread = threading.Thread(target=self._run, name="vitalsd-observer", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread; a look that hangs in the kernel is left behind."""
+        self._stopping = True
+        if self._thread is not None:
+            self._thread.join(JOIN_SECONDS)
+            self._thread = None
+
+    def follow(self, workers: Sequence[Followed]) -> None:
+        """Watch these, and nobody else, from the next look on."""
+        self._wanted = {worker.key: worker for worker in workers}
+
+    def observed(self, key: WorkerKey) -> ObservedLoop | None:
+        """The books of a loop without a probe; None before it was found."""
+        watch = self._watch(key)
+        return watch.observed() if watch is not None else None
+
+    def in_progress(self, key: WorkerKey) -> tuple[StallEvidence, ...]:
+        """What is known so far of stretches beyond the threshold."""
+        watch = self._watch(key)
+        return watch.in_progress() if watch is not None else ()
+
+    def settle(self, key: WorkerKey, since: float, was_stall: bool) -> None:
+        """Tell what the stacks of a stretch have shown: a stall, or a loop that turns and is never idle."""
+        watch = self._watch(key)
+        if watch is not None:
+            watch.settle(since, was_stall)
+
+    def missing(self, key: WorkerKey) -> str | None:
+        """Why the loop of this worker cannot be watched; None when it can, or nobody knows yet."""
+        watch = self._watch(key)
+        return watch.missing if watch is not None else None
+
+    def tick(self) -> float:
+        """All looks that are due; the answer is when the next one is."""
+        now = self._clock()
+        late = max(0.0, now - self._woken_for) if self._woken_for is not None else 0.0
+        self._adopt()
+        base = now >= self._base_at
+        if base:
+            self._base_at = max(self._base_at + self.interval_seconds, now)
+        upcoming = self._base_at if self._watches else now + NOBODY_SECONDS
+        for watch in self._watches:
+            if base or now >= watch.due_at:
+                self._look(watch, late)
+            upcoming = min(upcoming, watch.due_at)
+        self._budget.spent(now, self._cpu_clock())
+        self._woken_for = upcoming
+        return upcoming
+
+    def _run(self) -> None:
+        while not self._stopping:
+            try:
+                self._sleep(max(0.0, self.tick() - self._clock()))
+            except Exception as error:  # noqa: BLE001 - the agent goes on, and says so
+                self._problem(f"{type(error).__name__}: {error}")
+                self._sleep(INTERVAL_SECONDS)
+        for watch in self._watches:
+            watch.close()
+
+    def _look(self, watch: Watch, late: float) -> None:
+        now = self._clock()
+        try:
+            quiet = watch.look(now, late)
+        except Exception as error:  # noqa: BLE001 - one worker must not take the others down
+            quiet = True
+            self._problem(f"pid {watch.key.pid}: {type(error).__name__}: {error}")
+        if quiet:
+            watch.due_at = self._base_at
+        elif watch.bursting(now):
+            watch.due_at = now + self._budget.burst_seconds
+        else:
+            watch.due_at = now + INTERVAL_SECONDS if watch.suspect else self._base_at
+
+    def _adopt(self) -> None:
+        """Follow whom the daemon wants; the books of a worker stay while it is followed, a probe or none."""
+        wanted = self._wanted
+        if wanted is self._adopted:
+            return
+        self._adopted = wanted
+        probed, unprobed = dict(self._probed), dict(self._unprobed)
+        for key, watch in self._probed.items():
+            worker = wanted.get(key)
+            if worker is None or worker.segment != watch.path:
+                probed.pop(key).close()
+        for key, without in self._unprobed.items():
+            if key not in wanted:
+                unprobed.pop(key).close()
+            elif wanted[key].segment is not None and key not in probed:
+                without.close()
+        for key, worker in wanted.items():
+            if worker.segment is not None and key not in probed:
+                probed[key] = Probed(key, worker.segment, self._setting)
+            elif worker.segment is None and key not in unprobed:
+                unprobed[key] = Unprobed(key, self._setting)
+        self._probed, self._unprobed = probed, unprobed
+        self._watches = [*probed.values(), *(watch for key, watch in unprobed.items() if key not in probed)]
+
+    def _watch(self, key: WorkerKey) -> Watch | None:
+        return self._probed.get(key) or self._unprobed.get(key)
+
+    def _tell(self, event: Late | Ended) -> None:
+        try:
+            self._notify(event)
+        except Exception as error:  # noqa: BLE001 - who listens must not end who looks
+            self._problem(f"notify: {type(error).__name__}: {error}")
+
+    def _problem(self, text: str) -> None:
+        """Log what went wrong, once."""
+        if text not in self._problems and len(self._problems) < 100:
+            self._problems.add(text)
+            log.warning("observer_failed", problem=text)

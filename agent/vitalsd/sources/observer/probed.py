@@ -1,0 +1,200 @@
+"""
+Watches a worker with a probe: reads the live words of its loops, and the thread of one that is late.
+
+A look is one read of 128 bytes, 2 us, and two more where a loop may be late. The file is opened here for this
+alone: others close theirs when they like.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from pathlib import Path
+
+from vitalsd.errors import VitalsdError
+from vitalsd.model import StallEvidence, WorkerKey
+from vitalsd.probe.python import layout
+from vitalsd.segment.reader import SegmentFile
+from vitalsd.sources.observer.inside import NOTED_SECONDS, Inside, late_since
+from vitalsd.sources.observer.stretch import Stretch
+from vitalsd.sources.observer.thread import ThreadReader
+from vitalsd.sources.observer.watch import Setting, Watch
+
+__all__ = ["Probed"]
+
+RETRY_SECONDS = 1.0
+LOOKS = 4
+MOST_THREADS = 256
+WORDS = struct.Struct(f"<{layout.COPIED + 1 - layout.SINCE}d")
+COPIED = layout.COPIED - layout.SINCE
+Word = tuple[float, float]
+NOT_RUNNING: Word = (0.0, 0.0)
+
+
+class Probed(Watch):
+    """One worker with a probe."""
+
+    probed = True
+
+    def __init__(self, key: WorkerKey, segment: Path, setting: Setting) -> None:
+        super().__init__(key, setting)
+        self.path = segment
+        self._file: SegmentFile | None = None
+        self._retry_at = 0.0
+        self._dead = False
+        self._loops: dict[int, Inside] = {}
+        self._readers: dict[int, ThreadReader] = {}
+
+    def bursting(self, now: float) -> bool:
+        """Whether looks should be frequent."""
+        return any(loop.bursting(now) for loop in self._loops.values())
+
+    def close(self) -> None:
+        """Let go of all files."""
+        for slot in list(self._readers):
+            self._readers.pop(slot).close()
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def in_progress(self) -> tuple[StallEvidence, ...]:
+        """What is known so far of stretches beyond the threshold."""
+        with self.lock:
+            loops = list(self._loops.items())
+            return tuple(one for slot, loop in loops for one in self.evidence(_name(slot), loop.counts()))
+
+    def settle(self, since: float, was_stall: bool) -> None:
+        """Somebody has found what a stretch was."""
+        with self.lock:
+            for loop in self._loops.values():
+                loop.settle(since, was_stall)
+
+    def look(self, now: float, agent_late: float) -> bool:
+        """One look at the live words of all loops; most find at once that there is nothing to see."""
+        if not self._is_late(now):
+            return True
+        words = self._words()
+        if words is None:
+            return True
+        quiet = True
+        slots, copied = words
+        until = min(now, copied) if copied > 0 else now
+        for slot, (since, due) in enumerate(slots):
+            loop = self._loops.get(slot)
+            if loop is None:
+                if since == 0:
+                    continue
+                with self.lock:
+                    loop = self._loops[slot] = Inside(self.setting.threshold_seconds)
+            late = late_since(since, due, until)
+            with self.lock:
+                ended = loop.turn(now, late, until)
+                current = loop.current
+            self.tell_ended(_name(slot), ended, now, agent_late)
+            if current is not None:
+                quiet = False
+                self._look_at(slot, loop, current, now, until, agent_late)
+            elif slot in self._readers:
+                self._readers.pop(slot).close()
+        return quiet
+
+    def _is_late(self, now: float) -> bool:
+        """Whether any loop may be late, by one reading: what is being written belongs to a loop that turns."""
+        if self._file is None:
+            self._open(now)
+        if self._file is None or self._dead:
+            return False
+        if any(loop.current is not None for loop in self._loops.values()):
+            return True
+        noted = now - NOTED_SECONDS
+        words = self._file.live_words()
+        for slot in range(layout.LOOPS):
+            since = words[slot]
+            if since and (0 < since < noted or (since < 0 < words[slot + layout.LOOPS] < noted)):
+                return True
+        return False
+
+    def _words(self) -> tuple[list[Word], float] | None:
+        """`since` and `due` of each slot, and `copied`; None while they cannot be had."""
+        assert self._file is not None
+        reading = self._file.look(layout.SINCE, layout.COPIED + 1)
+        for _ in range(LOOKS):
+            before, after = WORDS.unpack(reading.before), WORDS.unpack(reading.after)
+            if before[COPIED] == after[COPIED]:
+                break
+            reading = self._file.look_again(reading)
+        else:
+            return None
+        # What was being written belongs to a loop that turns.
+        slots = [
+            (after[slot], after[slot + layout.LOOPS]) if before[slot] == after[slot] else NOT_RUNNING
+            for slot in range(layout.LOOPS)
+        ]
+        return slots, after[COPIED]
+
+    def _open(self, now: float) -> None:
+        if now < self._retry_at:
+            return
+        self._retry_at = now + RETRY_SECONDS
+        try:
+            self._file = SegmentFile(self.path)
+            self.runtime = self._file.header.runtime
+        except (VitalsdError, OSError):
+            self._file = None  # the folder tells why, to those who list it
+
+    def _look_at(
+        self, slot: int, loop: Inside, stretch: Stretch, now: float, until: float, agent_late: float
+    ) -> None:
+        reader = self._readers.get(slot)
+        if reader is None:
+            reader = self._readers[slot] = self._reader(slot)
+        look = reader.look(now, whole=True)
+        if look is None:
+            self._lost(slot, loop, now, agent_late)
+            return
+        with self.lock:
+            stretch.add(look, until)
+        if loop.counts() is not None:
+            self.tell_progress(_name(slot), reader.tid, stretch, now, agent_late)
+
+    def _lost(self, slot: int, loop: Inside, now: float, agent_late: float) -> None:
+        """The thread is not there: the process is gone, unless only the thread is."""
+        self._readers.pop(slot).close()
+        self._dead = not self.lives()
+        with self.lock:
+            ended = loop.lost(died=self._dead)
+        self.tell_ended(_name(slot), ended, now, agent_late)
+
+    def _reader(self, slot: int) -> ThreadReader:
+        return ThreadReader(self.process, self._tid(slot), self.setting.calls, self.setting.room)
+
+    def _tid(self, slot: int) -> int:
+        """The loop's thread in our own pid namespace; the record has its number in the service's."""
+        assert self._file is not None
+        record = self._file.read(layout.LOOP[slot])
+        theirs = record.fields["thread_id"] if record is not None else 0.0
+        if theirs in (0.0, float(self._file.header.pid)):
+            return self.key.pid
+        try:
+            names = os.listdir(self.process + "/task")  # noqa: PTH208 - the names are all that is wanted
+        except OSError:
+            return self.key.pid
+        likely = [name for name in names if name == f"{theirs:.0f}"]
+        for name in [*likely, *names[:MOST_THREADS]]:
+            if _inner_id(f"{self.process}/task/{name}/status") == theirs:
+                return int(name)
+        return self.key.pid
+
+
+def _inner_id(path: str) -> float | None:
+    """The number of a thread in its own pid namespace."""
+    try:
+        with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - up to 256 of them
+            line = file.read(4096).partition(b"\nNSpid:")[2].partition(b"\n")[0]
+        return float(line.split()[-1])
+    except (OSError, ValueError, IndexError):
+        return None
+
+
+def _name(slot: int) -> str:
+    return "main" if slot == 0 else f"loop-{slot}"

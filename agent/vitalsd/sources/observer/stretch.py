@@ -1,0 +1,117 @@
+"""
+One stretch in which a loop did not come back, and the evidence that looks have gathered of it. Pure.
+
+Shares and rates are taken over the window between the first and the last look that read the thread's counters;
+what the thread was doing is counted over all looks.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import msgspec
+
+from vitalsd.model import Doing, HostEvidence, StallEvidence, ThreadEvidence
+from vitalsd.sources.observer.events import Look, Times
+
+__all__ = ["Stretch"]
+
+
+class Stretch:
+    """One stretch that begins at `since`, as it grows."""
+
+    def __init__(self, since: float) -> None:
+        self.since = since
+        self.last_at = since
+        """The last moment at which it is known to have lasted."""
+        self.ended_at: float | None = None
+        self.looks = 0
+        self.told = False
+        """Whether others know of it by now: from then on `since` is its name."""
+        self.was_stall: bool | None = None
+        """What others have found it to be."""
+        self.host = HostEvidence()
+        self.agent_late_seconds = 0.0
+        self.sibling_cpu_share: float | None = None
+        self._doing: Counter[Doing] = Counter()
+        self._states: Counter[str] = Counter()
+        self._peers: Counter[str] = Counter()
+        self._traced = False
+        self._first: tuple[float, Times] | None = None
+        self._last: tuple[float, Times] | None = None
+
+    @property
+    def seconds(self) -> float:
+        """How long it is, or is known to have lasted so far."""
+        return (self.ended_at if self.ended_at is not None else self.last_at) - self.since
+
+    @property
+    def window(self) -> tuple[float, float] | None:
+        """The first and the last look at the counters."""
+        return (self._first[0], self._last[0]) if self._first is not None and self._last is not None else None
+
+    def running_share(self) -> float:
+        """In which share of the looks the thread computed."""
+        return self._doing["running"] / self.looks if self.looks else 0.0
+
+    def add(self, look: Look, until: float | None = None) -> None:
+        """One more look that found it late, which it is known to have been until then."""
+        self.looks += 1
+        self.last_at = max(self.last_at, look.at if until is None else until)
+        self._doing[look.doing] += 1
+        if look.state is not None:
+            self._states[look.state] += 1
+        if look.peer is not None:
+            self._peers[look.peer] += 1
+        self._traced |= look.traced
+        self.gather(look)
+
+    def gather(self, look: Look) -> None:
+        """Take the counters, of the look after it too: time in a run queue is counted when it is over."""
+        if look.times is not None:
+            if self._first is None:
+                self._first = look.at, look.times
+            self._last = look.at, look.times
+
+    def evidence(self, loop: str, runtime: str) -> StallEvidence:
+        """All that is known of it."""
+        return StallEvidence(
+            loop=loop,
+            since=self.since,
+            seconds=self.seconds,
+            in_progress=self.ended_at is None,
+            runtime=runtime,
+            thread=self._thread() if self.looks else None,
+            host=msgspec.structs.replace(
+                self.host, agent_late_seconds=self.agent_late_seconds, swap_bytes=self._swap()
+            ),
+        )
+
+    def _swap(self) -> int | None:
+        return self._last[1].swap_bytes if self._last is not None else None
+
+    def _thread(self) -> ThreadEvidence:
+        nothing = (0.0, Times())
+        (began, first), (ended, last) = self._first or nothing, self._last or nothing
+        return ThreadEvidence(
+            seconds=ended - began,
+            looks=self.looks,
+            doing=dict(self._doing),
+            states=dict(self._states),
+            cpu_seconds=_grown(first.cpu_seconds, last.cpu_seconds),
+            runqueue_seconds=_grown(first.runqueue_seconds, last.runqueue_seconds),
+            voluntary_switches=_counted(first.voluntary_switches, last.voluntary_switches),
+            involuntary_switches=_counted(first.involuntary_switches, last.involuntary_switches),
+            major_faults=_counted(first.major_faults, last.major_faults),
+            traced=self._traced,
+            sibling_cpu_share=self.sibling_cpu_share,
+            peer=self._peers.most_common(1)[0][0] if self._peers else None,
+        )
+
+
+def _grown(before: float | None, after: float | None) -> float | None:
+    return max(0.0, after - before) if before is not None and after is not None else None
+
+
+def _counted(before: int | None, after: int | None) -> int | None:
+    return max(0, after - before) if before is not None and after is not None else None

@@ -1,0 +1,176 @@
+"""What the rule `stall` finds, and what it says when it finds nothing."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+from unit.detect.evidence import stall, thread
+
+from vitalsd.detect import registry
+from vitalsd.detect.cause import decide
+from vitalsd.detect.registry import Seen, judge_all, make_detectors
+from vitalsd.detect.stall import StallBounds, StallDetector, find
+from vitalsd.model import (
+    Frame,
+    Histogram,
+    ObservedLoop,
+    RuleState,
+    StallInProgress,
+    Verdict,
+    WorkerKey,
+    WorkerSample,
+)
+from vitalsd.settings.model import Settings
+from vitalsd.settings.model import Stall as StallSettings
+
+NOON = 1_782_907_200.0  # 2026-07-01T12:00:00Z
+DB = Frame("ask_database", "/srv/db.py", 12)
+CALL = Verdict("blocking_call", DB, "30 of 31 looks found it asleep")
+CPU = Verdict("blocking_cpu", Frame("parse", "/srv/c.py", 3), "its thread computed")
+
+
+def told(seconds: float, verdict: Verdict = CALL, started_at: float = NOON, **known: object):
+    """One stall as a detector gets it."""
+    return (stall(seconds, **known), verdict, started_at)
+
+
+def sample(at: float = NOON, **known: object) -> WorkerSample:
+    """A worker whose loop is seen from outside."""
+    loop = known.pop("observed", ObservedLoop(Histogram((0.1,), (5, 5), 0.0), 0.0, 0.0, 1.0, 0, 0.0, None, 10))
+    fields = {"up": True, "lag_source": "observer", "observed": loop, **known}
+    return WorkerSample("shop", "0", WorkerKey(10, 1), at, command="", process=None, probe=None, **fields)
+
+
+def test_one_finding(ask_database) -> None:
+    """One stall is one finding that somebody on call can act on."""
+    evidence = stall(1.2, thread=thread({"sleep": 30, "running": 1}), stacks=ask_database)
+    (finding,) = find("shop", "0", [(evidence, decide(evidence), NOON)], StallBounds())
+    assert finding.summary == (
+        "Worker 0 of `shop` was blocked for 1.20 s by a blocking call in ask_database() (db.py:12); "
+        "use an asynchronous client, or move the call to a thread."
+    )
+    assert (finding.kind, finding.severity, finding.cause, finding.culprit) == (
+        "stall",
+        "critical",
+        "blocking_call",
+        DB,
+    )
+    assert (finding.started_at, finding.at) == (NOON, NOON + 1.2)
+    assert finding.evidence["stalls"] == [
+        {"started_at": "2026-07-01T12:00:00.000Z", "duration_seconds": 1.2, "cause": "blocking_call"}
+    ]
+    assert finding.evidence["count"] == 1
+    assert finding.evidence["loop"] == "main"
+    assert finding.evidence["reason"] == "30 of 31 looks found it asleep in ask_database()"
+    assert finding.evidence["stacks"][0]["frames"][0] == {
+        "function": "ask_database",
+        "file": "/srv/db.py",
+        "line": 12,
+    }
+    assert msgspec.json.encode(finding)
+
+
+def test_by_cause_and_culprit() -> None:
+    """Stalls of one culprit are one finding, whatever the line; another culprit is another."""
+    moved = Verdict("blocking_call", Frame("ask_database", "/srv/db.py", 19), "")
+    stalls = [told(0.2), told(0.3, CPU, NOON + 1), told(0.4, moved, NOON + 2)]
+    slow, busy = find("shop", "0", stalls, StallBounds())
+    assert (slow.evidence["count"], busy.evidence["count"]) == (2, 1)
+    assert slow.summary.startswith(
+        "Worker 0 of `shop` was blocked for 0.40 s by a blocking call in ask_database() (db.py:19), "
+        "and once more, 0.60 s in all;"
+    )
+    assert slow.place != busy.place
+
+
+@pytest.mark.parametrize(
+    ("seconds", "severity"), [(0.099, None), (0.1, "warning"), (0.499, "warning"), (0.5, "critical")]
+)
+def test_severity(seconds: float, severity: str | None) -> None:
+    """From the threshold on it warns; a long one is critical."""
+    found = find("shop", "0", [told(seconds)], StallBounds())
+    assert [finding.severity for finding in found] == ([severity] if severity else [])
+
+
+def test_what_was_no_stall() -> None:
+    """A loop that turned all the time has not stalled."""
+    assert find("shop", "0", [told(9.0, Verdict("unknown", None, "", stall=False))], StallBounds()) == []
+
+
+def test_latest_few() -> None:
+    """The latest ten are listed, all are counted."""
+    (finding,) = find("shop", "0", [told(0.2, started_at=NOON + n) for n in range(25)], StallBounds())
+    assert finding.evidence["count"] == 25
+    assert [one["started_at"][17:19] for one in finding.evidence["stalls"]] == [f"{n}" for n in range(15, 25)]
+
+
+def test_in_progress_on_another_loop() -> None:
+    """A stall that goes on is told as one, with the loop that it is on."""
+    evidence = msgspec.structs.replace(stall(0.7, in_progress=True), loop="loop-2")
+    (finding,) = find("shop", "3", [(evidence, Verdict("unknown", None, ""), NOON)], StallBounds())
+    assert finding.summary == (
+        "Worker 3 of `shop`, loop loop-2, has been blocked for 0.70 s so far for a reason that could not be told; "
+        "see the evidence."
+    )
+
+
+LATE = StallInProgress(0.0, 0.3, ())
+TURNING = told(3.2, Verdict("unknown", None, "its stacks disagree", stall=False))
+STATES = {
+    "fired": (Seen("shop", "0", NOON, [sample()], [told(0.2)]), "Worker 0 of `shop` was blocked for 0.20 s"),
+    "quiet": (
+        Seen("shop", "0", NOON, [sample()], quiet_since=NOON - 60),
+        "no stretch beyond 100 ms since 2026-07-01T11:59:00.000Z",
+    ),
+    "watching": (
+        Seen("shop", "0", NOON, [sample()], [TURNING]),
+        "a stretch of 3.20 s was no stall: its stacks disagree",
+    ),
+    "unavailable": (
+        Seen("shop", "0", NOON, [sample(observed=None, missing={"observed": "it needs CAP_SYS_PTRACE"})]),
+        "no event loop is seen: it needs CAP_SYS_PTRACE",
+    ),
+}
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_states(state: str) -> None:
+    """The rule says why it has fired, or why not."""
+    seen, reason = STATES[state]
+    judged = StallDetector(Settings()).judge(seen).state
+    assert (judged.rule, judged.target, judged.worker, judged.state) == ("stall", "shop", "0", state)
+    assert judged.reason.startswith(reason)
+
+
+def test_late_right_now() -> None:
+    """While a loop is late and nothing is decided yet, the rule says so."""
+    loop = msgspec.structs.replace(sample().observed, current_stall=LATE)
+    state = StallDetector(Settings()).judge(Seen("shop", "0", NOON, [sample(observed=loop)])).state
+    assert (state.state, state.reason) == ("watching", "a loop is late by 0.30 s, its evidence is being taken")
+
+
+def test_bounds_of_the_configuration() -> None:
+    """`stall.threshold` and `stall.critical` decide."""
+    detector = StallDetector(Settings(stall=StallSettings(threshold=0.25, critical=2.0)))
+    seen = Seen("shop", "0", NOON, [sample()], [told(0.2), told(1.0, started_at=NOON + 1)])
+    (finding,) = detector.judge(seen).findings
+    assert (finding.severity, finding.evidence["count"]) == ("warning", 1)
+
+
+def test_detectors_are_registered_and_isolated(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each detector is there once; one that fails costs the others nothing."""
+
+    class Failing:
+        kind = "leak"
+
+        def __init__(self, settings: Settings) -> None:
+            pass
+
+        def judge(self, _seen: Seen):
+            raise ValueError("no")
+
+    assert sorted(detector.kind for detector in make_detectors(Settings())) == ["stall", "starvation"]
+    monkeypatch.setattr(registry, "_factories", [Failing, *registry._factories])
+    failed, *others = judge_all(make_detectors(Settings()), STATES["fired"][0])
+    assert failed.state == RuleState("leak", "shop", "0", "unavailable", "this detector failed: ValueError: no")
+    assert {judgement.state.state for judgement in others} >= {"fired"}

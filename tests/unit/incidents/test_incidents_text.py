@@ -1,0 +1,160 @@
+"""What `vitalsd incidents` and `vitalsd status` print, whole; times in UTC here, local for people."""
+
+import argparse
+import json
+import time
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+from support.views import BLOCKING, NOW, OVER, RULES, SHOP, FixedView
+
+from vitalsd.cli import build_parser, incidents, status
+from vitalsd.model import Frame
+from vitalsd_exporters.web.edge import as_json
+
+GOLDEN = Path(__file__).parents[2] / "golden" / "incident.txt"
+
+
+@pytest.fixture(autouse=True)
+def in_utc(monkeypatch):
+    """The machine's own time zone is nobody's business here."""
+    monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.fixture
+def answers(monkeypatch):
+    """Have commands get these answers instead of an agent's, and remember what they asked for."""
+    asked = []
+
+    def use(by_path):
+        def ask(_settings, path):
+            asked.append(path)
+            return by_path[path.partition("?")[0]]
+
+        monkeypatch.setattr(incidents, "ask", ask)
+        monkeypatch.setattr(status, "ask", ask)
+        return asked
+
+    monkeypatch.setattr(time, "time", lambda: NOW)
+    return use
+
+
+def run(*arguments):
+    """One command of the command line; its exit code."""
+    args = build_parser().parse_args(arguments)
+    assert isinstance(args, argparse.Namespace)
+    return args.chosen.run(args)
+
+
+def test_a_list_is_two_lines_each():
+    """Id, time of day, severity, worker, state, how long, how often; then kind, cause and culprit."""
+    text = incidents.listed(as_json((BLOCKING, OVER)), NOW)
+    assert text.splitlines() == [
+        "ID           OPENED    SEVERITY  WORKER    STATE     LASTED  COUNT",
+        "1n4a0a0q7zk  11:58:00  critical  shop/0    open      2m00s   14",
+        "  stall/blocking_cpu in parse (orders.py:41)",
+        "1n49yz0004a  10:53:20  warning   legacy/1  resolved  1m40s   1",
+        "  stall/cpu_throttled",
+    ]
+
+
+def test_another_day_has_its_date():
+    """A time alone would be taken for today's."""
+    text = incidents.listed(as_json((BLOCKING,)), NOW + 3 * 86_400)
+    assert "Jul 01 11:58" in text
+    assert "3d00h" in text
+
+
+def test_a_list_fits_a_terminal():
+    """Eighty columns, whatever a function is called."""
+    long = replace(BLOCKING, culprit=Frame("f" * 200, "/srv/" + "g" * 200, 1))
+    assert max(map(len, incidents.listed(as_json((long,)), NOW).splitlines())) <= 80
+
+
+def test_nothing_found_is_said():
+    """An empty table would leave one wondering."""
+    assert incidents.listed([], NOW).startswith("No incident")
+
+
+def test_one_incident_in_full():
+    """The sentence first, then what happened when, the evidence, the stalls and the stacks."""
+    assert incidents.described(as_json(BLOCKING)) + "\n" == GOLDEN.read_text(encoding="utf-8")
+
+
+def test_filters_are_asked_of_the_agent(answers, capsys):
+    """Nothing is filtered here, so that the limit counts what is shown."""
+    asked = answers({"/api/v1/incidents": {"incidents": [], "problem": "Older incidents are missing: x."}})
+    assert run("incidents", "--state", "open", "--target", "a&b", "--limit", "5") == 0
+    assert run("incidents") == 0
+    assert asked == ["/api/v1/incidents?limit=5&target=a%26b&state=open", "/api/v1/incidents?limit=20"]
+    assert "note: Older incidents are missing: x." in capsys.readouterr().out
+
+
+def test_json_is_what_the_api_says(answers, capsys):
+    """One document, for a list and for one."""
+    one = as_json(BLOCKING)
+    asked = answers({"/api/v1/incidents": {"incidents": [one]}, "/api/v1/incidents/a%2F..": one})
+    run("incidents", "--json")
+    assert json.loads(capsys.readouterr().out) == {"incidents": [one]}
+    run("incidents", "a/..", "--json")
+    assert json.loads(capsys.readouterr().out) == one
+    assert asked[1] == "/api/v1/incidents/a%2F.."
+
+
+def test_status_shows_what_is_open(answers, capsys):
+    """Below the table a line each; rules only when asked for, with state and reason."""
+    asked = answers(
+        {
+            "/api/v1/targets": {"targets": as_json((SHOP,))},
+            "/api/v1/incidents": {"incidents": as_json((BLOCKING,))},
+            "/api/v1/rules": {"rules": as_json(RULES)},
+        }
+    )
+    assert run("status") == 0
+    text = capsys.readouterr().out
+    what = "1n4a0a0q7zk critical shop/0 stall/blocking_cpu in parse (orders.py:41)"
+    assert text.splitlines()[-1] == f"incident: {what}, open for 2m00s, 14 times"
+    assert "/api/v1/rules" not in asked
+    run("status", "--rules")
+    assert capsys.readouterr().out.removeprefix(text).splitlines() == [
+        "",
+        "TARGET  WORKER  RULE        STATE        REASON",
+        "shop    0       stall       fired        `parse` in orders.py blocked worker 0 of `shop`.",
+        "shop    0       starvation  quiet        p99 delay 4 ms over 10 s",
+        "legacy  0       stall       unavailable  no loop is seen",
+    ]
+
+
+def test_status_as_json_holds_everything(answers, capsys):
+    """Targets, open incidents and rules in one document."""
+    answers(
+        {
+            "/api/v1/targets": {"targets": as_json(FixedView().all_targets)},
+            "/api/v1/incidents": {"incidents": as_json((BLOCKING,))},
+            "/api/v1/rules": {"rules": as_json(RULES)},
+        }
+    )
+    run("status", "--json")
+    assert list(json.loads(capsys.readouterr().out)) == ["targets", "incidents", "rules"]
+
+
+def test_status_on_a_bad_day_is_short(answers, capsys):
+    """Ten lines, and how to see the others."""
+    many = as_json((BLOCKING,) * 30)
+    answers({"/api/v1/targets": {"targets": []}, "/api/v1/incidents": {"incidents": many}})
+    run("status")
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-1] == "and 20 more: vitalsd incidents --state open"
+    assert len([line for line in lines if line.startswith("incident: ")]) == 10
+
+
+def test_a_loop_that_is_seen_from_outside_is_a_row_too():
+    """With the same figures as one with a probe."""
+    [_, legacy] = FixedView().all_targets
+    row = status.table([as_json(legacy)]).splitlines()[2].split()
+    assert row == ["legacy", "1", "stalled", "0.8s", "main", "12.5%", "<=2.5ms", "2", "-", "-", "observer"]

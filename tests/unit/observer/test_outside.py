@@ -1,0 +1,265 @@
+"""Where stretches begin and end when a loop is looked at from outside, and what is booked of them."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vitalsd.model import Doing
+from vitalsd.sources.observer.events import Look
+
+from .conftest import Loop
+
+
+def counts(loop):
+    """Stalls, stall seconds, and all there is in the histogram."""
+    books = loop.books
+    return books.stalls, round(books.stall_seconds, 6), books.delay.buckets[-1]
+
+
+@pytest.mark.parametrize("doing", ["futex", "sleep", "call", "disk", "blocked", "unknown"])
+def test_a_stall_that_is_not_computation(loop, doing):
+    """It is booked at once; it is as long as its looks, and half a look at either end."""
+    stall = loop.stall(doing, 30, peer="socket")
+    assert stall.seconds == pytest.approx(0.05 + 0.15 + 0.025 + 0.0025)
+    evidence = stall.evidence("main", "python")
+    assert (evidence.thread.doing, evidence.thread.peer, evidence.in_progress) == ({doing: 32}, "socket", False)
+    assert counts(loop)[:2] == (1, pytest.approx(stall.seconds))
+    assert loop.books.busy_seconds == pytest.approx(stall.seconds)
+    assert loop.books.idle_seconds == pytest.approx(loop.now - 1000.05 - stall.seconds)
+
+
+def test_computation_tells_when_it_began(loop):
+    """The time that the thread has run since it was idle is how much earlier it began."""
+    loop.look("loop")
+    loop.look("running", ready=0.041)
+    assert loop.machine.current.since == pytest.approx(loop.now - 0.041)
+    loop = Loop()
+    loop.look("loop")
+    loop.look("running", ready=3.0)
+    assert loop.machine.current.since == pytest.approx(loop.now - 0.05)
+
+
+def test_two_looks_are_no_stretch(loop):
+    """Two looks in a row that found it busy come about by chance: busy time, and no delay."""
+    loop.look("running", times=2)
+    assert loop.look("loop", after=0.05) is None
+    assert counts(loop) == (0, 0, pytest.approx((loop.now - 1000.05) / 0.02, abs=1))
+    assert loop.books.delay.sum == 0
+    assert loop.books.busy_seconds > 0.05
+
+
+def test_short_stretch_is_delay_but_no_stall(loop):
+    """Below the threshold it is in the histogram, and nobody is told."""
+    assert loop.stall("sleep", 1) is None
+    assert counts(loop)[0] == 0
+    assert loop.books.delay_max_seconds == pytest.approx(0.05 + 0.005 + 0.0275)
+
+
+def test_bursts_of_two_seconds(loop):
+    """Looks are frequent from the second on, for two seconds, and then no more in the same stretch."""
+    loop.look("sleep")
+    assert (loop.machine.suspect, loop.machine.bursting(loop.now)) == (True, False)
+    loop.look("sleep")
+    assert loop.machine.bursting(loop.now + 1.99)
+    assert not loop.machine.bursting(loop.now + 2.0)
+    loop.look("sleep", after=2.1, times=2)
+    assert not loop.machine.bursting(loop.now)
+
+
+def test_epoll_in_between(loop):
+    """A thread that computes at both looks and has been switched often between them was idle meanwhile."""
+    loop.look("running", times=2)
+    loop.look("running", after=0.005, times=20)
+    stall = loop.look("running", after=0.005, switches=9)
+    assert stall.seconds == pytest.approx(0.05 + 0.1 + 0.025 + 0.0025)
+    assert loop.machine.current.looks == 1
+
+
+def test_handing_the_lock_over_is_no_epoll(loop):
+    """Handing the interpreter lock to another thread and back takes two switches, or some more."""
+    loop.look("running", times=2)
+    for _ in range(6):
+        loop.look("running", after=0.005, times=12)
+        loop.look("running", after=0.005, switches=5)
+    assert loop.look("loop", after=0.005).seconds == pytest.approx(0.05 + 6 * 0.065 + 0.0275)
+
+
+@pytest.mark.parametrize(("ready", "looks"), [(0.02, 1), (0.045, 2)])
+def test_a_long_gap_with_switches(loop, ready, looks):
+    """Three switches between ordinary looks were visits to the epoll, unless the thread has run all the time."""
+    loop.look("loop")
+    loop.look("running")
+    loop.look("running", switches=3, ready=ready)
+    assert loop.machine.current.looks == looks
+
+
+def test_switches_that_keep_coming(loop):
+    """A visit every other look is a loop that has much to do, and no stall however long it goes on."""
+    loop.look("running", times=2, switches=1)
+    for _ in range(100):
+        loop.look("running", after=0.005)
+        loop.look("running", after=0.005, switches=1)
+    loop.look("loop", after=0.005)
+    assert loop.ended == []
+    assert loop.books.delay_max_seconds < 0.1
+    assert counts(loop) == (0, 0, pytest.approx((loop.now - 1000.05) / 0.02, abs=2))
+
+
+@pytest.mark.parametrize("doing", ["futex", "call", "disk"])
+def test_switches_in_calls_are_no_epoll(loop, doing):
+    """Waiting for the interpreter's lock, or call after call, switches the thread each time."""
+    stall = loop.stall(doing, 30, switches=5)
+    assert stall.seconds == pytest.approx(0.05 + 0.15 + 0.0275)
+
+
+def test_switches_after_a_lock(loop):
+    """Between two looks at a lock the thread computes, and is switched again and again: still one stretch."""
+    loop.look("futex", times=2)
+    for _ in range(20):
+        loop.look("futex", after=0.005, switches=1)
+        loop.look("running", after=0.005, switches=3, times=2)
+    assert loop.look("loop", after=0.005).seconds == pytest.approx(0.05 + 0.3 + 0.0275)
+
+
+def test_a_gap_full_of_switches_needs_proof(loop):
+    """Found in a lock twice, and idle soon after: the long gap between the first two looks may have been idle."""
+    loop.look("loop")
+    loop.look("futex", times=2, switches=9)
+    loop.look("futex", after=0.005, switches=1, times=4)
+    assert loop.machine.counts() is None
+    assert loop.look("loop", after=0.005) is None
+    assert loop.books.delay_max_seconds == pytest.approx(0.02 + 0.025 + 0.0025)
+    assert loop.books.busy_seconds == pytest.approx(0.05 + 0.02 + 0.0275)
+
+
+def test_saturated_waits_for_whoever_has_seen_its_stacks(loop):
+    """All computation: busy time at once, in no bucket and no stall before it is settled."""
+    before = loop.books
+    stall = loop.stall("running", 100)
+    during = loop.books
+    assert during.busy_seconds - before.busy_seconds == pytest.approx(stall.seconds)
+    assert (during.stalls, during.delay.sum) == (0, 0)
+    idle = during.idle_seconds / 0.02
+    assert during.delay.buckets[-1] == pytest.approx(idle, abs=1)
+    loop.machine.settle(stall.since, True)
+    assert counts(loop)[:2] == (1, pytest.approx(stall.seconds))
+
+
+def test_saturated_but_no_stall(loop):
+    """A loop that turns and is never idle is busy, and delays nobody for all that is known."""
+    stall = loop.stall("running", 100)
+    loop.machine.settle(stall.since, False)
+    assert loop.books.delay.sum == 0
+    assert counts(loop) == (0, 0, pytest.approx((loop.now - 1000.05) / 0.02, abs=1))
+
+
+def test_nobody_settles(loop):
+    """After ten seconds it counts: a stall that nobody looked into is one."""
+    loop.stall("running", 100)
+    loop.look("loop", after=0.05, times=199)
+    assert loop.books.stalls == 0
+    loop.look("loop", times=2)
+    assert loop.books.stalls == 1
+
+
+def test_settled_while_it_lasts(loop):
+    """What is settled in progress is shown in progress, or is passed over to its end."""
+    loop.look("running", times=2)
+    loop.look("running", after=0.005, times=40)
+    since = loop.machine.current.since
+    assert loop.books.current_stall is None
+    loop.machine.settle(since, True)
+    assert loop.books.current_stall.since == since
+    other = Loop()
+    other.look("loop")
+    other.look("running", times=40)
+    other.machine.settle(other.machine.current.since, False)
+    assert other.machine.counts() is None
+    assert other.look("loop") is None
+    assert other.books.delay.sum == 0
+
+
+def test_others_are_not_settled(loop):
+    """A settlement is for the stretch that began exactly then."""
+    stall = loop.stall("running", 100)
+    loop.machine.settle(stall.since + 1e-9, True)
+    assert loop.books.stalls == 0
+
+
+def test_a_stall_shows_while_it_lasts(loop):
+    """One that is not computation is in the histogram and is the current stall as soon as it is one."""
+    loop.look("sleep", times=2)
+    loop.look("sleep", after=0.005, times=4)
+    assert loop.books.current_stall is None
+    loop.look("sleep", after=0.005, times=10)
+    shown = loop.books
+    assert shown.current_stall.seconds == pytest.approx(0.025 + 0.05 + 0.07)
+    assert (shown.stalls, shown.delay.sum > 0) == (0, True)
+
+
+def test_stopped(loop):
+    """A stopped process is late like any other, and its state is in the evidence."""
+    stall = loop.stall("unknown", 30, state="T")
+    assert stall.evidence("main", "python").thread.states == {"T": 32}
+
+
+def test_stopped_since_the_look_before(loop):
+    """What has not run since the look before was stopped by then."""
+    loop.now += 0.05
+    loop.machine.look(Look(loop.now, "unknown", "T", earlier=True))
+    assert loop.machine.current.since == pytest.approx(loop.now - 0.05)
+
+
+def test_process_dies_in_a_stall(loop):
+    """The stall lasts to the last look at it: it may be what it died of."""
+    loop.look("sleep", times=2)
+    loop.look("sleep", after=0.005, times=20)
+    assert loop.machine.lost(died=True).seconds == pytest.approx(0.025 + 0.05 + 0.1)
+    assert loop.machine.lost(died=True) is None
+
+
+def test_loop_is_closed(loop):
+    """A thread whose loop is over may wait for what it likes; the books go on with its next loop."""
+    loop.look("futex", times=2)
+    assert loop.machine.lost(died=False) is None
+    loop.look("loop", after=30.0)
+    assert loop.books.idle_seconds == pytest.approx(0.025)
+    loop.look("loop")
+    assert loop.books.idle_seconds == pytest.approx(0.075)
+
+
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from(Doing.__args__),
+        st.sampled_from([0.005, 0.05, 0.3, 1.0]),
+        st.integers(0, 4),
+        st.sampled_from([None, True, False]),
+        st.integers(1, 30),
+    ),
+    max_size=25,
+)
+
+
+@given(STEPS)
+def test_books_never_step_back(steps):
+    """Whatever is seen and settled: no counter falls, and all time is in the histogram when all is settled."""
+    loop = Loop()
+    loop.look("loop")
+    before = loop.books
+    for doing, after, switches, verdict, times in steps:
+        for _ in range(times):
+            loop.look(doing, after=after, switches=switches, ready=after / 2)
+            if loop.machine.counts() is not None and verdict is not None:
+                loop.machine.settle(loop.machine.counts().since, verdict)
+            now = loop.books
+            assert all(a <= b for a, b in zip(before.delay.buckets, now.delay.buckets, strict=True))
+            for field in ("busy_seconds", "idle_seconds", "stalls", "stall_seconds", "delay_max_seconds"):
+                assert getattr(before, field) <= getattr(now, field)
+            assert before.delay.sum <= now.delay.sum + 1e-6
+            before = now
+    loop.look("loop")
+    for stall in list(loop.machine._pending):
+        loop.machine.settle(stall.since, True)
+    books = loop.books
+    assert books.busy_seconds + books.idle_seconds == pytest.approx(loop.now - 1000.05)
+    assert books.delay.buckets[-1] * 0.02 == pytest.approx(loop.now - 1000.05, abs=0.05)
