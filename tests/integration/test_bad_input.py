@@ -15,6 +15,7 @@ import pytest
 from support.agent import Agent, watching
 
 from vitalsd.cli import probe as probe_command
+from vitalsd.errors import UsageError
 
 NOBODY = 65534
 FILES = {
@@ -376,3 +377,12 @@ def test_without_a_place_for_its_token_the_agent_watches_all_the_same(agent: Age
     (line,) = (line for line in said.splitlines() if "control_token_not_stored" in line)
     assert "Cannot write a token to" in line
     assert "control.token_file" in line
+
+
+def test_somebody_elses_sitecustomize_is_kept(tmp_path: Path) -> None:
+    """A folder with one of its own is refused, and nothing in it is touched."""
+    (tmp_path / "sitecustomize.py").write_text("print('mine')\n")
+    with pytest.raises(UsageError, match="choose another folder"):
+        probe_command.install_probe(tmp_path)
+    assert (tmp_path / "sitecustomize.py").read_text() == "print('mine')\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["sitecustomize.py"]

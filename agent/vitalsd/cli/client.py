@@ -87,7 +87,8 @@ def _token(settings: Settings) -> tuple[str, int]:
             return file.read().strip(), os.fstat(file.fileno()).st_uid
     except FileNotFoundError:
         raise VitalsdError(
-            f"There is no token at {path}: no agent was started on this machine with this configuration."
+            f"There is no token at {path}: no agent was started with this configuration, "
+            "or it could not write there."
         ) from None
     except UnicodeDecodeError:
         raise VitalsdError(f"Cannot read the token at {path}: it is not text.") from None

@@ -65,7 +65,15 @@ def install_probe(folder: Path) -> None:
         raise UsageError(f"Cannot install the probe into {folder}: {error.strerror}.") from error
 
 
+def _refuse_foreign(folder: Path) -> None:
+    """A `sitecustomize.py` that is not ours is somebody's work."""
+    place = folder / "sitecustomize.py"
+    if place.exists() and PACKAGE not in place.read_text(encoding="utf-8", errors="replace"):
+        raise UsageError(f"{place} is not the probe's: choose another folder, it runs the one it shadows.")
+
+
 def _install(folder: Path, aside: Path) -> None:
+    _refuse_foreign(folder)
     digest = _digest(SOURCE / "python")
     version = folder / f"{PACKAGE}-{__version__}-{digest[:8]}"
     new = aside / "new"

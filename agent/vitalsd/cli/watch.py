@@ -33,6 +33,11 @@ class Watch:
 
     def run(self, args: argparse.Namespace) -> int:
         """Run the daemon until it is told to stop."""
+        from vitalsd.targets.processes import read_key
+
+        followed = read_key(Path("/proc"), args.pid) if args.until_exit and args.pid else None
+        if args.until_exit and args.pid and followed is None:
+            return 0  # it ended before we had begun
         load = config_loader(args, **_target(args))
         settings = load().settings
 
@@ -40,12 +45,8 @@ class Watch:
 
         from vitalsd import log
         from vitalsd.daemon import Daemon
-        from vitalsd.targets.processes import read_key
 
         log.configure(settings.log.level, settings.log.format)
-        followed = read_key(Path("/proc"), args.pid) if args.until_exit and args.pid else None
-        if args.until_exit and followed is None:
-            return 0  # it ended before we had begun
         ignored = _ignored_targets(args)
         if ignored:
             reason = "`vitalsd run` watches what it starts, and --pid or --match stand for all targets"
@@ -53,7 +54,7 @@ class Watch:
 
         async def main() -> None:
             daemon = Daemon(load, until_exit=followed)
-            if sys.stderr.isatty() and followed is None:
+            if sys.stderr.isatty():
                 print(f"Open {daemon.link}", file=sys.stderr)
             await daemon.run()
 

@@ -12,17 +12,19 @@ from typing import TYPE_CHECKING
 
 from starlette.routing import Route
 
+from vitalsd.model import StallInProgress
 from vitalsd_exporters.web.reply import json_error, json_reply
 
 if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
-    from vitalsd.model import StallInProgress, TargetSnapshot, WorkerSample
+    from vitalsd.model import TargetSnapshot, WorkerSample
     from vitalsd_exporters.state import View
 
 __all__ = ["health_routes", "stuck_loops", "target_reasons", "worker_reasons"]
 
+STOPPED = ("T", "t")
 RETRY_AFTER_SECONDS = 5
 """Most stalls are over by then, and a caller that obeys cannot become a load of its own."""
 
@@ -67,11 +69,23 @@ def worker_reasons(worker: WorkerSample, max_delay_seconds: float) -> list[str]:
     who = f"Worker `{worker.slot}` of target `{worker.target}`"
     if not worker.up:
         return [f"{who} is down: its process is gone and nothing has taken its place, see the service's log."]
+    if worker.process is not None and worker.process.state in STOPPED:
+        return [f"{who} is stopped, by a signal or a debugger: SIGCONT lets it go on."]
     return [
         f"{who} is stuck: its event loop `{loop}` has been blocked for {stall.seconds:.2f} s, "
         f"longer than the {max_delay_seconds:g} s that `health.max_delay` allows{_where(stall)}."
-        for loop, stall in stuck_loops(worker)
+        for loop, stall in _late_loops(worker)
         if stall.seconds > max_delay_seconds
+    ]
+
+
+def _late_loops(worker: WorkerSample) -> list[tuple[str, StallInProgress]]:
+    """Also those that are late by less than would be a stall: `health.max_delay` may be shorter than that."""
+    if worker.probe is None:
+        return stuck_loops(worker)
+    return [
+        (loop.name, loop.current_stall or StallInProgress(since=0.0, seconds=loop.late_seconds, stacks=()))
+        for loop in worker.probe.loops
     ]
 
 

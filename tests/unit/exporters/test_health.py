@@ -50,6 +50,22 @@ def test_a_stall_without_a_stack_is_told_without_a_place(ask):
     assert reason.endswith("`health.max_delay` allows.")
 
 
+def test_a_loop_that_is_late_by_less_than_a_stall_counts_too(ask):
+    """The limit of health may be below the threshold of stalls."""
+    loop = replace(MAIN_LOOP, current_stall=None, late_seconds=0.3)
+    target = replace(SHOP, workers=(replace(WATCHED, probe=replace(PROBE, loops=(loop,))),))
+    assert ask(app(target, health_max_delay_seconds=0.2), "GET", "/health/shop").status_code == 503
+    assert ask(app(target), "GET", "/health/shop").status_code == 200
+
+
+def test_a_stopped_worker_is_unavailable(ask):
+    """A frozen process has no loop that could be late, and answers nobody."""
+    (worker,) = WELL.workers
+    target = replace(WELL, workers=(replace(worker, process=replace(worker.process, state="T")),))
+    [reason] = ask(app(target), "GET", "/health/shop").json()["reasons"]
+    assert "is stopped" in reason
+
+
 def test_every_worker_that_ails_is_named(ask):
     """One is stuck: the target is; one is gone: the others serve, and only its own address says so."""
     reasons = ask(app(SHOP), "GET", "/health/shop").json()["reasons"]
