@@ -1,4 +1,4 @@
-"""Stalls of known cause, told by a real agent beside a real service, once with the probe inside and once without."""
+"""Stalls of known cause, told by a real agent beside a real service, with the probe inside and without."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ STALLS = 3
 @pytest.mark.parametrize("way", causes.WAYS)
 @pytest.mark.parametrize("scenario", ["blocking_cpu", "blocking_socket", "gil_held", "lock_wait"])
 def test_cause_and_culprit(scenario: str, way: str) -> None:
-    """The incident has the cause, and the function to blame; how often it is right is a figure of `bench causes`."""
+    """The incident has the cause and the function to blame; how often that is right is for `bench causes`."""
     score = causes._play(scenario, way, STALLS)
     assert score is not None
     assert score.found >= STALLS - 1

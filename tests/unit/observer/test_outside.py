@@ -39,9 +39,10 @@ def test_computation_tells_when_it_began(loop):
     assert loop.machine.current.since == pytest.approx(loop.now - 0.05)
 
 
-def test_two_looks_are_no_stretch(loop):
+@pytest.mark.parametrize("doing", ["running", "sleep"])
+def test_two_looks_are_no_stretch(loop, doing):
     """Two looks in a row that found it busy come about by chance: busy time, and no delay."""
-    loop.look("running", times=2)
+    loop.look(doing, times=2)
     assert loop.look("loop", after=0.05) is None
     assert counts(loop) == (0, 0, pytest.approx((loop.now - 1000.05) / 0.02, abs=1))
     assert loop.books.delay.sum == 0
