@@ -154,7 +154,7 @@ def _scenario(name: str, extra: dict[str, str]) -> Iterator[subprocess.Popen[str
         yield child
     finally:
         child.kill()
-        child.wait()
+        child.communicate()
 
 
 @contextlib.contextmanager
