@@ -135,6 +135,9 @@ async def _end(process: asyncio.subprocess.Process) -> None:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(LAST_WAIT_SECONDS):
                 await process.wait()
+    # asyncio has no public way to let go of pipes that nobody reads to their end.
+    transport: asyncio.SubprocessTransport = vars(process)["_transport"]
+    transport.close()
 
 
 def parse(output: bytes) -> list[ThreadStack]:
