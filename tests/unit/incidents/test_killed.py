@@ -31,7 +31,7 @@ while True:
     book.counts.add("shop", "0", WorkerKey(4242, 123_456), "gc_pause", 0.2)
     while book._store._counts:
         time.sleep(0.0005)
-    print(number, flush=True)
+    print(number - 1, flush=True)  # this one is being written, so the one before has been
 """
 
 
@@ -58,8 +58,8 @@ def test_nothing_that_was_written_is_lost(books, tmp_path, after):
         book = books()
     assert (logs, book.problem) == ([], None)
     count, _ = book.counts.of(KEY)["gc_pause"]
-    assert told <= count <= told + 1
-    assert min(told, 100) <= len(book.incidents()) <= min(told + 1, 100)
+    assert told <= count <= told + 2
+    assert min(told, 100) <= len(book.incidents()) <= min(told + 2, 100)
     assert not list(tmp_path.glob("*.damaged-*"))
 
 
