@@ -68,23 +68,51 @@ def test_live_heap(readings, clock):
     assert count_over(made.read, taken, clock, 2) == 1
 
 
-def test_too_large_to_read(clock, monkeypatch):
-    """What once took more than 5 ms is not read again, and what it told is unknown from then on."""
-    made = Heap()
-    if made._small_objects is None:
-        pytest.skip("this interpreter does not tell what its small objects take")
-    calls = []
+def readings_taken(clock, costs):
+    """How many of these readings, each at its cost, are taken before the last one is."""
+    taken = []
 
-    def slow():
-        calls.append(1)
-        clock.now += 0.006
+    def read():
+        clock.now += costs[len(taken)]
+        taken.append(clock.now)
         return 1000.0
 
-    monkeypatch.setattr(made, "_small_objects", slow)
-    for _ in range(3):
-        used, _, blocks, *_ = made.read()
-        clock.now += 1000.0
-    assert len(calls) == 1
+    reading = heap.Reading(read)
+    told = [reading() for _ in costs]
+    assert [value for value in told if value is not None] == [1000.0] * len(taken)
+    return len(taken)
+
+
+@pytest.mark.parametrize(
+    ("costs", "expected"),
+    [
+        ([0.006] * 5, 3),
+        ([0.006, 0.006, 0.001] * 3, 9),
+        ([0.001, 0.03, 0.001], 2),
+        ([0.004] * 9, 9),
+    ],
+    ids=["dear again and again", "dear now and then", "so dear that once is enough", "never dear"],
+)
+def test_too_large_to_read(clock, costs, expected):
+    """What takes 5 ms three times in a row, or 20 ms once, is given up; a single dear reading may be noise."""
+    assert readings_taken(clock, costs) == expected
+
+
+def test_given_up(clock):
+    """What has been given up is unknown from then on, and the rest goes on."""
+    made = Heap()
+    if math.isnan(made.read()[0]):
+        pytest.skip("this interpreter or its C library does not tell what is allocated")
+
+    def slow():
+        clock.now += 1.0
+        return 1000.0
+
+    made._small_objects = heap.Reading(slow)
+    clock.now += 10_000.0
+    assert made.read()[0] > 0
+    clock.now += 10_000.0
+    used, _, blocks, *_ = made.read()
     assert math.isnan(used)
     assert blocks > 0
 

@@ -3,8 +3,11 @@ How much the heap holds: what Python's small-object allocator has handed out, an
 
 The interpreter's own statistics walk every pool (0.3 to 2 ms per 340 MB, holding the GIL) and malloc's walk its
 free lists, so both are read at most every ten seconds, and less often the longer they take, so that neither ever
-costs more than a two-thousandth of the time. A reading that has taken 5 ms is the last: what it told is then left
-out, because so large a heap is not measured without holding the service up.
+costs more than a two-thousandth of the time. One that takes 5 ms three times in a row, or 20 ms once, is given up:
+what it told is then left out, because so large a heap is not measured without holding the service up.
+
+All of it is judged by processor time: on a busy process a reading also waits for the interpreter lock, which harms
+nobody.
 """
 
 from __future__ import annotations
@@ -25,8 +28,12 @@ if TYPE_CHECKING:
     from typing import Any
 
 INTERVAL_SECONDS = 10.0
-LONGEST_SECONDS = 0.005
-"""What once takes more CPU time is not read again: it would be a stall of our making."""
+DEAR_SECONDS = 0.005
+"""What takes more CPU time than this again and again is not read any more: it would be a stall of our making."""
+DEAR_IN_A_ROW = 3
+"""One may be the host's noise: cold caches, a processor that was taken away."""
+LAST_SECONDS = 0.02
+"""No noise is worth a second reading like this."""
 MINIMUM_REST = 2000
 """A reading that took t is not repeated within this many t."""
 UNKNOWN = float("nan")
@@ -59,9 +66,9 @@ class Heap:
         self._next_read = self._next_live = 0.0
         self._collected = False
         libc = ctypes.CDLL(None) if HAVE_CTYPES else None
-        self._mallinfo = _mallinfo_reader(libc)
-        self._small_objects = _small_object_reader(libc)
-        self._getallocatedblocks: Any = sys.getallocatedblocks
+        self._mallinfo = Reading(_mallinfo_reader(libc))
+        self._small_objects = Reading(_small_object_reader(libc))
+        self._allocated_blocks = Reading(sys.getallocatedblocks)
 
     def after_full_collection(self) -> None:
         """What is in use from now on is alive. It is read within two seconds, not here in the loop."""
@@ -75,41 +82,50 @@ class Heap:
         (used, blocks), (live, live_blocks) = self._used, self._live
         return (used, live, blocks, live_blocks, *self._malloc)
 
-    def _refresh(self, began: float) -> None:
+    def _refresh(self, now: float) -> None:
+        began = thread_time()
         malloc_used = self._read_malloc()
         blocks, small = self._read_blocks()
         self._used = (small + malloc_used, blocks)
-        ended = monotonic()
-        self._next_read = ended + max(INTERVAL_SECONDS, (ended - began) * MINIMUM_REST)
+        self._next_read = now + max(INTERVAL_SECONDS, (thread_time() - began) * MINIMUM_REST)
         if self._collected:
             self._live, self._collected = self._used, False
             self._next_live = self._next_read
 
     def _read_malloc(self) -> float:
-        if self._mallinfo is None:
-            return UNKNOWN
-        began = thread_time()
         info = self._mallinfo()
-        self._malloc = (float(info.uordblks + info.hblkhd), float(info.arena + info.hblkhd))
-        if thread_time() - began > LONGEST_SECONDS:
-            self._mallinfo, self._malloc = None, (UNKNOWN, UNKNOWN)
+        if info is None:
+            self._malloc = (UNKNOWN, UNKNOWN)
+        else:
+            self._malloc = (float(info.uordblks + info.hblkhd), float(info.arena + info.hblkhd))
         return self._malloc[0]
 
     def _read_blocks(self) -> tuple[float, float]:
-        if self._getallocatedblocks is None:
-            return UNKNOWN, UNKNOWN
+        blocks, small = self._allocated_blocks(), self._small_objects()
+        return (
+            float(blocks) if blocks is not None else UNKNOWN,
+            float(small) if small is not None else UNKNOWN,
+        )
+
+
+class Reading:
+    """One reading that walks memory, until it has proved too dear; where there is none, it tells None."""
+
+    def __init__(self, read: Any) -> None:
+        self._read = read
+        self._dear = 0
+
+    def __call__(self) -> Any:
+        """What it tells."""
+        if self._read is None:
+            return None
         began = thread_time()
-        blocks = float(self._getallocatedblocks())
-        if thread_time() - began > LONGEST_SECONDS:
-            self._getallocatedblocks = None
-            return UNKNOWN, UNKNOWN
-        if self._small_objects is None:
-            return blocks, UNKNOWN
-        began = thread_time()
-        small = float(self._small_objects())
-        if thread_time() - began > LONGEST_SECONDS:
-            self._small_objects, small = None, UNKNOWN
-        return blocks, small
+        value = self._read()
+        took = thread_time() - began
+        self._dear = self._dear + 1 if took > DEAR_SECONDS else 0
+        if self._dear == DEAR_IN_A_ROW or took > LAST_SECONDS:
+            self._read = None
+        return value
 
 
 def _mallinfo_reader(libc: Any) -> Any:
