@@ -79,6 +79,7 @@ class Daemon:
         )
         self._stacks = StackSampler()
         self._investigation = Investigation(self._observer, self._stacks, self._book, self.state.worker, settings)
+        self.state.ruled = lambda: self._investigation.rules
         self._loop: asyncio.AbstractEventLoop | None = None
         token_file = settings.exporters.control.token_file
         self.token = load_token(Path(token_file) if token_file is not None else None)
@@ -181,7 +182,6 @@ class Daemon:
                 sampled = self._sampler.sample(found)
                 self.state.update(found, sampled, now)
                 self._investigation.look(sampled.targets)
-                self.state.ruled = self._investigation.rules
             except Exception:
                 log.exception("sampling_failed")
             interval = self._settings.sampling.interval

@@ -4,7 +4,8 @@ tell of it, has the cause decided, counts it, and asks the detectors.
 
 A stall of a probed loop is counted when the probe's own ring of stalls tells of it, so none is missed or doubled;
 what the observer saw of it is kept until then. One without a probe is counted when the observer has seen its end.
-All of it runs in the agent's loop, in well under a millisecond a round.
+A worker that the observer tells of is judged at once, and again each second while its loop is late: rounds of
+sampling may be far apart. All of it runs in the agent's loop, in well under a millisecond a round.
 """
 
 from __future__ import annotations
@@ -45,6 +46,8 @@ HELP_AFTER_SECONDS = 0.03
 """A probe takes its first stack 80 ms into a stall, the observer tells of it after 100 ms."""
 IN_PROGRESS_SECONDS = 1.0
 """A stall that lasts this long is told before its end."""
+ENDED_SECONDS = 0.3
+"""So long after a stall its probe has told it, a segment on a disk included; several in a row are judged at once."""
 KEPT = 256
 
 
@@ -82,6 +85,7 @@ class Investigation:
         self._book = book
         self._cases: dict[tuple[str, str], Case] = {}
         self._by_key: dict[WorkerKey, tuple[str, str]] = {}
+        self._next: dict[WorkerKey, asyncio.TimerHandle] = {}
         self._rules: tuple[RuleState, ...] = ()
         self.reconfigure(settings)
 
@@ -112,8 +116,35 @@ class Investigation:
             return
         if isinstance(event, Late):
             self._late(case, event)
+            self._look_again(event.key, IN_PROGRESS_SECONDS - event.seconds)
         else:
             self._ended(case, event)
+            self._look_again(event.key, ENDED_SECONDS)
+
+    def _look_again(self, key: WorkerKey, seconds: float) -> None:
+        """Judge one worker so soon, or sooner if that is planned already."""
+        loop = asyncio.get_running_loop()
+        planned = self._next.get(key)
+        at = loop.time() + max(0.0, seconds)
+        if planned is not None and planned.when() <= at:
+            return
+        if planned is not None:
+            planned.cancel()
+        self._next[key] = loop.call_at(at, self._look_at, key)
+
+    def _look_at(self, key: WorkerKey) -> None:
+        """Judge one worker between two rounds."""
+        self._next.pop(key, None)
+        case = self._case_of(key)
+        worker = self._reread(*self._by_key[key]) if case is not None else None
+        if case is None or worker is None or worker.key != key or not worker.up:
+            return
+        findings, rules = self._judge(case, worker, time.time())
+        self._book.take(findings)
+        place = worker.target, worker.slot
+        self._rules = (*(rule for rule in self._rules if (rule.target, rule.worker) != place), *rules)
+        if self._observer.in_progress(key):
+            self._look_again(key, IN_PROGRESS_SECONDS)
 
     def look(self, targets: Iterable[TargetSnapshot]) -> None:
         """Take in a round of sampling, judge every worker, and hand on what was found."""
@@ -128,17 +159,22 @@ class Investigation:
                 if worker.key is None or not worker.up:
                     continue
                 present.add((worker.target, worker.slot))
-                case = self._case(worker, now)
-                self._read_ring(case, worker, now)
-                self._in_progress(case, worker, now)
-                for judgement in judge_all(self._detectors, self._seen(case, worker, now)):
-                    findings.extend(judgement.findings)
-                    rules.append(judgement.state)
-                case.told.clear()
+                found, states = self._judge(self._case(worker, now), worker, now)
+                findings += found
+                rules += states
         self._book.take(findings)
         self._rules = tuple(rules)
         for place in set(self._cases) - present:
             self._by_key.pop(self._cases.pop(place).key, None)
+
+    def _judge(self, case: Case, worker: WorkerSample, now: float) -> tuple[list[Finding], list[RuleState]]:
+        """What every detector has to say of one worker by now."""
+        self._read_ring(case, worker, now)
+        self._in_progress(case, worker, now)
+        judgements = judge_all(self._detectors, self._seen(case, worker, now))
+        case.told.clear()
+        findings = [finding for judgement in judgements for finding in judgement.findings]
+        return findings, [judgement.state for judgement in judgements]
 
     def _seen(self, case: Case, worker: WorkerSample, now: float) -> Seen:
         return Seen(

@@ -57,7 +57,7 @@ class State:
         self._interval = interval_seconds
         self.reload_successful = True
         self.reload_succeeded_at = time.time()
-        self.ruled: tuple[RuleState, ...] = ()
+        self.ruled: Callable[[], tuple[RuleState, ...]] = tuple
         """What `rules` answers."""
 
     def update(self, found: Found, sampled: Round, now: float) -> None:
@@ -101,7 +101,7 @@ class State:
 
     def rules(self) -> tuple[RuleState, ...]:
         """Every rule for every worker, and why it has fired or has not."""
-        return self.ruled
+        return self.ruled()
 
     def stall_counts(self, worker: WorkerSample) -> Mapping[Cause, tuple[int, float]]:
         """Cause -> count and seconds of the stalls of the worker's process."""

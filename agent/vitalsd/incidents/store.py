@@ -95,7 +95,9 @@ class Store:
     def taken(self) -> Loaded | None:
         """What lay in the file, once each time it is opened."""
         with self._turn:
-            loaded = self._loaded.popleft() if self._loaded else None
+            if not self._loaded:
+                return None
+            loaded = self._loaded.popleft()
             self._turn.notify()
         return loaded
 
