@@ -47,7 +47,7 @@ HELP_AFTER_SECONDS = 0.03
 IN_PROGRESS_SECONDS = 1.0
 """A stall that lasts this long is told before its end."""
 ENDED_SECONDS = 0.3
-"""So long after a stall its probe has told it, a segment on a disk included; several in a row are judged at once."""
+"""So long after a stall its probe has told it, on a disk too; several in a row are judged at once."""
 KEPT = 256
 
 

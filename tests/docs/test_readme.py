@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from vitalsd.cli import COMMANDS, build_parser
+from vitalsd.cli import NAMES, build_parser, load
 
 ROOT = Path(__file__).parent.parent.parent
 PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")] + sorted(
@@ -15,7 +15,7 @@ PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md"
 )
 
 
-@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
+@pytest.mark.parametrize("command", [load(name) for name in NAMES], ids=NAMES)
 def test_every_command_is_in_the_readme(command: object) -> None:
     """Nobody has to find a command by chance."""
     assert f"vitalsd {command.name}" in (ROOT / "README.md").read_text()
@@ -25,9 +25,7 @@ def test_every_command_says_what_it_does() -> None:
     """`vitalsd --help` has a line for each command."""
     text = build_parser().format_help()
 
-    assert [
-        command.name for command in COMMANDS if not re.search(rf"^\s+{command.name}\s+\w", text, re.MULTILINE)
-    ] == []
+    assert [name for name in NAMES if not re.search(rf"^\s+{name}\s+\w", text, re.MULTILINE)] == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

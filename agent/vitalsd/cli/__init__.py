@@ -1,6 +1,8 @@
 """
 The command line: one file per command, each a class whose docstring is its help.
 
+Only the command that is asked for is imported: the agent is one of them, and small.
+
 Errors for people end here as one text on standard error and an exit code: 0 good, 1 the answer is no, 2 usage or
 configuration.
 """
@@ -11,19 +13,16 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 from typing import Protocol
 
 from vitalsd import __version__
-from vitalsd.cli.config import Config
-from vitalsd.cli.demo import Demo
-from vitalsd.cli.incidents import Incidents
-from vitalsd.cli.probe import Probe
-from vitalsd.cli.run import Run
-from vitalsd.cli.status import Status
-from vitalsd.cli.watch import Watch
 from vitalsd.errors import VitalsdError
 
-__all__ = ["COMMANDS", "Command", "build_parser", "main"]
+__all__ = ["NAMES", "Command", "build_parser", "load", "main"]
+
+NAMES = ("demo", "run", "watch", "status", "incidents", "config", "probe")
+"""Each is a module here, with a class of that name."""
 
 
 class Command(Protocol):
@@ -40,18 +39,21 @@ class Command(Protocol):
         ...
 
 
-COMMANDS: tuple[Command, ...] = (Demo(), Run(), Watch(), Status(), Incidents(), Config(), Probe())
+def load(name: str) -> Command:
+    """One command."""
+    command: Command = getattr(import_module(f"vitalsd.cli.{name}"), name.capitalize())()
+    return command
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """The whole command line."""
+def build_parser(names: Sequence[str] = NAMES) -> argparse.ArgumentParser:
+    """The command line, as far as these commands go."""
     parser = argparse.ArgumentParser(
         prog="vitalsd",
         description="The runtime health of Python and Node.js services, seen from beside them.",
     )
     parser.add_argument("--version", action="version", version=f"vitalsd {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for command in COMMANDS:
+    for command in map(load, names):
         text = (command.__doc__ or "").strip()
         summary = text.split("\n", 1)[0].rstrip(".")
         own = commands.add_parser(
@@ -64,7 +66,8 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command."""
-    args = build_parser().parse_args(argv)
+    given = list(sys.argv[1:] if argv is None else argv)
+    args = build_parser(given[:1] if given[:1] and given[0] in NAMES else NAMES).parse_args(given)
     command: Command = args.chosen
     try:
         return command.run(args)

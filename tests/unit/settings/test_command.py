@@ -81,7 +81,7 @@ def test_show(config, two_targets, monkeypatch):
     assert lines[0] == "targets:  # two.yaml:1"
     assert "  - name: b  # two.yaml:1" in lines
     assert "  threshold: 1m30s  # VITALSD__STALL__THRESHOLD" in lines
-    assert "  interval: 1s  # default" in lines
+    assert "  interval: 2s  # default" in lines
     assert "sampling:" in lines
 
 
