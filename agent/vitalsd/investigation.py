@@ -42,6 +42,8 @@ __all__ = ["Investigation"]
 
 WINDOW_SECONDS = 60.0
 """How far back detectors see."""
+SPACING_SECONDS = 5.0
+"""Between two samples of the window, the latest apart: a sample is 4 KB."""
 HELP_AFTER_SECONDS = 0.03
 """A probe takes its first stack 80 ms into a stall, the observer tells of it after 100 ms."""
 IN_PROGRESS_SECONDS = 1.0
@@ -200,6 +202,8 @@ class Investigation:
             case = self._cases[place] = Case(worker.key, now, deque(), {}, {}, {}, [])
             self._by_key[worker.key] = place
         case.samples.append(worker)
+        if len(case.samples) > 2 and case.samples[-2].at - case.samples[-3].at < SPACING_SECONDS:
+            del case.samples[-2]
         while case.samples[0].at < now - WINDOW_SECONDS:
             case.samples.popleft()
         return case
