@@ -39,6 +39,7 @@ GC = [layout.PROCESS_FIELDS.index(f"gc{generation}_seconds") for generation in r
 GC_BUCKETS = len(layout.GC_BOUNDS_SECONDS) + 1
 USED = struct.Struct("<" + "".join(f"16xd{record.words * 8 - 24}x" for record in layout.LOOP))
 """The first field of every loop's record, to know which are worth reading."""
+Settled = tuple[RawRecord, float, float]
 
 
 class ProbeDisabled(VitalsdError):  # noqa: N818 - it is a state
@@ -52,7 +53,6 @@ def read_vitals(segment: SegmentFile, now: float, wall: float) -> ProbeVitals | 
     Raises ProbeDisabled when the probe has switched itself off; one that has given up only some of its instruments
     says which (`lost`).
     """
-    stalls = _recent_stalls(segment)
     reading = segment.look(layout.PROCESS.offset, layout.LOOP[-1].end)
     process = reading.record(layout.PROCESS) or segment.read(layout.PROCESS)
     if process is None:
@@ -67,15 +67,20 @@ def read_vitals(segment: SegmentFile, now: float, wall: float) -> ProbeVitals | 
         reading = segment.look_again(reading)
     else:
         return None
-    loops = [_loop(segment, reading, slot, until, stalls.get(slot, ())) for slot in _used(reading)]
-    if None in loops:
+    settled = {slot: _settled(segment, reading, slot) for slot in _used(reading)}
+    if None in settled.values():
         return None  # sums over the others would step back
+    stalls = _recent_stalls(segment)  # after the counters, so that each stall they count is told
     known = _known(layout.PROCESS_FIELDS[: GC[0]], process.values)
     heartbeat = known["heartbeat"]
     return ProbeVitals(
         runtime=segment.header.runtime,
         version=segment.header.version,
-        loops=tuple(loop for loop in loops if loop is not None),
+        loops=tuple(
+            _loop(segment, slot, found, until, stalls.get(slot, ()))
+            for slot, found in settled.items()
+            if found is not None
+        ),
         loops_unwatched=_count(known["loops_unwatched"]),
         gc_pauses=tuple(_gc_histogram(process.values[at : at + 1 + GC_BUCKETS]) for at in GC),
         heap_used_bytes=_count(known["heap_used_bytes"]),
@@ -110,12 +115,7 @@ def _used(reading: Reading) -> list[int]:
     return [slot for slot, used in enumerate(USED.unpack_from(reading.after, start)) if used == 1.0]
 
 
-def _loop(
-    segment: SegmentFile, reading: Reading, slot: int, now: float, recent: tuple[Stall, ...]
-) -> LoopVitals | None:
-    settled = _settled(segment, reading, slot)
-    if settled is None:
-        return None
+def _loop(segment: SegmentFile, slot: int, settled: Settled, now: float, recent: tuple[Stall, ...]) -> LoopVitals:
     record, since, due = settled
     known = _known(layout.LOOP_FIELDS[:OVER], record.values)
     selector = known["flavour"] == layout.SELECTOR
@@ -156,7 +156,7 @@ def _loop(
     )
 
 
-def _settled(segment: SegmentFile, reading: Reading, slot: int) -> tuple[RawRecord, float, float] | None:
+def _settled(segment: SegmentFile, reading: Reading, slot: int) -> Settled | None:
     """
     A loop's record with the live words `since` and `due` of the same moment; None when there is no such moment.
 
