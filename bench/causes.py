@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from statistics import median
@@ -32,13 +32,19 @@ SCENARIOS = (
     *("lock_wait", "ready_flood", "page_faults", "stopped", "cpu_throttled", "cpu_contention"),
 )
 CONTROLS = ("control_idle", "control_busy", "control_bursts", "control_start")
+STACK = "stack of stalls >= 300 ms in time"
 RECALL = {"probe": 100.0, "zero-touch": 95.0}
 SHORTEST_SECONDS = 0.1
+STACK_OF_SECONDS = 0.3
+STACK_WITHIN = {"probe": 0.15, "zero-touch": 0.2}
+WITHOUT_STACK = ("stopped",)
+"""A process that is stopped is not asked for a stack."""
 BARS = {
     **{f"{way}: recall of stalls >= 100 ms": Bar(RECALL[way], "%", at_least=True) for way in WAYS},
     **{f"{way}: length, median error": Bar(10, "ms") for way in WAYS},
     **{f"{way}: cause right": Bar(95, "%", at_least=True) for way in WAYS},
     **{f"{way}: culprit on top": Bar(95, "%", at_least=True) for way in WAYS},
+    **{f"{way}: {STACK}": Bar(95, "%", at_least=True) for way in WAYS},
     **{f"{way}: incidents on healthy controls": Bar(0, "") for way in WAYS},
 }
 FOLDER = Path(__file__).parent.parent / "tests" / "targets" / "scenarios"
@@ -53,6 +59,7 @@ class Told:
     seconds: float
     cause: str
     culprit: str | None
+    stack_after: float | None
 
 
 @dataclass
@@ -64,8 +71,11 @@ class Score:
     causes: int = 0
     culprits: int = 0
     culprits_asked: int = 0
-    errors: list[float] = None  # type: ignore[assignment]
-    mistaken: list[str] = None  # type: ignore[assignment]
+    stacks: int = 0
+    stacks_asked: int = 0
+    stack_ages: list[float] = field(default_factory=list)
+    errors: list[float] = field(default_factory=list)
+    mistaken: list[str] = field(default_factory=list)
     incidents: int = 0
 
 
@@ -92,6 +102,7 @@ def _figures(way: str, scores: dict[tuple[str, str], Score]) -> list[Figure]:
         "length, median error": (1000 * median(errors), "ms"),
         "cause right": (100 * sum(score.causes for score in mine) / found, "%"),
         "culprit on top": (100 * sum(score.culprits for score in mine) / asked, "%"),
+        STACK: (100 * sum(score.stacks for score in mine) / sum(score.stacks_asked for score in mine), "%"),
         "incidents on healthy controls": (float(sum(score.incidents for score in controls)), ""),
     }
     return [
@@ -101,13 +112,16 @@ def _figures(way: str, scores: dict[tuple[str, str], Score]) -> list[Figure]:
 
 def _row(scenario: str, way: str, score: Score) -> str:
     if scenario in CONTROLS:
-        return f"| {scenario} | {way} | | | | | {score.incidents} incidents {' '.join(score.mistaken)} |"
+        return f"| {scenario} | {way} | | | | | | {score.incidents} incidents {' '.join(score.mistaken)} |"
     error = f"{1000 * median(score.errors):.1f} ms" if score.errors else "-"
     culprit = f"{score.culprits}/{score.culprits_asked}" if score.culprits_asked else "-"
+    stack = f"{score.stacks}/{score.stacks_asked}" if score.stacks_asked else "-"
+    if score.stack_ages:
+        stack += f" ({1000 * max(score.stack_ages):.0f} ms)"
     wrong = " ".join(sorted(set(score.mistaken)))
     return (
         f"| {scenario} | {way} | {score.found}/{score.truths} | {error} | "
-        f"{score.causes}/{score.found} | {culprit} | {wrong} |"
+        f"{score.causes}/{score.found} | {culprit} | {stack} | {wrong} |"
     )
 
 
@@ -135,7 +149,7 @@ def _play(scenario: str, way: str, stalls: int) -> Score | None:
         incidents = json.loads(answer)["incidents"]
         truth = folder / "truth"
         truths = [json.loads(line) for line in truth.read_text().splitlines()] if truth.exists() else []
-    return _judge(truths, incidents)
+    return _judge(truths, incidents, None if scenario in WITHOUT_STACK else STACK_WITHIN[way])
 
 
 @contextlib.contextmanager
@@ -185,15 +199,21 @@ def _agent(folder: Path, segments: Path, pid: int) -> Iterator[tuple[int, str]]:
         child.wait()
 
 
-def _judge(truths: list[dict[str, Any]], incidents: list[dict[str, Any]]) -> Score:
+def _judge(truths: list[dict[str, Any]], incidents: list[dict[str, Any]], within: float | None) -> Score:
     shift = time.time() - time.monotonic()
     told = [
-        Told(_unix(stall["started_at"]) - shift, stall["duration_seconds"], stall["cause"], _name(incident))
+        Told(
+            _unix(stall["started_at"]) - shift,
+            stall["duration_seconds"],
+            stall["cause"],
+            _name(incident),
+            stall.get("stack_after_seconds"),
+        )
         for incident in incidents
         if incident["kind"] == "stall" and incident["target"] == "bench"
         for stall in incident["evidence"]["stalls"]
     ]
-    score = Score(errors=[], mistaken=[])
+    score = Score()
     mine = [incident for incident in incidents if incident["target"] == "bench"]
     score.incidents = len(mine)
     for truth in truths:
@@ -210,6 +230,13 @@ def _judge(truths: list[dict[str, Any]], incidents: list[dict[str, Any]]) -> Sco
             score.causes += 1
         else:
             score.mistaken.append(best.cause)
+        if within is not None and truth["seconds"] >= STACK_OF_SECONDS:
+            # The agent's idea of the beginning may be late; the stall's own is not.
+            late = best.began - truth["began"]
+            age = best.stack_after + max(0.0, late) if best.stack_after is not None else None
+            score.stacks_asked += 1
+            score.stacks += age is not None and age <= within
+            score.stack_ages += [age] if age is not None else []
         if truth["culprit"] is not None:
             score.culprits_asked += 1
             score.culprits += best.culprit == truth["culprit"]

@@ -279,6 +279,7 @@ class Investigation:
 
     def _judge_probed(self, case: Case, worker: WorkerSample, loop: LoopVitals, stall: Stall, now: float) -> None:
         seen = case.seen.pop((loop.name, stall.since), None)
+        with_stacks = stall if stall.stacks else seen
         evidence = StallEvidence(
             loop=loop.name,
             since=stall.since,
@@ -290,7 +291,8 @@ class Investigation:
             cpu_seconds=stall.cpu_seconds,
             gc_seconds=stall.gc_seconds,
             ready_callbacks=stall.ready_callbacks,
-            stacks=stall.stacks or (seen.stacks if seen is not None else ()),
+            stacks=with_stacks.stacks if with_stacks is not None else (),
+            stack_after_seconds=with_stacks.stack_after_seconds if with_stacks is not None else None,
             holder_stacks=seen.holder_stacks if seen is not None else (),
             probed=True,
         )
@@ -328,4 +330,5 @@ def _with_stacks(evidence: StallEvidence, stacks: Stacks) -> StallEvidence:
         evidence,
         stacks=stacks.stacks or evidence.stacks,
         holder_stacks=stacks.holders or evidence.holder_stacks,
+        stack_after_seconds=stacks.after_seconds,
     )

@@ -96,6 +96,8 @@ class Stall(msgspec.Struct, frozen=True):
     gc_seconds: float
     ready_callbacks: int | None
     stacks: tuple[Stack, ...]
+    stack_after_seconds: float | None = None
+    """How old it was when the first stack was taken."""
 
 
 class StallInProgress(msgspec.Struct, frozen=True):
@@ -310,6 +312,8 @@ class StallEvidence(msgspec.Struct, frozen=True):
     """Of the loop's thread."""
     holder_stacks: tuple[Stack, ...] = ()
     """Of another thread that held the interpreter lock meanwhile."""
+    stack_after_seconds: float | None = None
+    """How old it was when the first stack was taken."""
     probed: bool = False
     """A probe has measured it."""
 

@@ -55,6 +55,8 @@ class Stacks(msgspec.Struct, frozen=True):
     """Of another thread that held the interpreter lock at that moment."""
     refusal: str | None = None
     """Why there are no more."""
+    after_seconds: float | None = None
+    """How old the stall was when the first was there."""
 
 
 class _Watch:
@@ -72,6 +74,7 @@ class _Watch:
             _merge(frames for _, frames, _ in self.samples),
             _merge(frames for _, _, frames in self.samples),
             self.refusal,
+            self.samples[0][0] - self.late.since if self.samples else None,
         )
 
 

@@ -61,17 +61,22 @@ def _finding(target: str, worker: str, group: list[ToldStall], bounds: StallBoun
             "loop": longest.loop,
             "reason": verdict.reason,
             "count": len(group),
-            "stalls": [
-                {
-                    "started_at": rfc3339(started_at),
-                    "duration_seconds": round(evidence.seconds, 3),
-                    "cause": one.cause,
-                }
-                for evidence, one, started_at in by_start[-LATEST:]
-            ],
+            "stalls": [_listed(told) for told in by_start[-LATEST:]],
             "stacks": stacks_as_evidence([stack for evidence, _, _ in group for stack in _telling(evidence)]),
         },
     )
+
+
+def _listed(told: ToldStall) -> dict[str, object]:
+    evidence, verdict, started_at = told
+    listed: dict[str, object] = {
+        "started_at": rfc3339(started_at),
+        "duration_seconds": round(evidence.seconds, 3),
+        "cause": verdict.cause,
+    }
+    if evidence.stack_after_seconds is not None:
+        listed["stack_after_seconds"] = round(evidence.stack_after_seconds, 3)
+    return listed
 
 
 def _telling(evidence: StallEvidence) -> tuple[Stack, ...]:

@@ -236,6 +236,7 @@ def _numbered_stall(record: RawRecord) -> tuple[float, int, Stall] | None:
         gc_seconds=known["gc_seconds"] or 0.0,
         ready_callbacks=_count(known["ready_callbacks"]),
         stacks=_stacks(record.text),
+        stack_after_seconds=known["stack_after_seconds"],
     )
     return number, slot, stall
 

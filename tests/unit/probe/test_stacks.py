@@ -1,5 +1,6 @@
 """Stacks of a stall on their way into the segment: what is kept when room is short, and whose they are."""
 
+import math
 import sys
 
 import pytest
@@ -39,6 +40,7 @@ class Segment:
 def book(monkeypatch):
     """A stall book with a clock that stands still, and what it has written."""
     monkeypatch.setattr(stalls, "time", lambda: 77.0)
+    monkeypatch.setattr(stalls, "monotonic", lambda: 5.08)
     segment = Segment()
     return StallBook(segment, 0.1), segment.records
 
@@ -131,7 +133,17 @@ def test_stacks_of_one_stall(book):
     assert stacks_of(records, layout.CURRENT_STALL[0]) == [(3, "b"), (2, "c"), (1, "a")]
     stalls_seen.ended(0, 5.0, 0.5, 0.1, 0.0, 2.0)
     assert stacks_of(records, layout.RECENT_STALL[1]) == [(3, "b"), (2, "c"), (1, "a")]
-    assert records[layout.RECENT_STALL[1].offset][0] == [0.0, 1.0, 5.0, 77.0, 0.5, 0.1, 0.0, 2.0]
+    assert records[layout.RECENT_STALL[1].offset][0] == [
+        0.0,
+        1.0,
+        5.0,
+        77.0,
+        0.5,
+        0.1,
+        0.0,
+        2.0,
+        pytest.approx(0.08),
+    ]
 
 
 def test_stacks_stay_with_their_stall(book):
@@ -143,6 +155,7 @@ def test_stacks_stay_with_their_stall(book):
     assert stacks_of(records, layout.CURRENT_STALL[0]) == [(1, "second")]
     stalls_seen.ended(0, 7.0, 0.5, 0.0, 0.0, 0.0)
     assert stacks_of(records, layout.RECENT_STALL[1]) == []
+    assert math.isnan(records[layout.RECENT_STALL[1].offset][0][-1])
     stalls_seen.ended(0, 8.0, 0.5, 0.0, 0.0, 0.0)
     assert stacks_of(records, layout.RECENT_STALL[2]) == []
     stalls_seen.ended(1, 5.0, 0.5, 0.0, 0.0, 0.0)

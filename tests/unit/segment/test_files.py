@@ -87,7 +87,7 @@ def test_magic(refusal, tmp_path, content):
 
 @pytest.mark.parametrize(
     ("version", "size", "told"),
-    [(2.0, layout.SIZE, "2"), (layout.VERSION, 8.0, "1"), (float("nan"), layout.SIZE, "nan")],
+    [(3.0, layout.SIZE, "3"), (layout.VERSION, 8.0, "2"), (float("nan"), layout.SIZE, "nan")],
 )
 def test_version(refusal, tmp_path, content, version, size, told):
     """Another layout version is refused before anything of it is read."""
@@ -95,7 +95,7 @@ def test_version(refusal, tmp_path, content, version, size, told):
     path = tmp_path / "x.seg"
     path.write_bytes(content)
     assert refusal(path) == (
-        f"{path} has layout version {told}, this agent reads 1: "
+        f"{path} has layout version {told}, this agent reads 2: "
         "install the probe of this vitalsd version in the service"
     )
 

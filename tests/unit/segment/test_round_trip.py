@@ -127,6 +127,8 @@ def test_stalls(pair, monkeypatch):
     written.put(layout.LOOP[2], list(loop.values()), b"main")
     written.words[layout.SINCE + 2] = 100.0
     book = StallBook(written, 0.1)
+    monkeypatch.setattr(stalls_module, "monotonic", lambda: 100.09)
+    monkeypatch.setattr(stalls_module, "time", lambda: 1234.5)
     book.sample(2, 100.0, (("sleep", "/srv/a.py", 3), ("main", "/srv/b.py", 9)))
     stacks = (Stack(1, (Frame("sleep", "/srv/a.py", 3), Frame("main", "/srv/b.py", 9))),)
     (vitals,) = read_vitals(read, 100.5, 0.0).loops
@@ -136,12 +138,11 @@ def test_stalls(pair, monkeypatch):
     assert vitals.current_stall == StallInProgress(
         100.1, pytest.approx(0.5), ()
     )  # the stacks are of the one before
-    monkeypatch.setattr(stalls_module, "time", lambda: 1234.5)
     book.ended(2, 100.0, 0.75, 0.25, 0.125, 4.0)
     written.words[layout.SINCE + 2] = -100.75
     (vitals,) = read_vitals(read, 100.8, 0.0).loops
     assert vitals.current_stall is None
-    assert vitals.recent_stalls == (Stall(1, 100.0, 1234.5, 0.75, 0.25, 0.125, 4, stacks),)
+    assert vitals.recent_stalls == (Stall(1, 100.0, 1234.5, 0.75, 0.25, 0.125, 4, stacks, pytest.approx(0.09)),)
 
 
 def test_ring_of_stalls(pair, monkeypatch):

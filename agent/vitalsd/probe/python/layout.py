@@ -34,7 +34,7 @@ To change the layout: raise VERSION. A reader refuses what it does not know and 
 from __future__ import annotations
 
 MAGIC = b"vitalseg"
-VERSION = 1
+VERSION = 2
 
 LOOPS = 8
 RECENT_STALLS = 8
@@ -117,9 +117,10 @@ RECENT_STALL_FIELDS = (
     "cpu_seconds",
     "gc_seconds",
     "ready_callbacks",
+    "stack_after_seconds",
 )
 """Text: the stacks. `number` counts up over the whole process; the ring keeps the newest. `since`: what the live
-word `since`, or `due`, of the loop was while it lasted."""
+word `since`, or `due`, of the loop was while it lasted. `stack_after_seconds`: from that to the first stack."""
 
 
 class Record:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
-from time import time
+from time import monotonic, time
 
 from . import layout
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 MAX_FRAMES = 60
 DISTINCT_STACKS = 3
+UNKNOWN = float("nan")
 GIL = getattr(sys, "_is_gil_enabled", bool)() or not hasattr(sys, "_is_gil_enabled")
 OWN_FOLDER = __file__.rpartition("/")[0] + "/"
 """A callback of ours may be what runs at the moment of the sample; the stall is not its doing."""
@@ -85,14 +86,14 @@ class StallBook:
     def __init__(self, segment: Segment, threshold_seconds: float) -> None:
         self.threshold_seconds = threshold_seconds
         self._segment = segment
-        self._current: dict[int, tuple[float, list[Seen]]] = {}
+        self._current: dict[int, tuple[float, float, list[Seen]]] = {}
         self._number = 0
 
     def sample(self, slot: int, since: float, stack: Stack) -> None:
         """The watchdog saw `stack` in the stall of loop `slot` that began at `since`."""
-        began, stacks = self._current.get(slot, (since, []))
+        began, after, stacks = self._current.get(slot, (0.0, 0.0, []))
         if began != since:
-            stacks = []
+            after, stacks = monotonic() - since, []
         for entry in stacks:
             if entry.stack == stack:
                 entry.samples += 1
@@ -101,18 +102,19 @@ class StallBook:
             if len(stacks) < DISTINCT_STACKS:
                 stacks.append(Seen(stack))
         stacks.sort(key=_by_samples)
-        self._current[slot] = (since, stacks)
+        self._current[slot] = (since, after, stacks)
         self._segment.put(layout.CURRENT_STALL[slot], (since,), encode(stacks))
 
     def ended(
         self, slot: int, since: float, seconds: float, cpu_seconds: float, gc_seconds: float, ready: float
     ) -> None:
         """The stall of loop `slot` is over."""
-        began, stacks = self._current.pop(slot, (since, []))
-        text = encode(stacks) if began == since else b""
+        began, after, stacks = self._current.pop(slot, (since, UNKNOWN, []))
+        if began != since:
+            after, stacks = UNKNOWN, []
         number = self._number = self._number + 1
-        values = (float(slot), float(number), since, time(), seconds, cpu_seconds, gc_seconds, ready)
-        self._segment.put(layout.RECENT_STALL[number % layout.RECENT_STALLS], values, text)
+        values = (float(slot), float(number), since, time(), seconds, cpu_seconds, gc_seconds, ready, after)
+        self._segment.put(layout.RECENT_STALL[number % layout.RECENT_STALLS], values, encode(stacks))
 
 
 def _by_samples(entry: Seen) -> int:
