@@ -44,8 +44,8 @@ WINDOW_SECONDS = 60.0
 """How far back detectors see."""
 SPACING_SECONDS = 5.0
 """Between two samples of the window, the latest apart: a sample is 4 KB."""
-HELP_AFTER_SECONDS = 0.03
-"""A probe takes its first stack 80 ms into a stall, the observer tells of it after 100 ms."""
+HELP_AFTER_SECONDS = 0.005
+"""A probe that is not at rest takes its first stack 80 ms into a stall, the observer tells of it after 100 ms."""
 IN_PROGRESS_SECONDS = 1.0
 """A stall that lasts this long is told before its end."""
 ENDED_SECONDS = 0.3

@@ -1,7 +1,7 @@
 """
 The observer: one thread of the agent, apart from its loop, that looks at every loop of every worker.
 
-Each 50 ms at all of them, 100 ms where all have a probe, and each 5 ms at one that does not come back, for two
+Each 50 ms at all of them, 80 ms where all have a probe, and each 5 ms at one that does not come back, for two
 seconds at most; less often where that would cost more than its share of a core. Ten workers without a probe cost
 some 0.6 % of one, ten with a probe half of that: caches are cold at each look.
 
@@ -31,6 +31,8 @@ __all__ = ["Observer"]
 log = structlog.get_logger(__name__)
 INTERVAL_SECONDS = 0.05
 BURST_SECONDS = 0.005
+PROBED = 1.6
+"""A stall that began right after a look is found before it is 120 ms old, and has its stack before 150 ms."""
 NOBODY_SECONDS = 0.2
 JOIN_SECONDS = 2.0
 DESCRIPTORS = 256
@@ -73,8 +75,8 @@ class Observer:
     @property
     def interval_seconds(self) -> float:
         """How often it looks at a loop that is not late."""
-        # Probes time their stalls themselves: half as many looks are enough to be there while one lasts.
-        return self._budget.interval_seconds * (1 if self._outside else 2)
+        # Probes time their stalls themselves: fewer looks are enough to be there while one lasts.
+        return self._budget.interval_seconds * (1 if self._outside else PROBED)
 
     def start(self) -> None:
         """Start the thread."""
