@@ -288,6 +288,7 @@ class Investigation:
             runtime=worker.probe.runtime if worker.probe is not None else "unknown",
             thread=seen.thread if seen is not None else None,
             host=seen.host if seen is not None else HostEvidence(),
+            turn=seen.turn if seen is not None else None,
             cpu_seconds=stall.cpu_seconds,
             gc_seconds=stall.gc_seconds,
             ready_callbacks=stall.ready_callbacks,

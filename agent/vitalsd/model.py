@@ -42,6 +42,7 @@ __all__ = [
     "StallInProgress",
     "TargetSnapshot",
     "ThreadEvidence",
+    "TurnEvidence",
     "Verdict",
     "WorkerKey",
     "WorkerSample",
@@ -279,6 +280,20 @@ class ThreadEvidence(msgspec.Struct, frozen=True):
     """What the call waits for, as far as its descriptor tells: `socket`, `pipe`, `/srv/file`."""
 
 
+class TurnEvidence(msgspec.Struct, frozen=True):
+    """What the interpreter's own memory told between the first and the last look at one stall."""
+
+    looks: int
+    collecting: int
+    """In how many of the looks garbage was being collected."""
+    one_turn: bool = False
+    """All of it was one turn of the loop, whose beginning is known."""
+    ready: int | None = None
+    """How many callbacks this turn runs."""
+    ran: int | None = None
+    """With how many of them it began while it was looked at."""
+
+
 class HostEvidence(msgspec.Struct, frozen=True):
     """What the host and the cgroup told of the same time."""
 
@@ -304,6 +319,7 @@ class StallEvidence(msgspec.Struct, frozen=True):
     runtime: str = "unknown"
     thread: ThreadEvidence | None = None
     host: HostEvidence = HostEvidence()
+    turn: TurnEvidence | None = None
     cpu_seconds: float | None = None
     """CPU time of the thread as the probe has it, over the whole stall."""
     gc_seconds: float | None = None

@@ -27,6 +27,10 @@ LITTLE_CPU_SHARE = 0.4
 """Below this, runnable was not running, whatever the looks say."""
 MAJOR_FAULTS_PER_SECOND = 50
 """B5 step 2."""
+DISK_SHARE = 0.25
+"""Of the looks, in a call to a file: B4 has .73, a fast disk half of that."""
+DISK_OF_WAITS = 0.8
+"""Of the looks that do not find it running."""
 PAGE_WAIT_SHARE = 0.25
 """Of the looks, blocked outside any call, or in state D: B4 has .57."""
 MEMORY_PRESSURE_SHARE = 0.1
@@ -42,6 +46,8 @@ GC_SHARE = 0.5
 """B5 step 5."""
 READY_CALLBACKS = 100
 """B5 step 5: more than so many callbacks were waiting their turn."""
+FEW_CALLBACKS = 3
+"""Begun while the stall was looked at: it was one of them, and not how many there were."""
 AGREEING_SAMPLES = 2
 """One stack agrees with itself; it tells nothing about whether the loop turned."""
 TURNS_SHARE = 0.1
@@ -108,7 +114,11 @@ def pages(s: Signals) -> Verdict | None:
 
 def disk_io(s: Signals) -> Verdict | None:
     """A call to a file, or a sleep that no signal ends where the call may not be read."""
-    if s.doing("disk") >= MOST:
+    disk = s.doing("disk")
+    waits = 1.0 - s.doing("running")
+    # A fast disk has the kernel compute for much of the time; what is left of it is the disk's.
+    mixed = disk >= DISK_SHARE and disk >= DISK_OF_WAITS * waits and (s.cpu_share or 0.0) < COMPUTES_SHARE
+    if disk >= MOST or mixed:
         return Verdict(
             "disk_io", _whom(s), f"{_looks(s, 'disk')} found it in a call to a file{_peer(s)}{_within(s)}"
         )
@@ -143,8 +153,11 @@ def gc_pause(s: Signals) -> Verdict | None:
     """The collector says so itself."""
     if s.gc_share is None or s.gc_share < GC_SHARE:
         return None
-    spent = of(s.evidence.gc_seconds or 0.0, s.seconds)
-    return Verdict("gc_pause", None, f"the garbage collector ran for {spent}")
+    if s.evidence.gc_seconds is not None:
+        told = f"for {of(s.evidence.gc_seconds, s.seconds)}"
+    else:
+        told = f"in {percent(s.gc_share)} of the looks at the interpreter"
+    return Verdict("gc_pause", None, f"the garbage collector ran {told}")
 
 
 def computes(s: Signals) -> Verdict | None:
@@ -159,7 +172,7 @@ def computes(s: Signals) -> Verdict | None:
 
 def idle(s: Signals) -> Verdict | None:
     """It waited for its loop's events; that is no stall, unless a probe says that it is one."""
-    if s.probed or s.doing("loop") < MOST:
+    if s.sure or s.doing("loop") < MOST:
         return None
     return Verdict("unknown", None, f"{_looks(s, 'loop')} found it waiting for its loop's events", stall=False)
 
@@ -279,12 +292,15 @@ def _computation(s: Signals) -> Verdict:
         begin = f"{percent(s.microtask_share)} of its stacks begin in Node's microtask queue"
         return Verdict("microtask_flood", whom, f"{spent}, and {begin}")
     if _flooded(s) and not s.node:
-        return Verdict("ready_flood", whom, f"{spent} while {s.ready} callbacks were ready")
+        counted = f", {s.ran} of which began while it was looked at" if s.ran is not None else ""
+        return Verdict("ready_flood", whom, f"{spent} while {s.ready} callbacks were ready{counted}")
     if agreed:
         return Verdict("blocking_cpu", whom, f"{spent}{_within(s)}")
-    if s.samples == 0 and (s.probed or s.evidence.runtime != "python"):
+    if s.ran is not None and s.ran <= FEW_CALLBACKS:
+        return Verdict("blocking_cpu", _whom(s), f"{spent} in one callback{_within(s)}")
+    if s.samples == 0 and (s.sure or s.evidence.runtime != "python"):
         return Verdict("blocking_cpu", None, f"{spent}; no stack was taken")
-    if not s.probed:
+    if not s.sure:
         return _turning(s, spent)
     if s.node or s.samples < AGREEING_SAMPLES:
         return Verdict("blocking_cpu", _whom(s), f"{spent}{_within(s)}")
@@ -305,11 +321,12 @@ def _agreed(s: Signals) -> bool:
     """Whether the stacks show one callback; a framework, which all requests pass, is none for an observer."""
     if s.culprit is None or s.culprit.agreement < AGREE_SHARE:
         return False
-    return s.probed or (s.samples >= AGREEING_SAMPLES and s.culprit.origin is not Origin.FRAMEWORK)
+    return s.sure or (s.samples >= AGREEING_SAMPLES and s.culprit.origin is not Origin.FRAMEWORK)
 
 
 def _flooded(s: Signals) -> bool:
-    return s.ready is not None and s.ready > READY_CALLBACKS
+    """Many callbacks were ready, and it was not one of them that took all the time."""
+    return s.ready is not None and s.ready > READY_CALLBACKS and (s.ran is None or s.ran > FEW_CALLBACKS)
 
 
 def _whom(s: Signals) -> Frame | None:

@@ -17,6 +17,8 @@ from vitalsd.model import Doing, StallEvidence, ThreadEvidence
 
 __all__ = ["Signals"]
 
+AGREEING_LOOKS = 2
+"""One look at the interpreter tells nothing of what went on."""
 MICROTASK_ROOTS = {"processTicksAndRejections", "runMicrotasks"}
 
 
@@ -31,11 +33,15 @@ class Signals:
         self.node = evidence.runtime == "node"
         self.switches_at_lock_per_second = 1 / max(1e-6, _positive(switch_interval_seconds) or 0.005)
         self.holder = find_culprit(evidence.holder_stacks)
-        self.ready = evidence.ready_callbacks
+        self.turn = evidence.turn
+        told = evidence.turn.ready if evidence.turn is not None else None
+        self.ready = told if told is not None else evidence.ready_callbacks
         self.probed = evidence.probed or any(
             value is not None for value in (evidence.cpu_seconds, evidence.gc_seconds, evidence.ready_callbacks)
         )
-        """Only a probe tells these; what it calls a stall is one."""
+        """Only a probe tells these."""
+        self.sure = self.probed or (evidence.turn is not None and evidence.turn.one_turn)
+        """Whether it is known to have been one stretch in which the loop did not turn."""
 
     @cached_property
     def looks(self) -> int:
@@ -81,8 +87,16 @@ class Signals:
 
     @cached_property
     def gc_share(self) -> float | None:
-        """Of the stall, inside the garbage collector."""
-        return _share(self.evidence.gc_seconds, self.seconds)
+        """Of the stall, inside the garbage collector; the probe's clock before looks at the interpreter."""
+        by_probe = _share(self.evidence.gc_seconds, self.seconds)
+        if by_probe is not None or self.turn is None or self.turn.looks < AGREEING_LOOKS:
+            return by_probe
+        return _share(self.turn.collecting, self.turn.looks)
+
+    @cached_property
+    def ran(self) -> int | None:
+        """How many callbacks began while it was looked at."""
+        return self.turn.ran if self.turn is not None and self.turn.looks >= AGREEING_LOOKS else None
 
     @cached_property
     def late_share(self) -> float | None:

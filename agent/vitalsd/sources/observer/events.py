@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 
 from vitalsd.model import Doing, StallEvidence, WorkerKey
+from vitalsd.sources.interpreter import Turn
 
 __all__ = ["Ended", "Followed", "Late", "Look", "Times"]
 
@@ -67,3 +68,5 @@ class Look(msgspec.Struct, frozen=True):
     """For how long it has run, or waited for a processor, since the look before."""
     earlier: bool = False
     """Whether it has been so since the look before."""
+    turn: Turn | None = None
+    """What the interpreter's memory told, where it was read."""

@@ -11,12 +11,16 @@ is one switch; but handing the interpreter lock to another thread and back takes
 In a lock, or in call after call, a thread is switched at each, which is no sign of anything: there, the long gap
 before the frequent looks is counted only when the stretch lasts as long again.
 
-A stretch that was nearly all computation may as well have been a loop that turns and turns: it waits here for
+Where the interpreter's memory tells when the present turn of the loop began, none of this is guessed: looks at one
+and the same turn are one stretch, which began when the turn did, and a look at a later turn ends it.
+
+Else a stretch that was nearly all computation may as well have been a loop that turns and turns: it waits here for
 somebody who has seen its stacks, and counts if nobody comes.
 """
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from itertools import pairwise
 
@@ -42,6 +46,10 @@ COLLIDING_SWITCHES = 8
 NEVER_IDLE_SHARE = 0.8
 """Of a long gap: a thread that ran, or waited for a processor, for so much of it was not waiting for events."""
 WINDOW_SECONDS = 0.04
+LONG_TURN_SECONDS = 0.05
+"""A turn of this age is worth frequent looks, even of a loop that is never idle."""
+OLDER_SECONDS = 0.001
+"""A turn that began before the loop was last seen idle is over: the next has not begun to call."""
 WINDOW_GAPS = 4
 """Of the gaps within the window: the thread was switched in so many of them, and so it goes on."""
 PENDING = 128
@@ -55,6 +63,7 @@ class Outside:
         self.current: Stretch | None = None
         self._threshold = threshold_seconds
         self._before: Look | None = None
+        self._idle_at = -math.inf
         self._pending: deque[Stretch] = deque()
         self._forget()
 
@@ -76,13 +85,18 @@ class Outside:
 
     def bursting(self, now: float) -> bool:
         """Whether looks should be frequent, and whole."""
-        return self._burst_at is not None and now < self._burst_at + BURST_SECONDS
+        if self._burst_at is not None and now < self._burst_at + BURST_SECONDS:
+            return True
+        began = self.current.turn_began if self.current is not None else None
+        return began is not None and LONG_TURN_SECONDS <= now - began < LONG_TURN_SECONDS + BURST_SECONDS
 
     def counts(self) -> Stretch | None:
         """The stretch in progress, if there is one that others may be told of."""
         stretch = self.current
-        proven = stretch is not None and stretch.looks >= LOOKS_THAT_COUNT and self._proof_at is None
-        return stretch if proven and stretch is not None and stretch.was_stall is not False else None
+        if stretch is None or stretch.was_stall is False:
+            return None
+        proven = stretch.looks >= LOOKS_THAT_COUNT and self._proof_at is None
+        return stretch if proven or stretch.turn_began is not None else None
 
     def look(self, look: Look) -> Stretch | None:
         """One look; the answer is a stretch that it found to be over, if that was beyond the threshold."""
@@ -92,6 +106,7 @@ class Outside:
         idle = look.doing == "loop"
         if self.current is None:
             if idle:
+                self._idle_at = look.at
                 self.books.pass_time(0.0, gap)
             else:
                 self._begin(look, gap)
@@ -102,8 +117,14 @@ class Outside:
             self.current.gather(look)
             self.books.pass_time(credit, gap - credit)
             self._held += credit
+            self._idle_at = look.at
             return self._close(before.at + credit)
-        left_at = self._left_at(before, look)
+        began = self._turn(look)
+        if began is not None and began > before.at:
+            return self._next_turn(before, look, gap, began)
+        if began is not None and self.current.turn_began is None:
+            self._know(began)
+        left_at = self._left_at(before, look) if self.current.turn_began is None else None
         if left_at is not None:
             return self._restart(left_at, look, gap)
         self._extend(before, look, gap)
@@ -158,6 +179,40 @@ class Outside:
         self.current.add(look)
         self._window.append(look)
 
+    def _turn(self, look: Look) -> float | None:
+        """When the turn began that the loop is in, as far as that is told and can be."""
+        began = look.turn.turn_began if look.turn is not None else None
+        return began if began is not None and self._idle_at - OLDER_SECONDS <= began <= look.at else None
+
+    def _know(self, began: float) -> None:
+        """The stretch is a turn of the loop, which began then; who was told of it has another name for that."""
+        stretch = self.current
+        assert stretch is not None
+        stretch.turn_began = began
+        self._proof_at = None
+        if not stretch.told:
+            stretch.since = began
+
+    def _next_turn(self, before: Look, look: Look, gap: float, began: float) -> Stretch | None:
+        """The loop has turned since the look before, be it once or often: another stretch."""
+        assert self.current is not None
+        ended_at = before.at + min((began - before.at) / 2, HALF_LOOK_SECONDS)
+        self.books.pass_time(gap, 0.0)
+        self._held += began - before.at
+        burst_at = self._burst_at
+        ended = None
+        if self.current.turn_began is not None:
+            ended = self._close(ended_at)
+        else:
+            self._drop()
+        self._burst_at = burst_at if burst_at is not None else look.at
+        self._held = look.at - began
+        self.current = Stretch(began)
+        self.current.turn_began = began
+        self.current.add(look)
+        self._window.append(look)
+        return ended
+
     def _extend(self, before: Look, look: Look, gap: float) -> None:
         stretch = self.current
         assert stretch is not None
@@ -177,7 +232,7 @@ class Outside:
             self._proof_at = None
         if not self._sure and self.counts() is stretch and stretch.seconds >= self._threshold:
             settled = stretch.running_share() < SATURATED_SHARE or stretch.seconds > SETTLE_SECONDS
-            self._sure = settled and stretch.was_stall is None
+            self._sure = (settled or stretch.turn_began is not None) and stretch.was_stall is None
 
     def _left_at(self, before: Look, look: Look) -> float | None:
         """The last look before the thread has been in its epoll unseen; None if it has not, or nobody can tell."""
@@ -217,9 +272,10 @@ class Outside:
         if self._proof_at is not None:
             stretch.since = max(stretch.since, self._since_if_unproven)
         stretch.ended_at = max(at, stretch.since)
-        saturated = stretch.running_share() >= SATURATED_SHARE and not self._sure
+        guessed = stretch.turn_began is None and not self._sure
+        saturated = guessed and stretch.running_share() >= SATURATED_SHARE
         stall = stretch.seconds >= self._threshold
-        few = stretch.looks < LOOKS_THAT_COUNT and not self._sure
+        few = guessed and stretch.looks < LOOKS_THAT_COUNT
         if few or stretch.was_stall is False or (saturated and not stall):
             self._drop()
             return None

@@ -23,6 +23,8 @@ from vitalsd.sources.observer.watch import Setting, Watch
 __all__ = ["Probed"]
 
 RETRY_SECONDS = 1.0
+TURN_SECONDS = 0.005
+"""Between the end of a wait, which the probe notes, and the beginning of the turn, which asyncio does."""
 LOOKS = 4
 MOST_THREADS = 256
 WORDS = struct.Struct(f"<{layout.COPIED + 1 - layout.SINCE}d")
@@ -53,6 +55,7 @@ class Probed(Watch):
         """Let go of all files."""
         for slot in list(self._readers):
             self._readers.pop(slot).close()
+        self.interpreter.close()
         if self._file is not None:
             self._file.close()
             self._file = None
@@ -152,7 +155,11 @@ class Probed(Watch):
         if look is None:
             self._lost(slot, loop, now, agent_late)
             return
+        look = self.with_turn(look, reader.tid)
+        began = look.turn.turn_began if look.turn is not None else None
         with self.lock:
+            if began is not None and stretch.turn_began is None and abs(began - stretch.since) <= TURN_SECONDS:
+                stretch.turn_began = began
             stretch.add(look, until)
         if loop.counts() is not None:
             self.tell_progress(_name(slot), reader.tid, stretch, now, agent_late)

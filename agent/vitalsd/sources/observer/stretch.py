@@ -11,7 +11,8 @@ from collections import Counter
 
 import msgspec
 
-from vitalsd.model import Doing, HostEvidence, StallEvidence, ThreadEvidence
+from vitalsd.model import Doing, HostEvidence, StallEvidence, ThreadEvidence, TurnEvidence
+from vitalsd.sources.interpreter import Turn
 from vitalsd.sources.observer.events import Look, Times
 
 __all__ = ["Stretch"]
@@ -33,6 +34,9 @@ class Stretch:
         self.host = HostEvidence()
         self.agent_late_seconds = 0.0
         self.sibling_cpu_share: float | None = None
+        self.turn_began: float | None = None
+        """When the turn of the loop began that all of it is, where that is known."""
+        self._turns = _Turns()
         self._doing: Counter[Doing] = Counter()
         self._states: Counter[str] = Counter()
         self._peers: Counter[str] = Counter()
@@ -64,6 +68,8 @@ class Stretch:
         if look.peer is not None:
             self._peers[look.peer] += 1
         self._traced |= look.traced
+        if look.turn is not None:
+            self._turns.add(look.turn, self.turn_began)
         self.gather(look)
 
     def gather(self, look: Look) -> None:
@@ -82,6 +88,7 @@ class Stretch:
             in_progress=self.ended_at is None,
             runtime=runtime,
             thread=self._thread() if self.looks else None,
+            turn=self._turns.evidence(self.turn_began is not None),
             host=msgspec.structs.replace(
                 self.host, agent_late_seconds=self.agent_late_seconds, swap_bytes=self._swap()
             ),
@@ -107,6 +114,32 @@ class Stretch:
             sibling_cpu_share=self.sibling_cpu_share,
             peer=self._peers.most_common(1)[0][0] if self._peers else None,
         )
+
+
+class _Turns:
+    """What the interpreter's memory told at each look."""
+
+    def __init__(self) -> None:
+        self._looks = self._collecting = 0
+        self._ready: int | None = None
+        self._ran: tuple[int, int] | None = None
+
+    def add(self, turn: Turn, began: float | None) -> None:
+        """One more look, at a turn that began then."""
+        self._looks += 1
+        self._collecting += bool(turn.collecting)
+        if began is None or turn.turn_began != began:
+            return
+        self._ready = turn.ready
+        if turn.ran is not None:
+            self._ran = (self._ran[0] if self._ran is not None else turn.ran), turn.ran
+
+    def evidence(self, one_turn: bool) -> TurnEvidence | None:
+        """All of it; None where nothing was told."""
+        if not self._looks:
+            return None
+        ran = self._ran[1] - self._ran[0] if self._ran is not None else None
+        return TurnEvidence(self._looks, self._collecting, one_turn, self._ready, ran)
 
 
 def _grown(before: float | None, after: float | None) -> float | None:

@@ -63,6 +63,7 @@ class Unprobed(Watch):
         with self.lock:
             self._machine.lost(died=False)
         self._release()
+        self.interpreter.close()
 
     def observed(self) -> ObservedLoop | None:
         """The books, once a loop was found."""
@@ -87,6 +88,8 @@ class Unprobed(Watch):
             return True
         late = machine.current is not None
         found = reader.look(now, late and machine.bursting(now))
+        if late and found is not None and found.doing != "loop":
+            found = self.with_turn(found, reader.tid)
         if found is not None and found.doing == "loop" and not late:
             self._own_at = now
             with self.lock:

@@ -13,8 +13,9 @@ from pathlib import Path
 import msgspec
 
 from vitalsd.model import HostEvidence, ObservedLoop, StallEvidence, WorkerKey
+from vitalsd.sources.interpreter import Interpreter
 from vitalsd.sources.observer.calls import Calls
-from vitalsd.sources.observer.events import Ended, Late
+from vitalsd.sources.observer.events import Ended, Late, Look
 from vitalsd.sources.observer.stretch import Stretch
 from vitalsd.sources.observer.surroundings import Places, Surroundings, find_places
 from vitalsd.sources.observer.thread import Descriptors
@@ -50,6 +51,7 @@ class Watch:
         self.lock = threading.Lock()
         self.setting = setting
         self.process = f"{setting.proc}/{key.pid}"
+        self.interpreter = Interpreter(setting.proc, key.pid)
         self._places: Places | None = None
         self._around: dict[str, tuple[Stretch, Surroundings, float]] = {}
 
@@ -86,6 +88,11 @@ class Watch:
     def settle(self, since: float, was_stall: bool) -> None:
         """Somebody has found what a stretch was."""
         raise NotImplementedError
+
+    def with_turn(self, look: Look, tid: int) -> Look:
+        """The same look, with what the interpreter's memory tells of the thread."""
+        turn = self.interpreter.read(tid)
+        return msgspec.structs.replace(look, turn=turn) if turn is not None else look
 
     def lives(self) -> bool:
         """Whether the pid still is this worker."""
