@@ -1,0 +1,218 @@
+"""
+The reader's face: which turn of its loop a thread of a running CPython is in, and whether garbage is collected.
+
+From outside, a thread that computes tells nothing: it may be one long callback, a collection, a turn over a flood
+of callbacks, or one short turn after another. When a turn began tells them apart: the same moment at two looks is
+one and the same turn. CPython 3.8 to 3.14 with the global lock, and asyncio's own loop; uvloop has no such frame.
+
+A read takes 30 us at a depth of ten frames and 1.5 us more for each coroutine beyond (`frames`). Finding CPython
+takes 0.5 ms, once. It needs the right to read the process's memory, as `syscall` of its threads does, and one
+descriptor, which stays open.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from vitalsd.sources.interpreter.described import DESCRIPTION_BYTES, described
+from vitalsd.sources.interpreter.frames import NO_ITERATION, Frames
+from vitalsd.sources.interpreter.image import Image, images
+from vitalsd.sources.interpreter.layout import LAYOUTS, Layout
+from vitalsd.sources.interpreter.memory import GoneError, Memory, ProcessMemory, TornError
+from vitalsd.sources.interpreter.objects import Types
+from vitalsd.sources.interpreter.threads import Threads
+
+__all__ = ["Interpreter", "Turn"]
+
+RETRY_SECONDS = 5.0
+LONGEST_RETRY_SECONDS = 600.0
+CLOCK_SLACK_SECONDS = 1.0
+NUMBERS_SECONDS = 10.0
+"""How long the number of a thread in another pid namespace is believed."""
+MARKS = (((3, 10), b"PyIter_Send"), ((3, 9), b"PyFrame_GetBack"), ((3, 8), b"PyCode_NewWithPosOnlyArgs"))
+"""What each version was the first to export, before there was `Py_Version`."""
+NO_CPYTHON = "neither its executable nor a libpython that it has mapped is a CPython"
+
+
+class Turn(msgspec.Struct, frozen=True):
+    """What CPython's memory tells of one thread at one moment; what it does not tell is None."""
+
+    collecting: bool | None
+    """Whether garbage is being collected in the thread's interpreter, by this thread or any other."""
+    turn_began: float | None = None
+    """CLOCK_MONOTONIC at which the loop's current iteration began to run its callbacks."""
+    ready: int | None = None
+    """How many callbacks this iteration runs."""
+    ran: int | None = None
+    """How many of them it has begun."""
+
+
+class _Cannot(Exception):  # noqa: N818 - it is an answer
+    """Why a process cannot be read, in words."""
+
+
+class _Found(msgspec.Struct, frozen=True):
+    memory: ProcessMemory
+    threads: Threads
+    frames: Frames
+    same_clock: bool
+
+
+class Interpreter:
+    """One process, whatever it runs; `missing` says why nothing can be told of it."""
+
+    def __init__(self, proc: Path, pid: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self.missing: str | None = None
+        self._process = f"{proc}/{pid}"
+        self._clock = clock
+        self._found: _Found | None = None
+        self._failures = 0
+        self._next_at = 0.0
+        self._numbers: dict[int, int] = {}
+        self._numbers_until = 0.0
+
+    def read(self, tid: int) -> Turn | None:
+        """What the thread of this number, as the agent sees it, is in the middle of."""
+        now = self._clock()
+        if self._found is None:
+            if now < self._next_at:
+                return None
+            self._seek(now)
+        number = self._inner(tid, now)
+        if self._found is None or number is None:
+            return None
+        try:
+            return _turn(self._found, number, now)
+        except GoneError:
+            self._fail(now, None)  # an exec, or an exit: the next search will see
+            return None
+
+    def close(self) -> None:
+        """Let go of the descriptor."""
+        if self._found is not None:
+            self._found.memory.close()
+            self._found = None
+
+    def _inner(self, tid: int, now: float) -> int | None:
+        """The thread's own number of itself; None if there is no such thread."""
+        if now >= self._numbers_until:
+            self._numbers.clear()
+            self._numbers_until = now + NUMBERS_SECONDS
+        number = self._numbers.get(tid)
+        if number is None:
+            try:
+                number = self._numbers[tid] = _inner_number(self._process, tid)
+            except OSError:
+                return None
+        return number
+
+    def _seek(self, now: float) -> None:
+        memory = None
+        try:
+            memory = ProcessMemory(self._process)
+            self._found = _find(memory, self._process)
+            self.missing = None
+            self._failures = 0
+        except PermissionError:
+            self._fail(now, _refusal(self._process))
+        except _Cannot as why:
+            self._fail(now, str(why))
+        except (TornError, GoneError, OSError):
+            self._fail(now, None)  # it is about to begin, or to end
+        finally:
+            if self._found is None and memory is not None:
+                memory.close()
+
+    def _fail(self, now: float, why: str | None) -> None:
+        self.close()
+        self.missing = why
+        self._next_at = now + min(RETRY_SECONDS * 2**self._failures, LONGEST_RETRY_SECONDS)
+        self._failures = min(self._failures + 1, 16)
+
+
+def _turn(found: _Found, number: int, now: float) -> Turn:
+    place = found.threads.find(number, now)
+    if place is None:
+        return Turn(found.threads.collecting(None))
+    collecting = found.threads.collecting(place.interpreter)
+    told = found.frames.iteration(place.frame, now) if place.frame else NO_ITERATION
+    if told.began is None or not found.same_clock or not 0 < told.began <= now + CLOCK_SLACK_SECONDS:
+        return Turn(collecting)
+    return Turn(collecting, told.began, told.ready, told.ran)
+
+
+def _inner_number(process: str, tid: int) -> int:
+    """The thread's number in its own pid namespace, which is the one that its memory holds."""
+    with open(f"{process}/task/{tid}/status", "rb") as file:  # noqa: PTH123 - a string is what there is
+        line = next((line for line in file if line.startswith(b"NSpid:")), b"")
+    return int(line.split()[-1]) if line else tid
+
+
+def _find(memory: ProcessMemory, process: str) -> _Found:
+    found = images(memory, process)
+    runtime, owner = next(
+        ((address, image) for image in found if (address := image.symbol(b"_PyRuntime")) is not None), (0, None)
+    )
+    if owner is None:
+        raise _Cannot(NO_CPYTHON)
+    version = _version(memory, owner)
+    layout = _layout(memory, runtime, version)
+    # What an executable has taken over from a library counts, as it does for the linker.
+    kinds = {
+        name: next((address for image in (found[0], owner) if (address := image.symbol(symbol))), 0)
+        for name, symbol in zip(
+            Types.__struct_fields__,
+            (b"PyCode_Type", b"PyUnicode_Type", b"PyTuple_Type", b"PyFloat_Type", b"PyLong_Type"),
+            strict=True,
+        )
+    }
+    pid = _inner_number(process, int(os.path.basename(process)))  # noqa: PTH119 - text in
+    threads = Threads(memory, layout, runtime, pid)
+    if not threads.plausible():
+        raise _Cannot("its memory is not laid out as that of CPython {}.{} is".format(*version))
+    return _Found(memory, threads, Frames(memory, layout, Types(**kinds)), _same_clock(process))
+
+
+def _version(memory: Memory, image: Image) -> tuple[int, int]:
+    place = image.symbol(b"Py_Version")
+    if place is not None:
+        told = memory.read(place, 4)
+        return told[3], told[2]
+    version = next((version for version, mark in MARKS if image.symbol(mark) is not None), None)
+    if version is None:
+        raise _Cannot("it is a CPython older than 3.8, whose memory is not known")
+    return version
+
+
+def _layout(memory: Memory, runtime: int, version: tuple[int, int]) -> Layout:
+    layout = LAYOUTS.get(version)
+    if layout is None and version > max(LAYOUTS):
+        layout = described(version, memory.read(runtime, DESCRIPTION_BYTES))
+    if layout is None:
+        raise _Cannot("its memory is not known: CPython {}.{}, or one without the global lock".format(*version))
+    return layout
+
+
+def _same_clock(process: str) -> bool:
+    """Whether its CLOCK_MONOTONIC is the agent's: a time namespace may have another."""
+    try:
+        return os.readlink(f"{process}/ns/time") == os.readlink("/proc/self/ns/time")  # noqa: PTH115 - text in
+    except OSError:
+        return True  # a kernel without time namespaces
+
+
+def _refusal(process: str) -> str:
+    """Who may read what was refused."""
+    try:
+        owner = os.stat(process).st_uid  # noqa: PTH116 - as above
+    except OSError:
+        return f"{process}/mem may not be read"
+    return (
+        f"{process}/mem may be read by uid {owner} where kernel.yama.ptrace_scope is 0, or with CAP_SYS_PTRACE, "
+        f"this agent is uid {os.geteuid()}"
+    )
