@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from vitalsd.detect.culprit import AGREE_SHARE, COMMON_SHARE
 from vitalsd.detect.machinery import Origin
-from vitalsd.detect.signals import Signals
+from vitalsd.detect.signals import LITTLE_CPU_SHARE, Signals
 from vitalsd.detect.words import duration, name, of, percent
 from vitalsd.model import Cause, Doing, Frame, StallEvidence, Verdict
 
@@ -23,8 +23,6 @@ MOST = 0.5
 """Of the looks or of the time: what it did for most of the stall."""
 COMPUTES_SHARE = 0.7
 """B5 step 5. B4 has .99 to 1.0 for computation and at most .43 for anything else."""
-LITTLE_CPU_SHARE = 0.4
-"""Below this, runnable was not running, whatever the looks say."""
 MAJOR_FAULTS_PER_SECOND = 50
 """B5 step 2."""
 DISK_SHARE = 0.25

@@ -15,8 +15,12 @@ from vitalsd.detect.machinery import last_name
 from vitalsd.detect.waits import Wait, waits_in
 from vitalsd.model import Doing, StallEvidence, ThreadEvidence
 
-__all__ = ["Signals"]
+__all__ = ["LITTLE_CPU_SHARE", "Signals"]
 
+RUNNABLE_LOOKS = 8
+"""Fewer tell nothing of how much of the time a thread was runnable."""
+LITTLE_CPU_SHARE = 0.4
+"""Below this, runnable was not running, whatever the looks say."""
 AGREEING_LOOKS = 2
 """One look at the interpreter tells nothing of what went on."""
 MICROTASK_ROOTS = {"processTicksAndRejections", "runMicrotasks"}
@@ -76,14 +80,18 @@ class Signals:
 
     @cached_property
     def runqueue_share(self) -> float | None:
-        """Of the stall, ready to run without a processor; failing that, seen runnable without using CPU."""
+        """
+        Of the stall, ready to run without a processor: as counted, or as seen runnable without using CPU.
+
+        The kernel counts such a wait when it is over, so the last one may be missing.
+        """
         if self.thread is None:
             return None
-        share = _share(self.thread.runqueue_seconds, self.thread.seconds)
-        if share is not None:
-            return share
+        counted = _share(self.thread.runqueue_seconds, self.thread.seconds)
         cpu = _share(self.thread.cpu_seconds, self.thread.seconds)
-        return None if cpu is None or not self.looks else max(0.0, self.running - cpu)
+        if cpu is None or self.looks < RUNNABLE_LOOKS or (counted is not None and cpu >= LITTLE_CPU_SHARE):
+            return counted
+        return max(counted or 0.0, self.running - cpu)
 
     @cached_property
     def gc_share(self) -> float | None:

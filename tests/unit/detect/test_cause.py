@@ -238,7 +238,7 @@ SIDES = {
     ),
     "runnable at 0.39": (
         stall(thread=thread({"running": 9}, state="R", cpu=0.39, runq=0.1), stacks=(OWN,)),
-        "unknown",
+        "cpu_contention",
     ),
     "CPU 0.5, the rest unknown": (stall(1.0, cpu_seconds=0.5, stacks=(OWN,)), "blocking_cpu"),
     "CPU 0.49, the rest waiting": (stall(1.0, cpu_seconds=0.49, stacks=(OWN,)), "blocking_call"),
