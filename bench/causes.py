@@ -28,10 +28,19 @@ from bench.harness import PROBE, environment, fetch, free_port, scratch, wait_fo
 SHOWS = "recall, length, cause and culprit of stalls of known cause, with the probe and without"
 WAYS = ("probe", "zero-touch")
 SCENARIOS = (
-    *("blocking_cpu", "blocking_sleep", "blocking_socket", "blocking_child", "disk_io", "gc_pause", "gil_held"),
-    *("lock_wait", "ready_flood", "page_faults", "stopped", "cpu_throttled", "cpu_contention"),
+    *("blocking_cpu", "blocking_in_a_crowd", "blocking_sleep", "blocking_socket", "blocking_child", "disk_io"),
+    *(
+        "gc_pause",
+        "gil_held",
+        "lock_wait",
+        "ready_flood",
+        "page_faults",
+        "stopped",
+        "cpu_throttled",
+        "cpu_contention",
+    ),
 )
-CONTROLS = ("control_idle", "control_busy", "control_bursts", "control_start")
+CONTROLS = ("control_idle", "control_busy", "control_saturated", "control_bursts", "control_start")
 STACK = "stack of stalls >= 300 ms in time"
 RECALL = {"probe": 100.0, "zero-touch": 95.0}
 SHORTEST_SECONDS = 0.1

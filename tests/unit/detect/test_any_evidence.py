@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from vitalsd.detect.cause import decide
 from vitalsd.detect.stall import StallBounds, find
-from vitalsd.model import Cause, Doing, Frame, HostEvidence, Stack, StallEvidence, ThreadEvidence
+from vitalsd.model import Cause, Doing, Frame, HostEvidence, Stack, StallEvidence, ThreadEvidence, TurnEvidence
 
 NUMBERS = st.one_of(st.none(), st.floats(), st.floats(0, 2))
 COUNTS = st.one_of(st.none(), st.integers(-5, 10**9))
@@ -53,8 +53,17 @@ HOSTS = st.builds(
     cpu_pressure_share=NUMBERS,
     swap_bytes=COUNTS,
 )
+TURNS = st.builds(
+    TurnEvidence,
+    looks=st.integers(),
+    collecting=st.integers(),
+    one_turn=st.booleans(),
+    ready=COUNTS,
+    ran=COUNTS,
+)
 EVIDENCE = st.builds(
     StallEvidence,
+    turn=st.one_of(st.none(), TURNS),
     loop=TEXTS,
     since=st.floats(),
     seconds=st.one_of(st.floats(), st.floats(0, 2)),

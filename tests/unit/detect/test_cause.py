@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 from unit.detect.evidence import called, parsed, stall, thread
 
 from vitalsd.detect.cause import decide
-from vitalsd.model import HostEvidence, Stack
+from vitalsd.model import HostEvidence, Stack, TurnEvidence
 
 OWN = called("parse_catalogue /srv/catalogue.py:40\nrefresh /srv/app.py:20", 5)
 DIFFERENT = tuple(called(f"serve_{name} /srv/app.py:{line}", 1) for line, name in enumerate("abcde", 10))
@@ -17,6 +18,9 @@ TICKS = tuple(
     parsed(f"tick{n} /srv/q.js:{n}\nprocess.processTicksAndRejections node:internal/process/task_queues:77")
     for n in range(5)
 )
+
+BUSY = thread({"running": 30}, state="R", cpu=1.0)
+ONE_TURN = TurnEvidence(looks=20, collecting=0, one_turn=True)
 
 # facts B4, a row each. Rates are per second, shares of wall.
 THROTTLED = HostEvidence(throttled_seconds=0.59, throttled_periods=5, periods=5, cpu_pressure_share=0.32)
@@ -240,6 +244,31 @@ SIDES = {
         stall(thread=thread({"running": 9}, state="R", cpu=0.39, runq=0.1), stacks=(OWN,)),
         "cpu_contention",
     ),
+    "one turn, no stacks": (stall(thread=BUSY, turn=ONE_TURN), "blocking_cpu"),
+    "one turn, stacks that disagree": (stall(thread=BUSY, turn=ONE_TURN, stacks=DIFFERENT), "ready_flood"),
+    "one turn, one callback of many": (
+        stall(thread=BUSY, turn=replace(ONE_TURN, ready=300, ran=1), stacks=DIFFERENT),
+        "blocking_cpu",
+    ),
+    "one callback of many, probed": (
+        stall(thread=BUSY, turn=replace(ONE_TURN, ready=300, ran=0), ready_callbacks=300, stacks=(OWN,)),
+        "blocking_cpu",
+    ),
+    "one turn, many callbacks": (stall(thread=BUSY, turn=replace(ONE_TURN, ready=300, ran=200)), "ready_flood"),
+    "many callbacks, seen once": (stall(thread=BUSY, turn=replace(ONE_TURN, looks=1, ready=300)), "ready_flood"),
+    "collecting in half of the looks": (stall(thread=BUSY, turn=replace(ONE_TURN, collecting=10)), "gc_pause"),
+    "collecting in less": (stall(thread=BUSY, turn=replace(ONE_TURN, collecting=9)), "blocking_cpu"),
+    "collecting in one look of one": (stall(thread=BUSY, turn=TurnEvidence(1, 1, one_turn=True)), "blocking_cpu"),
+    "little of a probe's collecting": (
+        stall(1.0, thread=BUSY, turn=replace(ONE_TURN, collecting=20), gc_seconds=0.1),
+        "blocking_cpu",
+    ),
+    "disk and computing": (stall(thread=thread({"running": 9, "disk": 8}, cpu=0.4)), "disk_io"),
+    "disk, and much computing": (
+        stall(thread=thread({"running": 9, "disk": 4}, cpu=0.7), turn=ONE_TURN),
+        "blocking_cpu",
+    ),
+    "disk among other waits": (stall(thread=thread({"running": 5, "disk": 3, "call": 2}, cpu=0.4)), "unknown"),
     "CPU 0.5, the rest unknown": (stall(1.0, cpu_seconds=0.5, stacks=(OWN,)), "blocking_cpu"),
     "CPU 0.49, the rest waiting": (stall(1.0, cpu_seconds=0.49, stacks=(OWN,)), "blocking_call"),
     "101 ready callbacks": (stall(1.0, cpu_seconds=1.0, ready_callbacks=101, stacks=(OWN,)), "ready_flood"),

@@ -33,14 +33,14 @@ class Loop:
         self.switches = 0
         self.ended = []
 
-    def look(self, doing, *, after=0.05, switches=0, state="S", peer=None, ready=None, times=1):
+    def look(self, doing, *, after=0.05, switches=0, state="S", peer=None, ready=None, times=1, turn=None):
         """Look `times` times, each so long after the one before; the answer is what ended last."""
         found = None
         for _ in range(times):
             self.now += after
             self.switches += switches
             counted = Times(voluntary_switches=self.switches) if doing != "loop" else None
-            look = Look(self.now, doing, state, counted, peer, ready_seconds=ready)
+            look = Look(self.now, doing, state, counted, peer, ready_seconds=ready, turn=turn)
             found = self.machine.look(look)
             if found is not None:
                 self.ended.append(found)

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vitalsd.model import Doing
+from vitalsd.model import Doing, TurnEvidence
+from vitalsd.sources.interpreter import Turn
 from vitalsd.sources.observer.events import Look
 
 from .conftest import Loop
@@ -229,6 +230,104 @@ def test_loop_is_closed(loop):
     assert loop.books.idle_seconds == pytest.approx(0.075)
 
 
+def turn(began, **more):
+    """What the interpreter tells of a turn that began then."""
+    return Turn(False, began, **more)
+
+
+def test_one_turn_is_a_stall_and_its_beginning_is_known(loop):
+    """Looks at one turn are one stall, computation or not, switched or not, exactly from when the turn began."""
+    loop.look("loop", times=2)
+    began = loop.now + 0.011
+    loop.look("running", ready=0.03, switches=1)
+    loop.look("running", ready=0.03, switches=9, turn=turn(began))
+    loop.look("running", after=0.005, switches=9, times=20, turn=turn(began))
+    assert loop.books.current_stall.since == began
+    stall = loop.look("loop", after=0.005)
+    assert (stall.since, stall.seconds) == (began, pytest.approx(0.039 + 0.05 + 0.1 + 0.0025))
+    assert stall.evidence("main", "python").turn.one_turn
+    assert counts(loop)[:2] == (1, pytest.approx(stall.seconds))
+    assert loop.books.busy_seconds == pytest.approx(stall.seconds)
+
+
+def test_a_stall_of_three_looks(loop):
+    """A turn that is known to be as long as the threshold is a stall, however few looks were at it."""
+    loop.look("loop")
+    began = loop.now
+    loop.look("sleep")
+    loop.look("sleep", turn=turn(began))
+    assert loop.look("loop", after=0.02).seconds == pytest.approx(0.11)
+
+
+def test_many_turns_are_none(loop):
+    """A loop that is never idle and turns fast has no stall, and its histogram has the length of its turns."""
+    loop.look("loop")
+    for _ in range(400):
+        loop.look("running", after=0.005, ready=0.005, turn=turn(loop.now + 0.003))
+    loop.look("loop", after=0.005)
+    assert (loop.ended, loop.books.stalls, loop.books.current_stall) == ([], 0, None)
+    assert loop.books.delay_max_seconds < 0.01
+    assert loop.books.busy_seconds == pytest.approx(2.0, abs=0.05)
+
+
+def test_looks_at_a_loop_that_is_never_idle_become_rare(loop):
+    """Frequent looks end two seconds after it was idle last, and begin again at a turn that is long."""
+    loop.look("loop")
+    while loop.machine.bursting(loop.now) or loop.now < 1001.0:
+        loop.look("running", after=0.005, turn=turn(loop.now + 0.004))
+    assert loop.now == pytest.approx(1002.1, abs=0.1)
+    began = loop.now + 0.01
+    loop.look("running", after=0.05, turn=turn(began))
+    assert not loop.machine.bursting(loop.now)
+    loop.look("running", after=0.05, turn=turn(began))
+    assert loop.machine.bursting(loop.now)
+
+
+def test_a_stall_of_a_loop_that_is_never_idle(loop):
+    """It ends where the next turn begins, between two looks."""
+    loop.look("loop")
+    loop.look("running", after=0.005, times=2)
+    began = loop.now - 0.001
+    loop.look("running", after=0.005, times=40, turn=turn(began))
+    stall = loop.look("running", after=0.005, turn=turn(loop.now + 0.004))
+    assert (stall.since, stall.seconds) == (began, pytest.approx(0.201 + 0.002))
+
+
+@pytest.mark.parametrize("began", [-1.0, 60.0], ids=["over", "to come"])
+def test_a_turn_that_cannot_be(loop, began):
+    """A turn that was over when the loop was idle, or has not begun yet, tells nothing."""
+    loop.look("loop")
+    stale = turn(loop.now + began)
+    loop.look("running", times=2, turn=stale)
+    assert loop.machine.current.turn_began is None
+
+
+def test_a_turn_that_was_missed_once(loop):
+    """A reading that failed in the middle changes nothing, also where the next turn began meanwhile."""
+    loop.look("loop")
+    began = loop.now + 0.01
+    loop.look("running", times=2, turn=turn(began))
+    loop.look("running", after=0.005, times=10)
+    loop.look("running", after=0.005, times=4, turn=turn(began))
+    assert loop.machine.current.turn_began == began
+    after = loop.now + 0.002
+    loop.look("running", after=0.005)
+    stall = loop.look("running", after=0.005, turn=turn(after))
+    assert stall.seconds == pytest.approx(after - began, abs=0.01)
+    assert loop.machine.current.turn_began == after
+
+
+def test_what_the_interpreter_told(loop):
+    """Collections are counted by looks, callbacks by how many began from the first of them to the last."""
+    loop.look("loop")
+    began = loop.now + 0.01
+    loop.look("running", turn=Turn(True))
+    for ran in (3, 500, 900):
+        loop.look("running", after=0.05, turn=Turn(ran == 500, began, ready=1000, ran=ran))
+    told = loop.look("loop").evidence("main", "python").turn
+    assert told == TurnEvidence(looks=4, collecting=2, one_turn=True, ready=1000, ran=897)
+
+
 STEPS = st.lists(
     st.tuples(
         st.sampled_from(Doing.__args__),
@@ -236,6 +335,7 @@ STEPS = st.lists(
         st.integers(0, 4),
         st.sampled_from([None, True, False]),
         st.integers(1, 30),
+        st.sampled_from([None, "same", "next"]),
     ),
     max_size=25,
 )
@@ -247,9 +347,17 @@ def test_books_never_step_back(steps):
     loop = Loop()
     loop.look("loop")
     before = loop.books
-    for doing, after, switches, verdict, times in steps:
+    began = loop.now
+    for doing, after, switches, verdict, times, told in steps:
         for _ in range(times):
-            loop.look(doing, after=after, switches=switches, ready=after / 2)
+            began = loop.now + after / 3 if told == "next" else began
+            loop.look(
+                doing,
+                after=after,
+                switches=switches,
+                ready=after / 2,
+                turn=turn(began) if told is not None else None,
+            )
             if loop.machine.counts() is not None and verdict is not None:
                 loop.machine.settle(loop.machine.counts().since, verdict)
             now = loop.books

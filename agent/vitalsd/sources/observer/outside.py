@@ -71,6 +71,8 @@ class Outside:
         """Forget what belongs to the current stretch alone."""
         self._held = 0.0
         """Busy time of the current stretch, in no bucket yet."""
+        self._opening: tuple[float, float] | None = None
+        """The gap before its first look and how much of it belongs to it, booked at the second, which may know."""
         self._sure = False
         """Whether it is in the histogram while it lasts, and so has to stay there."""
         self._proof_at: float | None = None
@@ -113,17 +115,19 @@ class Outside:
             return None
         assert before is not None  # a stretch begins with a look
         if idle:
+            self._settle_opening()
             credit = min(gap / 2, HALF_LOOK_SECONDS)
             self.current.gather(look)
             self.books.pass_time(credit, gap - credit)
             self._held += credit
             self._idle_at = look.at
             return self._close(before.at + credit)
-        began = self._turn(look)
-        if began is not None and began > before.at:
-            return self._next_turn(before, look, gap, began)
-        if began is not None and self.current.turn_began is None:
+        began, known = self._turn(look), self.current.turn_began
+        if began is not None and known is None and began <= before.at:
             self._know(began)
+        self._settle_opening()
+        if began is not None and began > (before.at if known is None else known):
+            return self._next_turn(before, look, gap, began)
         left_at = self._left_at(before, look) if self.current.turn_began is None else None
         if left_at is not None:
             return self._restart(left_at, look, gap)
@@ -135,6 +139,7 @@ class Outside:
         stretch, self._before = self.current, None
         if stretch is None:
             return None
+        self._settle_opening()
         if died or self._sure:
             return self._close(stretch.last_at)
         self._drop()
@@ -172,12 +177,18 @@ class Outside:
             credit = min(gap, look.ready_seconds)
         elif look.earlier:
             credit = gap
-        self.books.pass_time(credit, gap - credit)
         self._forget()
-        self._held = credit
+        self._opening = gap, credit
         self.current = Stretch(look.at - credit)
         self.current.add(look)
         self._window.append(look)
+
+    def _settle_opening(self) -> None:
+        if self._opening is not None:
+            gap, credit = self._opening
+            self.books.pass_time(credit, gap - credit)
+            self._held += credit
+            self._opening = None
 
     def _turn(self, look: Look) -> float | None:
         """When the turn began that the loop is in, as far as that is told and can be."""
@@ -190,23 +201,30 @@ class Outside:
         assert stretch is not None
         stretch.turn_began = began
         self._proof_at = None
+        if self._opening is not None:
+            gap, credit = self._opening
+            self._opening = gap, min(gap, max(0.0, credit + stretch.since - began))
+        elif began < stretch.since:
+            return  # what is before that has been booked as idle
         if not stretch.told:
             stretch.since = began
 
     def _next_turn(self, before: Look, look: Look, gap: float, began: float) -> Stretch | None:
         """The loop has turned since the look before, be it once or often: another stretch."""
         assert self.current is not None
-        ended_at = before.at + min((began - before.at) / 2, HALF_LOOK_SECONDS)
-        self.books.pass_time(gap, 0.0)
-        self._held += began - before.at
+        young = min(gap, look.at - began)
+        busy = gap if look.ready_seconds is None else min(gap, max(young, look.ready_seconds))
+        ended_at = min(before.at, began) + min((gap - young) / 2, HALF_LOOK_SECONDS, busy - young)
+        self.books.pass_time(busy, gap - busy)
+        self._held += busy - young
         burst_at = self._burst_at
         ended = None
-        if self.current.turn_began is not None:
+        if self.current.turn_began is not None or self._sure:
             ended = self._close(ended_at)
         else:
             self._drop()
         self._burst_at = burst_at if burst_at is not None else look.at
-        self._held = look.at - began
+        self._held = young
         self.current = Stretch(began)
         self.current.turn_began = began
         self.current.add(look)
@@ -224,7 +242,7 @@ class Outside:
             self._window.popleft()
         if self._burst_at is None:
             self._burst_at = look.at
-        early = not stretch.told and not self._sure
+        early = not stretch.told and not self._sure and stretch.turn_began is None
         if gap >= HOLE_SECONDS and early and _switches(before, look) > HANDOVER_SWITCHES:
             self._proof_at = look.at + PROOF_SECONDS
             self._since_if_unproven = look.at - min(gap / 2, HALF_LOOK_SECONDS)
