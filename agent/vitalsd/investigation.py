@@ -287,7 +287,7 @@ class Investigation:
             in_progress=False,
             runtime=worker.probe.runtime if worker.probe is not None else "unknown",
             thread=seen.thread if seen is not None else None,
-            host=seen.host if seen is not None else HostEvidence(),
+            host=seen.host if seen is not None else self._unseen(stall),
             turn=seen.turn if seen is not None else None,
             cpu_seconds=stall.cpu_seconds,
             gc_seconds=stall.gc_seconds,
@@ -302,6 +302,11 @@ class Investigation:
         self._book.counts.add(worker.target, worker.slot, worker.key, verdict.cause, evidence.seconds)
         case.last_stall_at = min(now, stall.ended_at)
         case.told.append((evidence, verdict, stall.ended_at - stall.duration_seconds))
+
+    def _unseen(self, stall: Stall) -> HostEvidence:
+        """Why nobody looked at a stall: the agent may have been late itself."""
+        late = self._observer.late_seconds(stall.since, stall.since + stall.duration_seconds)
+        return HostEvidence(agent_late_seconds=max(0.0, late))
 
     def _in_progress(self, case: Case, worker: WorkerSample, now: float) -> None:
         """Judge a long stall before its end, by what is known so far."""

@@ -36,6 +36,22 @@ def stall(watch, tree, syscall, seconds, **more):
     watch.until(0.1)
 
 
+def test_late_by_itself(tree, watching):
+    """What the observer was late by within a time is known afterwards: nobody looked then."""
+    key = tree.service()
+    made = watching()
+    made.follow(key)
+    made.ticks(3)
+    due = made.now
+    made.now += 2.0
+    made.observer.tick()
+    late = made.observer.late_seconds
+    assert late(due, made.now) == pytest.approx(2.0, abs=0.06)
+    assert late(due + 0.5, due + 1.25) == pytest.approx(0.75)
+    assert late(due - 10.0, due - 9.0) <= 0
+    assert late(made.now, made.now + 1.0) <= 0
+
+
 def test_stall(found, tree):
     """It is told once when it is late and once when it has ended, under one name; evidence is there between."""
     tree.thread(10, syscall=SLEEP, slices=6)

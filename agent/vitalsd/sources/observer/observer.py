@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -36,6 +37,8 @@ PROBED = 1.6
 NOBODY_SECONDS = 0.2
 JOIN_SECONDS = 2.0
 DESCRIPTORS = 256
+LATE_SECONDS = 0.02
+KEPT_LATE = 256
 
 
 class Observer:
@@ -68,6 +71,8 @@ class Observer:
         self._outside = True
         """Whether any worker is watched from outside."""
         self._woken_for: float | None = None
+        self._late: deque[tuple[float, float]] = deque(maxlen=KEPT_LATE)
+        """When a look was due that came late, and when it came."""
         self._problems: set[str] = set()
         self._stopping = False
         self._thread: threading.Thread | None = None
@@ -110,6 +115,11 @@ class Observer:
         if watch is not None:
             watch.settle(since, was_stall)
 
+    def late_seconds(self, since: float, until: float) -> float:
+        """By how much it was late itself within this time, at the most."""
+        late = list(self._late)  # the observer's thread adds to it
+        return max((min(until, came) - max(since, due) for due, came in late), default=0.0)
+
     def missing(self, key: WorkerKey) -> str | None:
         """Why the loop of this worker cannot be watched; None when it can, or nobody knows yet."""
         watch = self._watch(key)
@@ -119,6 +129,8 @@ class Observer:
         """All looks that are due; the answer is when the next one is."""
         now = self._clock()
         late = max(0.0, now - self._woken_for) if self._woken_for is not None else 0.0
+        if late > LATE_SECONDS:
+            self._late.append((now - late, now))
         self._adopt()
         base = now >= self._base_at
         if base:
