@@ -135,6 +135,7 @@ class Daemon:
             loop.add_signal_handler(signal.SIGHUP, lambda: tasks.create_task(self._reload_on_signal()))
             serving = [tasks.create_task(listener.run()) for listener in self._listeners]
             self._book.start()
+            self._finder.restore(self._book.slots_left, time.time())
             self._observer.start()
             sampling = tasks.create_task(self._sample())
             follow = tasks.create_task(self._follow())
@@ -179,6 +180,7 @@ class Daemon:
             now = time.monotonic()
             try:
                 found = self._finder.find(now)
+                self._book.keep_slots(self._finder.slots())
                 self._investigation.follow(found)
                 sampled = self._sampler.sample(found)
                 self.state.update(found, sampled, now)
