@@ -26,7 +26,7 @@ def _status(agent: Agent, *options: str):
 
 
 def test_a_live_service_is_a_row_of_figures(agent: Agent) -> None:
-    """One aligned row per loop: state, share of time at work, delay, stalls, memory, files; exit code 0."""
+    """One aligned row per loop: state, work, delay and stalls of the last minute, memory, files; exit code 0."""
     with probed(["idles.py", "3600"], agent.segments) as service:
         service.line()
         service.wait_loop("its loop", lambda loop: loop.idle_seconds > 1)
@@ -34,14 +34,16 @@ def test_a_live_service_is_a_row_of_figures(agent: Agent) -> None:
             answer = _status(agent)
 
     assert (answer.returncode, answer.stderr) == (0, "")
-    head, *rows = answer.stdout.splitlines()
+    over, head, *rows = answer.stdout.splitlines()
     (line,) = (line for line in rows if line.startswith("shop "))
     row = line.split()
     assert line.index(" up ") + 1 == head.index("STATE")
+    assert over.index("last 60 s at most") == head.index("BUSY")
     assert head.split()[:6] == ["TARGET", "WORKER", "STATE", "LOOP", "BUSY", "DELAY"]
     assert row[:4] == ["shop", "0", "up", "main"]
     assert row[4].endswith("%")
     assert float(row[4][:-1]) < 20
+    assert row[5].startswith("<=") and row[5].endswith("ms")
     assert row[6] == "0"
     assert row[7].endswith("MiB")
     assert row[-1] == "probe"
@@ -72,6 +74,7 @@ def test_json_is_one_document_with_everything(agent: Agent) -> None:
     assert worker["key"]["pid"] == service.pid
     assert worker["process"]["resident_bytes"] > 0
     assert worker["probe"]["loops"][0]["name"] == "main"
+    assert 0 <= worker["probe"]["loops"][0]["recent"]["busy_share"] < 0.2
     assert worker["sampled_at"].endswith("Z")
 
 

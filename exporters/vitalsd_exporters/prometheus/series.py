@@ -15,6 +15,7 @@ from prometheus_client.samples import Sample
 
 from vitalsd.model import (
     ERROR_CHANNELS,
+    OBSERVED_LOOP,
     Cause,
     Histogram,
     Incident,
@@ -47,8 +48,6 @@ __all__ = [
 Row = tuple[str, Sample]
 """The name of a metric in the catalogue, and one sample of it."""
 Labels = dict[str, str]
-OBSERVED_LOOP = "main"
-"""From outside one loop is seen per process."""
 
 
 def target_rows(target: TargetSnapshot) -> Iterator[Row]:
