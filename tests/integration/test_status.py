@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -79,13 +81,51 @@ def test_json_is_one_document_with_everything(agent: Agent) -> None:
 
 
 def test_a_worker_without_a_probe_says_what_is_missing(agent: Agent) -> None:
-    """/proc alone still makes a row, and a note tells how to have more."""
+    """/proc alone still makes a row, and a note tells which worker could have more, and how."""
     with watching(agent, "--pid", str(os.getpid()), "--name", "shop"):
         answer = _status(agent)
 
     assert answer.returncode == 0
     assert "none" in next(line for line in answer.stdout.splitlines() if line.startswith("shop "))
-    assert "note: this worker publishes no segment: start it with `vitalsd run`" in answer.stdout
+    (note,) = (line for line in answer.stdout.splitlines() if "publishes no segment" in line)
+    assert note.startswith("note: shop/0: ")
+    assert "start it with `vitalsd run`" in note
+
+
+def _note(agent: Agent) -> str | None:
+    """What status says of the one worker's segment, once it says something."""
+    notes = [line for line in _status(agent).stdout.splitlines() if "publishes no segment" in line]
+    return notes[0] if notes else None
+
+
+def test_a_folder_that_no_probe_can_make_is_told(agent: Agent) -> None:
+    """The service runs without its probe and knows nothing of it; status says what is missing and what to do."""
+    agent.segments = agent.folder / "absent" / "segments"
+    agent.environment["VITALSD_DIR"] = str(agent.segments)
+    with probed(["idles.py", "3600"], agent.segments) as service:
+        service.line()
+        with watching(agent, "--pid", str(service.pid), "--name", "shop"):
+            note = wait_for("a note", lambda: _note(agent))
+
+    assert note == (
+        "note: shop/0: this worker publishes no segment that could be read: "
+        f"{agent.segments} does not exist, and {agent.segments.parent} neither: make it, writable for uid "
+        f"{os.geteuid()}, and then start the service again"
+    )
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")
+def test_a_node_service_is_not_told_to_install_a_probe_for_python(agent: Agent) -> None:
+    """Which program it is, the kernel tells; there is no probe for Node yet."""
+    service = subprocess.Popen(["node", "-e", "setInterval(() => {}, 1000)"])
+    try:
+        with watching(agent, "--pid", str(service.pid), "--name", "shop"):
+            note = wait_for("a note", lambda: _note(agent))
+    finally:
+        service.kill()
+        service.wait()
+
+    assert note.endswith("it runs Node, for which this version of vitalsd has no probe")
 
 
 def test_a_target_that_is_down_is_exit_code_1(agent: Agent) -> None:

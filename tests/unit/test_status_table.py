@@ -1,6 +1,7 @@
 """`vitalsd status`: rows of the last minute, and notes that say whom they are about."""
 
-from support.views import LEGACY, SHOP, FixedView
+from msgspec.structs import replace
+from support.views import BARE, LEGACY, SHOP, FixedView
 
 from vitalsd.cli.status import table
 from vitalsd_exporters.web.targets import targets_as_json
@@ -39,3 +40,15 @@ def test_an_agent_of_an_earlier_version_has_no_last_minute():
             for loop in [*(worker["probe"] or {"loops": []})["loops"], worker["observed"] or {}]:
                 loop.pop("recent", None)
     assert "25.0%" not in table(targets)
+
+
+def test_a_note_says_whom_it_is_about():
+    """One line for all workers of which the same is missing, and no more names than can be read."""
+    reason = "this worker publishes no segment: it runs Node"
+    workers = tuple(replace(BARE, slot=str(slot), missing={"probe": reason}) for slot in range(6))
+    few, many = (
+        table(targets_as_json(FixedView(all_targets=(replace(LEGACY, workers=some),)))).splitlines()[-1]
+        for some in (workers[:2], workers)
+    )
+    assert few == f"note: legacy/0, legacy/1: {reason}"
+    assert many == f"note: legacy/0, legacy/1, legacy/2, legacy/3 and 2 more: {reason}"

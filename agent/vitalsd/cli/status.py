@@ -20,6 +20,7 @@ LATELY = ("BUSY", "last 60 s at most")
 RULES_HEADER = ("TARGET", "WORKER", "RULE", "STATE", "REASON")
 MOST_SHOWN = 10
 MOST_LISTED = 1000
+MOST_NAMED = 4
 
 
 class Status:
@@ -58,17 +59,25 @@ class Status:
 def table(targets: Iterable[dict[str, Any]]) -> str:
     """The targets as an aligned table, and below it what could not be read and why."""
     rows: list[tuple[str, ...]] = [HEADER]
-    notes: set[str] = set()
+    notes: dict[str, list[str]] = {}
     for target in targets:
         rows += [row for worker in target["workers"] for row in _rows(worker)]
-        notes.update(reason for worker in target["workers"] for reason in worker["missing"].values())
+        for worker in target["workers"]:
+            for reason in dict.fromkeys(worker["missing"].values()):
+                notes.setdefault(reason, []).append(f"{worker['target']}/{worker['slot']}")
         if not target["workers"]:
             rows.append((target["name"], "-", "down", *["-"] * (len(HEADER) - 3)))
     if len(rows) == 1:
         return "No target is found: start a service with `vitalsd run`, or name one in the configuration."
     aligned = _aligned(rows)
     over = " " * aligned.index(LATELY[0]) + LATELY[1]
-    return "\n".join([over, aligned, *(f"note: {note}" for note in sorted(notes))])
+    return "\n".join([over, aligned, *(f"note: {_some(who)}: {note}" for note, who in sorted(notes.items()))])
+
+
+def _some(workers: list[str]) -> str:
+    """The workers that a note is about, or the first of very many."""
+    more = len(workers) - MOST_NAMED
+    return ", ".join(workers[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def rule_table(rules: Iterable[dict[str, Any]]) -> str:

@@ -42,7 +42,7 @@ class Seat(msgspec.Struct, frozen=True):
     segment: SegmentFile | None
     restarts: int
     refusal: str | None = None
-    """Why what this worker publishes is not read, if it does and that is known."""
+    """Why there is no segment of this worker's to read."""
 
 
 class Found(msgspec.Struct, frozen=True):

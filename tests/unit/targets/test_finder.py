@@ -39,8 +39,9 @@ def test_seat(finder, tree):
     """A seat says who sits there and what it runs, without secrets."""
     tree.add(10, "python -m shop.web --token abc", start=1234)
     command = "python -m shop.web --token ***"
-    expected = Seat("shop", "0", WorkerKey(10, 1234), command, None, 0)
-    assert finder(SHOP).find(0.0).targets == {"shop": (expected,)}
+    (seat,) = finder(SHOP).find(0.0).targets["shop"]
+    assert replace(seat, refusal=None) == Seat("shop", "0", WorkerKey(10, 1234), command, None, 0)
+    assert "publishes no segment" in seat.refusal
 
 
 def test_secret_of_several_words(finder, tree):
