@@ -34,7 +34,7 @@ class Run:
     def prepare(self, parser: argparse.ArgumentParser) -> None:
         """Add the arguments."""
         add_config_options(parser)
-        parser.add_argument("--name", default="", help="the target's name (default: the program's)")
+        parser.add_argument("--name", help="the target's name (default: the program's)")
         parser.add_argument("service", nargs=argparse.REMAINDER, metavar="-- CMD ...", help="the service to start")
 
     def run(self, args: argparse.Namespace) -> int:
@@ -49,7 +49,7 @@ class Run:
         from vitalsd.targets.rules import program_name
         from vitalsd_exporters.web.sockets import PortTakenError
 
-        name = args.name or program_name(" ".join(command))
+        name = program_name(" ".join(command)) if args.name is None else args.name
         settings = config_loader(args, name=name, pid=os.getpid())().settings
         environment = service_environment(os.environ, name, settings)
         _prepare_segment_folder(environment)
