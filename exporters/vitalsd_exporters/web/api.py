@@ -73,7 +73,19 @@ def control_app(view: View, token: Token, listen_host: str) -> Starlette:
             *incident_routes(view),
         ],
         middleware=[Middleware(Guard, token=token, listen_host=listen_host)],
+        exception_handlers={404: _no_such_path, 405: _no_such_method},
     )
+
+
+def _no_such_path(request: Request, _error: Exception) -> Response:
+    return json_error(
+        f"There is nothing at `{request.scope['path']}`; docs/api.md lists every path there is.", 404
+    )
+
+
+def _no_such_method(request: Request, error: Exception) -> Response:
+    sentence = f"`{request.scope['path']}` does not take {request.method}; docs/api.md lists every path there is."
+    return json_error(sentence, 405, getattr(error, "headers", None))
 
 
 def _target_table(targets: tuple[TargetSnapshot, ...]) -> str:
