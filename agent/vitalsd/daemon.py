@@ -148,10 +148,10 @@ class Daemon:
             for listener in self._listeners:
                 listener.stop()
             await asyncio.wait(serving)
+        self._observer.stop()
+        self._book.close()  # the agent of the service's next life may wait for it already
         if self._until_exit is not None:
             await self._clear_up()
-        self._observer.stop()
-        self._book.close()
         self._folder.close()
         log.info("agent_stopped")
 

@@ -276,6 +276,21 @@ def test_a_second_service_gets_an_agent_when_the_first_has_ended(agent: Agent) -
     assert told["reason"].endswith(f"in use by the agent of `first` (process {beside_first.pid})")
 
 
+def test_a_service_that_is_restarted_at_once_has_an_agent_that_goes_on(agent: Agent) -> None:
+    """While the old agent ends, the new one waits for its ports and its file; the slot counts one restart."""
+    with running(agent, ECHOES, "--name", "shop") as service:
+        agent.wait_scrape("the service", lambda scrape: scrape.up("shop") == {"0"})
+        service.end(signal.SIGKILL)
+        with running(agent, ECHOES, "--name", "shop") as again:
+            agent.wait_scrape(
+                "the new life of the service",
+                lambda scrape: scrape.one("vitals_worker_restarts_total", target="shop", worker="0") == 1,
+                60,
+            )
+            assert again.workers("shop") == {"0": again.pid}
+            assert "store_unavailable" not in again.said()
+
+
 def test_an_agent_of_all_services_may_show_this_one(agent: Agent) -> None:
     """Where one agent reads the same segments for whoever publishes some, the second is told to look there."""
     with watching(agent) as first:

@@ -73,6 +73,9 @@ MOST_ADOPTED = 1000
 """Open incidents that a restarted agent goes on with."""
 RECENT_SECONDS = 600.0
 """Resolved ones that it takes over too, because they may come back."""
+LOCK_SECONDS = 1.5
+"""An agent that ends gives its ports back before its file: who has taken the ports since waits a little."""
+LOCK_AGAIN_SECONDS = 0.05
 DAMAGED_KEPT = 3
 CACHE_KIB = 512
 SMALLEST_PAGE = 512
@@ -324,15 +327,25 @@ def _take_lock(path: Path) -> int:
     descriptor = os.open(
         path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600
     )
+    deadline = time.monotonic() + LOCK_SECONDS
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        raise BlockingIOError(f"another agent uses {path}") from None
+        while not (locked := _locked(descriptor)) and time.monotonic() < deadline:
+            time.sleep(LOCK_AGAIN_SECONDS)
     except BaseException:
         os.close(descriptor)
         raise
+    if not locked:
+        os.close(descriptor)
+        raise BlockingIOError(f"another agent uses {path}")
     return descriptor
+
+
+def _locked(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _holds_something(path: Path) -> bool:

@@ -379,6 +379,26 @@ def test_two_agents_of_a_host_have_a_file_each(books, stalled, written, tmp_path
     assert file_name("127.0.0.1:1111") != file_name("10.0.0.1:1111")
 
 
+def test_an_agent_that_starts_while_the_one_before_ends_waits_for_its_file(books, path, monkeypatch):
+    """It has the ports already; it takes over slots and counts a moment later, and nobody is told of a trouble."""
+    first = books()
+    first.keep_slots(SLOTS)
+    tries = iter((False, False, True))
+    real = database._locked
+
+    def locked(descriptor):
+        if not next(tries, True):
+            return False
+        first.close()
+        return real(descriptor)
+
+    monkeypatch.setattr(database, "_locked", locked)
+    with capture_logs() as logs:
+        second = books()
+    assert (second.problem, logs) == (None, [])
+    assert len(second.slots_left) == len(SLOTS)
+
+
 def test_a_second_agent_on_the_same_file_goes_on_in_memory_and_says_so(books, stalled, written):
     """Two that are told to listen on port 0, or share a folder; it takes over when the first is gone."""
     first = books()
