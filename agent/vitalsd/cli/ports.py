@@ -4,7 +4,7 @@ The ports of an agent that ends with its service: taken when they are free, wait
 A service that is restarted quickly meets the agent of its former life, which ends within a second; a second
 service meets an agent that stays. Nobody can tell which until it is over, so the agent says once what is in the
 way and what to do, tries again at ever longer pauses, and ends with its service. Waiting costs a process of
-some 20 MiB that wakes twice a minute; of the daemon nothing is loaded yet.
+some 30 MiB that wakes twice a minute; of the daemon nothing is loaded yet.
 """
 
 from __future__ import annotations

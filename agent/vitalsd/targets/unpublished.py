@@ -64,7 +64,7 @@ def why_unpublished(process: Process, places: Iterable[Place], proc: Path = Path
     if program is None:
         return f"{NOTHING}: if it is Python, start it with `vitalsd run`, or install the probe"
     return (
-        f"{NOTHING}: it has run no event loop yet, or has no probe; "
+        f"{NOTHING}: it has no probe, or none that could publish when it started, or has run no event loop yet; "
         "start it with `vitalsd run`, or install the probe"
     )
 
@@ -176,9 +176,8 @@ def _full(service: _Service, folder: Path) -> str | None:
     found = os.statvfs(path)
     free = found.f_bavail * found.f_frsize
     if free < layout.SIZE:
-        return (
-            f"{folder} is full, {free // 1024} KiB are free and a segment takes {layout.SIZE // 1024}: make room"
-        )
+        needed = layout.SIZE // 1024
+        return f"{folder} is full, {free // 1024} KiB are left of the {needed} KiB that a segment takes: make room"
     if found.f_files and not found.f_favail:
         return f"{folder} has no room for another file: remove some"
     return None

@@ -17,7 +17,10 @@ UID = 4242
 CHOSEN = Path("/srv/segments")
 DEFAULT = (Place(Path("/run/vitalsd")), Place(Path(f"/dev/shm/vitalsd-{UID}"), UID))
 STATUS = "Uid:\t{0}\t{0}\t{0}\t{0}\nGid:\t{1}\t{1}\t{1}\t{1}\nGroups:\t{2}\nCapEff:\t{3}\n"
-GENERIC = "it has run no event loop yet, or has no probe; start it with `vitalsd run`, or install the probe"
+GENERIC = (
+    "it has no probe, or none that could publish when it started, or has run no event loop yet; "
+    "start it with `vitalsd run`, or install the probe"
+)
 AGAIN = ", and then start the service again"
 
 
@@ -155,8 +158,9 @@ def test_a_folder_with_an_acl(worker, monkeypatch):
 def test_a_file_system_that_is_full(worker):
     """The room that a segment takes must be there."""
     worker.file_system(f_bavail=1)
+    needed = layout.SIZE // 1024
     assert worker.why() == (
-        f"{CHOSEN} is full, 4 KiB are free and a segment takes {layout.SIZE // 1024}: make room{AGAIN}"
+        f"{CHOSEN} is full, 4 KiB are left of the {needed} KiB that a segment takes: make room{AGAIN}"
     )
 
 
