@@ -27,7 +27,7 @@ from vitalsd.model import WorkerKey
 from vitalsd.probe import python as own_probe
 from vitalsd.settings.load import Loaded
 from vitalsd.settings.model import Settings, split_listen
-from vitalsd.settings.storage import storage_dir, token_path
+from vitalsd.settings.storage import segment_dir, storage_dir, token_path
 from vitalsd.sources.observer.events import Ended, Late
 from vitalsd.sources.observer.observer import Observer
 from vitalsd.sources.sampler import Sampler
@@ -94,10 +94,12 @@ class Daemon:
         tls = load_web_config(Path(web_config)) if web_config is not None else None
         metrics = metrics_app(self.state, lifecycle=exporters.prometheus.enable_lifecycle)
         control = control_app(self.state, self.token, split_listen(exporters.control.listen)[0])
-        return (
-            Listener(metrics, exporters.prometheus.listen, "exporters.prometheus.listen", tls),
-            Listener(control, exporters.control.listen, "exporters.control.listen"),
-        )
+        open_port = Listener(metrics, exporters.prometheus.listen, "exporters.prometheus.listen", tls)
+        try:
+            return open_port, Listener(control, exporters.control.listen, "exporters.control.listen")
+        except UsageError:
+            open_port.close()  # who waits for the second must not keep others from the first
+            raise
 
     def _store_token(self, settings: Settings) -> None:
         """Without a place for the token our own commands cannot ask this agent; metrics and health go on."""
@@ -134,6 +136,7 @@ class Daemon:
             loop.add_signal_handler(signal.SIGHUP, lambda: tasks.create_task(self._reload_on_signal()))
             serving = [tasks.create_task(listener.run()) for listener in self._listeners]
             self._book.start()
+            self._finder.restore(self._book.slots_left, time.time())
             self._observer.start()
             sampling = tasks.create_task(self._sample())
             follow = tasks.create_task(self._follow())
@@ -146,10 +149,10 @@ class Daemon:
             for listener in self._listeners:
                 listener.stop()
             await asyncio.wait(serving)
+        self._observer.stop()
+        self._book.close()  # the agent of the service's next life may wait for it already
         if self._until_exit is not None:
             await self._clear_up()
-        self._observer.stop()
-        self._book.close()
         self._folder.close()
         log.info("agent_stopped")
 
@@ -178,6 +181,7 @@ class Daemon:
             now = time.monotonic()
             try:
                 found = self._finder.find(now)
+                self._book.keep_slots(self._finder.slots())
                 self._investigation.follow(found)
                 sampled = self._sampler.sample(found)
                 self.state.update(found, sampled, now)
@@ -228,11 +232,6 @@ class Daemon:
         self.state.reload_successful, self.state.reload_succeeded_at = True, time.time()
         own_log.configure(settings.log.level, settings.log.format)
         log.info("config_reloaded")
-
-
-def segment_dir(settings: Settings) -> str | None:
-    """The folder that the configuration, or else the environment, chooses for segments."""
-    return settings.sampling.segment_dir or os.environ.get("VITALSD_DIR") or None
 
 
 def _rules(settings: Settings) -> list[TargetRule]:

@@ -22,6 +22,7 @@ __all__ = [
     "ERROR_CHANNELS",
     "GC_BOUNDS_SECONDS",
     "GC_GENERATIONS",
+    "OBSERVED_LOOP",
     "Cause",
     "Doing",
     "Finding",
@@ -33,6 +34,7 @@ __all__ = [
     "ObservedLoop",
     "ProbeVitals",
     "ProcessVitals",
+    "RecentLoop",
     "RuleState",
     "Severity",
     "SourceReading",
@@ -49,6 +51,8 @@ __all__ = [
 ]
 
 LagSource = Literal["probe", "observer", "none"]
+OBSERVED_LOOP = "main"
+"""From outside one loop is seen per process."""
 
 
 class WorkerKey(msgspec.Struct, frozen=True):
@@ -346,6 +350,19 @@ class ObservedLoop(msgspec.Struct, frozen=True):
     current_stall: StallInProgress | None
     thread_id: int
     """In the agent's pid namespace."""
+
+
+class RecentLoop(msgspec.Struct, frozen=True):
+    """What one loop did lately."""
+
+    seconds: float
+    """How far back this looks: a minute, or less while worker or agent are younger."""
+    busy_share: float | None
+    """Of the time in which it ran."""
+    delay_p99_between_seconds: tuple[float, float | None] | None
+    """The bucket in which the 99th percentile of its delay lies; the last one has no end."""
+    stalls: int
+    """That have ended in this time."""
 
 
 class Verdict(msgspec.Struct, frozen=True):

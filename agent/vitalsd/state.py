@@ -12,11 +12,13 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 
 from vitalsd import __version__
+from vitalsd.history.recent import Recent
 from vitalsd.incidents.book import Book
 from vitalsd.incidents.query import Page, Wanted
 from vitalsd.model import (
     Cause,
     Incident,
+    RecentLoop,
     RuleState,
     Severity,
     SourceReading,
@@ -51,6 +53,7 @@ class State:
         self._observer = observer
         self._reload = reload
         self._round = Round((), ())
+        self._recent = Recent()
         self._seats: dict[tuple[str, str], Seat] = {}
         self._sampled_at = 0.0
         self._updated_at: float | None = None
@@ -64,6 +67,7 @@ class State:
         """Take over a round of sampling that began at CLOCK_MONOTONIC `now`."""
         self._seats = {(seat.target, seat.slot): seat for seats in found.targets.values() for seat in seats}
         self._round = sampled
+        self._recent.keep(sampled.targets, now)
         self._sampled_at = time.time()
         if self._updated_at is not None:  # until there is a second round, the interval is what was asked for
             self._interval = now - self._updated_at
@@ -86,6 +90,10 @@ class State:
                 if worker.slot == slot:
                     return self._sampler.refresh_probe(worker, self._seats[target, slot])
         return None
+
+    def recent(self, worker: WorkerSample) -> Mapping[str, RecentLoop]:
+        """Loop -> what it did in the last minute."""
+        return self._recent.of(worker, time.monotonic(), time.time())
 
     def incidents(self) -> tuple[Incident, ...]:
         """Every open incident and the latest resolved."""

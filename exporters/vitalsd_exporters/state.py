@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from vitalsd.model import (
         Cause,
         Incident,
+        RecentLoop,
         RuleState,
         SourceReading,
         TargetSnapshot,
@@ -59,6 +60,9 @@ class View(Protocol):
 
     def targets(self) -> tuple[TargetSnapshot, ...]:
         """Every target; stalls in progress and loop counters are read at this very call."""
+
+    def recent(self, worker: WorkerSample) -> Mapping[str, RecentLoop]:
+        """Loop of a worker -> what it did in the minute before this call, or in less where less is known."""
 
     def sources(self) -> tuple[SourceReading, ...]:
         """How the latest reading of each source of each target went."""

@@ -102,10 +102,16 @@ WATCH = [
     (["--pid", "0"], ["--pid is 0", "positive"]),
     (["--pid=-7"], ["--pid is -7", "positive"]),
     (["--pid", "4194304"], ["No process has pid 4194304", "gone"]),
-    (["--match", "("], ["--match", "not a regular expression"]),
-    (["--name", "x"], ["--name and --until-exit", "--pid or --match"]),
-    (["--until-exit"], ["--name and --until-exit", "--pid or --match"]),
-    (["--match", "x", "--name", "a b"], ["--match", "a name of at most 63 letters"]),
+    (["--match", "("], ["vitalsd: --match: not a regular expression"]),
+    (["--match", ""], ['vitalsd: --match: expected a regular expression, got ""']),
+    (["--name", "x"], ["vitalsd: --name is the name of what --pid or --match finds"]),
+    (["--until-exit"], ["vitalsd: --until-exit says whose end", "--pid"]),
+    (["--until-exit", "--match", "x"], ["vitalsd: --until-exit says whose end", "--pid"]),
+    (["--until-exit", "--pid=-7"], ["--pid is -7", "positive"]),
+    (["--match", "x", "--name", "a b"], ["vitalsd: --name: expected a name of at most 63 letters", '"a b"']),
+    (["--match", "x", "--name", ""], ["vitalsd: --name: expected a name of at most 63 letters", 'got ""']),
+    (["--match", "x", "--name", "9"], ["vitalsd: --name: expected a name of at most 63 letters"]),
+    (["--config", ""], ['vitalsd: --config: expected a file, got ""']),
     (["--listen", "nonsense"], ["--listen: expected host:port", "nonsense"]),
     (["--listen", "127.0.0.1:99999"], ["--listen", "a port of at most 65535"]),
     (
@@ -127,6 +133,20 @@ def test_options_that_watch_cannot_use(agent: Agent, options: list[str], words: 
     _assert_untouched(agent)
 
 
+def test_all_options_that_are_wrong_are_told(agent: Agent) -> None:
+    """Each by its own name, in one answer."""
+    answer = agent.command("watch", "--name", "a b", "--match", "(", "--listen", "x", "--log-level", "loud")
+
+    _assert_refused(answer)
+    assert [line.partition(":")[0] for line in answer.stderr.splitlines()] == [
+        "--listen",
+        "--log-level",
+        "--match",
+        "--name",
+    ]
+    _assert_untouched(agent)
+
+
 USAGE = [
     ([], ["usage: vitalsd", "COMMAND"]),
     (["wach"], ["invalid choice: 'wach'"]),
@@ -135,7 +155,12 @@ USAGE = [
     (["watch", "--no-such"], ["unrecognized arguments: --no-such"]),
     (["run", "--no-such", "--", "touch", "started"], ["--no-such"]),
     (["run"], ["There is no command", "vitalsd run -- "]),
-    (["run", "--name", "a b", "--", "touch", "started"], ["a name of at most 63 letters"]),
+    (
+        ["run", "--name", "a b", "--", "touch", "started"],
+        ["vitalsd: --name: expected a name of at most 63 letters"],
+    ),
+    (["run", "--name", "", "--", "touch", "started"], ["vitalsd: --name: expected a name of at most 63 letters"]),
+    (["run", "--config", "", "--", "touch", "started"], ["vitalsd: --config: expected a file"]),
     (["run", "--listen", "x", "--", "touch", "started"], ["--listen: expected host:port"]),
     (["config"], ["check|show|schema"]),
     (["config", "check", "a", "--config", "b"], ["not allowed with"]),

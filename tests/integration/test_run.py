@@ -18,7 +18,7 @@ from typing import Any
 
 import psutil
 import pytest
-from support.agent import Agent, Scrape, Service, free_ports, running
+from support.agent import Agent, Scrape, Service, free_ports, running, watching
 from support.probed import TARGETS
 from support.waiting import wait_for
 
@@ -205,21 +205,113 @@ def test_ctrl_c_is_the_services_alone(agent: Agent) -> None:
         )
 
 
+def _told(service: Service, event: str) -> dict[str, Any] | None:
+    """The line of the agent's log with that event, once it is there."""
+    lines = [json.loads(line) for line in service.said().splitlines() if line.startswith("{")]
+    return next((line for line in lines if line["event"] == event), None)
+
+
 @pytest.mark.parametrize("taken", ["metrics_port", "control_port"])
-def test_a_port_in_use_is_told_and_the_service_starts(agent: Agent, taken: str) -> None:
-    """The service comes first: without a port there is no agent, one sentence says so, and the service serves."""
+def test_an_agent_waits_for_its_ports_and_the_service_does_not(agent: Agent, taken: str) -> None:
+    """The service serves at once; its agent says once what to do, and watches as soon as the port is free."""
     port = free_ports(1)[0]
-    with (
-        socket.create_server(("127.0.0.1", getattr(agent, taken))),
-        running(agent, _serves(port)) as service,
-    ):
+    held = socket.create_server(("127.0.0.1", getattr(agent, taken)))
+    with held, running(agent, _serves(port), "--name", "shop") as service:
         wait_for("the service to serve", lambda: _answers(port))
+        told = wait_for("the agent to say so", lambda: _told(service, "ports_taken"))
+        waiting = service.wait_agent_process()
+        with pytest.raises(ConnectionRefusedError):  # the other port is nobody's meanwhile
+            socket.create_connection(
+                ("127.0.0.1", {agent.metrics_port, agent.control_port}.difference({getattr(agent, taken)}).pop()),
+                5,
+            )
+        waiting.send_signal(signal.SIGHUP)  # there is no configuration yet to be read again
+        held.close()
+        agent.wait_scrape("the service", lambda scrape: scrape.up("shop") == {"0"}, 60)
+
+        where = f"127.0.0.1:{getattr(agent, taken)}"
+        assert told["reason"] == f"cannot listen on {where}, the port is already in use by process {os.getpid()}"
+        assert all(word in told["advice"] for word in ("--listen", "--control-listen", "`vitalsd watch`"))
+        assert service.said().count("ports_taken") == service.said().count("ports_free") == 1
+        assert service.agent_process() == waiting
+
+
+def test_an_agent_that_waits_ends_with_its_service(agent: Agent) -> None:
+    """Without ports it has nothing to clear up, and does not outlive the service that it was started for."""
+    with socket.create_server(("127.0.0.1", agent.metrics_port)), running(agent, ECHOES) as service:
+        waiting = service.wait_agent_process()
+        wait_for("the agent to wait", lambda: _told(service, "ports_taken"))
+        service.end(signal.SIGKILL)
+        wait_for(
+            "the agent to end", lambda: not waiting.is_running() or waiting.status() == psutil.STATUS_ZOMBIE, 15
+        )
+
+
+def _beside(agent: Agent) -> Agent:
+    """A second service of the same host: the same ports and segments, a log of its own."""
+    second = Agent(agent.folder / "second", agent.environment)
+    second.folder.mkdir()
+    second.listens, second.metrics_port, second.control_port = (
+        agent.listens,
+        agent.metrics_port,
+        agent.control_port,
+    )
+    return second
+
+
+def test_a_second_service_gets_an_agent_when_the_first_has_ended(agent: Agent) -> None:
+    """On the same ports the second is told whose agent has them, and is watched once that has gone."""
+    second = _beside(agent)
+    with running(agent, ECHOES, "--name", "first") as first:
+        agent.wait_scrape("the first", lambda scrape: scrape.up("first") == {"0"})
+        beside_first = first.wait_agent_process()
+        wait_for(
+            "the agent's own segment", lambda: list(agent.segments.glob(f"*-{beside_first.pid}-*.seg")) or None
+        )
+        with running(second, ECHOES, "--name", "second") as other:
+            told = wait_for("its agent to say so", lambda: _told(other, "ports_taken"))
+            first.end()
+            second.wait_scrape("the second", lambda scrape: scrape.up("second") == {"0"}, 60)
+
+    assert told["reason"].endswith(f"in use by the agent of `first` (process {beside_first.pid})")
+
+
+def test_a_service_that_is_restarted_at_once_has_an_agent_that_goes_on(agent: Agent) -> None:
+    """While the old agent ends, the new one waits for its ports and its file; the slot counts one restart."""
+    with running(agent, ECHOES, "--name", "shop") as service:
+        agent.wait_scrape("the service", lambda scrape: scrape.up("shop") == {"0"})
+        service.end(signal.SIGKILL)
+        with running(agent, ECHOES, "--name", "shop") as again:
+            agent.wait_scrape(
+                "the new life of the service",
+                lambda scrape: scrape.one("vitals_worker_restarts_total", target="shop", worker="0") == 1,
+                60,
+            )
+            assert again.workers("shop") == {"0": again.pid}
+            assert "store_unavailable" not in again.said()
+
+
+def test_an_agent_of_all_services_may_show_this_one(agent: Agent) -> None:
+    """Where one agent reads the same segments for whoever publishes some, the second is told to look there."""
+    with watching(agent) as first:
+        wait_for("the agent's own segment", lambda: list(agent.segments.glob(f"*-{first.pid}-*.seg")) or None)
+        with running(_beside(agent), ECHOES, "--name", "second") as other:
+            told = wait_for("the agent to say so", lambda: _told(other, "ports_taken"))
+
+    assert f"by an agent that reads the same segment folder (process {first.pid})" in told["reason"]
+    assert "`vitalsd status`" in told["reason"]
+
+
+def test_a_port_that_nobody_can_have_starts_no_agent(agent: Agent) -> None:
+    """An address that this host does not have will not be free later: one sentence, and the service starts."""
+    agent.listens[0] = "--listen=192.0.2.1:18780"
+    with running(agent, ECHOES, stdout=subprocess.PIPE) as service:
+        assert service.process.stdout is not None
+        assert service.process.stdout.readline().startswith("ready")
         lines = service.said().splitlines()
 
         assert len(lines) == 1, lines
-        assert lines[0].startswith(
-            f"vitalsd: Cannot listen on 127.0.0.1:{getattr(agent, taken)}: the port is already"
-        )
+        assert lines[0].startswith("vitalsd: Cannot listen on 192.0.2.1:18780: this host has no such address")
         assert lines[0].endswith("The service starts without an agent of its own.")
         assert service.agent_process() is None
 

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -26,7 +28,7 @@ def _status(agent: Agent, *options: str):
 
 
 def test_a_live_service_is_a_row_of_figures(agent: Agent) -> None:
-    """One aligned row per loop: state, share of time at work, delay, stalls, memory, files; exit code 0."""
+    """One aligned row per loop: state, work, delay and stalls of the last minute, memory, files; exit code 0."""
     with probed(["idles.py", "3600"], agent.segments) as service:
         service.line()
         service.wait_loop("its loop", lambda loop: loop.idle_seconds > 1)
@@ -34,14 +36,16 @@ def test_a_live_service_is_a_row_of_figures(agent: Agent) -> None:
             answer = _status(agent)
 
     assert (answer.returncode, answer.stderr) == (0, "")
-    head, *rows = answer.stdout.splitlines()
+    over, head, *rows = answer.stdout.splitlines()
     (line,) = (line for line in rows if line.startswith("shop "))
     row = line.split()
     assert line.index(" up ") + 1 == head.index("STATE")
+    assert over.index("last 60 s at most") == head.index("BUSY")
     assert head.split()[:6] == ["TARGET", "WORKER", "STATE", "LOOP", "BUSY", "DELAY"]
     assert row[:4] == ["shop", "0", "up", "main"]
     assert row[4].endswith("%")
     assert float(row[4][:-1]) < 20
+    assert row[5].startswith("<=") and row[5].endswith("ms")
     assert row[6] == "0"
     assert row[7].endswith("MiB")
     assert row[-1] == "probe"
@@ -72,17 +76,56 @@ def test_json_is_one_document_with_everything(agent: Agent) -> None:
     assert worker["key"]["pid"] == service.pid
     assert worker["process"]["resident_bytes"] > 0
     assert worker["probe"]["loops"][0]["name"] == "main"
+    assert 0 <= worker["probe"]["loops"][0]["recent"]["busy_share"] < 0.2
     assert worker["sampled_at"].endswith("Z")
 
 
 def test_a_worker_without_a_probe_says_what_is_missing(agent: Agent) -> None:
-    """/proc alone still makes a row, and a note tells how to have more."""
+    """/proc alone still makes a row, and a note tells which worker could have more, and how."""
     with watching(agent, "--pid", str(os.getpid()), "--name", "shop"):
         answer = _status(agent)
 
     assert answer.returncode == 0
     assert "none" in next(line for line in answer.stdout.splitlines() if line.startswith("shop "))
-    assert "note: this worker publishes no segment: start it with `vitalsd run`" in answer.stdout
+    (note,) = (line for line in answer.stdout.splitlines() if "publishes no segment" in line)
+    assert note.startswith("note: shop/0: ")
+    assert "start it with `vitalsd run`" in note
+
+
+def _note(agent: Agent) -> str | None:
+    """What status says of the one worker's segment, once it says something."""
+    notes = [line for line in _status(agent).stdout.splitlines() if "publishes no segment" in line]
+    return notes[0] if notes else None
+
+
+def test_a_folder_that_no_probe_can_make_is_told(agent: Agent) -> None:
+    """The service runs without its probe and knows nothing of it; status says what is missing and what to do."""
+    agent.segments = agent.folder / "absent" / "segments"
+    agent.environment["VITALSD_DIR"] = str(agent.segments)
+    with probed(["idles.py", "3600"], agent.segments) as service:
+        service.line()
+        with watching(agent, "--pid", str(service.pid), "--name", "shop"):
+            note = wait_for("a note", lambda: _note(agent))
+
+    assert note == (
+        "note: shop/0: this worker publishes no segment that could be read: "
+        f"{agent.segments} does not exist, and {agent.segments.parent} neither: make it, writable for uid "
+        f"{os.geteuid()}, and then start the service again"
+    )
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")
+def test_a_node_service_is_not_told_to_install_a_probe_for_python(agent: Agent) -> None:
+    """Which program it is, the kernel tells; there is no probe for Node yet."""
+    service = subprocess.Popen(["node", "-e", "setInterval(() => {}, 1000)"])
+    try:
+        with watching(agent, "--pid", str(service.pid), "--name", "shop"):
+            note = wait_for("a note", lambda: _note(agent))
+    finally:
+        service.kill()
+        service.wait()
+
+    assert note.endswith("it runs Node, for which this version of vitalsd has no probe")
 
 
 def test_a_target_that_is_down_is_exit_code_1(agent: Agent) -> None:

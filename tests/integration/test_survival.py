@@ -1,6 +1,6 @@
 """What outlives what: the service its agent, the counters both, and nothing a dead process.
 
-Uses app_blocks.py, blocks.py and idles.py of tests/targets.
+Uses app_blocks.py, app_serves.py, blocks.py and idles.py of tests/targets.
 """
 
 from __future__ import annotations
@@ -9,8 +9,10 @@ import contextlib
 import http.client
 import os
 import random
+import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import threading
 from pathlib import Path
@@ -156,7 +158,8 @@ def test_a_dead_worker_leaves_its_state_and_no_figures(agent: Agent) -> None:
             figures = {
                 name for name in scrape.samples if name.startswith("vitals_") and scrape.all(name, target="shop")
             }
-            assert figures == {"vitals_target_up", "vitals_worker_up", "vitals_worker_restarts_total"}
+            of_the_target = {"vitals_target_up", "vitals_incidents_open", "vitals_incidents_total"}
+            assert figures == {"vitals_worker_up", "vitals_worker_restarts_total"} | of_the_target
             assert agent.get("/health/shop")[0] == 503
 
 
@@ -209,3 +212,44 @@ def test_a_signal_ends_the_agent_with_zero(agent: Agent, number: signal.Signals)
             assert process.wait(15) == 0
 
     assert list(agent.segments.glob("*.seg")) == []
+
+
+def _stored_slots(agent: Agent, scratch: Path) -> dict[str, tuple[int, int]]:
+    """Slot -> pid and restarts, as the next agent would find them; from a copy, as the file is locked."""
+    scratch.mkdir(exist_ok=True)
+    (path,) = agent.storage.glob("incidents-*.db")
+    for side in ("", "-wal"):
+        shutil.copy(f"{path}{side}", scratch / f"copy.db{side}")
+    with contextlib.closing(sqlite3.connect(scratch / "copy.db")) as connection:
+        rows = connection.execute("SELECT slot, pid, restarts FROM slot WHERE target = 'shop'").fetchall()
+    return {str(slot): (pid, restarts) for slot, pid, restarts in rows}
+
+
+def test_workers_keep_their_slots_when_the_agent_is_killed(agent: Agent) -> None:
+    """An agent that was killed and started again shows each worker in its old slot, with its restarts."""
+    port = free_ports(1)[0]
+    command = ["gunicorn", "--no-control-socket", "-b", f"127.0.0.1:{port}", "-w", "3", "app_serves:wsgi"]
+    with running(agent, command, "--name", "shop", cwd=TARGETS) as service:
+
+        def seated() -> dict[str, int] | None:
+            workers = service.workers("shop") if agent.answers() else {}
+            return workers if workers.keys() == {"0", "1", "2"} else None
+
+        first = wait_for("three workers", seated, 40)
+        os.kill(first["0"], signal.SIGKILL)
+        before = wait_for("the replacement", lambda: (now := seated()) and now["0"] != first["0"] and now, 40)
+        stored = {slot: (pid, int(slot == "0")) for slot, pid in before.items()}
+        wait_for("the slots to be stored", lambda: _stored_slots(agent, agent.folder / "copy") == stored)
+        beside = service.wait_agent_process()
+        beside.kill()
+        beside.wait()
+        with watching(agent, "--pid", str(service.pid), "--name", "shop"):
+            after = wait_for("three workers", seated)
+            scrape = agent.scrape()
+
+    restarts = {
+        labels["worker"]: value for labels, value in scrape.all("vitals_worker_restarts_total", target="shop")
+    }
+    assert before["0"] == max(before.values()), "slots in the order of age show nothing"
+    assert after == before
+    assert restarts == {"0": 1, "1": 0, "2": 0}

@@ -16,6 +16,7 @@ from vitalsd.model import (
     ObservedLoop,
     ProbeVitals,
     ProcessVitals,
+    RecentLoop,
     RuleState,
     Severity,
     SourceReading,
@@ -288,6 +289,12 @@ class FixedView:
             OBSERVED.key: {"cpu_throttled": (2, 0.5)},
         }
     )
+    last_minute: dict[WorkerKey | None, dict[str, RecentLoop]] = field(
+        default_factory=lambda: {
+            WATCHED.key: {"main": RecentLoop(60.5, 0.25, (0.5, 1.0), 2)},
+            OBSERVED.key: {"main": RecentLoop(12.0, 0.125, (0.0, 0.001), 0)},
+        }
+    )
     history_problem: str | None = None
     is_ready: bool = True
     vitals: AgentVitals = AGENT
@@ -298,6 +305,10 @@ class FixedView:
     def targets(self) -> tuple[TargetSnapshot, ...]:
         """The targets, as they are."""
         return self.all_targets
+
+    def recent(self, worker: WorkerSample) -> dict[str, RecentLoop]:
+        """The last minute, as it is."""
+        return self.last_minute.get(worker.key, {})
 
     def sources(self) -> tuple[SourceReading, ...]:
         """The readings, as they are."""

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from vitalsd.cli import client
-from vitalsd.cli.client import ask, listeners
+from vitalsd.cli.client import ask
+from vitalsd.cli.listeners import listener_pid, listeners
 from vitalsd.errors import VitalsdError
 from vitalsd.settings.model import Control, Exporters, Settings
 
@@ -157,3 +158,4 @@ def test_listeners(tmp_path: Path, local: str, state: str, host: str, heard: boo
 def test_listeners_of_this_machine(listener: Listener) -> None:
     """The real kernel tells of a real socket."""
     assert listeners("127.0.0.1", listener.port) == {os.geteuid()}
+    assert listener_pid("127.0.0.1", listener.port) == os.getpid()

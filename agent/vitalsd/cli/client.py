@@ -10,21 +10,19 @@ from __future__ import annotations
 import http.client
 import os
 import socket
-import struct
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from vitalsd.cli.listeners import listeners
 from vitalsd.errors import VitalsdError
 from vitalsd.settings.model import Settings, split_listen
 from vitalsd.settings.storage import token_path
 
-__all__ = ["ask", "listeners", "reachable"]
+__all__ = ["ask", "reachable"]
 
 TIMEOUT_SECONDS = 5.0
-LISTENING = "0A"
-"""A state of a socket in /proc/net/tcp."""
 
 
 def reachable(listen: str) -> tuple[str, int]:
@@ -103,31 +101,3 @@ def _refuse_strangers(address: tuple[Any, ...], listen: str, owner: int) -> None
             f"What listens on {listen} belongs to uid {uid} and this is uid {os.geteuid()}: it is not told our "
             f"token. If that is the agent, run this command as uid {uid}."
         )
-
-
-def listeners(host: str, port: int, proc: Path = Path("/proc")) -> set[int]:
-    """The uids of those that listen for `host` and `port` on this machine, as far as is known."""
-    wanted = _spellings(host, port)
-    found: set[int] = set()
-    for name in ("tcp", "tcp6"):
-        try:
-            lines = (proc / "net" / name).read_text().splitlines()[1:]
-        except OSError:
-            continue  # not known
-        for line in lines:
-            fields = line.split()
-            if len(fields) > 7 and fields[1] in wanted and fields[3] == LISTENING:
-                found.add(int(fields[7]))
-    return found
-
-
-def _spellings(host: str, port: int) -> set[str]:
-    """How the kernel writes the addresses whose listener hears this one, every interface among them."""
-    plain = host.partition("%")[0].removeprefix("::ffff:")
-    if ":" in plain:
-        packed = [socket.inet_pton(socket.AF_INET6, plain), bytes(16)]
-    else:
-        v4 = socket.inet_pton(socket.AF_INET, plain)
-        packed = [v4, bytes(4), bytes(16), bytes(10) + b"\xff\xff" + v4]
-    words = (struct.unpack(f"={len(each) // 4}I", each) for each in packed)
-    return {"".join(f"{word:08X}" for word in each) + f":{port:04X}" for each in words}

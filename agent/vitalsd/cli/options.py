@@ -6,15 +6,20 @@ import argparse
 import json
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from vitalsd.errors import UsageError
+from vitalsd.settings.keys import Leaf, fields
+from vitalsd.settings.layer import Layer
 from vitalsd.settings.load import Loaded, Override, find_config, load
+from vitalsd.settings.model import Target
+from vitalsd.settings.problems import FLAG, ConfigErrors, Place, Problem
 
 __all__ = ["add_config_options", "config_loader", "refuse_unwatchable"]
 
 CAP_SYS_PTRACE = 1 << 19
+STAND_IN = {"name": "service", "pid": 1}
 KEYS = {
     "listen": "exporters.prometheus.listen",
     "control_listen": "exporters.control.listen",
@@ -41,14 +46,39 @@ def config_loader(args: argparse.Namespace, **target: object) -> Callable[[], Lo
         for name, key in KEYS.items()
         if getattr(args, name, None) is not None
     ]
+    problems = _problems_of(target)
+    if args.config == "":
+        problems.append(Problem(Place(FLAG, "--config"), 'expected a file, got ""'))
     if target:
         flag = "--pid" if "pid" in target else "--match"
-        overrides.append(Override(flag, "targets", json.dumps([target])))
+        # With a mistake in it, another takes its place, so that what is wrong elsewhere is told at once too.
+        overrides.append(Override(flag, "targets", json.dumps([target if not problems else STAND_IN])))
 
     def load_now() -> Loaded:
-        return load(find_config(args.config, os.environ), os.environ, overrides)
+        try:
+            loaded = load(find_config(args.config, os.environ), os.environ, overrides)
+        except ConfigErrors as error:
+            raise ConfigErrors([*problems, *error.problems]) from None
+        if problems:
+            raise ConfigErrors(problems)
+        return loaded
 
     return load_now
+
+
+def _problems_of(target: Mapping[str, object]) -> list[Problem]:
+    """What is wrong with the options that describe a target, each blamed by its own name."""
+    problems: list[Problem] = []
+    for option, value in target.items():
+        layer = Layer(Place(FLAG, f"--{option}"))
+        field = fields(Target)[option]
+        assert isinstance(field, Leaf)
+        if value == "":
+            problems.append(Problem(layer.whole, f'expected {field.words}, got ""'))
+        else:
+            layer.read_text(str(value), field, (option,))
+        problems += layer.problems
+    return problems
 
 
 def refuse_unwatchable(pid: int) -> None:

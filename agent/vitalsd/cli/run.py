@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import shutil
 import signal
@@ -33,7 +34,7 @@ class Run:
     def prepare(self, parser: argparse.ArgumentParser) -> None:
         """Add the arguments."""
         add_config_options(parser)
-        parser.add_argument("--name", default="", help="the target's name (default: the program's)")
+        parser.add_argument("--name", help="the target's name (default: the program's)")
         parser.add_argument("service", nargs=argparse.REMAINDER, metavar="-- CMD ...", help="the service to start")
 
     def run(self, args: argparse.Namespace) -> int:
@@ -44,14 +45,17 @@ class Run:
         if shutil.which(command[0]) is None:
             raise UsageError(f"The command {command[0]} cannot be found or executed.")
 
+        from vitalsd.cli.ports import check_ports
         from vitalsd.targets.rules import program_name
+        from vitalsd_exporters.web.sockets import PortTakenError
 
-        name = args.name or program_name(" ".join(command))
+        name = program_name(" ".join(command)) if args.name is None else args.name
         settings = config_loader(args, name=name, pid=os.getpid())().settings
         environment = service_environment(os.environ, name, settings)
         _prepare_segment_folder(environment)
         try:
-            _check_ports(settings)
+            with contextlib.suppress(PortTakenError):  # the agent says so, and waits for them
+                check_ports(settings)
         except VitalsdError as error:
             print(f"vitalsd: {error} The service starts without an agent of its own.", file=sys.stderr)
         else:
@@ -94,18 +98,6 @@ def _prepare_segment_folder(environment: Mapping[str, str]) -> None:
                 SYSTEM_SEGMENTS.mkdir(mode=0o755, exist_ok=True)
         except OSError:
             return  # the probe has a second place to go
-
-
-def _check_ports(settings: Settings) -> None:
-    from vitalsd_exporters.web.sockets import bind
-
-    exporters = settings.exporters
-    for listen, key in (
-        (exporters.prometheus.listen, "exporters.prometheus.listen"),
-        (exporters.control.listen, "exporters.control.listen"),
-    ):
-        for bound in bind(listen, key):
-            bound.close()
 
 
 def _start_agent(args: argparse.Namespace, name: str, settings: Settings) -> None:

@@ -15,9 +15,12 @@ from vitalsd.cli.incidents import short
 __all__ = ["Status", "rule_table", "table"]
 
 HEADER = ("TARGET", "WORKER", "STATE", "LOOP", "BUSY", "DELAY P99", "STALLS", "MEMORY", "FDS", "SOURCE")
+LATELY = ("BUSY", "last 60 s at most")
+"""Stands above this column and the two after it: less, while a worker or the agent is younger."""
 RULES_HEADER = ("TARGET", "WORKER", "RULE", "STATE", "REASON")
 MOST_SHOWN = 10
 MOST_LISTED = 1000
+MOST_NAMED = 4
 
 
 class Status:
@@ -56,15 +59,25 @@ class Status:
 def table(targets: Iterable[dict[str, Any]]) -> str:
     """The targets as an aligned table, and below it what could not be read and why."""
     rows: list[tuple[str, ...]] = [HEADER]
-    notes: set[str] = set()
+    notes: dict[str, list[str]] = {}
     for target in targets:
         rows += [row for worker in target["workers"] for row in _rows(worker)]
-        notes.update(reason for worker in target["workers"] for reason in worker["missing"].values())
+        for worker in target["workers"]:
+            for reason in dict.fromkeys(worker["missing"].values()):
+                notes.setdefault(reason, []).append(f"{worker['target']}/{worker['slot']}")
         if not target["workers"]:
             rows.append((target["name"], "-", "down", *["-"] * (len(HEADER) - 3)))
     if len(rows) == 1:
         return "No target is found: start a service with `vitalsd run`, or name one in the configuration."
-    return "\n".join([_aligned(rows), *(f"note: {note}" for note in sorted(notes))])
+    aligned = _aligned(rows)
+    over = " " * aligned.index(LATELY[0]) + LATELY[1]
+    return "\n".join([over, aligned, *(f"note: {_some(who)}: {note}" for note, who in sorted(notes.items()))])
+
+
+def _some(workers: list[str]) -> str:
+    """The workers that a note is about, or the first of very many."""
+    more = len(workers) - MOST_NAMED
+    return ", ".join(workers[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def rule_table(rules: Iterable[dict[str, Any]]) -> str:
@@ -104,22 +117,23 @@ def _rows(worker: dict[str, Any]) -> Iterable[tuple[str, ...]]:
     for loop in loops:
         stall = loop["current_stall"]
         state = f"stalled {stall['seconds']:.1f}s" if stall else "up"
-        total = loop["busy_seconds"] + loop["idle_seconds"]
-        busy = f"{100 * loop['busy_seconds'] / total:.1f}%" if total else "-"
-        yield (*head, state, loop["name"], busy, _p99(loop["delay"]), str(loop["stalls"]), *tail)
+        yield (*head, state, loop["name"], *_lately(loop.get("recent")), *tail)
     if not loops:
         yield (*head, "up", "-", "-", "-", "-", *tail)
 
 
-def _p99(histogram: dict[str, Any]) -> str:
-    """The bucket in which the 99th percentile since the start of the probe lies."""
-    total = histogram["buckets"][-1]
-    if not total:
+def _lately(recent: dict[str, Any] | None) -> tuple[str, str, str]:
+    """Share of time at work, the bucket of the 99th percentile, and stalls, all of the last minute."""
+    if recent is None:
+        return "-", "-", "-"
+    busy = "-" if recent["busy_share"] is None else f"{100 * recent['busy_share']:.1f}%"
+    return busy, _bucket(recent["delay_p99_between_seconds"]), str(recent["stalls"])
+
+
+def _bucket(bounds: tuple[float, float | None] | None) -> str:
+    if bounds is None:
         return "-"
-    for bound, count in zip(histogram["bounds"], histogram["buckets"], strict=False):
-        if count >= 0.99 * total:
-            return f"<={bound * 1000:g}ms"
-    return f">{histogram['bounds'][-1]:g}s"
+    return f">{bounds[0]:g}s" if bounds[1] is None else f"<={bounds[1] * 1000:g}ms"
 
 
 def _mebibytes(size: int | None) -> str:

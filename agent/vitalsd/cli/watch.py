@@ -6,11 +6,18 @@ import argparse
 import asyncio
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from vitalsd.cli.options import add_config_options, config_loader, refuse_unwatchable
 from vitalsd.errors import UsageError, VitalsdError
 
+if TYPE_CHECKING:
+    from vitalsd.daemon import Daemon
+
 __all__ = ["Watch"]
+
+
+UNTIL_EXIT = "with --pid: end when that process does, and until then wait for ports that are taken"
 
 
 class Watch:
@@ -28,15 +35,17 @@ class Watch:
         which = parser.add_mutually_exclusive_group()
         which.add_argument("--pid", type=int, metavar="P", help="watch this process and its workers")
         which.add_argument("--match", metavar="RE", help="watch processes whose command line matches")
-        parser.add_argument("--name", default="", help="the target's name with --pid or --match")
-        parser.add_argument("--until-exit", action="store_true", help="with --pid: end when that process does")
+        parser.add_argument("--name", help="the target's name with --pid or --match (default: service)")
+        parser.add_argument("--until-exit", action="store_true", help=UNTIL_EXIT)
 
     def run(self, args: argparse.Namespace) -> int:
         """Run the daemon until it is told to stop."""
+        from vitalsd.cli.ports import start_when_free
         from vitalsd.targets.processes import read_key
 
-        followed = read_key(Path("/proc"), args.pid) if args.until_exit and args.pid else None
-        if args.until_exit and args.pid and followed is None:
+        _refuse_incomplete(args)
+        followed = read_key(Path("/proc"), args.pid) if args.until_exit else None
+        if args.until_exit and followed is None:
             return 0  # it ended before we had begun
         load = config_loader(args, **_target(args))
         settings = load().settings
@@ -44,7 +53,6 @@ class Watch:
         import structlog
 
         from vitalsd import log
-        from vitalsd.daemon import Daemon
 
         log.configure(settings.log.level, settings.log.format)
         ignored = _ignored_targets(args)
@@ -52,27 +60,36 @@ class Watch:
             reason = "`vitalsd run` watches what it starts, and --pid or --match stand for all targets"
             structlog.get_logger(__name__).warning("config_targets_ignored", targets=ignored, reason=reason)
 
-        async def main() -> None:
-            daemon = Daemon(load, until_exit=followed)
-            if sys.stderr.isatty():
-                print(f"Open {daemon.link}", file=sys.stderr)
-            await daemon.run()
+        def start() -> Daemon:
+            from vitalsd.daemon import Daemon
 
-        asyncio.run(main())
+            return Daemon(load, until_exit=followed)
+
+        daemon = start() if followed is None else start_when_free(start, settings, followed)
+        if daemon is None:
+            return 0  # the service has ended, and the ports were never free
+        if sys.stderr.isatty():
+            print(f"Open {daemon.link}", file=sys.stderr)
+        asyncio.run(daemon.run())
         return 0
 
 
+def _refuse_incomplete(args: argparse.Namespace) -> None:
+    """Say which option means nothing without another, or nothing at all."""
+    if args.pid is not None and args.pid <= 0:
+        raise UsageError(f"--pid is {args.pid}, and a pid is a positive number.")
+    if args.until_exit and args.pid is None:
+        raise UsageError("--until-exit says whose end is meant by --pid: give that too.")
+    if args.name is not None and args.pid is None and args.match is None:
+        raise UsageError("--name is the name of what --pid or --match finds: give one of these too.")
+
+
 def _target(args: argparse.Namespace) -> dict[str, object]:
+    name = "service" if args.name is None else args.name
     if args.pid is not None:
-        if args.pid <= 0:
-            raise UsageError(f"--pid is {args.pid}, and a pid is a positive number.")
         refuse_unwatchable(args.pid)
-        return {"name": args.name or "service", "pid": args.pid}
-    if args.match is not None:
-        return {"name": args.name or "service", "match": args.match}
-    if args.name or args.until_exit:
-        raise UsageError("--name and --until-exit say something about --pid or --match: give one of these too.")
-    return {}
+        return {"name": name, "pid": args.pid}
+    return {"name": name, "match": args.match} if args.match is not None else {}
 
 
 def _ignored_targets(args: argparse.Namespace) -> list[str]:

@@ -1,5 +1,5 @@
 """
-Incidents and counts of stalls as the daemon has them: in memory at once, on disk as soon as the disk takes them.
+Incidents, counts of stalls and slots as the daemon has them: in memory at once, on disk when the disk takes them.
 
 All methods belong to the agent's loop and return at once; only `start` waits, for a bounded moment, so that the
 first look already goes on with what the agent before has left.
@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
+import msgspec
 import structlog
 
 from vitalsd.history.stalls import StallCounts
@@ -19,12 +20,15 @@ from vitalsd.incidents.lifecycle import Incidents
 from vitalsd.incidents.query import Page, TotalOf, Wanted
 from vitalsd.incidents.store import Store
 from vitalsd.model import Finding, Incident, TargetSnapshot, WorkerKey, WorkerSample
+from vitalsd.targets.slots import SlotRow
 
 __all__ = ["Book"]
 
 log = structlog.get_logger(__name__)
 
 START_SECONDS = 2.0
+TOUCH_SECONDS = 60.0
+"""How often slots that stay as they are say that they are still known."""
 ANSWER_SECONDS = 3.0
 """Below what our own commands wait for an answer."""
 
@@ -42,13 +46,17 @@ class Book:
         self._clock = clock
         self._store = Store(folder, listen, clock)
         self._life = Incidents(resolve_after_seconds)
+        self._slots: tuple[SlotRow, ...] | None = None
+        self._slots_told_at = 0.0
+        self.slots_left: tuple[SlotRow, ...] = ()
+        """Those that an earlier agent has left, known once this one has started."""
         self._counted: list[tuple[str, str, WorkerKey, int, float]] = []
         self.counts = StallCounts(self._store.put_count, clock)
 
     def start(self) -> None:
         """Go on with what is stored."""
         self._store.start(START_SECONDS)
-        self._go_on()
+        self._go_on(first=True)
 
     def take(self, findings: Sequence[Finding]) -> list[Incident]:
         """Take in findings, or none, which is how quiet incidents are noticed; the answer is what has changed."""
@@ -77,6 +85,13 @@ class Book:
             for target, slot, key, stalls, seconds in self._counted:
                 self.counts.begin(target, slot, key, stalls, seconds)
         return changed
+
+    def keep_slots(self, rows: tuple[SlotRow, ...]) -> None:
+        """Have the next agent find these slots, as they are now."""
+        now = self._clock()
+        if rows != self._slots or not 0 <= now - self._slots_told_at < TOUCH_SECONDS:
+            self._slots, self._slots_told_at = rows, now
+            self._store.put_slots(tuple(msgspec.structs.replace(row, seen_at=now) for row in rows))
 
     def incidents(self) -> tuple[Incident, ...]:
         """Every open one and the latest resolved, latest opened first; the same object until something changes."""
@@ -126,7 +141,7 @@ class Book:
         """Write what is waiting, if the disk takes it in a moment."""
         self._store.close()
 
-    def _go_on(self) -> None:
+    def _go_on(self, *, first: bool = False) -> None:
         """Take over what lies in a file that was just opened, and have it hold all that is known here."""
         while (loaded := self._store.taken()) is not None:
             # Those that were resolved while it was away.
@@ -144,6 +159,9 @@ class Book:
             for row in self.counts.rows():
                 if row not in lying:
                     self._store.put_count(row)
+            self._slots = None  # whatever lies there, it is to hold those of now
+            if first:
+                self.slots_left = loaded.slots
 
     def _keep(self, incident: Incident, before: Incident | None) -> None:
         changes = before is None or (before.state, before.severity) != (incident.state, incident.severity)

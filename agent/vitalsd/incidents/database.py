@@ -1,5 +1,5 @@
 """
-The file in which incidents and counts lie: opened, brought up to date, set aside when it cannot be read.
+The file in which incidents, counts and slots lie: opened, brought up to date, set aside when it cannot be read.
 
 SQLite in WAL mode, for one agent alone: a lock beside the file keeps a second one out, and SQLite's own exclusive
 mode needs no memory shared with anybody. Everything here may wait for the disk and raise; `store` sees to that.
@@ -15,6 +15,7 @@ import time
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 import structlog
@@ -23,10 +24,12 @@ from vitalsd.history.stalls import StallRow
 from vitalsd.incidents.query import TotalOf, Wanted
 from vitalsd.model import Incident
 from vitalsd.settings.model import split_listen
+from vitalsd.targets.slots import SlotRow
 
 __all__ = ["DamagedError", "Database", "Loaded", "file_name", "is_damage"]
 
 log = structlog.get_logger(__name__)
+Row = TypeVar("Row", StallRow, SlotRow)
 
 MIGRATIONS = (
     """
@@ -46,12 +49,20 @@ MIGRATIONS = (
         PRIMARY KEY (boot, pid, start_ticks, cause)
     ) WITHOUT ROWID;
     """,
+    """
+    CREATE TABLE slot (
+        boot TEXT NOT NULL, target TEXT NOT NULL, slot INTEGER NOT NULL,
+        pid INTEGER NOT NULL, start_ticks INTEGER NOT NULL, restarts INTEGER NOT NULL, seen_at REAL NOT NULL,
+        PRIMARY KEY (target, slot)
+    ) WITHOUT ROWID;
+    """,
 )
 """What brings a file from each version of the schema to the next."""
 TABLES = {
     "incident": "id, state, target, kind, opened_at, resolved_at, document",
     "total": "target, kind, severity, count",
     "stall": "boot, pid, start_ticks, cause, target, slot, count, seconds, seen_at",
+    "slot": "boot, target, slot, pid, start_ticks, restarts, seen_at",
 }
 KEPT_SECONDS = 30 * 86_400.0
 COUNTS_KEPT_SECONDS = 86_400.0
@@ -62,6 +73,9 @@ MOST_ADOPTED = 1000
 """Open incidents that a restarted agent goes on with."""
 RECENT_SECONDS = 600.0
 """Resolved ones that it takes over too, because they may come back."""
+LOCK_SECONDS = 1.5
+"""An agent that ends gives its ports back before its file: who has taken the ports since waits a little."""
+LOCK_AGAIN_SECONDS = 0.05
 DAMAGED_KEPT = 3
 CACHE_KIB = 512
 SMALLEST_PAGE = 512
@@ -75,6 +89,7 @@ class Loaded(msgspec.Struct, frozen=True):
     incidents: tuple[Incident, ...]
     counts: tuple[StallRow, ...]
     totals: dict[TotalOf, int]
+    slots: tuple[SlotRow, ...] = ()
 
 
 class DamagedError(Exception):
@@ -167,7 +182,15 @@ class Database:
             (self._boot, now - COUNTS_KEPT_SECONDS),
         )
         totals = self._connection.execute("SELECT target, kind, severity, count FROM total").fetchall()
-        return Loaded(tuple(incidents), tuple(_stall_rows(counts.fetchall())), dict(_total_rows(totals)))
+        slots = self._connection.execute(
+            "SELECT target, slot, pid, start_ticks, restarts, seen_at FROM slot WHERE boot = ?", (self._boot,)
+        )
+        return Loaded(
+            tuple(incidents),
+            tuple(_rows(StallRow, counts.fetchall())),
+            dict(_total_rows(totals)),
+            tuple(_rows(SlotRow, slots.fetchall())),
+        )
 
     def find(self, wanted: Wanted) -> list[Incident]:
         """The latest incidents that fit."""
@@ -181,9 +204,13 @@ class Database:
         return list(self._incidents(rows.fetchall()))
 
     def write(
-        self, incidents: Iterable[Incident], counts: Iterable[StallRow], totals: Mapping[TotalOf, int]
+        self,
+        incidents: Iterable[Incident],
+        counts: Iterable[StallRow],
+        totals: Mapping[TotalOf, int],
+        slots: Iterable[SlotRow] | None = None,
     ) -> None:
-        """Write all of it or nothing."""
+        """Write all of it or nothing; `slots` take the place of all that were there."""
         with self._transaction():
             for each in incidents:
                 ends = each.opened_at, each.resolved_at
@@ -195,6 +222,10 @@ class Database:
                 self._connection.execute(_insert("stall"), (*what, *known))
             for of, count in totals.items():
                 self._connection.execute(_insert("total"), (*of, count))
+            if slots is not None:
+                self._connection.execute("DELETE FROM slot")
+                values_of_slots = ((self._boot, *msgspec.structs.astuple(row)) for row in slots)
+                self._connection.executemany(_insert("slot"), values_of_slots)
 
     def prune(self, now: float) -> None:
         """Forget what is too old or too much. The space is used again, so the file stays within its bound."""
@@ -278,10 +309,10 @@ def _insert(table: str) -> str:
     return f"INSERT OR REPLACE INTO {table} ({columns}) VALUES ({places})"  # noqa: S608 - constants of this file
 
 
-def _stall_rows(rows: list[tuple[object, ...]]) -> Iterator[StallRow]:
+def _rows(kind: type[Row], rows: list[tuple[object, ...]]) -> Iterator[Row]:
     for row in rows:
         with contextlib.suppress(msgspec.ValidationError):
-            yield msgspec.convert(dict(zip(StallRow.__struct_fields__, row, strict=True)), StallRow)
+            yield msgspec.convert(dict(zip(kind.__struct_fields__, row, strict=True)), kind)
 
 
 def _total_rows(rows: list[tuple[object, ...]]) -> Iterator[tuple[TotalOf, int]]:
@@ -296,15 +327,25 @@ def _take_lock(path: Path) -> int:
     descriptor = os.open(
         path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600
     )
+    deadline = time.monotonic() + LOCK_SECONDS
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        raise BlockingIOError(f"another agent uses {path}") from None
+        while not (locked := _locked(descriptor)) and time.monotonic() < deadline:
+            time.sleep(LOCK_AGAIN_SECONDS)
     except BaseException:
         os.close(descriptor)
         raise
+    if not locked:
+        os.close(descriptor)
+        raise BlockingIOError(f"another agent uses {path}")
     return descriptor
+
+
+def _locked(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _holds_something(path: Path) -> bool:

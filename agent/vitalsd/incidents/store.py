@@ -24,6 +24,7 @@ from vitalsd.history.stalls import StallRow
 from vitalsd.incidents.database import Database, Loaded, file_name, is_damage
 from vitalsd.incidents.query import TotalOf, Wanted
 from vitalsd.model import Incident
+from vitalsd.targets.slots import SlotRow
 
 __all__ = ["Store"]
 
@@ -48,7 +49,7 @@ CountKey = tuple[int, int, str]
 
 
 class Store:
-    """Incidents and counts on disk. Every method but `start` and `close` returns at once."""
+    """Incidents, counts and slots on disk. Every method but `start` and `close` returns at once."""
 
     def __init__(self, folder: Callable[[], Path], listen: str, clock: Callable[[], float] = time.time) -> None:
         self._folder = folder
@@ -58,6 +59,7 @@ class Store:
         self._incidents: dict[str, tuple[Incident, float]] = {}
         self._counts: dict[CountKey, StallRow] = {}
         self._totals: dict[TotalOf, int] = {}
+        self._slots: tuple[SlotRow, ...] | None = None
         self._questions: deque[tuple[Wanted, Future[list[Incident]]]] = deque()
         self._loaded: deque[Loaded] = deque()
         self._tried = threading.Event()
@@ -125,6 +127,12 @@ class Store:
             self._totals[of] = count
             self._turn.notify()
 
+    def put_slots(self, rows: tuple[SlotRow, ...]) -> None:
+        """Keep these slots in place of all that were kept before."""
+        with self._turn:
+            self._slots = rows
+            self._turn.notify()
+
     def find(self, wanted: Wanted) -> Future[list[Incident]]:
         """The incidents on disk that fit, when the disk has told; an error of the disk is the future's."""
         answer: Future[list[Incident]] = Future()
@@ -184,10 +192,10 @@ class Store:
             if self._loaded and not everything:
                 return  # what lies there is to be taken over before it is written over
             due = [each for each, at in self._incidents.values() if everything or at <= now]
-            counts, totals = list(self._counts.values()), dict(self._totals)
-        if due or counts or totals:
-            database.write(due, counts, totals)
-            self._written(due, counts, totals)
+            counts, totals, slots = list(self._counts.values()), dict(self._totals), self._slots
+        if due or counts or totals or slots is not None:
+            database.write(due, counts, totals, slots)
+            self._written(due, counts, totals, slots)
             self._written_at = now
             self._writes += len(due)
         if now >= self._prune_at or self._writes >= PRUNE_WRITES:
@@ -223,7 +231,13 @@ class Store:
                 self._loaded.append(loaded)
         return self._database
 
-    def _written(self, incidents: list[Incident], counts: list[StallRow], totals: dict[TotalOf, int]) -> None:
+    def _written(
+        self,
+        incidents: list[Incident],
+        counts: list[StallRow],
+        totals: dict[TotalOf, int],
+        slots: tuple[SlotRow, ...] | None,
+    ) -> None:
         """Take off what is written, unless it has changed meanwhile."""
         with self._turn:
             for each in incidents:
@@ -234,6 +248,7 @@ class Store:
                 if self._counts.get(key) is row:
                     del self._counts[key]
             self._totals = {of: count for of, count in self._totals.items() if totals.get(of) != count}
+            self._slots = None if self._slots is slots else self._slots
 
     def _fail(self, error: Exception) -> None:
         damaged = is_damage(error)
@@ -272,7 +287,7 @@ class Store:
         due = [self._prune_at]
         if not self._loaded:
             due += [at for _, at in self._incidents.values()]
-            due += [now] if self._counts or self._totals else []
+            due += [now] if self._counts or self._totals or self._slots is not None else []
         return max(min(due), self._written_at + SPACING_SECONDS, self._retry_at) - now
 
 

@@ -1,4 +1,4 @@
-"""Where the agent keeps what outlives it."""
+"""Where things lie: what outlives the agent, and the segments that it reads."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from vitalsd.settings.model import split_listen
 if TYPE_CHECKING:
     from vitalsd.settings.model import Settings, Storage
 
-__all__ = ["SYSTEM_DIR", "storage_dir", "token_path"]
+__all__ = ["SYSTEM_DIR", "segment_dir", "storage_dir", "token_path"]
 
 SYSTEM_DIR = Path("/var/lib/vitalsd")
 
@@ -38,3 +38,8 @@ def token_path(settings: Settings) -> Path:
     """Where a generated token lies, for `vitalsd status` and its like."""
     port = split_listen(settings.exporters.control.listen)[1]
     return storage_dir(settings.storage) / f"control-{port}.token"
+
+
+def segment_dir(settings: Settings) -> str | None:
+    """The folder that the configuration, or else the environment, chooses for segments."""
+    return settings.sampling.segment_dir or os.environ.get("VITALSD_DIR") or None

@@ -25,9 +25,7 @@ class ProbeSource:
     def read(self, worker: Worker, missing: dict[str, str]) -> ProbeVitals:
         """Read the segment, brought up to this instant."""
         if worker.segment is None:
-            missing["probe"] = worker.refusal or (
-                "this worker publishes no segment: start it with `vitalsd run`, or install the probe"
-            )
+            missing["probe"] = worker.refusal or "this worker publishes no segment"
             raise NoData
         try:
             vitals = read_vitals(worker.segment, time.monotonic(), time.time())

@@ -30,7 +30,7 @@ class Worker(msgspec.Struct, frozen=True):
     key: WorkerKey
     segment: SegmentFile | None
     refusal: str | None = None
-    """Why the segment is not read, where that is known."""
+    """Why there is no segment to read, where that is known."""
 
 
 class Source(Protocol):

@@ -21,12 +21,14 @@ from vitalsd.targets.folder import SegmentFolder
 from vitalsd.targets.patterns import Patterns
 from vitalsd.targets.processes import Process, ProcessTable, has_gone, read_key
 from vitalsd.targets.rules import TargetRule, workers_by_segment, workers_of
-from vitalsd.targets.slots import Slots
+from vitalsd.targets.slots import SlotRow, Slots
 
 __all__ = ["Finder", "Found", "Seat"]
 
 OWN_TARGET = "vitalsd"
 """The agent watches itself under this name."""
+JOINED_SECONDS = 600.0
+"""A target of which nobody is left is the same service again when it comes back within this time."""
 log = structlog.get_logger(__name__)
 
 
@@ -40,7 +42,7 @@ class Seat(msgspec.Struct, frozen=True):
     segment: SegmentFile | None
     restarts: int
     refusal: str | None = None
-    """Why what this worker publishes is not read, if it does and that is known."""
+    """Why there is no segment of this worker's to read."""
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -84,6 +86,23 @@ class Finder:
         self._patterns.keep({rule.match for rule in self._rules if rule.match is not None})
         self._slots = {rule.name: self._slots.get(rule.name, Slots()) for rule in self._rules}
         self._read_table_at = 0.0
+
+    def restore(self, rows: Iterable[SlotRow], at: float) -> None:
+        """Go on, at unix time `at`, with the slots that an earlier agent has left of targets still there."""
+        left: dict[str, list[SlotRow]] = {}
+        for row in rows:
+            left.setdefault(row.target, []).append(row)
+        for name, of_target in left.items():
+            if self._rules and name not in self._slots:
+                continue  # it is not watched any more
+            lives = any(not has_gone(self._proc, row.key) for row in of_target)
+            if lives or at - max(row.seen_at for row in of_target) <= JOINED_SECONDS:
+                self._slots[name] = Slots(of_target)
+
+    def slots(self) -> tuple[SlotRow, ...]:
+        """What the next agent must know to go on; our own slot is anew with each of them."""
+        watched = ((name, slots) for name, slots in self._slots.items() if name != OWN_TARGET)
+        return tuple(row for name, slots in watched for row in slots.rows(name))
 
     def find(self, now: float) -> Found:
         """The workers at CLOCK_MONOTONIC `now`."""

@@ -21,10 +21,12 @@ from pathlib import Path
 import msgspec
 import structlog
 
+from vitalsd.model import WorkerKey
 from vitalsd.probe.python import layout
 from vitalsd.segment.reader import HELD_OUT_OF_SIGHT, SegmentError, SegmentFile
 from vitalsd.targets.places import Place, Places
 from vitalsd.targets.processes import Process, read_key
+from vitalsd.targets.unpublished import why_unpublished
 
 __all__ = ["SegmentFolder"]
 
@@ -33,6 +35,8 @@ SILENCE_SECONDS = 2.5
 LOST_SECONDS = 10.0
 """For so long, one that we cannot see may yet take its lock again."""
 RETRY_SECONDS = 30.0
+REASON_SECONDS = 10.0
+"""How long what keeps a worker from publishing is taken to be the same."""
 NAME = re.compile(r"[a-z]+-(\d+)-[0-9a-f]{8}\.seg")
 """`python-4711-0a1b2c3d.seg`, the pid as its process has it."""
 log = structlog.get_logger(__name__)
@@ -69,21 +73,30 @@ class SegmentFolder:
         self._refusals: dict[Path, Refusal] = {}
         self._pids: dict[Path, int] = {}
         self._unlocked_since: dict[Path, float] = {}
+        self._now = 0.0
+        self._reasons: dict[WorkerKey, tuple[float, str]] = {}
 
     @property
     def refused(self) -> dict[Path, str]:
         """Files that look like segments and cannot be read, with the reason."""
         return {path: refusal.reason for path, refusal in self._refusals.items()}
 
-    def refusal(self, process: Process) -> str | None:
-        """Why nothing that this process publishes is read; None when nothing is known to be in the way."""
+    def refusal(self, process: Process) -> str:
+        """Why nothing that this process publishes is read, or why it publishes nothing, if that is known."""
         if self._refusals:
             pid = _own_pid(self._proc, process.pid)
             for refusal in self._refusals.values():
                 named = refusal.named == pid and refusal.uid in (None, 0, process.uid)
                 if named or refusal.holder == process.pid:
                     return refusal.reason
-        return self._places.problem_for(process.uid)
+        return self._places.problem_for(process.uid) or self._why_unpublished(process)
+
+    def _why_unpublished(self, process: Process) -> str:
+        known = self._reasons.get(process.key)
+        if known is None or self._now >= known[0]:
+            reason = why_unpublished(process, self._places.places, self._proc)
+            known = self._reasons[process.key] = self._now + REASON_SECONDS, reason
+        return known[1]
 
     def refresh(self, now: float, ended_target: str | None = None) -> dict[int, SegmentFile]:
         """
@@ -91,6 +104,8 @@ class SegmentFolder:
 
         Of `ended_target` we know that it ran beside us: a process of it that we do not see is gone.
         """
+        self._now = now
+        self._reasons = {key: known for key, known in self._reasons.items() if now < known[0]}
         paths = self._places.segments(self._open.keys())
         for path in [path for path in self._open if path not in paths]:
             self._drop(path)

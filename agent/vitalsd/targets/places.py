@@ -55,6 +55,8 @@ class Places:
 
     def __init__(self, places: Callable[[], Iterable[Place]], most: Callable[[], int] = most_segments) -> None:
         self._places = places
+        self.places: tuple[Place, ...] = ()
+        """Those that were looked at last."""
         self._most = most
         self._problems: dict[Place, str] = {}
 
@@ -62,7 +64,8 @@ class Places:
         """The files that should be segments; where there are too many, those `known` come first."""
         found: dict[Place, set[Path]] = {}
         problems: dict[Place, str] = {}
-        for place in self._places():
+        self.places = tuple(self._places())
+        for place in self.places:
             try:
                 problem = _unfit(place)
                 if problem is None:

@@ -4,20 +4,41 @@ Stable slots for workers: a replacement inherits the lowest free slot of its tar
 Slots are what labels carry, so a service that recycles its workers for a year still has as many series as it has
 workers. A slot is free from the moment its worker is gone; while nobody takes it, it is told as down for
 HOLD_SECONDS, and then the target counts as having shrunk.
+
+An agent that starts goes on with the slots that the one before it has left: who still lives sits where it sat, and
+who has gone meanwhile is replaced like any other. How often in between nobody knows, so that counts once.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
 from vitalsd.model import WorkerKey
 
-__all__ = ["Slots"]
+__all__ = ["SlotRow", "Slots"]
 
 HOLD_SECONDS = 60.0
+
+
+class SlotRow(msgspec.Struct, frozen=True):
+    """One slot as it is kept over restarts of the agent."""
+
+    target: str
+    slot: int
+    pid: int
+    start_ticks: int
+    """With the pid: who sits there, or sat there last."""
+    restarts: int
+    seen_at: float = 0.0
+    """Unix time at which an agent last knew it so."""
+
+    @property
+    def key(self) -> WorkerKey:
+        """Who that is, in this boot."""
+        return WorkerKey(self.pid, self.start_ticks)
 
 
 class _Slot(msgspec.Struct):
@@ -25,28 +46,31 @@ class _Slot(msgspec.Struct):
     last: WorkerKey
     gone_at: float = 0.0
     restarts: int = 0
+    counted: bool = False
+    """The next to sit here was counted already, when somebody took the slot who was no worker."""
 
 
 class Slots:
     """The slots of one target."""
 
-    def __init__(self) -> None:
-        self._slots: dict[int, _Slot] = {}
+    def __init__(self, left: Iterable[SlotRow] = ()) -> None:
+        self._slots = {row.slot: _Slot(row.key, row.key, restarts=row.restarts) for row in left}
 
     def assign(self, keys: Iterable[WorkerKey], now: float, alive: Iterable[WorkerKey] = ()) -> None:
         """
         Keep those who stay, free the slots of those who went, and seat the new ones, oldest first.
 
         Who is still `alive` and no worker any more never was one: a master is alone before it has forked. Its slot
-        goes with it, since whoever comes next does not replace it.
+        goes with it, since whoever comes next does not replace it; one that others have had before is free again.
         """
         present, mistaken = set(keys), set(alive)
         for number, slot in list(self._slots.items()):
             if slot.key is not None and slot.key not in present:
-                if slot.key in mistaken:
+                wrong = slot.key in mistaken
+                if wrong and not slot.restarts:
                     del self._slots[number]
                 else:
-                    slot.key, slot.gone_at = None, now
+                    slot.key, slot.gone_at, slot.counted = None, now, wrong
         seated = {slot.key for slot in self._slots.values() if slot.key is not None}
         for key in sorted(present - seated, key=_age):
             self._seat(key)
@@ -55,14 +79,15 @@ class Slots:
                 del self._slots[number]
 
     def _seat(self, key: WorkerKey) -> None:
-        for number in sorted(self._slots):
-            slot = self._slots[number]
-            if slot.key is None:
-                slot.restarts += slot.last != key  # who was only out of sight for a while comes back as nobody new
-                slot.key = slot.last = key
-                return
-        lowest = next(number for number in itertools.count() if number not in self._slots)
-        self._slots[lowest] = _Slot(key, key)
+        free = [self._slots[number] for number in sorted(self._slots) if self._slots[number].key is None]
+        own = [slot for slot in free if slot.last == key]  # out of sight for a while, and nobody new
+        if not free:
+            lowest = next(number for number in itertools.count() if number not in self._slots)
+            self._slots[lowest] = _Slot(key, key)
+            return
+        slot = (own or free)[0]
+        slot.restarts += not own and not slot.counted
+        slot.key, slot.last, slot.counted = key, key, False
 
     def seated(self) -> dict[str, WorkerKey | None]:
         """Slot -> who sits there, None for a worker that is gone and not replaced yet."""
@@ -71,6 +96,11 @@ class Slots:
     def restarts(self) -> dict[str, int]:
         """Slot -> how many workers it has seen after its first."""
         return {str(number): slot.restarts for number, slot in sorted(self._slots.items())}
+
+    def rows(self, target: str) -> Iterator[SlotRow]:
+        """All that an agent must know to go on with them."""
+        for number, slot in self._slots.items():
+            yield SlotRow(target, number, slot.last.pid, slot.last.start_ticks, slot.restarts)
 
 
 def _age(key: WorkerKey) -> tuple[int, int]:

@@ -9,24 +9,26 @@ from __future__ import annotations
 
 from collections import Counter
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from prometheus_client.samples import Sample
 
 from vitalsd.model import (
     ERROR_CHANNELS,
+    OBSERVED_LOOP,
     Cause,
     Histogram,
     Incident,
     LoopVitals,
     ObservedLoop,
+    Severity,
     SourceReading,
     TargetSnapshot,
     WorkerSample,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     from vitalsd.incidents.query import TotalOf
     from vitalsd_exporters.state import AgentVitals
@@ -47,8 +49,16 @@ __all__ = [
 Row = tuple[str, Sample]
 """The name of a metric in the catalogue, and one sample of it."""
 Labels = dict[str, str]
-OBSERVED_LOOP = "main"
-"""From outside one loop is seen per process."""
+NEVER: dict[str | None, tuple[Cause, ...]] = {
+    "python": ("microtask_flood",),
+    "node": ("ready_flood", "gil_contention"),
+    None: ("ready_flood", "microtask_flood"),
+}
+"""Runtime -> causes that its loops cannot have. None: from outside, where nobody sees the queue, both floods."""
+INCIDENT_SORTS: tuple[tuple[str, Severity], ...] = tuple(
+    (kind, severity) for kind in ("stall", "starvation") for severity in ("warning", "critical")
+)
+"""Of which every target has a series from the beginning: what the rules open."""
 
 
 def target_rows(target: TargetSnapshot) -> Iterator[Row]:
@@ -159,24 +169,32 @@ def stall_rows(worker: WorkerSample, counts: Mapping[Cause, tuple[int, float]]) 
     """
     Stalls by cause, for a worker of which anybody sees the loops.
 
-    A cause appears when it is first found and stays for the life of the process. `unknown` is there from the
-    beginning, so that a worker which never stalled is a zero and not a gap.
+    Every cause that it can have is there from the beginning: `increase()` misses the first of a series that begins
+    at 1, and a worker which never stalled is a zero and not a gap.
     """
     if worker.probe is None and worker.observed is None:
         return
-    nothing: dict[Cause, tuple[int, float]] = {"unknown": (0, 0.0)}
-    for cause, (count, seconds) in (nothing | dict(counts)).items():
-        labels = _labels(worker) | {"cause": cause}
-        yield _row("vitals_eventloop_stalls_total", labels, count)
-        yield _row("vitals_eventloop_stall_seconds_total", labels, seconds)
+    labels = _labels(worker)
+    for cause, (count, seconds) in {**_no_stalls(worker.probe and worker.probe.runtime), **counts}.items():
+        of_cause = labels | {"cause": cause}
+        yield _row("vitals_eventloop_stalls_total", of_cause, count)
+        yield _row("vitals_eventloop_stall_seconds_total", of_cause, seconds)
+
+
+@lru_cache(maxsize=8)
+def _no_stalls(runtime: str | None) -> dict[Cause, tuple[int, float]]:
+    """The zeros of every cause that a loop of this runtime can have; None is one that is seen from outside."""
+    never = NEVER.get(runtime, ())
+    return {cause: (0, 0.0) for cause in get_args(Cause) if cause not in never}
 
 
 def incident_rows(
-    incidents: tuple[Incident, ...], totals: Mapping[TotalOf, int], targets: Container[str]
+    incidents: tuple[Incident, ...], totals: Mapping[TotalOf, int], targets: Collection[str]
 ) -> Iterator[Row]:
     """How many incidents are open and how often there was one; of targets that are there, and with their zeros."""
     still_open = Counter((each.target, each.kind, each.severity) for each in incidents if each.state == "open")
-    for target, kind, severity in {**totals, **still_open}:
+    nothing: dict[TotalOf, int] = {(target, *sort): 0 for target in sorted(targets) for sort in INCIDENT_SORTS}
+    for target, kind, severity in {**nothing, **totals, **still_open}:
         if target not in targets:
             continue
         labels = {"target": target, "kind": kind, "severity": severity}

@@ -20,6 +20,7 @@ from vitalsd_exporters.web.health import stuck_loops
 from vitalsd_exporters.web.incidents import incident_routes
 from vitalsd_exporters.web.reply import html_page, json_error, json_reply
 from vitalsd_exporters.web.stream import LiveStream
+from vitalsd_exporters.web.targets import target_as_json, targets_as_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -40,13 +41,13 @@ def control_app(view: View, token: Token, listen_host: str) -> Starlette:
     """The whole app of the control port; `listen_host` is the host part of `exporters.control.listen`."""
 
     async def targets(_request: Request) -> Response:
-        return json_reply({"targets": as_json(view.targets())})
+        return json_reply({"targets": targets_as_json(view)})
 
     async def target(request: Request) -> Response:
         name = request.path_params["name"]
         for candidate in view.targets():
             if candidate.name == name:
-                return json_reply(as_json(candidate))
+                return json_reply(target_as_json(view, candidate))
         return json_error(f"No target is called `{name}`; `GET /api/v1/targets` lists those there are.", 404)
 
     async def sources(_request: Request) -> Response:
@@ -72,7 +73,19 @@ def control_app(view: View, token: Token, listen_host: str) -> Starlette:
             *incident_routes(view),
         ],
         middleware=[Middleware(Guard, token=token, listen_host=listen_host)],
+        exception_handlers={404: _no_such_path, 405: _no_such_method},
     )
+
+
+def _no_such_path(request: Request, _error: Exception) -> Response:
+    return json_error(
+        f"There is nothing at `{request.scope['path']}`; docs/api.md lists every path there is.", 404
+    )
+
+
+def _no_such_method(request: Request, error: Exception) -> Response:
+    sentence = f"`{request.scope['path']}` does not take {request.method}; docs/api.md lists every path there is."
+    return json_error(sentence, 405, getattr(error, "headers", None))
 
 
 def _target_table(targets: tuple[TargetSnapshot, ...]) -> str:

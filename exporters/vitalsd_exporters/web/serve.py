@@ -75,8 +75,12 @@ class Listener:
             await self._server.serve(self._sockets)
         finally:
             self._server.close()
-            for bound in self._sockets:
-                bound.close()
+            self.close()
+
+    def close(self) -> None:
+        """Give the address back; for one that has never run, or runs no more."""
+        for bound in self._sockets:
+            bound.close()
 
     def stop(self) -> None:
         """Take no more requests, let those in progress end, and have `run` return within a second."""

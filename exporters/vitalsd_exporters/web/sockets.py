@@ -13,7 +13,7 @@ import socket
 from vitalsd.errors import UsageError
 from vitalsd.settings.model import split_listen
 
-__all__ = ["bind"]
+__all__ = ["PortTakenError", "bind"]
 
 BACKLOG = 128
 MISSING = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
@@ -22,6 +22,14 @@ ADVICE = {
     errno.EACCES: "ports below 1024 need a privilege: choose a higher one with `{key}`",
     errno.EADDRNOTAVAIL: "this host has no such address: correct `{key}`",
 }
+
+
+class PortTakenError(UsageError):
+    """Somebody else listens where we are to: it may be over in a moment, or never."""
+
+    def __init__(self, sentence: str, listen: str) -> None:
+        super().__init__(sentence)
+        self.listen = listen
 
 
 def bind(listen: str, key: str) -> list[socket.socket]:
@@ -49,7 +57,10 @@ def bind(listen: str, key: str) -> list[socket.socket]:
             taken.close()
         advice = ADVICE.get(failure.errno or 0, "{why}: change `{key}`")
         why = advice.format(key=key, why=failure.strerror)
-        raise UsageError(f"Cannot listen on {listen}: {why}.") from failure
+        sentence = f"Cannot listen on {listen}: {why}."
+        if failure.errno == errno.EADDRINUSE:
+            raise PortTakenError(sentence, listen) from failure
+        raise UsageError(sentence) from failure
     return bound
 
 

@@ -16,6 +16,7 @@ import structlog
 from starlette.responses import StreamingResponse
 
 from vitalsd_exporters.web.edge import as_json
+from vitalsd_exporters.web.targets import targets_as_json
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -54,7 +55,7 @@ async def _events(view: View) -> AsyncIterator[bytes]:
     yield HEARTBEAT
     news = _News(view)
     while True:
-        yield _event("targets", view.targets)
+        yield _event("targets", lambda: targets_as_json(view))
         if changed := _event("incidents", news.changed):
             yield changed
         await asyncio.sleep(INTERVAL_SECONDS)
@@ -67,8 +68,12 @@ class _News:
         self._view = view
         self._told: tuple[Incident, ...] | None = None
 
-    def changed(self) -> tuple[Incident, ...] | None:
+    def changed(self) -> object | None:
         """Those that have changed since it was last asked, at first all; None where nothing has."""
+        changed = self._changed()
+        return as_json(changed) if changed is not None else None
+
+    def _changed(self) -> tuple[Incident, ...] | None:
         told, now = self._told, self._view.incidents()
         if now is told:
             return None
@@ -79,13 +84,13 @@ class _News:
         return tuple(each for each in now if known.get(each.id) is not each) or None
 
 
-def _event(name: str, read: Callable[[], tuple[object, ...] | None]) -> bytes:
+def _event(name: str, read: Callable[[], object | None]) -> bytes:
     """One event; nothing if there is nothing to tell, and a heartbeat if it cannot be told."""
     try:
         things = read()
         if things is None:
             return b""
-        return f"event: {name}\ndata: ".encode() + msgspec.json.encode({name: as_json(things)}) + b"\n\n"
+        return f"event: {name}\ndata: ".encode() + msgspec.json.encode({name: things}) + b"\n\n"
     except Exception:
         log.exception("stream_reading_failed", event_name=name)
         return HEARTBEAT

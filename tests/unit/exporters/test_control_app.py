@@ -295,3 +295,14 @@ def test_a_stream_outlives_a_reading_that_fails(monkeypatch):
         _, *bodies = listen(control_app(Failing(), Token("s3cret"), "127.0.0.1"), events=2)
     assert b"event:" not in b"".join(body.get("body", b"") for body in bodies)
     assert {entry["event"] for entry in logs} == {"stream_reading_failed"}
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"), [("GET", "/api/v1/nothing", 404), ("POST", "/api/v1/rules", 405)]
+)
+def test_what_is_not_there_is_an_error_like_any_other(ask, method, path, status):
+    """A program that reads answers need not know who has made them."""
+    response = ask(app(), method, path, headers=BEARER)
+    assert response.status_code == status
+    assert path in response.json()["error"]
+    assert ("GET" in response.headers.get("allow", "")) == (status == 405)

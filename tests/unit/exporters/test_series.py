@@ -1,8 +1,14 @@
 """What of a worker becomes a sample, and what stays unsaid."""
 
+from typing import get_args
+
+import pytest
 from msgspec.structs import replace
 from support.views import BACKGROUND_LOOP, BARE, BLOCKING, GONE, MAIN_LOOP, OBSERVED, OVER, PROBE, WATCHED
 
+from vitalsd.detect.registry import make_detectors
+from vitalsd.model import Cause
+from vitalsd.settings.model import Settings
 from vitalsd_exporters.prometheus import series
 
 
@@ -90,17 +96,40 @@ def test_every_loop_has_its_own_series():
     assert (rows[busy, ("main",)], rows[busy, ("background",)]) == (4.75, 0.5)
 
 
+def causes(rows):
+    """The causes of which both counters are there."""
+    names = ("vitals_eventloop_stalls_total", "vitals_eventloop_stall_seconds_total")
+    both = [{labels[0] for name, labels in rows if name == wanted} for wanted in names]
+    assert both[0] == both[1]
+    return both[0]
+
+
 def test_stalls_are_told_by_cause():
-    """As they were counted; `unknown` is a zero where there is none, and a cause never found is absent."""
-    counts = {"gc_pause": (2, 0.5)}
-    assert values(series.stall_rows(WATCHED, counts)) == {
-        ("vitals_eventloop_stalls_total", ("unknown",)): 0,
-        ("vitals_eventloop_stall_seconds_total", ("unknown",)): 0,
+    """As they were counted; a cause that was never found is a zero, so that its first stall is an increase."""
+    rows = values(series.stall_rows(WATCHED, {"gc_pause": (2, 0.5), "unknown": (3, 1.0)}))
+    found = {key: value for key, value in rows.items() if value}
+    assert found == {
+        ("vitals_eventloop_stalls_total", ("unknown",)): 3,
+        ("vitals_eventloop_stall_seconds_total", ("unknown",)): 1.0,
         ("vitals_eventloop_stalls_total", ("gc_pause",)): 2,
         ("vitals_eventloop_stall_seconds_total", ("gc_pause",)): 0.5,
     }
-    rows = values(series.stall_rows(WATCHED, {"unknown": (3, 1.0)}))
-    assert rows["vitals_eventloop_stalls_total", ("unknown",)] == 3
+    assert len(causes(rows)) == len(get_args(Cause)) - 1
+
+
+@pytest.mark.parametrize(
+    ("worker", "never"),
+    [
+        (WATCHED, {"microtask_flood"}),
+        (replace(WATCHED, probe=replace(PROBE, runtime="node")), {"ready_flood", "gil_contention"}),
+        (OBSERVED, {"ready_flood", "microtask_flood"}),
+    ],
+)
+def test_every_cause_that_a_runtime_can_have_begins_at_zero(worker, never):
+    """And none that it cannot have, which would be a series for nothing; unless it was found all the same."""
+    assert causes(values(series.stall_rows(worker, {}))) == set(get_args(Cause)) - never
+    for cause in never:
+        assert values(series.stall_rows(worker, {cause: (1, 0.5)}))["vitals_eventloop_stalls_total", (cause,)] == 1
 
 
 def test_a_loop_that_is_seen_from_outside_has_the_same_metrics():
@@ -127,20 +156,30 @@ def test_open_incidents_are_counted_and_a_severity_that_was_is_a_zero():
     """So an alert ends by a value and not by a gap, and resolved ones are not open."""
     again = replace(BLOCKING, id="other", culprit=None)
     info = replace(BLOCKING, id="third", target="legacy", severity="info")
-    totals = {("shop", "stall", "critical"): 5, ("shop", "stall", "warning"): 3}
-    rows = [
-        (name, *sample.labels.values(), sample.value)
+    totals = {("shop", "stall", "critical"): 5, ("shop", "stall", "warning"): 3, ("gone", "stall", "warning"): 9}
+    rows = {
+        (name, *sample.labels.values()): sample.value
         for name, sample in series.incident_rows((BLOCKING, again, info, OVER), totals, {"shop", "legacy"})
-    ]
-    assert list(series.incident_rows((BLOCKING,), totals, {"legacy"})) == []
-    assert sorted(rows) == [
-        ("vitals_incidents_open", "legacy", "stall", "info", 1),
-        ("vitals_incidents_open", "shop", "stall", "critical", 2),
-        ("vitals_incidents_open", "shop", "stall", "warning", 0),
-        ("vitals_incidents_total", "legacy", "stall", "info", 0),
-        ("vitals_incidents_total", "shop", "stall", "critical", 5),
-        ("vitals_incidents_total", "shop", "stall", "warning", 3),
-    ]
+    }
+    assert {key: value for key, value in rows.items() if value} == {
+        ("vitals_incidents_open", "legacy", "stall", "info"): 1,
+        ("vitals_incidents_open", "shop", "stall", "critical"): 2,
+        ("vitals_incidents_total", "shop", "stall", "critical"): 5,
+        ("vitals_incidents_total", "shop", "stall", "warning"): 3,
+    }
+    assert rows["vitals_incidents_open", "shop", "stall", "warning"] == 0
+    assert rows["vitals_incidents_total", "legacy", "stall", "info"] == 0
+
+
+def test_incidents_of_every_sort_begin_at_zero():
+    """Of each target that is there, and of no other: the first incident is an increase."""
+    rows = list(series.incident_rows((), {}, {"shop"}))
+    rules = {detector.kind for detector in make_detectors(Settings())}
+    sorts = {(sample.labels["kind"], sample.labels["severity"]) for _, sample in rows}
+    assert sorts == {(kind, severity) for kind in rules for severity in ("warning", "critical")}
+    assert {(sample.labels["target"], sample.value) for _, sample in rows} == {("shop", 0)}
+    assert len(rows) == 2 * len(sorts)
+    assert list(series.incident_rows((BLOCKING,), {}, set())) == []
 
 
 def test_a_histogram_has_its_buckets_its_count_and_its_sum():

@@ -151,10 +151,3 @@ def test_status_on_a_bad_day_is_short(answers, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert lines[-1] == "and 20 more: vitalsd incidents --state open"
     assert len([line for line in lines if line.startswith("incident: ")]) == 10
-
-
-def test_a_loop_that_is_seen_from_outside_is_a_row_too():
-    """With the same figures as one with a probe."""
-    [_, legacy] = FixedView().all_targets
-    row = status.table([as_json(legacy)]).splitlines()[2].split()
-    assert row == ["legacy", "1", "stalled", "0.8s", "main", "12.5%", "<=2.5ms", "2", "-", "-", "observer"]

@@ -18,6 +18,7 @@ from vitalsd.incidents.book import Book
 from vitalsd.incidents.database import Database, file_name
 from vitalsd.incidents.query import Wanted
 from vitalsd.model import Frame, WorkerKey
+from vitalsd.targets.slots import SlotRow
 
 KEY = WorkerKey(4242, 123_456)
 LISTEN = "127.0.0.1:18780"
@@ -79,6 +80,70 @@ def test_totals_go_on_after_a_restart(books, stalled):
     second.take([stalled(worker="2")])
     second.close()
     assert books().totals()["shop", "stall", "warning"] == 3
+
+
+SLOTS = (SlotRow("shop", 0, 4250, 99_000, 3), SlotRow("shop", 1, 4242, 123_456, 0))
+
+
+def test_slots_go_on_after_a_restart(books, clock):
+    """Who sat where, and after how many others, with the time at which that was last known."""
+    first = books()
+    assert first.slots_left == ()
+    first.keep_slots(SLOTS)
+    first.keep_slots(SLOTS[1:])
+    first.keep_slots(SLOTS)
+    first.close()
+    second = books()
+    assert second.slots_left == tuple(replace(row, seen_at=clock.now) for row in SLOTS)
+    second.keep_slots(SLOTS[:1])
+    second.close()
+    assert [row.slot for row in books().slots_left] == [0]
+
+
+def test_slots_that_stay_say_once_a_minute_that_they_do(books, clock):
+    """So that an agent which was down for long knows how old they are; and the disk is left alone meanwhile."""
+    first = books()
+    for seconds in (0, 30, 29):
+        clock.now += seconds
+        first.keep_slots(SLOTS)
+    noted_at = clock.now - 59
+    first.close()
+    second = books()
+    assert {row.seen_at for row in second.slots_left} == {noted_at}
+    second.keep_slots(SLOTS)
+    clock.now += 60
+    second.keep_slots(SLOTS)
+    second.close()
+    assert {row.seen_at for row in books().slots_left} == {clock.now}
+
+
+def test_slots_of_another_boot_are_not_taken_over(books, monkeypatch):
+    """After a reboot the same pid and start time may be another process."""
+    first = books()
+    first.keep_slots(SLOTS)
+    first.close()
+    monkeypatch.setattr(database, "_boot_id", lambda: "another")
+    assert books().slots_left == ()
+
+
+def test_slots_are_in_a_new_file_too(books, path, clock):
+    """Where somebody takes the file away, the next holds the slots of now, though none of them has changed."""
+    book = books()
+    book.keep_slots(SLOTS)
+    wait_for("the slots to be written", lambda: book._store._slots is None)
+    for each in path.parent.glob(path.name + "*"):
+        each.unlink()
+    book.counts.add("shop", "0", KEY, "gc_pause", 0.25)
+    wait_for("a new file", path.exists)
+
+    def written():
+        book.take([])
+        book.keep_slots(SLOTS)
+        return not (book._store._loaded or book._store._slots or book._store._counts)
+
+    wait_for("the slots to be written again", written)
+    book.close()
+    assert len(books().slots_left) == len(SLOTS)
 
 
 def test_counts_of_another_boot_are_not_taken_over(books, monkeypatch):
@@ -287,11 +352,12 @@ def test_an_older_schema_is_brought_up_to_date(path, monkeypatch, stalled):
     files = Database(path)
     files.write(Incidents().take([stalled()], stalled().at), [], {})
     files.close()
+    known = len(database.MIGRATIONS)
     steps = (*database.MIGRATIONS, "CREATE TABLE more (x);")
     monkeypatch.setattr(database, "MIGRATIONS", steps)
     files = Database(path)
     assert len(files.find(Wanted())) == 1
-    assert files._connection.execute("PRAGMA user_version").fetchone() == (2,)
+    assert files._connection.execute("PRAGMA user_version").fetchone() == (known + 1,)
     files.close()
 
 
@@ -311,6 +377,26 @@ def test_two_agents_of_a_host_have_a_file_each(books, stalled, written, tmp_path
     written(one)
     assert (one.problem, other.problem, other.incidents()) == (None, None, ())
     assert file_name("127.0.0.1:1111") != file_name("10.0.0.1:1111")
+
+
+def test_an_agent_that_starts_while_the_one_before_ends_waits_for_its_file(books, path, monkeypatch):
+    """It has the ports already; it takes over slots and counts a moment later, and nobody is told of a trouble."""
+    first = books()
+    first.keep_slots(SLOTS)
+    tries = iter((False, False, True))
+    real = database._locked
+
+    def locked(descriptor):
+        if not next(tries, True):
+            return False
+        first.close()
+        return real(descriptor)
+
+    monkeypatch.setattr(database, "_locked", locked)
+    with capture_logs() as logs:
+        second = books()
+    assert (second.problem, logs) == (None, [])
+    assert len(second.slots_left) == len(SLOTS)
 
 
 def test_a_second_agent_on_the_same_file_goes_on_in_memory_and_says_so(books, stalled, written):

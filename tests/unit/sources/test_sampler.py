@@ -58,9 +58,9 @@ def published(tmp_path, monkeypatch):
     os.close(written._fd)
 
 
-def seat(slot="0", key=KEY, segment=None, restarts=0):
+def seat(slot="0", key=KEY, segment=None, restarts=0, refusal=None):
     """One seat of the target."""
-    return Seat("shop", slot, key, "python app.py", segment, restarts)
+    return Seat("shop", slot, key, "python app.py", segment, restarts, refusal)
 
 
 def test_empty_seat(sampling):
@@ -79,15 +79,14 @@ def test_no_target(sampling):
 
 
 def test_without_probe(sampling, tree):
-    """What /proc says is there; what only a probe knows is None, and the sentence says how to get one."""
+    """What /proc says is there; what only a probe knows is None, and the seat says why."""
     tree.add(10, threads=3)
-    taken = sampling().sample(Found({"shop": (seat(),)}))
+    taken = sampling().sample(Found({"shop": (seat(refusal="its folder is full"),)}))
     ((worker,),) = (target.workers for target in taken.targets)
     assert (worker.up, worker.lag_source, worker.key, worker.slot) == (True, "none", KEY, "0")
     assert worker.command == "python app.py"
     assert (worker.process.threads, worker.process.resident_bytes, worker.probe) == (3, None, None)
-    assert list(worker.missing) == ["probe"]
-    assert "vitalsd run" in worker.missing["probe"]
+    assert worker.missing == {"probe": "its folder is full"}
     assert [(reading.source, reading.success, reading.problem) for reading in taken.sources] == [
         ("proc", True, None),
         ("probe", True, None),

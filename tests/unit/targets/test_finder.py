@@ -3,11 +3,12 @@
 import os
 
 import pytest
+from msgspec.structs import replace
 
 from vitalsd.model import WorkerKey
-from vitalsd.targets.finder import Seat
+from vitalsd.targets.finder import JOINED_SECONDS, Seat
 from vitalsd.targets.rules import TargetRule
-from vitalsd.targets.slots import HOLD_SECONDS
+from vitalsd.targets.slots import HOLD_SECONDS, SlotRow
 
 INTERVAL = 10.0
 SHOP = TargetRule("shop", match=r"shop\.web")
@@ -38,8 +39,9 @@ def test_seat(finder, tree):
     """A seat says who sits there and what it runs, without secrets."""
     tree.add(10, "python -m shop.web --token abc", start=1234)
     command = "python -m shop.web --token ***"
-    expected = Seat("shop", "0", WorkerKey(10, 1234), command, None, 0)
-    assert finder(SHOP).find(0.0).targets == {"shop": (expected,)}
+    (seat,) = finder(SHOP).find(0.0).targets["shop"]
+    assert replace(seat, refusal=None) == Seat("shop", "0", WorkerKey(10, 1234), command, None, 0)
+    assert "publishes no segment" in seat.refusal
 
 
 def test_secret_of_several_words(finder, tree):
@@ -223,3 +225,42 @@ def test_reconfigure(finder, tree):
     assert found.targets.keys() == {"bank", "shop"}
     assert (pids(found), restarts(found)) == ({"0": 13, "1": 12}, {"0": 1, "1": 0})
     assert pids(found, "bank") == {"0": 20}
+
+
+def test_the_next_finder_goes_on_with_the_slots(finder, tree):
+    """An agent that is restarted shows each worker where it was, and counts on."""
+    gunicorn(tree, 11, 12)
+    first = finder(SHOP)
+    first.find(0.0)
+    tree.remove(11)
+    tree.add(20, GUNICORN, parent=10, forked=True, start=9000)
+    first.find(1.0)
+    rows = [replace(row, seen_at=1000.0) for row in first.slots()]
+    second = finder(SHOP)
+    second.restore(rows, 1e6)
+    found = second.find(2.0)
+    assert (pids(found), restarts(found)) == ({"0": 20, "1": 12}, {"0": 1, "1": 0})
+
+
+@pytest.mark.parametrize(("age", "expected"), [(JOINED_SECONDS, {"0": 1}), (JOINED_SECONDS + 1, {"0": 0})])
+def test_a_service_that_was_down_with_its_agent(finder, tree, age, expected):
+    """It goes on when it is back soon; much later it is a new one."""
+    tree.add(10, "python -m shop.web")
+    first = finder(SHOP)
+    first.find(0.0)
+    rows = [replace(row, seen_at=1000.0) for row in first.slots()]
+    tree.remove(10)
+    tree.add(99, "python -m shop.web", start=50_000)
+    second = finder(SHOP)
+    second.restore(rows, 1000.0 + age)
+    found = second.find(0.0)
+    assert (pids(found), restarts(found)) == ({"0": 99}, expected)
+
+
+def test_targets_that_are_no_longer_watched_are_not_restored(finder, tree):
+    """A target that was taken out of the configuration is not told as down, and our own slot is always new."""
+    tree.add(10, "python -m shop.web")
+    second = finder(SHOP)
+    second.restore([SlotRow("other", 0, 10, 1000, 5, 0.0), SlotRow("vitalsd", 0, 10, 1000, 5, 0.0)], 0.0)
+    found = second.find(0.0)
+    assert (found.targets.keys(), restarts(found)) == ({"shop"}, {"0": 0})

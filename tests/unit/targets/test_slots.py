@@ -114,6 +114,51 @@ def test_never_a_worker():
     assert (pids(slots), slots.restarts()) == ({"0": 13, "1": 12}, {"0": 0, "1": 0})
 
 
+def left(slots):
+    """What the agent after this one finds."""
+    return Slots(list(slots.rows("shop")))
+
+
+def test_the_next_agent_goes_on():
+    """Who lives sits where it sat, whatever its age, and the counts of restarts go on."""
+    slots = Slots()
+    slots.assign([key(10), key(11), key(12)], 0.0)
+    slots.assign([key(11), key(12), key(20)], 1.0)
+    again = left(slots)
+    again.assign([key(11), key(12), key(20)], 2.0)
+    assert (pids(again), again.restarts()) == ({"0": 20, "1": 11, "2": 12}, {"0": 1, "1": 0, "2": 0})
+
+
+def test_who_went_between_two_agents_is_replaced_like_any_other():
+    """Its slot is free for the next, and counts one restart; nobody knows of more."""
+    slots = Slots()
+    slots.assign([key(10), key(11)], 0.0)
+    again = left(slots)
+    again.assign([key(11), key(30)], 5.0)
+    assert (pids(again), again.restarts()) == ({"0": 30, "1": 11}, {"0": 1, "1": 0})
+
+
+def test_a_master_that_is_taken_for_a_worker_at_first_counts_nothing_twice():
+    """Service and agent start again: the master sits down, has workers, and leaves; one restart each."""
+    slots = Slots()
+    slots.assign([key(10), key(11)], 0.0)
+    again = left(slots)
+    again.assign([key(20)], 5.0)
+    again.assign([key(21), key(22)], 6.0, alive=[key(20), key(21), key(22)])
+    assert (pids(again), again.restarts()) == ({"0": 21, "1": 22}, {"0": 1, "1": 1})
+    again.assign([key(22), key(23)], 7.0)
+    assert (pids(again), again.restarts()) == ({"0": 23, "1": 22}, {"0": 2, "1": 1})
+
+
+def test_who_was_out_of_sight_comes_back_to_its_own_slot():
+    """Even where a lower one is free."""
+    slots = Slots()
+    slots.assign([key(10), key(11)], 0.0)
+    slots.assign([], 1.0)
+    slots.assign([key(11)], 2.0)
+    assert (pids(slots), slots.restarts()) == ({"0": None, "1": 11}, {"0": 0, "1": 0})
+
+
 ROUNDS = st.lists(
     st.tuples(
         st.sets(st.tuples(st.integers(1, 8), st.integers(1, 3)), max_size=6),

@@ -1,0 +1,54 @@
+"""`vitalsd status`: rows of the last minute, and notes that say whom they are about."""
+
+from msgspec.structs import replace
+from support.views import BARE, LEGACY, SHOP, FixedView
+
+from vitalsd.cli.status import table
+from vitalsd_exporters.web.targets import targets_as_json
+
+
+def rows(targets):
+    """The words of each row of the table, by target and worker."""
+    found = {}
+    for words in map(str.split, table(targets).splitlines()):
+        found.setdefault(tuple(words[:2]), []).append(words)
+    return found
+
+
+def test_work_delay_and_stalls_are_of_the_last_minute():
+    """Of a probed loop and of one seen from outside alike; a loop of which nothing is known yet has dashes."""
+    found = rows(targets_as_json(FixedView()))
+    main, background = found["shop", "0"]
+    (observed,) = found["legacy", "1"]
+    assert main[2:9] == ["stalled", "1.2s", "main", "25.0%", "<=1000ms", "2", "128MiB"]
+    assert background[3:7] == ["background", "-", "-", "-"]
+    assert observed[2:] == ["stalled", "0.8s", "main", "12.5%", "<=1ms", "0", "-", "-", "observer"]
+
+
+def test_the_header_says_of_which_time_it_is():
+    """Above the columns that it is about."""
+    over, head = table(targets_as_json(FixedView())).splitlines()[:2]
+    assert over.strip() == "last 60 s at most"
+    assert over.index("last") == head.index("BUSY")
+
+
+def test_an_agent_of_an_earlier_version_has_no_last_minute():
+    """Dashes, and no failure."""
+    targets = targets_as_json(FixedView(all_targets=(SHOP, LEGACY)))
+    for target in targets:
+        for worker in target["workers"]:
+            for loop in [*(worker["probe"] or {"loops": []})["loops"], worker["observed"] or {}]:
+                loop.pop("recent", None)
+    assert "25.0%" not in table(targets)
+
+
+def test_a_note_says_whom_it_is_about():
+    """One line for all workers of which the same is missing, and no more names than can be read."""
+    reason = "this worker publishes no segment: it runs Node"
+    workers = tuple(replace(BARE, slot=str(slot), missing={"probe": reason}) for slot in range(6))
+    few, many = (
+        table(targets_as_json(FixedView(all_targets=(replace(LEGACY, workers=some),)))).splitlines()[-1]
+        for some in (workers[:2], workers)
+    )
+    assert few == f"note: legacy/0, legacy/1: {reason}"
+    assert many == f"note: legacy/0, legacy/1, legacy/2, legacy/3 and 2 more: {reason}"
