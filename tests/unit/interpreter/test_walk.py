@@ -108,6 +108,27 @@ def test_a_turn_that_ends_while_it_is_read(turning):
     assert turning.frames.iteration(NEW, 1.0) == NO_ITERATION
 
 
+@pytest.mark.parametrize("known", [False, True])
+@pytest.mark.parametrize("after", range(1, 14))
+def test_counts_are_of_the_turn_they_are_told_with(turning, known, after):
+    """A turn that follows at any moment, with its time where the last one had it, keeps its own count."""
+    if known:
+        turning.frames.iteration(NEW, 1.0)
+    read, count = turning.read, iter(range(1, 1000))
+
+    def reading(address, size):
+        found = read(address, size)
+        if address in (ITERATION, BEGAN, READY, RUNS) and next(count) == after:
+            turning.float(BEGAN, 13.5)
+            turning.int(0x70300, 7)
+            turning.local("ntodo", 0x70300)
+        return found
+
+    turning.read = reading
+    told = turning.frames.iteration(NEW, 1.0)
+    assert (told.began, told.ready) in ((12.5, 40), (13.5, 7), (None, None))
+
+
 def test_frames_that_lead_in_a_circle(turning):
     """A walk ends, wherever it leads."""
     turning.frame(BELOW, 0x50000, NEW)
