@@ -5,9 +5,11 @@ Finds the frame of asyncio's current iteration, `BaseEventLoop._run_once`, and r
 run; `ntodo` is how many of them there are, `i` the one that runs. Until it is taken the frame is new and has no
 such local. Names of code objects are read, and values of no other local.
 
-A frame costs 2 us, or 0.4 where it lies beside the one before, as those of plain functions do from 3.11 on. The
-process runs on meanwhile, and memory is used again: so the frame and its float are read twice. The same pointer
-and the same time before and after mean one and the same iteration, since no two have the same time.
+A frame costs 2 us, or 0.4 where it lies beside the one before, as those of plain functions do from 3.11 on.
+
+The process runs on meanwhile, and its memory is used again, for other floats as well. So the frame is read before
+and after what its pointers lead to, and the time before and after both. No two iterations have the same time: if
+neither the pointer nor the time has changed, it has been one and the same, and the counts are its own.
 """
 
 from __future__ import annotations
@@ -32,7 +34,7 @@ MOST_CODES = 4096
 FORGET_SECONDS = 10.0
 """A code object may be freed, and its address be that of another."""
 BESIDE_BYTES = 3072
-ATTEMPTS = (True, False, False)
+ATTEMPTS = (True, True, False, False)
 """Whether to ask for the counts too: an iteration of 10 us is over before they are read."""
 MOST_CALLBACKS = 10**8
 ADDRESS = ~3
@@ -68,6 +70,8 @@ class Frames:
         self._types = types
         self._codes: dict[int, _Known | None] = {}
         self._forget_at = 0.0
+        self._time: tuple[int, float | None] = (0, None)
+        """The last `end_time` that was told, and where it lay."""
         self._links_bytes = max(layout.frame_code, layout.frame_previous) + POINTER.size
         self._code_bytes = max(layout.code_filename, layout.code_name, layout.code_locals) + POINTER.size
         self._beside = BESIDE_BYTES if layout.thread_native is not None else 0
@@ -147,21 +151,25 @@ class Frames:
 
     def _told(self, frame: int, known: _Known, whole: bool) -> Iteration | None:
         """What the locals say; None if the iteration was over before they were read."""
-        before = self._pointers(frame, known)
-        end_time, ntodo, i = before
+        address, began = self._time
+        end_time, ntodo, i = self._pointers(frame, known)
         if not end_time:
             return NO_ITERATION
-        began = self._float(end_time)
+        if end_time != address:
+            address, began = end_time, self._float(end_time)
+            end_time, ntodo, i = self._pointers(frame, known)
         ready, index = (self._number(ntodo), self._number(i)) if whole else (None, None)
-        after = self._pointers(frame, known)
-        if began is None or after[0] != end_time or self._float(end_time) != began:
+        last_end_time, _, last_i = self._pointers(frame, known)
+        if began is None or not address == end_time == last_end_time or self._float(address) != began:
+            self._time = 0, None
             return None
+        self._time = address, began
         if ready is None or ready >= MOST_CALLBACKS:
             return Iteration(began)
         ran = None
         if not i:
-            ran = 0 if after[2] == 0 else None
-        elif after[2] == i and index is not None and self._number(i) == index < ready:
+            ran = 0 if last_i == 0 else None
+        elif last_i == i and index is not None and self._number(i) == index < ready:
             ran = index + 1
         return Iteration(began, ready, ran)
 
