@@ -1,7 +1,7 @@
 """
 What the agent costs with ten workers watched, scraped every 15 s the way Prometheus does.
 
-The workers are ten small asyncio services with the probe inside, in one target.
+The workers are ten small asyncio services in one target, first with the probe inside, then without.
 """
 
 from __future__ import annotations
@@ -16,7 +16,12 @@ from bench.figures import Bar, Figure
 from bench.harness import PROBE, Process, fetch, free_port, process, scratch, wait_for
 
 SHOWS = "memory and CPU share of the agent with ten workers watched"
-BARS = {"resident memory": Bar(40, "MiB"), "CPU share": Bar(0.5, "% of a core")}
+BARS = {
+    "resident memory": Bar(40, "MiB"),
+    "CPU share": Bar(0.5, "% of a core"),
+    "resident memory, zero-touch": Bar(40, "MiB"),
+    "CPU share, zero-touch": Bar(1.0, "% of a core"),
+}
 
 WORKERS = 10
 SETTLE_SECONDS = 30.0
@@ -30,13 +35,19 @@ AS_PROMETHEUS = {
 
 
 def run(quick: bool) -> list[Figure]:
-    """Watch ten workers for a while."""
+    """Watch ten workers for a while, both ways in."""
+    return [*_watch(quick, probed=True), *_watch(quick, probed=False)]
+
+
+def _watch(quick: bool, *, probed: bool) -> list[Figure]:
+    way = "" if probed else ", zero-touch"
     with scratch() as folder, contextlib.ExitStack() as stack:
         segments = folder / "segments"
         for _ in range(WORKERS):
-            extra = {**PROBE, "VITALSD_DIR": str(segments), "VITALSD_TARGET": "shop"}
+            extra = {**PROBE, "VITALSD_DIR": str(segments), "VITALSD_TARGET": "shop"} if probed else {}
             stack.enter_context(process([sys.executable, "worker.py"], extra))
-        wait_for(lambda: len(list(segments.glob("*.seg"))) == WORKERS, "ten segments")
+        if probed:
+            wait_for(lambda: len(list(segments.glob("*.seg"))) == WORKERS, "ten segments")
         port = free_port()
         agent = stack.enter_context(_agent(folder, port))
         url = f"http://127.0.0.1:{port}/metrics"
@@ -46,10 +57,10 @@ def run(quick: bool) -> list[Figure]:
         share = 100 * (agent.cpu_seconds() - before) / (time.monotonic() - began)
         memory = agent.memory_bytes()
         return [
-            Figure("resident memory", memory["VmRSS"] / 2**20, "MiB", BARS["resident memory"]),
-            Figure("of it anonymous", memory["RssAnon"] / 2**20, "MiB"),
-            Figure("CPU share", share, "% of a core", BARS["CPU share"]),
-            *_scrapes(agent, url, share / 100),
+            Figure(f"resident memory{way}", memory["VmRSS"] / 2**20, "MiB", BARS[f"resident memory{way}"]),
+            Figure(f"of it anonymous{way}", memory["RssAnon"] / 2**20, "MiB"),
+            Figure(f"CPU share{way}", share, "% of a core", BARS[f"CPU share{way}"]),
+            *(_scrapes(agent, url, share / 100) if probed else ()),
         ]
 
 
