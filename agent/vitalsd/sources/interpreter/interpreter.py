@@ -5,9 +5,9 @@ From outside, a thread that computes tells nothing: it may be one long callback,
 of callbacks, or one short turn after another. When a turn began tells them apart: the same moment at two looks is
 one and the same turn. CPython 3.8 to 3.14 with the global lock, and asyncio's own loop; uvloop has no such frame.
 
-A read takes 30 us at a depth of ten frames and 1.5 us more for each coroutine beyond (`frames`). Finding CPython
-takes 0.5 ms, once. It needs the right to read the process's memory, as `syscall` of its threads does, and one
-descriptor, which stays open.
+A read of a stall takes 35 us at a depth of ten frames; at 40, half of them coroutines, 60 us from CPython 3.11 on,
+and 110 us before, where frames lie apart. Finding CPython takes 0.7 ms, once. It needs the right to read the
+process's memory, as `syscall` of its threads does, and one descriptor, which stays open.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ class Interpreter:
         try:
             return _turn(self._found, number, now)
         except GoneError:
-            self._fail(now, None)  # an exec, or an exit: the next search will see
+            self.close()  # an exec, or an exit: the search of the next read will see
             return None
 
     def close(self) -> None:

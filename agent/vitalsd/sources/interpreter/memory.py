@@ -9,7 +9,6 @@ process's memory back.
 
 from __future__ import annotations
 
-import errno
 import os
 import struct
 from typing import Protocol
@@ -49,8 +48,8 @@ class ProcessMemory:
             raise TornError
         try:
             found = os.pread(self._fd, size, address)
-        except OSError as error:
-            raise (TornError if error.errno == errno.EIO else GoneError) from None
+        except OSError:
+            raise TornError from None
         if len(found) != size:
             raise TornError if found else GoneError
         return found
