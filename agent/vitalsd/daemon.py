@@ -37,6 +37,7 @@ from vitalsd.targets.folder import SegmentFolder
 from vitalsd.targets.places import default_folders
 from vitalsd.targets.processes import has_gone
 from vitalsd.targets.rules import TargetRule
+from vitalsd.thrift import give_back_code
 from vitalsd_exporters.prometheus.app import metrics_app
 from vitalsd_exporters.web.api import control_app
 from vitalsd_exporters.web.auth import load_token, store_token
@@ -46,6 +47,8 @@ from vitalsd_exporters.web.tls import load_web_config
 __all__ = ["Daemon"]
 
 log = structlog.get_logger(__name__)
+STARTED_SECONDS = 5.0
+"""By then the first rounds and the first scrape are done."""
 LAST_LOOKS = 5
 LAST_LOOK_SECONDS = 0.2
 
@@ -79,7 +82,7 @@ class Daemon:
         )
         self._stacks = StackSampler()
         self._investigation = Investigation(self._observer, self._stacks, self._book, self.state.worker, settings)
-        self.state.ruled = lambda: self._investigation.rules
+        self.state.ruled = self._investigation.rules
         self._loop: asyncio.AbstractEventLoop | None = None
         token_file = settings.exporters.control.token_file
         self.token = load_token(Path(token_file) if token_file is not None else None)
@@ -141,6 +144,7 @@ class Daemon:
             sampling = tasks.create_task(self._sample())
             follow = tasks.create_task(self._follow())
             stacks = tasks.create_task(self._stacks.run())
+            loop.call_later(STARTED_SECONDS, give_back_code)
             log.info("agent_started", metrics=self.metrics_url, control=self._listeners[1].addresses[0])
             await self._stopping.wait()
             sampling.cancel()

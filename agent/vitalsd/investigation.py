@@ -20,7 +20,8 @@ import msgspec
 from vitalsd.capture.stacks import Late as LateThread
 from vitalsd.capture.stacks import Stacks, StackSampler
 from vitalsd.detect.cause import decide
-from vitalsd.detect.registry import Seen, ToldStall, judge_all, make_detectors
+from vitalsd.detect.registry import Seen, ToldStall, find_all, judge_all, make_detectors
+from vitalsd.history.recent import SPACING_SECONDS, WINDOW_SECONDS
 from vitalsd.incidents.book import Book
 from vitalsd.model import (
     Finding,
@@ -40,10 +41,6 @@ from vitalsd.targets.finder import Found
 
 __all__ = ["Investigation"]
 
-WINDOW_SECONDS = 60.0
-"""How far back detectors see."""
-SPACING_SECONDS = 5.0
-"""Between two samples of the window, the latest apart: a sample is 4 KB."""
 HELP_AFTER_SECONDS = 0.005
 """A probe that is not at rest takes its first stack 80 ms into a stall, the observer tells of it after 100 ms."""
 IN_PROGRESS_SECONDS = 1.0
@@ -67,6 +64,8 @@ class Case(msgspec.Struct):
     late: dict[tuple[str, float], LateThread]
     """Stalls in progress whose stacks are being taken from outside."""
     told: list[ToldStall]
+    turning: ToldStall | None = None
+    """What looked like a stall last, and was none."""
     last_stall_at: float | None = None
 
 
@@ -88,17 +87,32 @@ class Investigation:
         self._cases: dict[tuple[str, str], Case] = {}
         self._by_key: dict[WorkerKey, tuple[str, str]] = {}
         self._next: dict[WorkerKey, asyncio.TimerHandle] = {}
-        self._rules: tuple[RuleState, ...] = ()
         self.reconfigure(settings)
 
     def reconfigure(self, settings: Settings) -> None:
         """Judge by these bounds from now on."""
         self._detectors = make_detectors(settings)
 
-    @property
     def rules(self) -> tuple[RuleState, ...]:
-        """Every rule for every worker, as the last round left it."""
-        return self._rules
+        """Every rule for every worker, why it has fired or has not; it has for as long as its incident is open."""
+        fired = {
+            (incident.target, incident.worker, incident.kind): incident.summary
+            for incident in reversed(self._book.incidents())
+            if incident.state == "open"
+        }
+        now = time.time()
+        return tuple(
+            RuleState(state.rule, state.target, state.worker, "fired", summary)
+            if (summary := fired.get((state.target, state.worker, state.rule))) is not None
+            else state
+            for case in self._cases.values()
+            for state in self._states(case, now)
+        )
+
+    def _states(self, case: Case, now: float) -> list[RuleState]:
+        turning = (case.turning,) if case.turning is not None and now - case.turning[2] < WINDOW_SECONDS else ()
+        seen = self._seen(case, case.samples[-1], now, turning)
+        return [judgement.state for judgement in judge_all(self._detectors, seen)]
 
     def follow(self, found: Found) -> None:
         """Have the observer watch these workers."""
@@ -141,10 +155,7 @@ class Investigation:
         worker = self._reread(*self._by_key[key]) if case is not None else None
         if case is None or worker is None or worker.key != key or not worker.up:
             return
-        findings, rules = self._judge(case, worker, time.time())
-        self._book.take(findings)
-        place = worker.target, worker.slot
-        self._rules = (*(rule for rule in self._rules if (rule.target, rule.worker) != place), *rules)
+        self._book.take(self._find(case, worker, time.time()))
         if self._observer.in_progress(key):
             self._look_again(key, IN_PROGRESS_SECONDS)
 
@@ -154,37 +165,33 @@ class Investigation:
         targets = tuple(targets)
         self._book.follow(targets)
         findings: list[Finding] = []
-        rules: list[RuleState] = []
         present = set()
         for target in targets:
             for worker in target.workers:
                 if worker.key is None or not worker.up:
                     continue
                 present.add((worker.target, worker.slot))
-                found, states = self._judge(self._case(worker, now), worker, now)
-                findings += found
-                rules += states
+                findings += self._find(self._case(worker, now), worker, now)
         self._book.take(findings)
-        self._rules = tuple(rules)
         for place in set(self._cases) - present:
             self._by_key.pop(self._cases.pop(place).key, None)
 
-    def _judge(self, case: Case, worker: WorkerSample, now: float) -> tuple[list[Finding], list[RuleState]]:
-        """What every detector has to say of one worker by now."""
+    def _find(self, case: Case, worker: WorkerSample, now: float) -> list[Finding]:
+        """What every detector finds in one worker by now."""
         self._read_ring(case, worker, now)
         self._in_progress(case, worker, now)
-        judgements = judge_all(self._detectors, self._seen(case, worker, now))
+        case.turning = next((told for told in reversed(case.told) if not told[1].stall), case.turning)
+        found = find_all(self._detectors, self._seen(case, worker, now, tuple(case.told)))
         case.told.clear()
-        findings = [finding for judgement in judgements for finding in judgement.findings]
-        return findings, [judgement.state for judgement in judgements]
+        return found
 
-    def _seen(self, case: Case, worker: WorkerSample, now: float) -> Seen:
+    def _seen(self, case: Case, worker: WorkerSample, now: float, stalls: tuple[ToldStall, ...]) -> Seen:
         return Seen(
             target=worker.target,
             worker=worker.slot,
             now=now,
             samples=tuple(case.samples),
-            stalls=tuple(case.told),
+            stalls=stalls,
             quiet_since=case.last_stall_at or case.since,
         )
 

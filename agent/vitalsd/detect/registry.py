@@ -2,7 +2,7 @@
 What a detector is, where detectors register, and how one is run so that its failure stays its own.
 
 A detector is one file: a docstring (what it finds and from what), a pure function of what was seen of one worker,
-and a class with `kind` and `judge` that is registered. It is told the time and keeps nothing.
+and a class with `kind`, `judge` and `is_quiet` that is registered. It is told the time and keeps nothing.
 """
 
 from __future__ import annotations
@@ -15,7 +15,17 @@ import msgspec
 from vitalsd.model import Finding, RuleState, StallEvidence, Verdict, WorkerSample
 from vitalsd.settings.model import Settings
 
-__all__ = ["Detector", "Judgement", "Seen", "StateName", "ToldStall", "judge_all", "make_detectors", "register"]
+__all__ = [
+    "Detector",
+    "Judgement",
+    "Seen",
+    "StateName",
+    "ToldStall",
+    "find_all",
+    "judge_all",
+    "make_detectors",
+    "register",
+]
 
 StateName = Literal["quiet", "watching", "fired", "unavailable"]
 ToldStall = tuple[StallEvidence, Verdict, float]
@@ -53,6 +63,10 @@ class Detector(Protocol):
         """What there is to find now, and why or why not."""
         ...
 
+    def is_quiet(self, seen: Seen) -> bool:
+        """Whether `judge` would find nothing, as far as can be told for next to nothing."""
+        ...
+
 
 D = TypeVar("D", bound="Detector")
 _factories: list[Callable[[Settings], Detector]] = []
@@ -71,9 +85,26 @@ def make_detectors(settings: Settings) -> tuple[Detector, ...]:
     return tuple(factory(settings) for factory in _factories)
 
 
+def find_all(detectors: Iterable[Detector], seen: Seen) -> list[Finding]:
+    """What there is to find now; most of the time that is nothing, and then no reasons are put into words."""
+    return [
+        finding
+        for detector in detectors
+        if not _is_quiet(detector, seen)
+        for finding in _judge(detector, seen).findings
+    ]
+
+
 def judge_all(detectors: Iterable[Detector], seen: Seen) -> tuple[Judgement, ...]:
     """Ask every detector; one that fails says so in its state and costs the others nothing."""
     return tuple(_judge(detector, seen) for detector in detectors)
+
+
+def _is_quiet(detector: Detector, seen: Seen) -> bool:
+    try:
+        return detector.is_quiet(seen)
+    except Exception:  # noqa: BLE001 - `judge` will say so
+        return False
 
 
 def _judge(detector: Detector, seen: Seen) -> Judgement:

@@ -111,6 +111,10 @@ class StallDetector:
         state, reason = self._state(seen, findings)
         return Judgement(findings, RuleState(self.kind, seen.target, seen.worker, state, reason))
 
+    def is_quiet(self, seen: Seen) -> bool:
+        """Without new stalls there is nothing."""
+        return not seen.stalls
+
     def _state(self, seen: Seen, findings: tuple[Finding, ...]) -> tuple[StateName, str]:
         if findings:
             return "fired", " ".join(finding.summary for finding in findings[:2])

@@ -133,6 +133,11 @@ class StarvationDetector:
             return self._judgement(seen, (), "watching", f"{_told(over)}: {so_far}")
         return self._judgement(seen, (), "quiet", self._quiet(seen.samples, [loop.name for loop in loops]))
 
+    def is_quiet(self, seen: Seen) -> bool:
+        """Where nothing waits now, nothing has waited up to now."""
+        latest = [next(_stretches(seen.samples, loop.name), None) for loop in loops_of(seen.samples[-1])]
+        return not any(stretch is not None and self._waits(stretch) for stretch in latest)
+
     def _held(self, samples: Sequence[WorkerSample], loop: str) -> Held:
         """The latest stretches in a row in which arrivals waited, as many as make up the time."""
         found: list[Stretch] = []

@@ -22,9 +22,11 @@ from vitalsd.model import (
     WorkerSample,
 )
 
-__all__ = ["Recent"]
+__all__ = ["SPACING_SECONDS", "WINDOW_SECONDS", "Recent"]
 
 WINDOW_SECONDS = 60.0
+SPACING_SECONDS = 5.0
+"""Between two samples that are kept, the latest apart: a sample is 4 KB."""
 P99 = 0.99
 Loop = LoopVitals | ObservedLoop
 
@@ -44,6 +46,8 @@ class Recent:
                     continue
                 samples = self._samples[worker.key] = before.get(worker.key, deque())
                 samples.append((now, worker))
+                if len(samples) > 2 and samples[-2][0] - samples[-3][0] < SPACING_SECONDS:
+                    del samples[-2]
                 while len(samples) > 1 and samples[1][0] <= now - WINDOW_SECONDS:
                     samples.popleft()
 

@@ -8,7 +8,7 @@ from unit.detect.evidence import stall, thread
 
 from vitalsd.detect import registry
 from vitalsd.detect.cause import decide
-from vitalsd.detect.registry import Seen, judge_all, make_detectors
+from vitalsd.detect.registry import Seen, find_all, judge_all, make_detectors
 from vitalsd.detect.stall import StallBounds, StallDetector, find
 from vitalsd.model import (
     Frame,
@@ -169,8 +169,12 @@ def test_detectors_are_registered_and_isolated(monkeypatch: pytest.MonkeyPatch) 
         def judge(self, _seen: Seen):
             raise ValueError("no")
 
+        is_quiet = judge
+
     assert sorted(detector.kind for detector in make_detectors(Settings())) == ["stall", "starvation"]
     monkeypatch.setattr(registry, "_factories", [Failing, *registry._factories])
     failed, *others = judge_all(make_detectors(Settings()), STATES["fired"][0])
     assert failed.state == RuleState("leak", "shop", "0", "unavailable", "this detector failed: ValueError: no")
     assert {judgement.state.state for judgement in others} >= {"fired"}
+    assert [finding.kind for finding in find_all(make_detectors(Settings()), STATES["fired"][0])] == ["stall"]
+    assert find_all(make_detectors(Settings()), STATES["quiet"][0]) == []

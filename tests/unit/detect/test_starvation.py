@@ -86,7 +86,10 @@ class Life:
 
     def judge(self, bounds: StarvationBounds | None = None, stalls=()):
         """What the detector says now."""
-        return StarvationDetector(Settings(), bounds).judge(Seen("shop", "0", self.at, self.samples, stalls))
+        detector, seen = StarvationDetector(Settings(), bounds), Seen("shop", "0", self.at, self.samples, stalls)
+        judged = detector.judge(seen)
+        assert not (judged.findings and detector.is_quiet(seen))
+        return judged
 
 
 HEALTHY = {
@@ -106,9 +109,12 @@ HEALTHY = {
 @pytest.mark.parametrize("name", HEALTHY)
 def test_never_for_a_healthy_loop(name: str) -> None:
     """Neither idleness nor work nor stalls, which have a rule of their own, is starvation."""
-    judged = HEALTHY[name](Life()).judge()
+    life = HEALTHY[name](Life())
+    judged = life.judge()
     assert judged.findings == ()
     assert judged.state.state in ("quiet", "watching")
+    seen = Seen("shop", "0", life.at, life.samples)
+    assert StarvationDetector(Settings()).is_quiet(seen) == (judged.state.state == "quiet")
 
 
 STARVING = {

@@ -1,0 +1,53 @@
+"""Pages of code that are given back: which those are, and that a process goes on without them."""
+
+import subprocess
+import sys
+
+from vitalsd.thrift import code_mappings
+
+SMAPS = """\
+55d0c0000000-55d0c0001000 r--p 00000000 fe:00 11                     /usr/bin/python3
+Anonymous:             0 kB
+55d0c0001000-55d0c0003000 r-xp 00001000 fe:00 11                     /usr/bin/python3
+Size:                  8 kB
+Private_Dirty:         0 kB
+Anonymous:             0 kB
+VmFlags: rd ex mr mw me sd
+55d0c0003000-55d0c0004000 rwxp 00001000 fe:00 11                     /usr/bin/python3
+Anonymous:             0 kB
+7f0000000000-7f0000004000 r-xp 00001000 fe:00 12                     /usr/lib/debug ged.so
+Private_Dirty:         4 kB
+Anonymous:             4 kB
+7f0000010000-7f0000014000 r-xp 00000000 00:00 0
+Anonymous:             0 kB
+7ffd00000000-7ffd00002000 r-xp 00000000 00:00 0                      [vdso]
+Anonymous:             0 kB
+7f0000020000-7f0000024000 r-xs 00000000 00:01 99                     /dev/shm/shared
+Anonymous:             0 kB
+"""
+PROGRAM = """
+import ssl, sqlite3, re
+from pathlib import Path
+from vitalsd.thrift import give_back_code
+
+def of_files():
+    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("RssFile"))
+    return int(line.split()[1])
+
+before = of_files()
+given, after = give_back_code(), of_files()
+assert sqlite3.connect(":memory:").execute("select 6 * 7").fetchone() == (42,)
+ssl.create_default_context()
+print(given > 3, after < 0.8 * before)
+"""
+
+
+def test_which_mappings():
+    """Code of a file that is mapped privately and was not written to, and nothing else."""
+    assert code_mappings(SMAPS.splitlines()) == [(0x55D0C0001000, 0x55D0C0003000)]
+
+
+def test_a_process_goes_on():
+    """What is taken away comes back where it is run: the libraries work, and the process is smaller meanwhile."""
+    answer = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=False)
+    assert (answer.stdout, answer.stderr) == ("True True\n", "")
