@@ -350,6 +350,8 @@ class ObservedLoop(msgspec.Struct, frozen=True):
     current_stall: StallInProgress | None
     thread_id: int
     """In the agent's pid namespace."""
+    runtime: str = "unknown"
+    """`python` or `node`, by the name of the program that runs."""
 
 
 class RecentLoop(msgspec.Struct, frozen=True):

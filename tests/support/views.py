@@ -175,6 +175,7 @@ OBSERVED = WorkerSample(
     process=ProcessVitals(state="S", started_at=NOW - 3600, cpu_seconds=7.5, threads=2),
     probe=None,
     observed=ObservedLoop(
+        runtime="python",
         delay=Histogram(bounds=DELAY_BOUNDS_SECONDS, buckets=(90, *(100,) * 14), sum=0.125),
         delay_max_seconds=0.002,
         busy_seconds=0.25,

@@ -49,12 +49,11 @@ __all__ = [
 Row = tuple[str, Sample]
 """The name of a metric in the catalogue, and one sample of it."""
 Labels = dict[str, str]
-NEVER: dict[str | None, tuple[Cause, ...]] = {
+NEVER: dict[str, tuple[Cause, ...]] = {
     "python": ("microtask_flood",),
     "node": ("ready_flood", "gil_contention"),
-    None: ("ready_flood", "microtask_flood"),
 }
-"""Runtime -> causes that its loops cannot have. None: from outside, where nobody sees the queue, both floods."""
+"""Runtime -> causes that its loops cannot have. From outside, too, the runtime is known by the program's name."""
 INCIDENT_SORTS: tuple[tuple[str, Severity], ...] = tuple(
     (kind, severity) for kind in ("stall", "starvation") for severity in ("warning", "critical")
 )
@@ -77,11 +76,17 @@ def worker_rows(worker: WorkerSample) -> Iterator[Row]:
     if worker.up:
         probe = worker.probe
         what = {
-            "runtime": probe.runtime if probe else "unknown",
+            "runtime": _runtime(worker),
             "version": probe.version if probe else "unknown",
             "lag_source": worker.lag_source,
         }
         yield _row("vitals_worker_info", labels | what, 1)
+
+
+def _runtime(worker: WorkerSample) -> str:
+    if worker.probe is not None:
+        return worker.probe.runtime
+    return worker.observed.runtime if worker.observed is not None else "unknown"
 
 
 def process_rows(worker: WorkerSample) -> Iterator[Row]:
@@ -175,15 +180,15 @@ def stall_rows(worker: WorkerSample, counts: Mapping[Cause, tuple[int, float]]) 
     if worker.probe is None and worker.observed is None:
         return
     labels = _labels(worker)
-    for cause, (count, seconds) in {**_no_stalls(worker.probe and worker.probe.runtime), **counts}.items():
+    for cause, (count, seconds) in {**_no_stalls(_runtime(worker)), **counts}.items():
         of_cause = labels | {"cause": cause}
         yield _row("vitals_eventloop_stalls_total", of_cause, count)
         yield _row("vitals_eventloop_stall_seconds_total", of_cause, seconds)
 
 
 @lru_cache(maxsize=8)
-def _no_stalls(runtime: str | None) -> dict[Cause, tuple[int, float]]:
-    """The zeros of every cause that a loop of this runtime can have; None is one that is seen from outside."""
+def _no_stalls(runtime: str) -> dict[Cause, tuple[int, float]]:
+    """The zeros of every cause that a loop of this runtime can have."""
     never = NEVER.get(runtime, ())
     return {cause: (0, 0.0) for cause in get_args(Cause) if cause not in never}
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import os
 
+import msgspec
+
 from vitalsd.model import ObservedLoop, StallEvidence, WorkerKey
 from vitalsd.sources.observer.events import Look
 from vitalsd.sources.observer.outside import Outside
@@ -68,7 +70,8 @@ class Unprobed(Watch):
     def observed(self) -> ObservedLoop | None:
         """The books, once a loop was found."""
         with self.lock:
-            return self._machine.observed(self._thread_id) if self._thread_id is not None else None
+            found = self._machine.observed(self._thread_id) if self._thread_id is not None else None
+        return msgspec.structs.replace(found, runtime=self.runtime) if found is not None else None
 
     def in_progress(self) -> tuple[StallEvidence, ...]:
         """What is known so far of a stretch beyond the threshold."""
