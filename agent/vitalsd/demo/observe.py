@@ -111,6 +111,11 @@ class Agent:
         status, _, text = fetch(*self._open, f"/health/{of}")
         return status, msgspec.json.decode(text).get("reasons", [])
 
+    def incidents(self) -> list[dict[str, Any]]:
+        """What was found of the demo service, latest first."""
+        found: list[dict[str, Any]] = ask(self._settings, f"/api/v1/incidents?target={TARGET}")["incidents"]
+        return found
+
     def workers(self) -> list[Worker]:
         """The workers of the demo service."""
         targets = ask(self._settings, "/api/v1/targets")["targets"]

@@ -34,7 +34,11 @@ def show_block(scene: Scene) -> str:
         "a stall in parse_whole_catalogue()", lambda: _ended(scene, "parse_whole_catalogue")
     )
     p99 = scene.quantile(0.99, DELAY)
-    return f"{function}() held the loop for {seconds:.2f} s; p99 delay {p99:.2f} s; /health/{TARGET} answered 503"
+    summary = scene.wait_for("its incident", lambda: _incident(scene, "blocking_cpu", function))
+    return (
+        f"{function}() held the loop for {seconds:.2f} s; p99 delay {p99:.2f} s; /health/{TARGET} answered 503; "
+        f'incident: "{summary}"'
+    )
 
 
 def show_sync_call(scene: Scene) -> str:
@@ -44,7 +48,11 @@ def show_sync_call(scene: Scene) -> str:
         "a stall in progress in ask_old_database()", lambda: _current(scene, "ask_old_database")
     )
     _, seconds = scene.wait_for("the end of the stall", lambda: _ended(scene, function))
-    return f"{function}() was named {so_far:.2f} s into the stall, while it lasted; in all it took {seconds:.2f} s"
+    summary = scene.wait_for("its incident", lambda: _incident(scene, "blocking_call", function))
+    return (
+        f"{function}() was named {so_far:.2f} s into the stall, while it lasted; in all it took {seconds:.2f} s; "
+        f'incident: "{summary}"'
+    )
 
 
 def show_gc_storm(scene: Scene) -> str:
@@ -165,6 +173,15 @@ def _ended(scene: Scene, function: str) -> tuple[str, float] | None:
         for stall in loop["recent_stalls"]:
             if culprit(stall["stacks"]) == function:
                 return function, stall["duration_seconds"]
+    return None
+
+
+def _incident(scene: Scene, cause: str, function: str) -> str | None:
+    """What the agent says of it in one sentence, with what to do."""
+    for incident in scene.agent.incidents():
+        blamed = incident["culprit"] and incident["culprit"]["function"]
+        if (incident["worker"], incident["cause"], blamed) == (scene.slot, cause, function):
+            return str(incident["summary"])
     return None
 
 
