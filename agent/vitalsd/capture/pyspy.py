@@ -1,8 +1,9 @@
 """
 The py-spy engine: the stacks of all threads of a Python process, read from outside without stopping it.
 
-Runs `py-spy dump --nonblocking --json` at nice 10: 9 to 10 ms as a whole, 21 ms at the most of twenty in a row, of
-which the caller's loop is held for 1 ms; 9 MiB while it runs (py-spy 0.4.3 on two shared cores). It needs the
+Runs `py-spy dump --nonblocking --json`: 10 ms as a whole, 7 of them on a processor, of which the caller's
+loop is held for 1 ms; 9 MiB while it runs (py-spy 0.4.3 on two shared cores). Not at a lower priority: where others
+compute it would take 200 ms, and the stall would be over. It needs the
 right to ptrace: the same user and Yama's ptrace_scope 0, or CAP_SYS_PTRACE. Never `--locals`: values stay.
 """
 
@@ -28,7 +29,6 @@ ERROR_BYTES = 8192
 MAX_FRAMES = 60
 """As the probe: of deeper stacks the middle is left out, both ends tell."""
 LAST_WAIT_SECONDS = 0.5
-NICE = 10
 
 
 class DumpError(VitalsdError):
@@ -91,8 +91,6 @@ async def dump(pid: int, timeout: float = 2.0, *, command: str | None = None) ->
     except OSError as error:
         raise NoDump(f"py-spy cannot be started for process {pid}: {error}") from None
     try:
-        with contextlib.suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, process.pid, NICE)
         assert process.stdout is not None and process.stderr is not None  # noqa: PT018 - for the type checker
         async with asyncio.timeout(timeout):
             output, complaint = await asyncio.gather(
