@@ -328,6 +328,8 @@ class Investigation:
                 stacks = Stacks(loop.current_stall.stacks)
             judged = msgspec.structs.replace(_with_stacks(evidence, stacks), probed=worker.probe is not None)
             verdict = decide(judged)
+            if worker.probe is None:
+                self._observer.settle(worker.key, evidence.since, verdict.stall)
             started_at = now - (time.monotonic() - evidence.since)
             case.told.append((judged, verdict, started_at))
 

@@ -151,6 +151,8 @@ def gc_pause(s: Signals) -> Verdict | None:
     """The collector says so itself."""
     if s.gc_share is None or s.gc_share < GC_SHARE:
         return None
+    if s.evidence.gc_seconds is None and s.doing("running", "futex") < MOST:
+        return None  # another thread collected while this one was waiting for something else
     if s.evidence.gc_seconds is not None:
         told = f"for {of(s.evidence.gc_seconds, s.seconds)}"
     else:

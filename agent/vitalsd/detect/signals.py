@@ -104,7 +104,7 @@ class Signals:
     @cached_property
     def ran(self) -> int | None:
         """How many callbacks began while it was looked at."""
-        return self.turn.ran if self.turn is not None and self.turn.looks >= AGREEING_LOOKS else None
+        return self.turn.ran if self.turn is not None else None
 
     @cached_property
     def late_share(self) -> float | None:

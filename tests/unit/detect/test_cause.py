@@ -257,6 +257,14 @@ SIDES = {
     "one turn, many callbacks": (stall(thread=BUSY, turn=replace(ONE_TURN, ready=300, ran=200)), "ready_flood"),
     "many callbacks, seen once": (stall(thread=BUSY, turn=replace(ONE_TURN, looks=1, ready=300)), "ready_flood"),
     "collecting in half of the looks": (stall(thread=BUSY, turn=replace(ONE_TURN, collecting=10)), "gc_pause"),
+    "another thread collects while it sleeps": (
+        stall(thread=thread({"sleep": 30}, cpu=0.0), turn=replace(ONE_TURN, collecting=20)),
+        "blocking_call",
+    ),
+    "another thread collects and holds the lock": (
+        stall(thread=thread({"futex": 30}, cpu=0.0, vol=0), turn=replace(ONE_TURN, collecting=20)),
+        "gc_pause",
+    ),
     "collecting in less": (stall(thread=BUSY, turn=replace(ONE_TURN, collecting=9)), "blocking_cpu"),
     "collecting in one look of one": (stall(thread=BUSY, turn=TurnEvidence(1, 1, one_turn=True)), "blocking_cpu"),
     "little of a probe's collecting": (

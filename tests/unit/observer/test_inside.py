@@ -86,12 +86,3 @@ def test_copy_on_a_disk():
     loop.turn(12.0, 10.0, 10.25)
     loop.current.add(Look(12.0, "sleep", "S"), 10.25)
     assert loop.current.seconds == pytest.approx(0.25)
-
-
-def test_settled_as_none():
-    """A stretch that others found to be no stall is told of no more."""
-    loop = Inside(0.1)
-    loop.turn(10.5, 10.0, 10.5)
-    loop.settle(10.0, False)
-    assert loop.counts() is None
-    assert loop.turn(10.6, None, 10.6) is None

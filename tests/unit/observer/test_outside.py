@@ -293,7 +293,7 @@ def test_a_stall_of_a_loop_that_is_never_idle(loop):
     assert (stall.since, stall.seconds) == (began, pytest.approx(0.201 + 0.002))
 
 
-@pytest.mark.parametrize("began", [-1.0, 60.0], ids=["over", "to come"])
+@pytest.mark.parametrize("began", [-1.0, 0.5], ids=["over", "to come"])
 def test_a_turn_that_cannot_be(loop, began):
     """A turn that was over when the loop was idle, or has not begun yet, tells nothing."""
     loop.look("loop")
@@ -315,6 +315,66 @@ def test_a_turn_that_was_missed_once(loop):
     stall = loop.look("running", after=0.005, turn=turn(after))
     assert stall.seconds == pytest.approx(after - began, abs=0.01)
     assert loop.machine.current.turn_began == after
+
+
+def test_turns_shorter_than_a_reading(loop):
+    """Each reading tells a turn that began while the look was taken: a loop that turns, and no stall."""
+    loop.look("loop")
+    for number in range(600):
+        told = turn(loop.now + 0.005 + 0.0001) if number % 3 else None
+        loop.look("running", after=0.005, ready=0.005, turn=told)
+    loop.look("loop", after=0.005)
+    assert (loop.ended, loop.books.stalls, loop.books.current_stall) == ([], 0, None)
+    assert loop.books.delay_max_seconds < 0.05
+
+
+def test_readings_that_fail_after_one_that_did_not(loop):
+    """A turn that was read once has lasted until then, whatever goes on after it."""
+    loop.look("loop")
+    began = loop.now + 0.01
+    loop.look("running", times=2, turn=turn(began))
+    for _ in range(400):
+        loop.look("running", after=0.005, ready=0.005)
+        assert loop.books.current_stall is None
+        assert loop.machine.current.seconds < 0.1
+    loop.look("loop", after=0.005)
+    assert (loop.ended, loop.books.stalls) == ([], 0)
+    assert loop.books.delay_max_seconds < 0.12
+
+
+def test_a_stall_whose_turn_cannot_be_read(loop):
+    """A stack too deep to be read, and a busy loop after it: it ends there, and its stacks decide what it was."""
+    loop.look("loop")
+    loop.look("running", times=2, ready=0.05)
+    loop.look("running", after=0.005, ready=0.005, times=40)
+    stall = loop.look("running", after=0.005, ready=0.005, turn=turn(loop.now + 0.003))
+    assert stall.seconds == pytest.approx(0.3, abs=0.01)
+    assert loop.books.stalls == 0
+    loop.machine.settle(stall.since, True)
+    assert loop.books.stalls == 1
+
+
+def test_much_computation_waits_for_its_stacks(loop):
+    """A stretch that computed for a part of its looks may be found to be none, and is no stall before that."""
+    loop.look("loop")
+    for _ in range(30):
+        loop.look("running", after=0.005, times=2)
+        loop.look("call", after=0.005)
+    stall = loop.look("loop", after=0.005)
+    assert (loop.books.stalls, loop.books.current_stall) == (0, None)
+    loop.machine.settle(stall.since, False)
+    assert (loop.books.stalls, loop.books.delay.sum) == (0, 0)
+
+
+def test_counts_that_were_read_once(loop):
+    """How many callbacks ran is known from two counts on, and how many were ready from one."""
+    loop.look("loop")
+    began = loop.now + 0.01
+    for told in (turn(began), Turn(False, began, ready=5000, ran=700), turn(began)):
+        loop.look("running", turn=told)
+    loop.look("running", turn=turn(began))
+    told = loop.look("loop").evidence("main", "python").turn
+    assert (told.ready, told.ran) == (5000, None)
 
 
 def test_what_the_interpreter_told(loop):

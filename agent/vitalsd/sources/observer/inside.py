@@ -72,20 +72,9 @@ class Inside:
         self.current = None
         return None
 
-    def counts(self) -> Stretch | None:
-        """The stretch in progress that others may be told of."""
-        stretch = self.current
-        return stretch if stretch is not None and stretch.was_stall is not False else None
-
-    def settle(self, since: float, was_stall: bool) -> None:
-        """Somebody has seen the stacks of this stretch."""
-        if self.current is not None and self.current.since == since:
-            self.current.was_stall = was_stall
-
     def _close(self, at: float) -> Stretch | None:
         stretch, self.current = self.current, None
         if stretch is None:
             return None
         stretch.ended_at = max(at, stretch.last_at)
-        told = stretch.seconds >= self._threshold and stretch.was_stall is not False
-        return stretch if told else None
+        return stretch if stretch.seconds >= self._threshold else None

@@ -12,10 +12,11 @@ In a lock, or in call after call, a thread is switched at each, which is no sign
 before the frequent looks is counted only when the stretch lasts as long again.
 
 Where the interpreter's memory tells when the present turn of the loop began, none of this is guessed: looks at one
-and the same turn are one stretch, which began when the turn did, and a look at a later turn ends it.
+and the same turn are one stretch, which began when the turn did, and a look at a later turn ends it. A look that
+could not read the turn proves nothing: the stretch has lasted to the last one that could.
 
-Else a stretch that was nearly all computation may as well have been a loop that turns and turns: it waits here for
-somebody who has seen its stacks, and counts if nobody comes.
+Else a stretch with much computation may as well have been a loop that turns and turns: it waits here for somebody
+who has seen its stacks, and counts if nobody comes.
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ __all__ = ["Outside"]
 LOOKS_THAT_COUNT = 3
 """Two and a half intervals: two looks in a row are no stretch yet."""
 SATURATED_SHARE = 0.7
+DOUBTFUL_SHARE = 0.3
+"""Of the looks: a stall that computed for so much may turn out to have been none."""
 SETTLE_SECONDS = 10.0
 BURST_SECONDS = 2.0
 HALF_LOOK_SECONDS = 0.025
@@ -50,6 +53,8 @@ LONG_TURN_SECONDS = 0.05
 """A turn of this age is worth frequent looks, even of a loop that is never idle."""
 OLDER_SECONDS = 0.001
 """A turn that began before the loop was last seen idle is over: the next has not begun to call."""
+READING_SECONDS = 0.1
+"""A turn may begin while a look is being taken, since its moment is that before the first reading."""
 WINDOW_GAPS = 4
 """Of the gaps within the window: the thread was switched in so many of them, and so it goes on."""
 PENDING = 128
@@ -121,10 +126,11 @@ class Outside:
             self.books.pass_time(credit, gap - credit)
             self._held += credit
             self._idle_at = look.at
-            return self._close(before.at + credit)
+            return self._close(self._ended_at(before.at + credit))
         began, known = self._turn(look), self.current.turn_began
         if began is not None and known is None and began <= before.at:
             self._know(began)
+            known = began
         self._settle_opening()
         if began is not None and began > (before.at if known is None else known):
             return self._next_turn(before, look, gap, began)
@@ -193,7 +199,9 @@ class Outside:
     def _turn(self, look: Look) -> float | None:
         """When the turn began that the loop is in, as far as that is told and can be."""
         began = look.turn.turn_began if look.turn is not None else None
-        return began if began is not None and self._idle_at - OLDER_SECONDS <= began <= look.at else None
+        if began is None or not self._idle_at - OLDER_SECONDS <= began <= look.at + READING_SECONDS:
+            return None
+        return began
 
     def _know(self, began: float) -> None:
         """The stretch is a turn of the loop, which began then; who was told of it has another name for that."""
@@ -211,32 +219,36 @@ class Outside:
 
     def _next_turn(self, before: Look, look: Look, gap: float, began: float) -> Stretch | None:
         """The loop has turned since the look before, be it once or often: another stretch."""
-        assert self.current is not None
-        young = min(gap, look.at - began)
+        since = min(began, look.at)
+        young = min(gap, look.at - since)
         busy = gap if look.ready_seconds is None else min(gap, max(young, look.ready_seconds))
-        ended_at = min(before.at, began) + min((gap - young) / 2, HALF_LOOK_SECONDS, busy - young)
         self.books.pass_time(busy, gap - busy)
         self._held += busy - young
         burst_at = self._burst_at
-        ended = None
-        if self.current.turn_began is not None or self._sure:
-            ended = self._close(ended_at)
-        else:
-            self._drop()
+        later = min((gap - young) / 2, HALF_LOOK_SECONDS, busy - young)
+        ended = self._close(self._ended_at(min(before.at, since) + later))
         self._burst_at = burst_at if burst_at is not None else look.at
         self._held = young
-        self.current = Stretch(began)
+        self.current = Stretch(since)
         self.current.turn_began = began
         self.current.add(look)
         self._window.append(look)
         return ended
+
+    def _ended_at(self, at: float) -> float:
+        """When the stretch ended that seems to have done so then: looks that read no turn may be at later ones."""
+        stretch = self.current
+        assert stretch is not None
+        guessed = stretch.turn_began is None or at - stretch.last_at <= HALF_LOOK_SECONDS
+        return at if guessed else stretch.last_at
 
     def _extend(self, before: Look, look: Look, gap: float) -> None:
         stretch = self.current
         assert stretch is not None
         self.books.pass_time(gap, 0.0)
         self._held += gap
-        stretch.add(look)
+        proven = stretch.turn_began is None or look.earlier or self._turn(look) == stretch.turn_began
+        stretch.add(look, until=None if proven else stretch.last_at)
         self._window.append(look)
         while look.at - self._window[0].at > WINDOW_SECONDS and len(self._window) > 2:
             self._window.popleft()
@@ -249,8 +261,8 @@ class Outside:
         elif self._proof_at is not None and look.at >= self._proof_at:
             self._proof_at = None
         if not self._sure and self.counts() is stretch and stretch.seconds >= self._threshold:
-            settled = stretch.running_share() < SATURATED_SHARE or stretch.seconds > SETTLE_SECONDS
-            self._sure = (settled or stretch.turn_began is not None) and stretch.was_stall is None
+            known = stretch.turn_began is not None or stretch.running_share() < DOUBTFUL_SHARE
+            self._sure = known and stretch.was_stall is None
 
     def _left_at(self, before: Look, look: Look) -> float | None:
         """The last look before the thread has been in its epoll unseen; None if it has not, or nobody can tell."""
@@ -291,13 +303,13 @@ class Outside:
             stretch.since = max(stretch.since, self._since_if_unproven)
         stretch.ended_at = max(at, stretch.since)
         guessed = stretch.turn_began is None and not self._sure
-        saturated = guessed and stretch.running_share() >= SATURATED_SHARE
         stall = stretch.seconds >= self._threshold
+        doubtful = guessed and stretch.running_share() >= (DOUBTFUL_SHARE if stall else SATURATED_SHARE)
         few = guessed and stretch.looks < LOOKS_THAT_COUNT
-        if few or stretch.was_stall is False or (saturated and not stall):
+        if few or stretch.was_stall is False or (doubtful and not stall):
             self._drop()
             return None
-        if saturated:
+        if doubtful:
             self._pending.append(stretch)
             if len(self._pending) > PENDING:
                 self._book(self._pending.popleft(), True)

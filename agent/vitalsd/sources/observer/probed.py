@@ -64,13 +64,7 @@ class Probed(Watch):
         """What is known so far of stretches beyond the threshold."""
         with self.lock:
             loops = list(self._loops.items())
-            return tuple(one for slot, loop in loops for one in self.evidence(_name(slot), loop.counts()))
-
-    def settle(self, since: float, was_stall: bool) -> None:
-        """Somebody has found what a stretch was."""
-        with self.lock:
-            for loop in self._loops.values():
-                loop.settle(since, was_stall)
+            return tuple(one for slot, loop in loops for one in self.evidence(_name(slot), loop.current))
 
     def look(self, now: float, agent_late: float) -> bool:
         """One look at the live words of all loops; most find at once that there is nothing to see."""
@@ -161,7 +155,7 @@ class Probed(Watch):
             if began is not None and stretch.turn_began is None and abs(began - stretch.since) <= TURN_SECONDS:
                 stretch.turn_began = began
             stretch.add(look, until)
-        if loop.counts() is not None:
+        if loop.current is not None:
             self.tell_progress(_name(slot), reader.tid, stretch, now, agent_late)
 
     def _lost(self, slot: int, loop: Inside, now: float, agent_late: float) -> None:

@@ -122,7 +122,8 @@ class _Turns:
     def __init__(self) -> None:
         self._looks = self._collecting = 0
         self._ready: int | None = None
-        self._ran: tuple[int, int] | None = None
+        self._ran: list[int] = []
+        """The first and the last count."""
 
     def add(self, turn: Turn, began: float | None) -> None:
         """One more look, at a turn that began then."""
@@ -130,15 +131,15 @@ class _Turns:
         self._collecting += bool(turn.collecting)
         if began is None or turn.turn_began != began:
             return
-        self._ready = turn.ready
+        self._ready = turn.ready if turn.ready is not None else self._ready
         if turn.ran is not None:
-            self._ran = (self._ran[0] if self._ran is not None else turn.ran), turn.ran
+            self._ran[1:] = [turn.ran]
 
     def evidence(self, one_turn: bool) -> TurnEvidence | None:
         """All of it; None where nothing was told."""
         if not self._looks:
             return None
-        ran = self._ran[1] - self._ran[0] if self._ran is not None else None
+        ran = self._ran[1] - self._ran[0] if len(self._ran) > 1 else None
         return TurnEvidence(self._looks, self._collecting, one_turn, self._ready, ran)
 
 

@@ -86,8 +86,7 @@ class Watch:
         raise NotImplementedError
 
     def settle(self, since: float, was_stall: bool) -> None:
-        """Somebody has found what a stretch was."""
-        raise NotImplementedError
+        """Somebody has found what a stretch was; a probe knows that by itself."""
 
     def with_turn(self, look: Look, tid: int) -> Look:
         """The same look, with what the interpreter's memory tells of the thread."""
