@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vitalsd.sources.interpreter.frames import NO_ITERATION, Frames, Iteration
+from vitalsd.sources.interpreter.frames import NO_ITERATION, TURNED, Frames, Iteration
 from vitalsd.sources.interpreter.layout import LAYOUTS
 from vitalsd.sources.interpreter.memory import TornError
 from vitalsd.sources.interpreter.threads import Place, Threads
@@ -74,8 +74,8 @@ def test_only_asyncios_own_iteration_counts(turning, name, file):
 
 
 def test_before_the_callbacks_there_is_no_turn(small):
-    """In its select a frame is new, and has no such locals."""
-    assert small.frames.iteration(NEW, 1.0) == NO_ITERATION
+    """In its select a frame is new, and has no such locals: the loop is between two turns."""
+    assert small.frames.iteration(NEW, 1.0) == TURNED
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_what_is_not_what_it_should_be_is_not_told(turning, name, address, expec
 
 
 def test_a_turn_that_ends_while_it_is_read(turning):
-    """When the float is another one each time it is looked at, no number is told."""
+    """When the float is another one each time it is looked at, no number is told, but that it turns."""
     read, count = turning.read, iter(range(1, 100))
 
     def reading(address, size):
@@ -105,7 +105,20 @@ def test_a_turn_that_ends_while_it_is_read(turning):
         return read(address, size)
 
     turning.read = reading
-    assert turning.frames.iteration(NEW, 1.0) == NO_ITERATION
+    assert turning.frames.iteration(NEW, 1.0) == TURNED
+
+
+def test_a_turn_whose_callers_cannot_be_followed(turning):
+    """Where the frame lay before, a later time shows that the loop turns; the same one, or none, shows nothing."""
+    assert turning.frames.iteration(NEW, 1.0).began == 12.5
+    nowhere = 0x5555
+    assert turning.frames.iteration(nowhere, 1.0) == NO_ITERATION
+    turning.float(BEGAN, 12.75)
+    assert turning.frames.iteration(nowhere, 1.0) == TURNED
+    assert turning.frames.iteration(nowhere, 1.0) == NO_ITERATION
+    for other in (12.5, -1.0, 1e9):
+        turning.float(BEGAN, other)
+        assert turning.frames.iteration(nowhere, 1.0) == NO_ITERATION
 
 
 @pytest.mark.parametrize("known", [False, True])

@@ -22,7 +22,7 @@ from vitalsd.sources.interpreter.layout import OBJECT_TYPE, Layout
 from vitalsd.sources.interpreter.memory import Memory, TornError
 from vitalsd.sources.interpreter.objects import NUMBER_BYTES, Types, float_in, names_at, number_in, text_at
 
-__all__ = ["NO_ITERATION", "Frames", "Iteration"]
+__all__ = ["NO_ITERATION", "TURNED", "Frames", "Iteration"]
 
 FUNCTION = "_run_once"
 FILE = "asyncio/base_events.py"
@@ -36,6 +36,8 @@ FORGET_SECONDS = 10.0
 BESIDE_BYTES = 3072
 ATTEMPTS = (True, True, False, False)
 """Whether to ask for the counts too: an iteration of 10 us is over before they are read."""
+MOST_LATER_SECONDS = 3600.0
+"""Between two readings of a loop that turns; more is another float."""
 MOST_CALLBACKS = 10**8
 ADDRESS = ~3
 """3.14 keeps marks in the lowest two bits of a frame's pointers; before, they are always 0."""
@@ -48,9 +50,12 @@ class Iteration(msgspec.Struct, frozen=True):
     began: float | None = None
     ready: int | None = None
     ran: int | None = None
+    turned: bool = False
+    """The frame is between two iterations, or was seen to go on to another."""
 
 
 NO_ITERATION = Iteration()
+TURNED = Iteration(turned=True)
 
 
 class _Known(msgspec.Struct, frozen=True):
@@ -72,22 +77,52 @@ class Frames:
         self._forget_at = 0.0
         self._time: tuple[int, float | None] = (0, None)
         """The last `end_time` that was told, and where it lay."""
+        self._place: tuple[int, _Known] | None = None
+        """Where the frame was found last."""
+        self._latest: float | None = None
+        """The last time that was seen there."""
         self._links_bytes = max(layout.frame_code, layout.frame_previous) + POINTER.size
         self._code_bytes = max(layout.code_filename, layout.code_name, layout.code_locals) + POINTER.size
         self._beside = BESIDE_BYTES if layout.thread_native is not None else 0
+
+    @property
+    def found_before(self) -> bool:
+        """Whether the frame has ever been found."""
+        return self._place is not None
 
     def iteration(self, frame: int, now: float) -> Iteration:
         """The iteration that this frame was called from."""
         try:
             found = self._outward(frame, now)
-            if found is not None:
-                for whole in ATTEMPTS:
-                    told = self._told(*found, whole)
-                    if told is not None:
-                        return told
+            if found is None:
+                return self._where_it_was()
+            self._place = found
+            for whole in ATTEMPTS:
+                told = self._told(*found, whole)
+                if told is not None:
+                    self._latest = told.began if told.began is not None else self._latest
+                    return told
         except TornError:
-            pass
-        return NO_ITERATION
+            return self._where_it_was()
+        return TURNED  # in one long callback nothing of this changes
+
+    def _where_it_was(self) -> Iteration:
+        """
+        What the place of the frame has, where it was not found by its callers' links.
+
+        With turns of 10 us the links lead nowhere by the time they are followed. The next frame mostly lies where
+        the last one did: a later time there shows that the loop turns, and nothing else is believed of it.
+        """
+        if self._place is None:
+            return NO_ITERATION
+        try:
+            end_time = self._pointers(*self._place)[0]
+            began = self._float(end_time) if end_time else None
+        except TornError:
+            return NO_ITERATION
+        before, self._latest = self._latest, began if began is not None else self._latest
+        later = began is not None and before is not None and before < began < before + MOST_LATER_SECONDS
+        return TURNED if later else NO_ITERATION
 
     def _outward(self, frame: int, now: float) -> tuple[int, _Known] | None:
         """The nearest frame of `_run_once`."""
@@ -154,13 +189,15 @@ class Frames:
         address, began = self._time
         end_time, ntodo, i = self._pointers(frame, known)
         if not end_time:
-            return NO_ITERATION
+            return TURNED
         if end_time != address:
             address, began = end_time, self._float(end_time)
             end_time, ntodo, i = self._pointers(frame, known)
         ready, index = (self._number(ntodo), self._number(i)) if whole else (None, None)
         last_end_time, _, last_i = self._pointers(frame, known)
-        if began is None or not address == end_time == last_end_time or self._float(address) != began:
+        if began is None:
+            return NO_ITERATION
+        if not address == end_time == last_end_time or self._float(address) != began:
             self._time = 0, None
             return None
         self._time = address, began

@@ -36,6 +36,7 @@ NUMBERS_SECONDS = 10.0
 """How long the number of a thread in another pid namespace is believed."""
 MARKS = (((3, 10), b"PyIter_Send"), ((3, 9), b"PyFrame_GetBack"), ((3, 8), b"PyCode_NewWithPosOnlyArgs"))
 """What each version was the first to export, before there was `Py_Version`."""
+FURTHER_ATTEMPTS = 3
 NO_CPYTHON = "neither its executable nor a libpython that it has mapped is a CPython"
 
 
@@ -50,6 +51,8 @@ class Turn(msgspec.Struct, frozen=True):
     """How many callbacks this iteration runs."""
     ran: int | None = None
     """How many of them it has begun."""
+    turned: bool = False
+    """No turn is told because the loop was between two of them, or went on to the next one: it is not stuck."""
 
 
 class _Cannot(Exception):  # noqa: N818 - it is an answer
@@ -136,11 +139,27 @@ class Interpreter:
 
 
 def _turn(found: _Found, number: int, now: float) -> Turn:
+    """
+    What is told in a few attempts, where anything ever was.
+
+    A loop with turns of 10 us has mostly gone on before one is through, and that it turns is worth to be known.
+    """
+    told = _attempt(found, number, now)
+    for _ in range(FURTHER_ATTEMPTS):
+        if told.turned or told.turn_began is not None or not found.frames.found_before:
+            break
+        told = _attempt(found, number, now)
+    return told
+
+
+def _attempt(found: _Found, number: int, now: float) -> Turn:
     place = found.threads.find(number, now)
     if place is None:
         return Turn(found.threads.collecting(None))
     collecting = found.threads.collecting(place.interpreter)
     told = found.frames.iteration(place.frame, now) if place.frame else NO_ITERATION
+    if told.turned:
+        return Turn(collecting, turned=True)
     if told.began is None or not found.same_clock or not 0 < told.began <= now + CLOCK_SLACK_SECONDS:
         return Turn(collecting)
     return Turn(collecting, told.began, told.ready, told.ran)

@@ -12,8 +12,8 @@ In a lock, or in call after call, a thread is switched at each, which is no sign
 before the frequent looks is counted only when the stretch lasts as long again.
 
 Where the interpreter's memory tells when the present turn of the loop began, none of this is guessed: looks at one
-and the same turn are one stretch, which began when the turn did, and a look at a later turn ends it. A look that
-could not read the turn proves nothing: the stretch has lasted to the last one that could.
+and the same turn are one stretch, which began when the turn did, and a look at a later turn, or between two, ends
+it. A look that tells neither proves nothing: the stretch has lasted to the last one that did.
 
 Else a stretch with much computation may as well have been a loop that turns and turns: it waits here for somebody
 who has seen its stacks, and counts if nobody comes.
@@ -128,11 +128,12 @@ class Outside:
             self._idle_at = look.at
             return self._close(self._ended_at(before.at + credit))
         began, known = self._turn(look), self.current.turn_began
-        if began is not None and known is None and began <= before.at:
+        if began is not None and known is None and began <= self.current.first_at:
             self._know(began)
             known = began
         self._settle_opening()
-        if began is not None and began > (before.at if known is None else known):
+        turned = look.turn is not None and look.turn.turned
+        if turned or (began is not None and began != known):
             return self._next_turn(before, look, gap, began)
         left_at = self._left_at(before, look) if self.current.turn_began is None else None
         if left_at is not None:
@@ -217,9 +218,9 @@ class Outside:
         if not stretch.told:
             stretch.since = began
 
-    def _next_turn(self, before: Look, look: Look, gap: float, began: float) -> Stretch | None:
-        """The loop has turned since the look before, be it once or often: another stretch."""
-        since = min(began, look.at)
+    def _next_turn(self, before: Look, look: Look, gap: float, began: float | None) -> Stretch | None:
+        """The loop has turned since the stretch began, be it once or often: another one."""
+        since = min(began, look.at) if began is not None else look.at
         young = min(gap, look.at - since)
         busy = gap if look.ready_seconds is None else min(gap, max(young, look.ready_seconds))
         self.books.pass_time(busy, gap - busy)

@@ -25,6 +25,8 @@ class Stretch:
         self.since = since
         self.last_at = since
         """The last moment at which it is known to have lasted."""
+        self.first_at = since
+        """When it was looked at first."""
         self.ended_at: float | None = None
         self.looks = 0
         self.told = False
@@ -60,6 +62,8 @@ class Stretch:
 
     def add(self, look: Look, until: float | None = None) -> None:
         """One more look that found it late, which it is known to have been until then."""
+        if self.looks == 0:
+            self.first_at = look.at
         self.looks += 1
         self.last_at = max(self.last_at, look.at if until is None else until)
         self._doing[look.doing] += 1
