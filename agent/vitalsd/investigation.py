@@ -174,7 +174,7 @@ class Investigation:
                 findings += self._find(self._case(worker, now), worker, now)
         self._book.take(findings)
         for place in set(self._cases) - present:
-            self._by_key.pop(self._cases.pop(place).key, None)
+            self._leave(self._cases.pop(place).key, place)
 
     def _find(self, case: Case, worker: WorkerSample, now: float) -> list[Finding]:
         """What every detector finds in one worker by now."""
@@ -205,7 +205,7 @@ class Investigation:
         assert worker.key is not None
         if case is None or case.key != worker.key:
             if case is not None:
-                self._by_key.pop(case.key, None)
+                self._leave(case.key, place)
             case = self._cases[place] = Case(worker.key, now, deque(), {}, {}, {}, [])
             self._by_key[worker.key] = place
         case.samples.append(worker)
@@ -214,6 +214,11 @@ class Investigation:
         while case.samples[0].at < now - WINDOW_SECONDS:
             case.samples.popleft()
         return case
+
+    def _leave(self, key: WorkerKey, place: tuple[str, str]) -> None:
+        """Nobody with this key is here any more; a reload may have given it another place already."""
+        if self._by_key.get(key) == place:
+            del self._by_key[key]
 
     def _late(self, case: Case, event: Late) -> None:
         if event.probed:

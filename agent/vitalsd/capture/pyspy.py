@@ -2,9 +2,9 @@
 The py-spy engine: the stacks of all threads of a Python process, read from outside without stopping it.
 
 Runs `py-spy dump --nonblocking --json`: 10 ms as a whole, 7 of them on a processor, of which the caller's
-loop is held for 1 ms; 9 MiB while it runs (py-spy 0.4.3 on two shared cores). Not at a lower priority: where others
-compute it would take 200 ms, and the stall would be over. It needs the
-right to ptrace: the same user and Yama's ptrace_scope 0, or CAP_SYS_PTRACE. Never `--locals`: values stay.
+loop is held for 1 ms; 9 MiB while it runs (py-spy 0.4.3 on two shared cores). Not at a lower priority: where
+others compute it would take 200 ms, and the stall would be over. It needs the right to ptrace: the same user and
+Yama's ptrace_scope 0, or CAP_SYS_PTRACE. Never `--locals`: values stay.
 """
 
 from __future__ import annotations
