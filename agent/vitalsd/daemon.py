@@ -139,7 +139,6 @@ class Daemon:
             loop.add_signal_handler(signal.SIGHUP, lambda: tasks.create_task(self._reload_on_signal()))
             serving = [tasks.create_task(listener.run()) for listener in self._listeners]
             self._book.start()
-            self._finder.restore(self._book.slots_left, time.time())
             self._observer.start()
             sampling = tasks.create_task(self._sample())
             follow = tasks.create_task(self._follow())
@@ -150,15 +149,19 @@ class Daemon:
             sampling.cancel()
             follow.cancel()
             stacks.cancel()
-            for listener in self._listeners:
-                listener.stop()
+            self._give_back()
             await asyncio.wait(serving)
         self._observer.stop()
-        self._book.close()  # the agent of the service's next life may wait for it already
         if self._until_exit is not None:
             await self._clear_up()
         self._folder.close()
         log.info("agent_stopped")
+
+    def _give_back(self) -> None:
+        """The file before the ports: the agent of the service's next life waits for these, and then reads that."""
+        self._book.close()
+        for listener in self._listeners:
+            listener.stop()
 
     async def _clear_up(self) -> None:
         """Remove what the service leaves behind: few end in a way that lets the probe do it."""
@@ -184,6 +187,7 @@ class Daemon:
         while True:
             now = time.monotonic()
             try:
+                self._finder.restore(self._book.take_slots_left(), time.time())
                 found = self._finder.find(now)
                 self._book.keep_slots(self._finder.slots())
                 self._investigation.follow(found)
