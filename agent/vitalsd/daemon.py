@@ -235,6 +235,8 @@ class Daemon:
             log.warning("config_needs_restart", keys=restart)
         self._settings = settings
         self._finder.reconfigure(_rules(settings), settings.sampling.discovery_interval)
+        self._observer.reconfigure(settings.stall.threshold)
+        self._book.reconfigure(settings.stall.resolve_after)
         self._investigation.reconfigure(settings)
         self.state.health_max_delay_seconds = settings.health.max_delay
         self.state.reload_successful, self.state.reload_succeeded_at = True, time.time()

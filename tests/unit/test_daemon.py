@@ -1,12 +1,16 @@
-"""The wiring that no room of its own can test: in which order an agent ends."""
+"""The wiring that no room of its own can test: what a reload reaches, and in which order an agent ends."""
+
+import asyncio
 
 import pytest
+from msgspec.structs import replace
 
 from vitalsd import daemon as daemon_module
 from vitalsd.daemon import Daemon
 from vitalsd.incidents.database import Database, file_name
+from vitalsd.model import Finding
 from vitalsd.settings.load import Loaded
-from vitalsd.settings.model import Control, Exporters, Prometheus, Settings, Storage
+from vitalsd.settings.model import Control, Exporters, Prometheus, Settings, Stall, Storage
 
 ANY_PORT = "127.0.0.1:0"
 
@@ -58,3 +62,19 @@ def test_the_file_is_given_back_before_the_ports(daemons, tmp_path, monkeypatch)
         monkeypatch.setattr(listener, "stop", stop)
     daemon._give_back()
     assert taken == [True, True]
+
+
+def test_a_reload_reaches_everyone_who_goes_by_the_stall_settings(daemons):
+    """The observer, the incidents that are open, and the rules: nobody goes on with what it was started with."""
+    daemon, written = daemons()
+    now = 1000.0
+    daemon._book._clock = lambda: now
+    daemon._book.take([Finding("stall", "shop", "0", "warning", now, "A stall.")])
+    written[0] = replace(written[0], stall=Stall(threshold=0.25, critical=0.75, resolve_after=5.0))
+    asyncio.run(daemon.state.reload())
+    assert daemon._observer._setting.threshold_seconds == 0.25
+    now += 5.0
+    (incident,) = daemon._book.take([])
+    assert (incident.state, incident.timeline[-1]["text"][:23]) == ("resolved", "not found again for 5 s")
+    bounds = next(rule.bounds for rule in daemon._investigation._detectors if rule.kind == "stall")
+    assert (bounds.threshold_seconds, bounds.critical_seconds) == (0.25, 0.75)

@@ -58,6 +58,10 @@ class Book:
         self._store.start(START_SECONDS)
         self._go_on()
 
+    def reconfigure(self, resolve_after_seconds: float) -> None:
+        """Have incidents end when they were not found for so long, those that are open too."""
+        self._life.resolve_after_seconds = resolve_after_seconds
+
     def take(self, findings: Sequence[Finding]) -> list[Incident]:
         """Take in findings, or none, which is how quiet incidents are noticed; the answer is what has changed."""
         self._go_on()
