@@ -72,15 +72,16 @@ class Daemon:
         )
         self._observer = Observer(self._hear, threshold_seconds=settings.stall.threshold)
         self._sampler = Sampler(self._observer)
+        self._stacks = StackSampler()
         self.state = State(
             self._sampler,
             self._book,
             self._observer,
+            self._stacks,
             settings.sampling.interval,
             settings.health.max_delay,
             self._reload,
         )
-        self._stacks = StackSampler()
         self._investigation = Investigation(self._observer, self._stacks, self._book, self.state.worker, settings)
         self.state.ruled = self._investigation.rules
         self._loop: asyncio.AbstractEventLoop | None = None

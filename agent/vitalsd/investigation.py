@@ -306,6 +306,7 @@ class Investigation:
             ready_callbacks=stall.ready_callbacks,
             stacks=with_stacks.stacks if with_stacks is not None else (),
             stack_after_seconds=with_stacks.stack_after_seconds if with_stacks is not None else None,
+            no_stack_reason=seen.no_stack_reason if seen is not None and not stall.stacks else None,
             holder_stacks=seen.holder_stacks if seen is not None else (),
             probed=True,
         )
@@ -344,9 +345,11 @@ def _loop(worker: WorkerSample, name: str) -> LoopVitals | None:
 
 def _with_stacks(evidence: StallEvidence, stacks: Stacks) -> StallEvidence:
     """The evidence with what was seen from outside."""
+    seen, holders = stacks.stacks or evidence.stacks, stacks.holders or evidence.holder_stacks
     return msgspec.structs.replace(
         evidence,
-        stacks=stacks.stacks or evidence.stacks,
-        holder_stacks=stacks.holders or evidence.holder_stacks,
+        stacks=seen,
+        holder_stacks=holders,
         stack_after_seconds=stacks.after_seconds,
+        no_stack_reason=stacks.refusal if not (seen or holders) else None,
     )
