@@ -277,7 +277,6 @@ class ThreadEvidence(msgspec.Struct, frozen=True):
     runqueue_seconds: float | None = None
     """Ready to run, and waiting for a processor; a quota that is used up counts too."""
     voluntary_switches: int | None = None
-    involuntary_switches: int | None = None
     major_faults: int | None = None
     traced: bool = False
     """A debugger holds it."""
