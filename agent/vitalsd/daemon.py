@@ -72,15 +72,16 @@ class Daemon:
         )
         self._observer = Observer(self._hear, threshold_seconds=settings.stall.threshold)
         self._sampler = Sampler(self._observer)
+        self._stacks = StackSampler()
         self.state = State(
             self._sampler,
             self._book,
             self._observer,
+            self._stacks,
             settings.sampling.interval,
             settings.health.max_delay,
             self._reload,
         )
-        self._stacks = StackSampler()
         self._investigation = Investigation(self._observer, self._stacks, self._book, self.state.worker, settings)
         self.state.ruled = self._investigation.rules
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -139,7 +140,6 @@ class Daemon:
             loop.add_signal_handler(signal.SIGHUP, lambda: tasks.create_task(self._reload_on_signal()))
             serving = [tasks.create_task(listener.run()) for listener in self._listeners]
             self._book.start()
-            self._finder.restore(self._book.slots_left, time.time())
             self._observer.start()
             sampling = tasks.create_task(self._sample())
             follow = tasks.create_task(self._follow())
@@ -150,15 +150,19 @@ class Daemon:
             sampling.cancel()
             follow.cancel()
             stacks.cancel()
-            for listener in self._listeners:
-                listener.stop()
+            self._give_back()
             await asyncio.wait(serving)
         self._observer.stop()
-        self._book.close()  # the agent of the service's next life may wait for it already
         if self._until_exit is not None:
             await self._clear_up()
         self._folder.close()
         log.info("agent_stopped")
+
+    def _give_back(self) -> None:
+        """The file before the ports: the agent of the service's next life waits for these, and then reads that."""
+        self._book.close()
+        for listener in self._listeners:
+            listener.stop()
 
     async def _clear_up(self) -> None:
         """Remove what the service leaves behind: few end in a way that lets the probe do it."""
@@ -184,6 +188,7 @@ class Daemon:
         while True:
             now = time.monotonic()
             try:
+                self._finder.restore(self._book.take_slots_left(), time.time())
                 found = self._finder.find(now)
                 self._book.keep_slots(self._finder.slots())
                 self._investigation.follow(found)
@@ -231,6 +236,8 @@ class Daemon:
             log.warning("config_needs_restart", keys=restart)
         self._settings = settings
         self._finder.reconfigure(_rules(settings), settings.sampling.discovery_interval)
+        self._observer.reconfigure(settings.stall.threshold)
+        self._book.reconfigure(settings.stall.resolve_after)
         self._investigation.reconfigure(settings)
         self.state.health_max_delay_seconds = settings.health.max_delay
         self.state.reload_successful, self.state.reload_succeeded_at = True, time.time()

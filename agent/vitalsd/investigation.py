@@ -174,7 +174,7 @@ class Investigation:
                 findings += self._find(self._case(worker, now), worker, now)
         self._book.take(findings)
         for place in set(self._cases) - present:
-            self._by_key.pop(self._cases.pop(place).key, None)
+            self._leave(self._cases.pop(place).key, place)
 
     def _find(self, case: Case, worker: WorkerSample, now: float) -> list[Finding]:
         """What every detector finds in one worker by now."""
@@ -205,7 +205,7 @@ class Investigation:
         assert worker.key is not None
         if case is None or case.key != worker.key:
             if case is not None:
-                self._by_key.pop(case.key, None)
+                self._leave(case.key, place)
             case = self._cases[place] = Case(worker.key, now, deque(), {}, {}, {}, [])
             self._by_key[worker.key] = place
         case.samples.append(worker)
@@ -214,6 +214,11 @@ class Investigation:
         while case.samples[0].at < now - WINDOW_SECONDS:
             case.samples.popleft()
         return case
+
+    def _leave(self, key: WorkerKey, place: tuple[str, str]) -> None:
+        """Nobody with this key is here any more; a reload may have given it another place already."""
+        if self._by_key.get(key) == place:
+            del self._by_key[key]
 
     def _late(self, case: Case, event: Late) -> None:
         if event.probed:
@@ -301,6 +306,7 @@ class Investigation:
             ready_callbacks=stall.ready_callbacks,
             stacks=with_stacks.stacks if with_stacks is not None else (),
             stack_after_seconds=with_stacks.stack_after_seconds if with_stacks is not None else None,
+            no_stack_reason=seen.no_stack_reason if seen is not None and not stall.stacks else None,
             holder_stacks=seen.holder_stacks if seen is not None else (),
             probed=True,
         )
@@ -341,9 +347,11 @@ def _loop(worker: WorkerSample, name: str) -> LoopVitals | None:
 
 def _with_stacks(evidence: StallEvidence, stacks: Stacks) -> StallEvidence:
     """The evidence with what was seen from outside."""
+    seen, holders = stacks.stacks or evidence.stacks, stacks.holders or evidence.holder_stacks
     return msgspec.structs.replace(
         evidence,
-        stacks=stacks.stacks or evidence.stacks,
-        holder_stacks=stacks.holders or evidence.holder_stacks,
+        stacks=seen,
+        holder_stacks=holders,
         stack_after_seconds=stacks.after_seconds,
+        no_stack_reason=stacks.refusal if not (seen or holders) else None,
     )

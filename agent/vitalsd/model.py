@@ -252,6 +252,9 @@ Cause = Literal[
 ]
 """Why a loop was late."""
 
+StackRefusal = Literal["forbidden", "timeout", "failed", "thread", "over", "gone", "stopped", "threads", "budget"]
+"""Why a stack was not taken from outside; docs/metrics.md has each in words."""
+
 Doing = Literal["loop", "running", "futex", "sleep", "call", "disk", "blocked", "unknown"]
 """
 What a thread was found doing: waiting for its loop's events; running; in a lock; asleep; in a call that waits for
@@ -274,7 +277,6 @@ class ThreadEvidence(msgspec.Struct, frozen=True):
     runqueue_seconds: float | None = None
     """Ready to run, and waiting for a processor; a quota that is used up counts too."""
     voluntary_switches: int | None = None
-    involuntary_switches: int | None = None
     major_faults: int | None = None
     traced: bool = False
     """A debugger holds it."""
@@ -334,6 +336,8 @@ class StallEvidence(msgspec.Struct, frozen=True):
     """Of another thread that held the interpreter lock meanwhile."""
     stack_after_seconds: float | None = None
     """How old it was when the first stack was taken."""
+    no_stack_reason: str | None = None
+    """Why none was taken from outside, where that was tried and there is none."""
     probed: bool = False
     """A probe has measured it."""
 

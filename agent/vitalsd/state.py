@@ -12,6 +12,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 
 from vitalsd import __version__
+from vitalsd.capture.stacks import StackSampler
 from vitalsd.history.recent import Recent
 from vitalsd.incidents.book import Book
 from vitalsd.incidents.query import Page, Wanted
@@ -43,6 +44,7 @@ class State:
         sampler: Sampler,
         book: Book,
         observer: Observer,
+        stacks: StackSampler,
         interval_seconds: float,
         health_max_delay_seconds: float,
         reload: Callable[[], Awaitable[None]],
@@ -51,6 +53,7 @@ class State:
         self._sampler = sampler
         self._book = book
         self._observer = observer
+        self._stacks = stacks
         self._reload = reload
         self._round = Round((), ())
         self._recent = Recent()
@@ -139,6 +142,8 @@ class State:
             store_problem=self._book.problem,
             incidents_lost=self._book.lost,
             incidents_displaced=self._book.displaced,
+            stacks=self._stacks.dumps,
+            stacks_refused=dict(self._stacks.refusals),
         )
 
     async def reload(self) -> None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         RecentLoop,
         RuleState,
         SourceReading,
+        StackRefusal,
         TargetSnapshot,
         WorkerSample,
     )
@@ -49,6 +50,10 @@ class AgentVitals(msgspec.Struct, frozen=True):
     """How many were never stored because too many were waiting."""
     incidents_displaced: int = 0
     """How many were resolved because their target had too many open ones."""
+    stacks: int = 0
+    """How often py-spy was asked for the stacks of a stall."""
+    stacks_refused: Mapping[StackRefusal, int] = {}
+    """Reason -> how often a stack was not taken, or came to nothing."""
 
 
 class View(Protocol):

@@ -214,6 +214,8 @@ AGENT = AgentVitals(
     reload_succeeded_at=NOW - 86_400,
     version="0.1.0",
     observer_interval_seconds=0.0625,
+    stacks=41,
+    stacks_refused={"forbidden": 3, "over": 1},
 )
 
 BLOCKING = Incident(

@@ -2,6 +2,7 @@
 
 import pytest
 
+from vitalsd.capture.stacks import StackSampler
 from vitalsd.incidents.book import Book
 from vitalsd.sources.observer.observer import Observer
 from vitalsd.sources.sampler import Round, Sampler
@@ -10,14 +11,20 @@ from vitalsd.targets.finder import Found
 
 
 @pytest.fixture
-def state(tmp_path):
+def stacks():
+    """The one who takes stacks."""
+    return StackSampler()
+
+
+@pytest.fixture
+def state(tmp_path, stacks):
     """The state of a daemon that was told to sample every 15 seconds."""
 
     async def reload():
         """Reload nothing."""
 
     book = Book(lambda: tmp_path, "127.0.0.1:1")
-    return State(Sampler(), book, Observer(lambda _event: None), 15.0, 0.5, reload)
+    return State(Sampler(), book, Observer(lambda _event: None), stacks, 15.0, 0.5, reload)
 
 
 def intervals(state, *rounds):
@@ -45,3 +52,11 @@ def test_ready(state):
     assert not state.ready()
     intervals(state, 0.0)
     assert state.ready()
+
+
+def test_stacks(state, stacks):
+    """How many were taken from outside, and why others were not."""
+    stacks.dumps = 5
+    stacks.refusals["budget"] += 2
+    told = state.agent()
+    assert (told.stacks, told.stacks_refused) == (5, {"budget": 2})

@@ -18,7 +18,7 @@ import msgspec
 
 from vitalsd.capture.pyspy import DumpError, DumpTimeout, NoDump, ThreadStack, dump
 from vitalsd.capture.tokens import Bucket
-from vitalsd.model import Frame, Stack, WorkerKey
+from vitalsd.model import Frame, Stack, StackRefusal, WorkerKey
 
 __all__ = ["Late", "StackSampler", "Stacks"]
 
@@ -100,10 +100,11 @@ class StackSampler:
         self._queue: asyncio.Queue[_Watch] = asyncio.Queue()
         self._watches: OrderedDict[Name, _Watch] = OrderedDict()
         self._buckets: OrderedDict[WorkerKey, Bucket] = OrderedDict()
-        self._refused: OrderedDict[WorkerKey, tuple[float, str, str]] = OrderedDict()
-        self.refusals: Counter[str] = Counter()
-        """Reason in a word -> samples that were not taken."""
+        self._refused: OrderedDict[WorkerKey, tuple[float, StackRefusal, str]] = OrderedDict()
+        self.refusals: Counter[StackRefusal] = Counter()
+        """Reason in a word -> samples that were not taken, or that came to nothing."""
         self.dumps = 0
+        """How often py-spy was asked."""
 
     async def run(self) -> None:
         """Sample the stalls that are told, for ever."""
@@ -129,8 +130,17 @@ class StackSampler:
             return Stacks()
         watch.over.set()
         if at is not None:
-            watch.samples = [sample for sample in watch.samples if sample[0] <= at]
+            self._throw_away(watch, at)
+        if not watch.samples and watch.refusal is None:
+            watch.refusal = "the stall was over before py-spy had seen it"
         return watch.seen()
+
+    def _throw_away(self, watch: _Watch, at: float) -> None:
+        """Keep what was there by then."""
+        innocent = sum(sample[0] > at for sample in watch.samples)
+        if innocent:
+            self.refusals["over"] += innocent
+            watch.samples = [sample for sample in watch.samples if sample[0] <= at]
 
     def seen(self, event: Late) -> Stacks:
         """What was seen of a stall that goes on."""
@@ -177,7 +187,7 @@ class StackSampler:
         watch.refusal = None
         return True
 
-    def _refuse(self, watch: _Watch, reason: str, sentence: str, *, lasting: bool = False) -> bool:
+    def _refuse(self, watch: _Watch, reason: StackRefusal, sentence: str, *, lasting: bool = False) -> bool:
         self.refusals[reason] += 1
         watch.refusal = sentence
         if lasting:
@@ -186,11 +196,11 @@ class StackSampler:
                 self._refused.popitem(last=False)
         return False
 
-    def _refusal(self, key: WorkerKey) -> tuple[str, str] | None:
+    def _refusal(self, key: WorkerKey) -> tuple[StackRefusal, str] | None:
         """Why this worker is not to be looked at now: a word, and a sentence."""
-        until, reason, sentence = self._refused.get(key, (float("-inf"), "", ""))
-        if self._clock() < until:
-            return reason, sentence
+        refused = self._refused.get(key)
+        if refused is not None and self._clock() < refused[0]:
+            return refused[1:]
         try:
             stat = (self._proc / str(key.pid) / "stat").read_bytes().rpartition(b")")[2].split()
             state, threads, started = stat[0].decode(), int(stat[17]), int(stat[19])

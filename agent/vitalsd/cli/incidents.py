@@ -19,6 +19,7 @@ HEADER = ("ID", "OPENED", "SEVERITY", "WORKER", "STATE", "LASTED", "COUNT")
 WIDTH = 80
 INDENT = "  "
 MOST_FRAMES = 20
+SHOWN_APART = ("stalls", "stacks", "no_stack_reason", "count")
 
 
 class Incidents:
@@ -96,7 +97,7 @@ def described(incident: dict[str, Any]) -> str:
         "count": incident["count"],
         "captures": ", ".join(incident["captures"]),
     }
-    others = {name: value for name, value in evidence.items() if name not in ("stalls", "stacks", "count")}
+    others = {name: value for name, value in evidence.items() if name not in SHOWN_APART}
     parts = [
         incident["summary"],
         _facts(facts),
@@ -111,6 +112,7 @@ def described(incident: dict[str, Any]) -> str:
         else "",
         _stalls(evidence),
         *(_stack(stack) for stack in evidence.get("stacks", ())),
+        f"no stack: {evidence['no_stack_reason']}" if evidence.get("no_stack_reason") else "",
     ]
     return "\n\n".join(part for part in parts if part)
 

@@ -62,9 +62,16 @@ def _finding(target: str, worker: str, group: list[ToldStall], bounds: StallBoun
             "reason": verdict.reason,
             "count": len(group),
             "stalls": [_listed(told) for told in by_start[-LATEST:]],
-            "stacks": stacks_as_evidence([stack for evidence, _, _ in group for stack in _telling(evidence)]),
+            **_seen_of([evidence for evidence, _, _ in by_start]),
         },
     )
+
+
+def _seen_of(group: list[StallEvidence]) -> dict[str, object]:
+    """The stacks of all, or why the latest that could have had one has none."""
+    stacks = stacks_as_evidence([stack for evidence in group for stack in _telling(evidence)])
+    reason = next((evidence.no_stack_reason for evidence in reversed(group) if evidence.no_stack_reason), None)
+    return {"stacks": stacks} if stacks or reason is None else {"stacks": stacks, "no_stack_reason": reason}
 
 
 def _listed(told: ToldStall) -> dict[str, object]:
@@ -125,7 +132,8 @@ class StallDetector:
         turning = [(evidence, verdict) for evidence, verdict, _ in seen.stalls if not verdict.stall]
         if turning:
             evidence, verdict = turning[-1]
-            return "watching", f"a stretch of {duration(evidence.seconds)} was no stall: {verdict.reason}"
+            why = f" ({evidence.no_stack_reason})" if evidence.no_stack_reason is not None else ""
+            return "watching", f"a stretch of {duration(evidence.seconds)} was no stall: {verdict.reason}{why}"
         late = max((loop.current_stall.seconds for loop in loops if loop.current_stall is not None), default=0.0)
         if late > 0:
             return "watching", f"a loop is late by {duration(late)}, its evidence is being taken"

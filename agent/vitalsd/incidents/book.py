@@ -48,15 +48,19 @@ class Book:
         self._life = Incidents(resolve_after_seconds)
         self._slots: tuple[SlotRow, ...] | None = None
         self._slots_told_at = 0.0
-        self.slots_left: tuple[SlotRow, ...] = ()
-        """Those that an earlier agent has left, known once this one has started."""
+        self._slots_left: tuple[SlotRow, ...] | None = None
+        """Those that lay in the file when it was first opened; None before, when nobody may write over them."""
         self._counted: list[tuple[str, str, WorkerKey, int, float]] = []
         self.counts = StallCounts(self._store.put_count, clock)
 
     def start(self) -> None:
         """Go on with what is stored."""
         self._store.start(START_SECONDS)
-        self._go_on(first=True)
+        self._go_on()
+
+    def reconfigure(self, resolve_after_seconds: float) -> None:
+        """Have incidents end when they were not found for so long, those that are open too."""
+        self._life.resolve_after_seconds = resolve_after_seconds
 
     def take(self, findings: Sequence[Finding]) -> list[Incident]:
         """Take in findings, or none, which is how quiet incidents are noticed; the answer is what has changed."""
@@ -86,8 +90,17 @@ class Book:
                 self.counts.begin(target, slot, key, stalls, seconds)
         return changed
 
+    def take_slots_left(self) -> tuple[SlotRow, ...]:
+        """Those that an earlier agent has left, once: at the start, or when a file that was in use is free."""
+        if not self._slots_left:
+            return ()
+        left, self._slots_left = self._slots_left, ()
+        return left
+
     def keep_slots(self, rows: tuple[SlotRow, ...]) -> None:
-        """Have the next agent find these slots, as they are now."""
+        """Have the next agent find these slots, as they are now, once those of the one before were taken over."""
+        if self._slots_left != ():
+            return
         now = self._clock()
         if rows != self._slots or not 0 <= now - self._slots_told_at < TOUCH_SECONDS:
             self._slots, self._slots_told_at = rows, now
@@ -141,7 +154,7 @@ class Book:
         """Write what is waiting, if the disk takes it in a moment."""
         self._store.close()
 
-    def _go_on(self, *, first: bool = False) -> None:
+    def _go_on(self) -> None:
         """Take over what lies in a file that was just opened, and have it hold all that is known here."""
         while (loaded := self._store.taken()) is not None:
             # Those that were resolved while it was away.
@@ -160,8 +173,8 @@ class Book:
                 if row not in lying:
                     self._store.put_count(row)
             self._slots = None  # whatever lies there, it is to hold those of now
-            if first:
-                self.slots_left = loaded.slots
+            if self._slots_left is None:
+                self._slots_left = loaded.slots
 
     def _keep(self, incident: Incident, before: Incident | None) -> None:
         changes = before is None or (before.state, before.severity) != (incident.state, incident.severity)

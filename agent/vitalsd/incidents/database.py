@@ -74,7 +74,7 @@ MOST_ADOPTED = 1000
 RECENT_SECONDS = 600.0
 """Resolved ones that it takes over too, because they may come back."""
 LOCK_SECONDS = 1.5
-"""An agent that ends gives its ports back before its file: who has taken the ports since waits a little."""
+"""An agent that ends gives its file back before its ports. Where the disk is slow, the next waits a little."""
 LOCK_AGAIN_SECONDS = 0.05
 DAMAGED_KEPT = 3
 CACHE_KIB = 512

@@ -48,6 +48,8 @@ def merged(before: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[dict[str,
     stands for more stalls than it lists says so by its `count`.
     """
     evidence = {**before, **new}
+    if "stacks" in new and "no_stack_reason" not in new:
+        evidence.pop("no_stack_reason", None)  # it was said of other stacks than these
     if "stalls" not in new:
         return evidence, 1
     stalls = [stall for stall in before.get("stalls", ()) if isinstance(stall, dict)]

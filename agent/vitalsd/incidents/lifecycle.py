@@ -54,7 +54,8 @@ class Incidents:
     """Every open incident, and the latest that were resolved."""
 
     def __init__(self, resolve_after_seconds: float = 60.0, draw: Callable[[int], int] = secrets.randbits) -> None:
-        self._resolve_after = resolve_after_seconds
+        self.resolve_after_seconds = resolve_after_seconds
+        """An incident that was not found for so long is over."""
         self._draw = draw
         self._lives: dict[Place, _Life] = {}
         self._past: deque[Incident] = deque(maxlen=MOST_PAST)
@@ -77,9 +78,9 @@ class Incidents:
             changed[life.incident.id] = life.incident
         for life in self._open_lives():
             life.heard_at = min(life.heard_at, now)  # a clock that was set back must not keep it open for hours
-            if now - life.heard_at >= self._resolve_after:
+            if now - life.heard_at >= self.resolve_after_seconds:
                 last = moment(life.incident.updated_at, now)
-                text = f"not found again for {self._resolve_after:g} s, last at {last}"
+                text = f"not found again for {self.resolve_after_seconds:g} s, last at {last}"
                 changed[life.incident.id] = self._resolve(life, now, text)
         self._forget()
         if changed:

@@ -97,7 +97,7 @@ class Finder:
                 continue  # it is not watched any more
             lives = any(not has_gone(self._proc, row.key) for row in of_target)
             if lives or at - max(row.seen_at for row in of_target) <= JOINED_SECONDS:
-                self._slots[name] = Slots(of_target)
+                self._slots.setdefault(name, Slots()).restore(of_target)
 
     def slots(self) -> tuple[SlotRow, ...]:
         """What the next agent must know to go on; our own slot is anew with each of them."""

@@ -53,8 +53,28 @@ class _Slot(msgspec.Struct):
 class Slots:
     """The slots of one target."""
 
-    def __init__(self, left: Iterable[SlotRow] = ()) -> None:
-        self._slots = {row.slot: _Slot(row.key, row.key, restarts=row.restarts) for row in left}
+    def __init__(self) -> None:
+        self._slots: dict[int, _Slot] = {}
+
+    def restore(self, left: Iterable[SlotRow]) -> None:
+        """
+        Go on with what an earlier agent has left, be it known late; no count steps back.
+
+        Who sat in a slot then sits there now. Who has replaced somebody meanwhile stays, and counts.
+        """
+        rows = list(left)
+        own, self._slots = self._slots, {}
+        seated = {slot.key for slot in own.values()}
+        moving = {row.key for row in rows}
+        for row in rows:
+            here = own.pop(row.slot, None)
+            if here is not None and here.key not in {None, *moving} and row.key not in seated:
+                here.restarts = row.restarts + max(1, here.restarts)
+                self._slots[row.slot] = here
+            else:
+                told = here.restarts if here is not None else 0
+                self._slots[row.slot] = _Slot(row.key, row.key, restarts=max(row.restarts, told))
+        self._slots |= {number: slot for number, slot in own.items() if slot.key not in moving}
 
     def assign(self, keys: Iterable[WorkerKey], now: float, alive: Iterable[WorkerKey] = ()) -> None:
         """

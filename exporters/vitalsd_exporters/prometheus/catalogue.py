@@ -307,6 +307,18 @@ AGENT = (
         "Incidents resolved because their target had too many open ones, from vitalsd itself.",
         (),
     ),
+    Descriptor(
+        "vitalsd_stacks_total",
+        "counter",
+        "Runs of py-spy for the stacks of a stall, from vitalsd itself.",
+        (),
+    ),
+    Descriptor(
+        "vitalsd_stacks_refused_total",
+        "counter",
+        "Stacks of stalls that were not taken or came to nothing, by reason, from vitalsd itself.",
+        ("reason",),
+    ),
 )
 
 CATALOGUE: tuple[Descriptor, ...] = (*UP, *EVENTLOOP, *INCIDENTS, *MEMORY, *PROCESS, *AGENT)

@@ -23,6 +23,7 @@ from vitalsd.model import (
     ObservedLoop,
     Severity,
     SourceReading,
+    StackRefusal,
     TargetSnapshot,
     WorkerSample,
 )
@@ -235,6 +236,9 @@ def agent_rows(agent: AgentVitals, python_version: str) -> Iterator[Row]:
     yield _row("vitalsd_store_success", {}, agent.store_problem is None)
     yield _row("vitalsd_incidents_lost_total", {}, agent.incidents_lost)
     yield _row("vitalsd_incidents_displaced_total", {}, agent.incidents_displaced)
+    yield _row("vitalsd_stacks_total", {}, agent.stacks)
+    for reason in get_args(StackRefusal):  # all from the beginning: `increase()` misses the first of a new series
+        yield _row("vitalsd_stacks_refused_total", {"reason": reason}, agent.stacks_refused.get(reason, 0))
 
 
 def _labels(worker: WorkerSample) -> Labels:

@@ -126,6 +126,15 @@ def test_samples_after_the_end_are_thrown_away(world: World) -> None:
     world.answers = [ASK, PARSE]
     world.run()
     assert world.sampler.ended(LATE, at=1000.02).stacks == (Stack(1, ASK),)
+    assert world.sampler.refusals == {"over": 4}
+
+
+def test_a_stall_that_was_over_too_soon_says_so(world: World) -> None:
+    """It was to have a stack and has none: neither one that is innocent nor silence."""
+    world.run()
+    sentence = "the stall was over before py-spy had seen it"
+    assert world.sampler.ended(LATE, at=1000.0) == Stacks(refusal=sentence)
+    assert world.sampler.refusals == {"over": 5}
 
 
 def test_one_at_a_time(world: World) -> None:

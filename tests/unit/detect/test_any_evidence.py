@@ -37,7 +37,6 @@ THREADS = st.builds(
     cpu_seconds=NUMBERS,
     runqueue_seconds=NUMBERS,
     voluntary_switches=COUNTS,
-    involuntary_switches=COUNTS,
     major_faults=COUNTS,
     traced=st.booleans(),
     sibling_cpu_share=NUMBERS,

@@ -15,6 +15,7 @@ from vitalsd.model import (
     Histogram,
     ObservedLoop,
     RuleState,
+    Stack,
     StallInProgress,
     Verdict,
     WorkerKey,
@@ -142,6 +143,14 @@ def test_states(state: str) -> None:
     assert judged.reason.startswith(reason)
 
 
+def test_what_stacks_would_have_told() -> None:
+    """Without the permission to take them a busy loop may never be found to stall: the rule says so."""
+    nobody_knows = Verdict("unknown", None, "no stack was taken", stall=False)
+    unseen = told(3.2, nobody_knows, no_stack_reason="it needs CAP_SYS_PTRACE")
+    state = StallDetector(Settings()).judge(Seen("shop", "0", NOON, [sample()], [unseen])).state
+    assert state.reason == "a stretch of 3.20 s was no stall: no stack was taken (it needs CAP_SYS_PTRACE)"
+
+
 def test_late_right_now() -> None:
     """While a loop is late and nothing is decided yet, the rule says so."""
     loop = msgspec.structs.replace(sample().observed, current_stall=LATE)
@@ -178,3 +187,16 @@ def test_detectors_are_registered_and_isolated(monkeypatch: pytest.MonkeyPatch) 
     assert {judgement.state.state for judgement in others} >= {"fired"}
     assert [finding.kind for finding in find_all(make_detectors(Settings()), STATES["fired"][0])] == ["stall"]
     assert find_all(make_detectors(Settings()), STATES["quiet"][0]) == []
+
+
+def test_why_there_is_no_stack() -> None:
+    """Of the latest that could have had one; where one of them has stacks, nobody asks."""
+    refused = [told(0.3, CALL, NOON + n, no_stack_reason=why) for n, why in enumerate(("late", "denied", None))]
+    (finding,) = find("shop", "0", refused, StallBounds())
+    assert (finding.evidence["stacks"], finding.evidence["no_stack_reason"]) == ([], "denied")
+    seen = told(0.3, CALL, NOON + 9, stacks=(Stack(1, (DB,)),))
+    (finding,) = find("shop", "0", [*refused, seen], StallBounds())
+    assert len(finding.evidence["stacks"]) == 1
+    assert "no_stack_reason" not in finding.evidence
+    (finding,) = find("shop", "0", [told(0.3)], StallBounds())
+    assert "no_stack_reason" not in finding.evidence

@@ -86,6 +86,15 @@ def test_one_incident_in_full():
     assert incidents.described(as_json(BLOCKING)) + "\n" == GOLDEN.read_text(encoding="utf-8")
 
 
+def test_why_there_is_no_stack_stands_where_it_would_be():
+    """At the end, once."""
+    why = "process 4242 has 900 threads: beyond 200 py-spy may slow it down"
+    bare = replace(BLOCKING, evidence={**BLOCKING.evidence, "stacks": [], "no_stack_reason": why})
+    lines = incidents.described(as_json(bare)).splitlines()
+    assert lines[-2:] == ["", f"no stack: {why}"]
+    assert sum(why in line for line in lines) == 1
+
+
 def test_filters_are_asked_of_the_agent(answers, capsys):
     """Nothing is filtered here, so that the limit counts what is shown."""
     asked = answers({"/api/v1/incidents": {"incidents": [], "problem": "Older incidents are missing: x."}})

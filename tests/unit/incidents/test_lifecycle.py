@@ -242,6 +242,21 @@ def test_the_latest_ten_stalls_are_kept_and_all_are_counted(incidents, stalled):
     assert incident.evidence["stacks"] == [{"samples": 24, "frames": []}]
 
 
+def test_why_there_is_no_stack_is_said_of_the_latest_stacks_alone(incidents, stalled):
+    """A reason that was true of a stall before does not stand beside the stacks of another."""
+    at = NOON
+    for more, expected in (
+        ({"stacks": [], "no_stack_reason": "denied"}, "denied"),
+        ({"stacks": [], "no_stack_reason": "over"}, "over"),
+        ({}, None),
+        ({"stacks": [], "no_stack_reason": "denied"}, "denied"),
+    ):
+        at += 1.0
+        incidents.take([stalled(at, **more)], at)
+        (incident,) = incidents.all()
+        assert incident.evidence.get("no_stack_reason") == expected
+
+
 def test_a_worker_that_is_gone_ends_its_incidents(incidents, stalled):
     """Nothing more can be found there, and the timeline says why it ended."""
     incidents.take([stalled(worker="0"), stalled(worker="1"), stalled(worker="7")], NOON)

@@ -92,7 +92,7 @@ class ThreadTree(ProcTree):
         (folder / "status").write_text(
             f"Name:\tpython\nNSpid:\t{more.get('inner', tid or pid)}\nTracerPid:\t{more.get('tracer', 0)}\n"
             f"VmSwap:\t{more.get('swap', 0)} kB\nvoluntary_ctxt_switches:\t{more.get('voluntary', 1)}\n"
-            f"nonvoluntary_ctxt_switches:\t{more.get('involuntary', 0)}\n"
+            "nonvoluntary_ctxt_switches:\t0\n"
         )
 
     def descriptor(self, pid, number, target):

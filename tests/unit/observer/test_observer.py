@@ -72,6 +72,39 @@ def test_stall(found, tree):
     assert found.observer.observed(found.key).stalls == 1
 
 
+def test_another_threshold(found, tree):
+    """A reload changes it for the next stretch of a loop that is watched already, and for its books."""
+    found.observer.reconfigure(0.5)
+    stall(found, tree, SLEEP, 0.3)
+    tree.thread(10, syscall=SLEEP, slices=8)
+    found.until(0.3)
+    assert found.observer.in_progress(found.key) == ()
+    assert found.observer.observed(found.key).current_stall is None
+    found.until(0.4)
+    assert len(found.observer.in_progress(found.key)) == 1
+    tree.thread(10, slices=9)
+    found.until(0.1)
+    assert [type(event) for event in found.events] == [Late, Late, Ended]
+    assert found.observer.observed(found.key).stalls == 1
+    found.observer.reconfigure(0.2)
+    stall(found, tree, SLEEP, 0.3)
+    assert found.observer.observed(found.key).stalls == 2
+
+
+def test_a_stretch_keeps_the_threshold_it_began_with(found, tree):
+    """So what was told as a stall in progress is told and counted as one when it is over."""
+    tree.thread(10, syscall=SLEEP, slices=6)
+    found.until(0.2)
+    assert found.observer.observed(found.key).current_stall is not None
+    found.observer.reconfigure(0.5)
+    found.until(0.1)
+    assert found.observer.observed(found.key).current_stall is not None
+    tree.thread(10, slices=7)
+    found.until(0.1)
+    assert [type(event) for event in found.events] == [Late, Ended]
+    assert found.observer.observed(found.key).stalls == 1
+
+
 def test_pace(found, tree):
     """Twenty looks a second at an idle loop, two hundred at a late one, twenty again after two seconds."""
 

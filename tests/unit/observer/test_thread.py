@@ -54,10 +54,10 @@ def test_all_that_is_counted(reader, tree):
     """A late thread is read as a whole."""
     reader.look(1.0, whole=False)
     late = {"syscall": "0 0x7 0x1", "cpu": 1_500_000_000, "waited": 250_000_000, "slices": 9, "state": "D"}
-    tree.thread(10, **late, faults=4, voluntary=70, involuntary=8, swap=16, tracer=99)
+    tree.thread(10, **late, faults=4, voluntary=70, swap=16, tracer=99)
     tree.descriptor(10, 7, "socket:[55]")
     look = reader.look(2.0, whole=False)
-    assert look.times == Times(1.5, 0.25, 70, 8, 4, 16384)
+    assert look.times == Times(1.5, 0.25, 70, 4, 16384)
     assert (look.at, look.doing, look.state, look.peer, look.traced) == (2.0, "disk", "D", "socket", True)
     assert look.ready_seconds == pytest.approx(1.749)
 

@@ -242,6 +242,17 @@ def test_the_next_finder_goes_on_with_the_slots(finder, tree):
     assert (pids(found), restarts(found)) == ({"0": 20, "1": 12}, {"0": 1, "1": 0})
 
 
+def test_slots_that_are_known_late(finder, tree):
+    """The file was in use when the next agent started: it goes on with them in the middle of its life."""
+    gunicorn(tree, 11, 12)
+    rows = [SlotRow("shop", 0, 12, 2000, 7, 1e6), SlotRow("shop", 1, 11, 2000, 2, 1e6)]
+    second = finder(SHOP)
+    assert restarts(second.find(0.0)) == {"0": 0, "1": 0}
+    second.restore(rows, 1e6)
+    found = second.find(1.0)
+    assert (pids(found), restarts(found)) == ({"0": 12, "1": 11}, {"0": 7, "1": 2})
+
+
 @pytest.mark.parametrize(("age", "expected"), [(JOINED_SECONDS, {"0": 1}), (JOINED_SECONDS + 1, {"0": 0})])
 def test_a_service_that_was_down_with_its_agent(finder, tree, age, expected):
     """It goes on when it is back soon; much later it is a new one."""

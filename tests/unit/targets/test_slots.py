@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vitalsd.model import WorkerKey
-from vitalsd.targets.slots import HOLD_SECONDS, Slots
+from vitalsd.targets.slots import HOLD_SECONDS, SlotRow, Slots
 
 
 def key(pid, start=None):
@@ -116,7 +116,9 @@ def test_never_a_worker():
 
 def left(slots):
     """What the agent after this one finds."""
-    return Slots(list(slots.rows("shop")))
+    again = Slots()
+    again.restore(slots.rows("shop"))
+    return again
 
 
 def test_the_next_agent_goes_on():
@@ -148,6 +150,49 @@ def test_a_master_that_is_taken_for_a_worker_at_first_counts_nothing_twice():
     assert (pids(again), again.restarts()) == ({"0": 21, "1": 22}, {"0": 1, "1": 1})
     again.assign([key(22), key(23)], 7.0)
     assert (pids(again), again.restarts()) == ({"0": 23, "1": 22}, {"0": 2, "1": 1})
+
+
+def test_what_is_left_may_be_known_late():
+    """Meanwhile the next has counted on its own: who is in both sits where it sat, and no count steps back."""
+    slots = Slots()
+    slots.assign([key(10), key(11), key(12)], 0.0)
+    slots.assign([key(11), key(12), key(20)], 1.0)  # 20 has replaced 10
+    again = Slots()
+    again.assign([key(11), key(12), key(20)], 2.0)
+    again.assign([key(12), key(20), key(30)], 3.0)  # 30 replaces 11
+    again.assign([key(12), key(20), key(31)], 4.0)
+    again.assign([key(12), key(20), key(31), key(40)], 4.0)
+    told = again.restarts()
+    again.restore(slots.rows("shop"))
+    again.assign([key(12), key(20), key(31), key(40)], 5.0)
+    assert pids(again) == {"0": 20, "1": 31, "2": 12, "3": 40}
+    assert again.restarts() == {"0": 2, "1": 1, "2": 0, "3": 0}
+    assert all(count >= told[slot] for slot, count in again.restarts().items())
+
+
+def test_who_replaced_somebody_before_that_was_known_is_counted_once():
+    """A worker that went right after its new agent had started."""
+    slots = Slots()
+    slots.restore([SlotRow("shop", 0, 10, 1010, 7)])
+    slots.assign([key(10)], 0.0)
+    again = Slots()
+    again.assign([key(10)], 1.0)
+    again.assign([key(20)], 2.0)
+    again.restore(slots.rows("shop"))
+    again.assign([key(20)], 3.0)
+    assert (pids(again), again.restarts()) == ({"0": 20}, {"0": 8})
+
+
+def test_the_same_is_left_as_was_found():
+    """An agent that sees the workers as the one before did changes nothing but the counts."""
+    slots = Slots()
+    for round_, worker in enumerate((10, 11, 12)):
+        slots.assign([key(worker)], float(round_))
+    again = Slots()
+    again.assign([key(12)], 3.0)
+    again.restore(slots.rows("shop"))
+    again.assign([key(12)], 4.0)
+    assert (pids(again), again.restarts()) == ({"0": 12}, {"0": 2})
 
 
 def test_who_was_out_of_sight_comes_back_to_its_own_slot():

@@ -27,7 +27,7 @@ class Books:
     """What has been booked, for as long as the worker is followed."""
 
     def __init__(self, threshold_seconds: float) -> None:
-        self._threshold = threshold_seconds
+        self.threshold_seconds = threshold_seconds
         self.busy_seconds = 0.0
         self.idle_seconds = 0.0
         self.stalls = 0
@@ -52,7 +52,7 @@ class Books:
         self._level += _spread(self._over, seconds)
         self._square += seconds * seconds
         self.delay_max_seconds = max(self.delay_max_seconds, seconds)
-        if seconds >= self._threshold:
+        if seconds >= self.threshold_seconds:
             self.stalls += 1
             self.stall_seconds += seconds
 

@@ -47,7 +47,6 @@ class Times(msgspec.Struct, frozen=True):
     cpu_seconds: float | None = None
     runqueue_seconds: float | None = None
     voluntary_switches: int | None = None
-    involuntary_switches: int | None = None
     major_faults: int | None = None
     swap_bytes: int | None = None
     """Of the whole process."""

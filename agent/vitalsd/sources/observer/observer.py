@@ -99,6 +99,10 @@ class Observer:
         """Watch these, and nobody else, from the next look on."""
         self._wanted = {worker.key: worker for worker in workers}
 
+    def reconfigure(self, threshold_seconds: float) -> None:
+        """A stall is what lasts for so long: of a loop without a probe from its next stretch on."""
+        self._setting.threshold_seconds = threshold_seconds
+
     def observed(self, key: WorkerKey) -> ObservedLoop | None:
         """The books of a loop without a probe; None before it was found."""
         watch = self._watch(key)

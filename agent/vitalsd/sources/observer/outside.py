@@ -85,6 +85,11 @@ class Outside:
         self._burst_at: float | None = None
         self._window: deque[Look] = deque()
 
+    def reconfigure(self, threshold_seconds: float) -> None:
+        """A stall is what lasts for so long, from the next stretch on."""
+        if self.current is None:
+            self._threshold = self.books.threshold_seconds = threshold_seconds
+
     @property
     def suspect(self) -> bool:
         """Whether the next look should not wait for long."""

@@ -112,7 +112,6 @@ class Stretch:
             cpu_seconds=_grown(first.cpu_seconds, last.cpu_seconds),
             runqueue_seconds=_grown(first.runqueue_seconds, last.runqueue_seconds),
             voluntary_switches=_counted(first.voluntary_switches, last.voluntary_switches),
-            involuntary_switches=_counted(first.involuntary_switches, last.involuntary_switches),
             major_faults=_counted(first.major_faults, last.major_faults),
             traced=self._traced,
             sibling_cpu_share=self.sibling_cpu_share,

@@ -30,7 +30,7 @@ DEAD = "ZXx"
 RUNNING = b"running"
 NOT_COUNTED = (b"", b"0 0 0\n")
 """What a kernel says that keeps no such counts."""
-STATUS = re.compile(rb"\n(TracerPid|VmSwap|voluntary_ctxt_switches|nonvoluntary_ctxt_switches):[ \t]*(\d+)")
+STATUS = re.compile(rb"\n(TracerPid|VmSwap|voluntary_ctxt_switches):[ \t]*(\d+)")
 
 
 class Descriptors:
@@ -150,7 +150,6 @@ class ThreadReader:
             cpu_seconds=cpu,
             runqueue_seconds=runqueue,
             voluntary_switches=status.get(b"voluntary_ctxt_switches"),
-            involuntary_switches=status.get(b"nonvoluntary_ctxt_switches"),
             major_faults=int(stat[9]) if len(stat) > 9 and stat[9].isdigit() else None,
             swap_bytes=swap * 1024 if swap is not None else None,
         )

@@ -89,6 +89,7 @@ class Unprobed(Watch):
         if reader is None:
             self._seek(now)
             return True
+        machine.reconfigure(self.setting.threshold_seconds)
         late = machine.current is not None
         found = reader.look(now, late and machine.bursting(now))
         if late and found is not None and found.doing != "loop":

@@ -28,8 +28,8 @@ LOOKS_BEFORE_SURROUNDINGS = 3
 AGAIN_SECONDS = 5.0
 
 
-class Setting(msgspec.Struct, frozen=True):
-    """What all watches share."""
+class Setting(msgspec.Struct):
+    """What all watches share; the threshold alone may be replaced, at any moment and by another thread."""
 
     proc: Path
     calls: Calls

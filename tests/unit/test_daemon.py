@@ -1,0 +1,80 @@
+"""The wiring that no room of its own can test: what a reload reaches, and in which order an agent ends."""
+
+import asyncio
+
+import pytest
+from msgspec.structs import replace
+
+from vitalsd import daemon as daemon_module
+from vitalsd.daemon import Daemon
+from vitalsd.incidents.database import Database, file_name
+from vitalsd.model import Finding
+from vitalsd.settings.load import Loaded
+from vitalsd.settings.model import Control, Exporters, Prometheus, Settings, Stall, Storage
+
+ANY_PORT = "127.0.0.1:0"
+
+
+@pytest.fixture
+def settings(tmp_path):
+    """Ports and a folder of the test's own."""
+    return Settings(
+        exporters=Exporters(
+            prometheus=Prometheus(listen=ANY_PORT),
+            control=Control(listen=ANY_PORT),
+        ),
+        storage=Storage(dir=str(tmp_path)),
+    )
+
+
+@pytest.fixture
+def daemons(settings, monkeypatch):
+    """Make an agent that does not run, of a configuration that may be changed: `daemon.settings[0]`."""
+    monkeypatch.setattr(daemon_module, "raise_open_files", lambda: None)
+    monkeypatch.setattr(daemon_module.own_log, "configure", lambda *_: None)
+    made = []
+
+    def make():
+        written = [settings]
+        daemon = Daemon(lambda: Loaded(written[0], None, {}))
+        made.append(daemon)
+        return daemon, written
+
+    yield make
+    for daemon in made:
+        daemon._book.close()
+        for listener in daemon._listeners:
+            listener.close()
+
+
+def test_the_file_is_given_back_before_the_ports(daemons, tmp_path, monkeypatch):
+    """Whoever waits for the ports finds the file free, and goes on with all that lies there."""
+    daemon, _ = daemons()
+    daemon._book.start()
+    taken = []
+
+    def stop():
+        database = Database(tmp_path / file_name(ANY_PORT))  # raises while another agent has it
+        database.close()
+        taken.append(True)
+
+    for listener in daemon._listeners:
+        monkeypatch.setattr(listener, "stop", stop)
+    daemon._give_back()
+    assert taken == [True, True]
+
+
+def test_a_reload_reaches_everyone_who_goes_by_the_stall_settings(daemons):
+    """The observer, the incidents that are open, and the rules: nobody goes on with what it was started with."""
+    daemon, written = daemons()
+    now = 1000.0
+    daemon._book._clock = lambda: now
+    daemon._book.take([Finding("stall", "shop", "0", "warning", now, "A stall.")])
+    written[0] = replace(written[0], stall=Stall(threshold=0.25, critical=0.75, resolve_after=5.0))
+    asyncio.run(daemon.state.reload())
+    assert daemon._observer._setting.threshold_seconds == 0.25
+    now += 5.0
+    (incident,) = daemon._book.take([])
+    assert (incident.state, incident.timeline[-1]["text"][:23]) == ("resolved", "not found again for 5 s")
+    bounds = next(rule.bounds for rule in daemon._investigation._detectors if rule.kind == "stall")
+    assert (bounds.threshold_seconds, bounds.critical_seconds) == (0.25, 0.75)

@@ -1,0 +1,166 @@
+"""What becomes of a stall between the observer's first word and the book."""
+
+import asyncio
+import time
+
+import pytest
+from msgspec.structs import replace
+from support.views import BLOCKED, MAIN_LOOP, OBSERVED, PROBE
+from support.waiting import wait_for
+
+from vitalsd.capture.stacks import StackSampler
+from vitalsd.incidents.book import Book
+from vitalsd.investigation import Investigation
+from vitalsd.model import StallEvidence, StallInProgress, TargetSnapshot, ThreadEvidence
+from vitalsd.settings.model import Settings
+from vitalsd.sources.observer.events import Ended, Late
+from vitalsd.sources.observer.observer import Observer
+
+ASLEEP = ThreadEvidence(seconds=0.3, looks=10, doing={"sleep": 10}, states={"S": 10}, cpu_seconds=0.0)
+
+
+class World:
+    """An investigation of one worker without a probe, whose observer looks at nobody and is told what to say."""
+
+    def __init__(self, folder):
+        self.worker = replace(OBSERVED, target="old", slot="0")
+        self.book = Book(lambda: folder, "127.0.0.1:1")
+        self.observer = Observer(lambda _event: None)
+        self.stacks = StackSampler(proc=folder / "proc")
+        self.investigation = Investigation(self.observer, self.stacks, self.book, self.reread, Settings())
+
+    def reread(self, target, slot):
+        """The worker, as `State` has it."""
+        return self.worker if (target, slot) == (self.worker.target, self.worker.slot) else None
+
+    def look(self):
+        """One round of sampling."""
+        self.worker = replace(self.worker, at=time.time())
+        self.investigation.look([TargetSnapshot(self.worker.target, True, (self.worker,))])
+
+    def rename(self, target, slot="0"):
+        """What a reload makes of it."""
+        self.worker = replace(self.worker, target=target, slot=slot)
+
+    def late(self, seconds=0.3, probed=False):
+        """The loop is late."""
+        self.since = time.monotonic() - seconds
+        self.investigation.hear(Late(self.worker.key, "main", self.since, 0.1, probed))
+
+    def back(self, seconds=0.3, probed=False, **more):
+        """And comes back."""
+        evidence = StallEvidence("main", self.since, seconds, False, runtime="python", thread=ASLEEP, **more)
+        self.investigation.hear(Ended(self.worker.key, evidence, probed))
+
+
+@pytest.fixture
+def world(tmp_path):
+    """The worker as it is known after a first round."""
+    world = World(tmp_path)
+    world.look()
+    return world
+
+
+def told(world):
+    """Targets of the incidents, after another round."""
+
+    async def run():
+        world.late()
+        world.back()
+        world.look()
+
+    asyncio.run(run())
+    return [incident.target for incident in world.book.incidents()]
+
+
+def test_a_stall_of_a_worker_without_a_probe_is_found(world):
+    """It is counted, and an incident of its target."""
+    assert told(world) == ["old"]
+    assert sum(count for count, _ in world.book.counts.of(world.worker.key).values()) == 1
+
+
+@pytest.mark.parametrize("rounds", [1, 3])
+def test_a_target_that_is_renamed_stalls_on(world, rounds):
+    """The worker is the same under its new name, in the round of the reload and in those after it."""
+    world.rename("new")
+    for _ in range(rounds):
+        world.look()
+    assert told(world) == ["new"]
+
+
+def test_a_worker_that_takes_over_the_slot_of_another_keeps_its_own_stalls(world):
+    """Two that change places are both still known."""
+    first = world.worker
+    second = replace(first, slot="1", key=replace(first.key, pid=79))
+    for one, other in ((first, second), (second, first)):
+        workers = (replace(one, slot="0"), replace(other, slot="1"))
+        world.investigation.look([TargetSnapshot("old", True, workers)])
+    world.worker = replace(second, slot="0")
+    assert told(world) == ["old"]
+    assert world.book.incidents()[0].worker == "0"
+
+
+async def refused(world, sampling):
+    """Until the sampler has tried what it was told of."""
+    await asyncio.to_thread(wait_for, "a refusal", lambda: bool(world.stacks.refusals))
+    sampling.cancel()
+
+
+def test_why_there_is_no_stack_is_told_by_the_incident(world):
+    """Not only that there is none: somebody on call is to know which permission it takes."""
+
+    async def run():
+        sampling = asyncio.create_task(world.stacks.run())
+        world.late()
+        await refused(world, sampling)
+        world.back()
+        world.look()
+
+    asyncio.run(run())
+    (incident,) = world.book.incidents()
+    assert incident.evidence["stacks"] == []
+    assert incident.evidence["no_stack_reason"] == f"process {world.worker.key.pid} has ended"
+
+
+def test_why_there_is_no_stack_of_a_stall_that_a_probe_tells(world):
+    """Native code held the interpreter, and from outside it was not seen either."""
+    stall = replace(MAIN_LOOP.recent_stalls[0], number=4, stacks=())
+    quiet = replace(PROBE, loops=(replace(MAIN_LOOP, current_stall=None),))
+
+    async def run():
+        sampling = asyncio.create_task(world.stacks.run())
+        world.worker = replace(world.worker, probe=quiet)
+        world.look()
+        since = time.monotonic() - 0.3
+        in_progress = StallInProgress(since=since, seconds=0.3, stacks=())
+        world.worker = replace(
+            world.worker, probe=replace(quiet, loops=(replace(MAIN_LOOP, current_stall=in_progress),))
+        )
+        world.investigation.hear(Late(world.worker.key, "main", since, 0.1, True))
+        world.since = since
+        await refused(world, sampling)
+        world.back(probed=True)
+        told = replace(stall, since=since, ended_at=time.time())
+        world.worker = replace(
+            world.worker,
+            probe=replace(quiet, loops=(replace(MAIN_LOOP, current_stall=None, recent_stalls=(told,)),)),
+        )
+        world.look()
+
+    asyncio.run(run())
+    (incident,) = world.book.incidents()
+    assert incident.evidence["no_stack_reason"] == f"process {world.worker.key.pid} has ended"
+
+
+def test_with_stacks_there_is_no_reason(world):
+    """One sample that was refused beside others that were not is nobody's concern."""
+    world.since = time.monotonic() - 0.3
+
+    async def run():
+        world.back(stacks=(BLOCKED,))
+        world.look()
+
+    asyncio.run(run())
+    (incident,) = world.book.incidents()
+    assert incident.evidence["stacks"]
+    assert "no_stack_reason" not in incident.evidence
