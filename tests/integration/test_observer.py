@@ -17,13 +17,29 @@ from support.probed import TARGETS, probed
 from support.waiting import wait_for
 
 from vitalsd.sources.observer import Ended, Followed, Late, Observer
-from vitalsd.sources.observer.seek import NO_LOOP
+from vitalsd.sources.observer.seek import BUSY, NO_LOOP
 from vitalsd.targets.processes import read_key
 
 PROC = Path("/proc")
 BLOCK_SECONDS = 0.6
 IDLE = "import asyncio; asyncio.run(asyncio.sleep(100))"
 SYNCHRONOUS = "import time; time.sleep(100)"
+BUSY_LOOP = """
+import asyncio, time
+async def main():
+    while True:
+        end = time.monotonic() + 0.02
+        while time.monotonic() < end:
+            pass
+        await asyncio.sleep(0.001)
+asyncio.run(main())
+"""
+BUSY_SYNCHRONOUS = """
+import select
+opened = select.epoll()
+while True:
+    pass
+"""
 BACKGROUND = """
 import asyncio, threading, time, uvloop
 def background():
@@ -175,6 +191,26 @@ def test_synchronous_worker(seen):
     with plain(sys.executable, "-c", SYNCHRONOUS) as process:
         key = seen.follow(process.pid)
         assert wait_for("the search to end", lambda: seen.observer.missing(key)) == NO_LOOP
+
+
+@pytest.mark.slow
+def test_busy_loop(seen):
+    """A loop that is in its epoll for one millisecond of twenty is found, and soon."""
+    with plain(sys.executable, "-c", BUSY_LOOP) as process:
+        key = seen.follow(process.pid)
+        books = wait_for("the loop to be found", lambda: seen.observer.observed(key), 20.0)
+        assert books.thread_id == process.pid
+        assert seen.observer.missing(key) is None
+
+
+@pytest.mark.slow
+def test_busy_synchronous_worker(seen):
+    """Of one that computes, and has an epoll that it never waits in, nothing is told but that it computes."""
+    with plain(sys.executable, "-c", BUSY_SYNCHRONOUS) as process:
+        key = seen.follow(process.pid)
+        assert wait_for("the search to end", lambda: seen.observer.missing(key)) == BUSY
+        assert seen.observer.observed(key) is None
+        assert seen.events == []
 
 
 @pytest.mark.slow
