@@ -125,6 +125,11 @@ class Observer:
         watch = self._watch(key)
         return watch.missing if watch is not None else None
 
+    def missing_turns(self, key: WorkerKey) -> str | None:
+        """Why the turns of this worker's loop cannot be read; None when they can, or nobody has tried yet."""
+        watch = self._watch(key)
+        return watch.missing_turns if watch is not None else None
+
     def tick(self) -> float:
         """All looks that are due; the answer is when the next one is."""
         now = self._clock()

@@ -77,6 +77,12 @@ class Watch:
         """Why its loop cannot be watched."""
         return None
 
+    @property
+    def missing_turns(self) -> str | None:
+        """Why the turns of its loop are guessed; None where they are read, or before the interpreter was asked."""
+        why = self.interpreter.missing if self.runtime == "python" else None
+        return f"when the turns of its loop began is guessed: {why}" if why is not None else None
+
     def observed(self) -> ObservedLoop | None:
         """The books of a loop without a probe."""
         return None
