@@ -12,6 +12,7 @@ process's memory, as `syscall` of its threads does, and one descriptor, which st
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections.abc import Callable
@@ -31,6 +32,8 @@ __all__ = ["Interpreter", "Turn"]
 
 RETRY_SECONDS = 5.0
 LONGEST_RETRY_SECONDS = 600.0
+MOST_FAILURES = 16
+"""Counted: by then the retry has long been the longest."""
 CLOCK_SLACK_SECONDS = 1.0
 NUMBERS_SECONDS = 10.0
 """How long the number of a thread in another pid namespace is believed."""
@@ -54,6 +57,10 @@ class Turn(msgspec.Struct, frozen=True):
 
 class _Cannot(Exception):  # noqa: N818 - it is an answer
     """Why a process cannot be read, in words."""
+
+
+class _NoCPython(_Cannot):
+    """It runs another program, which only an exec could change."""
 
 
 class _Found(msgspec.Struct, frozen=True):
@@ -120,6 +127,9 @@ class Interpreter:
             self._failures = 0
         except PermissionError:
             self._fail(now, _refusal(self._process))
+        except _NoCPython as why:
+            self._failures = MOST_FAILURES
+            self._fail(now, str(why))
         except _Cannot as why:
             self._fail(now, str(why))
         except (TornError, GoneError, OSError):
@@ -132,7 +142,7 @@ class Interpreter:
         self.close()
         self.missing = why
         self._next_at = now + min(RETRY_SECONDS * 2**self._failures, LONGEST_RETRY_SECONDS)
-        self._failures = min(self._failures + 1, 16)
+        self._failures = min(self._failures + 1, MOST_FAILURES)
 
 
 def _turn(found: _Found, number: int, now: float) -> Turn:
@@ -154,17 +164,12 @@ def _inner_number(process: str, tid: int) -> int:
 
 
 def _find(memory: ProcessMemory, process: str) -> _Found:
-    found = images(memory, process)
-    runtime, owner = next(
-        ((address, image) for image in found if (address := image.symbol(b"_PyRuntime")) is not None), (0, None)
-    )
-    if owner is None:
-        raise _Cannot(NO_CPYTHON)
+    first, owner, runtime = _runtime(memory, process)
     version = _version(memory, owner)
     layout = _layout(memory, runtime, version)
     # What an executable has taken over from a library counts, as it does for the linker.
     kinds = {
-        name: next((address for image in (found[0], owner) if (address := image.symbol(symbol))), 0)
+        name: next((address for image in (first, owner) if (address := image.symbol(symbol))), 0)
         for name, symbol in zip(
             Types.__struct_fields__,
             (b"PyCode_Type", b"PyUnicode_Type", b"PyTuple_Type", b"PyFloat_Type", b"PyLong_Type"),
@@ -176,6 +181,18 @@ def _find(memory: ProcessMemory, process: str) -> _Found:
     if not threads.plausible():
         raise _Cannot("its memory is not laid out as that of CPython {}.{} is".format(*version))
     return _Found(memory, threads, Frames(memory, layout, Types(**kinds)), _same_clock(process))
+
+
+def _runtime(memory: Memory, process: str) -> tuple[Image, Image, int]:
+    """The executable, which of the images is CPython, and where its state is."""
+    first = None
+    with contextlib.closing(images(memory, process)) as found:
+        for image in found:
+            first = first or image
+            runtime = image.symbol(b"_PyRuntime")
+            if runtime is not None:
+                return first, image, runtime
+    raise _NoCPython(NO_CPYTHON)
 
 
 def _version(memory: Memory, image: Image) -> tuple[int, int]:
