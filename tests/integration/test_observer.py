@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 import pytest
+from support.files import open_files
 from support.probed import TARGETS, probed
 from support.waiting import wait_for
 
@@ -62,10 +63,10 @@ NODE_CHILD = "setInterval(() => require('child_process').execSync('sleep 0.4'), 
 class Seen:
     """An observer that runs, and what it has told."""
 
-    def __init__(self):
+    def __init__(self, **options):
         self.events = []
         self.came = threading.Condition()
-        self.observer = Observer(self._take, budget_share=1.0)
+        self.observer = Observer(self._take, budget_share=1.0, **options)
         self.observer.start()
 
     def _take(self, event):
@@ -130,6 +131,17 @@ def test_sleeping_stalls(seen, arguments):
         books = seen.observer.observed(key)
         assert books.stalls >= 3
         assert books.busy_seconds / (books.busy_seconds + books.idle_seconds) == pytest.approx(0.375, abs=0.15)
+
+
+@pytest.mark.slow
+def test_no_room_for_descriptors():
+    """Turns are read without room as well, and nothing stays open when a stall is over."""
+    seen = Seen(descriptors=0)
+    with plain(sys.executable, TARGETS / "blocks.py") as process:
+        found(seen, seen.follow(process.pid))
+        assert seen.stalls(1)[0].evidence.turn.one_turn
+        wait_for("the memory to be closed", lambda: f"/proc/{process.pid}/mem" not in open_files())
+    seen.observer.stop()
 
 
 @pytest.mark.slow

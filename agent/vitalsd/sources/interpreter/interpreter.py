@@ -7,7 +7,7 @@ one and the same turn. CPython 3.8 to 3.14 with the global lock, and asyncio's o
 
 A read of a stall takes 35 us at a depth of ten frames; at 40, half of them coroutines, 60 us from CPython 3.11 on,
 and 110 us before, where frames lie apart. Finding CPython takes 0.7 ms, once. It needs the right to read the
-process's memory, as `syscall` of its threads does, and one descriptor, which stays open.
+process's memory, as `syscall` of its threads does, and one descriptor, which stays open where there is room.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from pathlib import Path
 
 import msgspec
 
+from vitalsd.sources.descriptors import Descriptors
 from vitalsd.sources.interpreter.described import DESCRIPTION_BYTES, described
 from vitalsd.sources.interpreter.frames import NO_ITERATION, Frames
 from vitalsd.sources.interpreter.image import Image, images
@@ -73,11 +74,20 @@ class _Found(msgspec.Struct, frozen=True):
 class Interpreter:
     """One process, whatever it runs; `missing` says why nothing can be told of it."""
 
-    def __init__(self, proc: Path, pid: int, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        proc: Path,
+        pid: int,
+        room: Descriptors | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.missing: str | None = None
         self._process = f"{proc}/{pid}"
         self._clock = clock
+        self._room = room if room is not None else Descriptors(1)
         self._found: _Found | None = None
+        self._counted = False
+        """Whether its descriptor has room to stay open; any other is closed at the end of a stall."""
         self._failures = 0
         self._next_at = 0.0
         self._numbers: dict[int, int] = {}
@@ -104,6 +114,14 @@ class Interpreter:
         if self._found is not None:
             self._found.memory.close()
             self._found = None
+        if self._counted:
+            self._counted = False
+            self._room.give_back()
+
+    def rest(self) -> None:
+        """Nothing is late: let go of a descriptor for which there is no room."""
+        if self._found is not None and not self._counted:
+            self.close()
 
     def _inner(self, tid: int, now: float) -> int | None:
         """The thread's own number of itself; None if there is no such thread."""
@@ -123,6 +141,7 @@ class Interpreter:
         try:
             memory = ProcessMemory(self._process)
             self._found = _find(memory, self._process)
+            self._counted = self._room.take()
             self.missing = None
             self._failures = 0
         except PermissionError:
