@@ -137,11 +137,12 @@ def test_sleeping_stalls(seen, arguments):
 def test_no_room_for_descriptors():
     """Turns are read without room as well, and nothing stays open when a stall is over."""
     seen = Seen(descriptors=0)
-    with plain(sys.executable, TARGETS / "blocks.py") as process:
+    with contextlib.ExitStack() as stack:
+        stack.callback(seen.observer.stop)
+        process = stack.enter_context(plain(sys.executable, TARGETS / "blocks.py"))
         found(seen, seen.follow(process.pid))
         assert seen.stalls(1)[0].evidence.turn.one_turn
         wait_for("the memory to be closed", lambda: f"/proc/{process.pid}/mem" not in open_files())
-    seen.observer.stop()
 
 
 @pytest.mark.slow

@@ -36,7 +36,8 @@ BUSY_SHARE = 0.5
 LOOKS_ALWAYS_BUSY = 8
 """Of the first ten: no synchronous worker that waits for its work is so, nor a loop with time to spare."""
 MOST_THREADS = 64
-MOST_DESCRIPTORS = 4096
+MOST_DESCRIPTORS = 1024
+"""At 8 us each; with more of them it takes two sightings, as with two epolls."""
 
 
 class Seeker:
