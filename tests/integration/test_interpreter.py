@@ -15,9 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from support.files import open_files
 from support.probed import TARGETS
 from support.waiting import wait_for
 
+from vitalsd.sources.descriptors import Descriptors
 from vitalsd.sources.interpreter import Interpreter, Turn
 from vitalsd.sources.interpreter.interpreter import NO_CPYTHON
 
@@ -229,6 +231,27 @@ def test_the_missing_right_is_named() -> None:
     assert asked.stdout.startswith("None "), asked.stderr
     assert "may be read by uid 0" in asked.stdout
     assert f"this agent is uid {NOBODY}" in asked.stdout
+
+
+@pytest.mark.parametrize("most", [0, 1])
+def test_its_descriptor_counts(most: int) -> None:
+    """It stays open between stalls where there is room; where there is none it is opened for each."""
+    with turns(sys.executable, "blocks") as blocked:
+        blocked.stopped()
+        room = Descriptors(most)
+        reader = Interpreter(PROC, blocked.pid, room)
+
+        def used() -> tuple[int, int]:
+            return open_files().count(f"/proc/{blocked.pid}/mem"), room.used
+
+        first = reader.read(blocked.pid)
+        assert used() == (1, most)
+        reader.rest()
+        assert used() == (most, most)
+        assert reader.read(blocked.pid) == first
+        reader.close()
+        reader.close()
+        assert used() == (0, 0)
 
 
 def test_a_process_that_dies_while_it_is_read(any_python: str) -> None:

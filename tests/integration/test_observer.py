@@ -13,17 +13,34 @@ import time
 from pathlib import Path
 
 import pytest
+from support.files import open_files
 from support.probed import TARGETS, probed
 from support.waiting import wait_for
 
 from vitalsd.sources.observer import Ended, Followed, Late, Observer
-from vitalsd.sources.observer.seek import NO_LOOP
+from vitalsd.sources.observer.seek import BUSY, NO_LOOP
 from vitalsd.targets.processes import read_key
 
 PROC = Path("/proc")
 BLOCK_SECONDS = 0.6
 IDLE = "import asyncio; asyncio.run(asyncio.sleep(100))"
 SYNCHRONOUS = "import time; time.sleep(100)"
+BUSY_LOOP = """
+import asyncio, time
+async def main():
+    while True:
+        end = time.monotonic() + 0.02
+        while time.monotonic() < end:
+            pass
+        await asyncio.sleep(0.001)
+asyncio.run(main())
+"""
+BUSY_SYNCHRONOUS = """
+import select
+opened = select.epoll()
+while True:
+    pass
+"""
 BACKGROUND = """
 import asyncio, threading, time, uvloop
 def background():
@@ -46,10 +63,10 @@ NODE_CHILD = "setInterval(() => require('child_process').execSync('sleep 0.4'), 
 class Seen:
     """An observer that runs, and what it has told."""
 
-    def __init__(self):
+    def __init__(self, **options):
         self.events = []
         self.came = threading.Condition()
-        self.observer = Observer(self._take, budget_share=1.0)
+        self.observer = Observer(self._take, budget_share=1.0, **options)
         self.observer.start()
 
     def _take(self, event):
@@ -117,6 +134,18 @@ def test_sleeping_stalls(seen, arguments):
 
 
 @pytest.mark.slow
+def test_no_room_for_descriptors():
+    """Turns are read without room as well, and nothing stays open when a stall is over."""
+    seen = Seen(descriptors=0)
+    with contextlib.ExitStack() as stack:
+        stack.callback(seen.observer.stop)
+        process = stack.enter_context(plain(sys.executable, TARGETS / "blocks.py"))
+        found(seen, seen.follow(process.pid))
+        assert seen.stalls(1)[0].evidence.turn.one_turn
+        wait_for("the memory to be closed", lambda: f"/proc/{process.pid}/mem" not in open_files())
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("run", ["asyncio.run", "uvloop.run"])
 def test_computation_beside_a_background_thread(seen, run):
     """
@@ -175,6 +204,26 @@ def test_synchronous_worker(seen):
     with plain(sys.executable, "-c", SYNCHRONOUS) as process:
         key = seen.follow(process.pid)
         assert wait_for("the search to end", lambda: seen.observer.missing(key)) == NO_LOOP
+
+
+@pytest.mark.slow
+def test_busy_loop(seen):
+    """A loop that is in its epoll for one millisecond of twenty is found, and soon."""
+    with plain(sys.executable, "-c", BUSY_LOOP) as process:
+        key = seen.follow(process.pid)
+        books = wait_for("the loop to be found", lambda: seen.observer.observed(key), 20.0)
+        assert books.thread_id == process.pid
+        assert seen.observer.missing(key) is None
+
+
+@pytest.mark.slow
+def test_busy_synchronous_worker(seen):
+    """Of one that computes, and has an epoll that it never waits in, nothing is told but that it computes."""
+    with plain(sys.executable, "-c", BUSY_SYNCHRONOUS) as process:
+        key = seen.follow(process.pid)
+        assert wait_for("the search to end", lambda: seen.observer.missing(key)) == BUSY
+        assert seen.observer.observed(key) is None
+        assert seen.events == []
 
 
 @pytest.mark.slow

@@ -47,6 +47,9 @@ class Outside(Protocol):
     def missing(self, key: WorkerKey) -> str | None:
         """Why there is none to be seen."""
 
+    def missing_turns(self, key: WorkerKey) -> str | None:
+        """Why the turns of its loop cannot be read."""
+
 
 class Sampler:
     """Reads all sources of all seats."""
@@ -126,10 +129,13 @@ class Sampler:
         if self._observer is None or sample.key is None:
             return sample
         observed = self._observer.observed(sample.key)
+        missing = {field: reason for field, reason in sample.missing.items() if field not in ("observed", "turns")}
         if observed is not None:
-            return msgspec.structs.replace(sample, observed=observed, lag_source="observer")
+            reason = self._observer.missing_turns(sample.key)
+            missing |= {"turns": reason} if reason is not None else {}
+            return msgspec.structs.replace(sample, observed=observed, lag_source="observer", missing=missing)
         reason = self._observer.missing(sample.key)
-        missing = {**sample.missing, "observed": reason} if reason is not None else sample.missing
+        missing |= {"observed": reason} if reason is not None else {}
         return msgspec.structs.replace(sample, missing=missing)
 
 

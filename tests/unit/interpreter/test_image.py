@@ -40,7 +40,7 @@ def own():
 
 def test_the_tests_own_python_is_found(own):
     """Its executable or its libpython exports what is looked for, and nothing under a name that is not there."""
-    found = images(own, "/proc/self")
+    found = list(images(own, "/proc/self"))
     address = next(filter(None, (image.symbol(b"Py_Version") for image in found)))
     assert own.read(address, 4)[3] == 3
     assert {image.symbol(b"no_such_symbol") for image in found} == {None}

@@ -9,6 +9,7 @@ import pytest
 from vitalsd.model import WorkerKey
 from vitalsd.probe.python import layout
 from vitalsd.probe.python.segment import Segment
+from vitalsd.sources.interpreter.interpreter import NO_CPYTHON
 from vitalsd.sources.observer import Ended, Late
 from vitalsd.sources.observer.seek import NO_LOOP
 
@@ -188,6 +189,25 @@ def test_synchronous_worker(tree, watching):
     assert watch.observer.observed(key) is None
     watch.until(3.0)
     assert (watch.observer.missing(key), watch.observer.observed(key) is None) == (None, False)
+
+
+@pytest.mark.parametrize("runtime", ["python3.15", "node"])
+def test_turns_that_cannot_be_read(tree, watching, runtime):
+    """Of a Python whose memory tells nothing it is said, once a stall was looked at; of Node it never is."""
+    watch = watching()
+    key = tree.service()
+    (tree.root / "10/exe").symlink_to(f"/usr/bin/{runtime}")
+    (tree.root / "10/mem").write_bytes(b"")
+    (tree.root / "10/auxv").write_bytes(b"")
+    (tree.root / "10/maps").write_text("")
+    watch.follow(key)
+    watch.until(1.0)
+    assert watch.observer.missing_turns(key) is None
+    tree.thread(10, syscall=SLEEP, slices=6)
+    watch.until(0.3)
+    why = watch.observer.missing_turns(key)
+    assert (why or "").endswith(NO_CPYTHON if runtime.startswith("python") else "")
+    assert (why is None) == (runtime == "node")
 
 
 def test_other_thread(tree, watching):

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from vitalsd.sources.descriptors import Descriptors
 from vitalsd.sources.observer.calls import Calls
 from vitalsd.sources.observer.events import Times
-from vitalsd.sources.observer.thread import Descriptors, ThreadReader
+from vitalsd.sources.observer.thread import ThreadReader
 
 from .conftest import OWN_FD, RUNNING, SLEEP
 

@@ -10,6 +10,7 @@ from vitalsd.probe.python import layout
 from vitalsd.probe.python.segment import Segment
 from vitalsd.segment.reader import SegmentFile
 from vitalsd.sources import sampler as sampler_module
+from vitalsd.sources.observer.outside import Outside
 from vitalsd.sources.probe import ProbeSource
 from vitalsd.sources.proc import ProcSource
 from vitalsd.sources.registry import NoData
@@ -101,6 +102,43 @@ def test_with_probe(sampling, tree, published):
     assert (worker.lag_source, worker.missing) == ("probe", {})
     probe = worker.probe
     assert (probe.heap_used_bytes, probe.tasks, probe.heartbeat_at, probe.loops) == (None, None, None, ())
+
+
+class Observing:
+    """What an observer has to tell of the worker, as the test sets it."""
+
+    def __init__(self):
+        self.loop = self.why = self.why_turns = None
+
+    def observed(self, _key):
+        """Its loop."""
+        return self.loop
+
+    def missing(self, _key):
+        """Why there is none."""
+        return self.why
+
+    def missing_turns(self, _key):
+        """Why its turns are guessed."""
+        return self.why_turns
+
+
+def test_what_is_missing_from_outside(sampling, tree, published):
+    """Why no loop is seen, then why its turns are guessed; what no longer holds is taken back at a refresh."""
+    tree.add(10)
+    made, observing = sampling(), Observing()
+    made._observer = observing
+    observing.why = "it has no event loop"
+    (worker,) = made.sample(Found({"shop": (seat(refusal="full"),)})).targets[0].workers
+    assert (worker.lag_source, worker.missing) == ("none", {"probe": "full", "observed": "it has no event loop"})
+    observing.why, observing.loop, observing.why_turns = None, Outside(0.1).observed(10), "it is too new"
+    worker = made.refresh_probe(worker, seat())
+    assert (worker.lag_source, worker.missing) == ("observer", {"probe": "full", "turns": "it is too new"})
+    observing.why_turns = None
+    assert made.refresh_probe(worker, seat()).missing == {"probe": "full"}
+    observing.why_turns = "it is too new"
+    (worker,) = made.sample(Found({"shop": (seat(segment=published[1]),)})).targets[0].workers
+    assert (worker.lag_source, worker.missing) == ("probe", {})
 
 
 def test_gone_in_between(sampling):

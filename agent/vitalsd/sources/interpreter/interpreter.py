@@ -7,11 +7,12 @@ one and the same turn. CPython 3.8 to 3.14 with the global lock, and asyncio's o
 
 A read of a stall takes 35 us at a depth of ten frames; at 40, half of them coroutines, 60 us from CPython 3.11 on,
 and 110 us before, where frames lie apart. Finding CPython takes 0.7 ms, once. It needs the right to read the
-process's memory, as `syscall` of its threads does, and one descriptor, which stays open.
+process's memory, as `syscall` of its threads does, and one descriptor, which stays open where there is room.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from pathlib import Path
 
 import msgspec
 
+from vitalsd.sources.descriptors import Descriptors
 from vitalsd.sources.interpreter.described import DESCRIPTION_BYTES, described
 from vitalsd.sources.interpreter.frames import NO_ITERATION, Frames
 from vitalsd.sources.interpreter.image import Image, images
@@ -31,6 +33,8 @@ __all__ = ["Interpreter", "Turn"]
 
 RETRY_SECONDS = 5.0
 LONGEST_RETRY_SECONDS = 600.0
+MOST_FAILURES = 16
+"""Counted: by then the retry has long been the longest."""
 CLOCK_SLACK_SECONDS = 1.0
 NUMBERS_SECONDS = 10.0
 """How long the number of a thread in another pid namespace is believed."""
@@ -59,6 +63,10 @@ class _Cannot(Exception):  # noqa: N818 - it is an answer
     """Why a process cannot be read, in words."""
 
 
+class _NoCPython(_Cannot):
+    """It runs another program, which only an exec could change."""
+
+
 class _Found(msgspec.Struct, frozen=True):
     memory: ProcessMemory
     threads: Threads
@@ -69,11 +77,20 @@ class _Found(msgspec.Struct, frozen=True):
 class Interpreter:
     """One process, whatever it runs; `missing` says why nothing can be told of it."""
 
-    def __init__(self, proc: Path, pid: int, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        proc: Path,
+        pid: int,
+        room: Descriptors | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.missing: str | None = None
         self._process = f"{proc}/{pid}"
         self._clock = clock
+        self._room = room if room is not None else Descriptors(1)
         self._found: _Found | None = None
+        self._counted = False
+        """Whether its descriptor has room to stay open; any other is closed at the end of a stall."""
         self._failures = 0
         self._next_at = 0.0
         self._numbers: dict[int, int] = {}
@@ -100,6 +117,14 @@ class Interpreter:
         if self._found is not None:
             self._found.memory.close()
             self._found = None
+        if self._counted:
+            self._counted = False
+            self._room.give_back()
+
+    def rest(self) -> None:
+        """Nothing is late: let go of a descriptor for which there is no room."""
+        if self._found is not None and not self._counted:
+            self.close()
 
     def _inner(self, tid: int, now: float) -> int | None:
         """The thread's own number of itself; None if there is no such thread."""
@@ -119,10 +144,14 @@ class Interpreter:
         try:
             memory = ProcessMemory(self._process)
             self._found = _find(memory, self._process)
+            self._counted = self._room.take()
             self.missing = None
             self._failures = 0
         except PermissionError:
             self._fail(now, _refusal(self._process))
+        except _NoCPython as why:
+            self._failures = MOST_FAILURES
+            self._fail(now, str(why))
         except _Cannot as why:
             self._fail(now, str(why))
         except (TornError, GoneError, OSError):
@@ -135,7 +164,7 @@ class Interpreter:
         self.close()
         self.missing = why
         self._next_at = now + min(RETRY_SECONDS * 2**self._failures, LONGEST_RETRY_SECONDS)
-        self._failures = min(self._failures + 1, 16)
+        self._failures = min(self._failures + 1, MOST_FAILURES)
 
 
 def _turn(found: _Found, number: int, now: float) -> Turn:
@@ -173,17 +202,12 @@ def _inner_number(process: str, tid: int) -> int:
 
 
 def _find(memory: ProcessMemory, process: str) -> _Found:
-    found = images(memory, process)
-    runtime, owner = next(
-        ((address, image) for image in found if (address := image.symbol(b"_PyRuntime")) is not None), (0, None)
-    )
-    if owner is None:
-        raise _Cannot(NO_CPYTHON)
+    first, owner, runtime = _runtime(memory, process)
     version = _version(memory, owner)
     layout = _layout(memory, runtime, version)
     # What an executable has taken over from a library counts, as it does for the linker.
     kinds = {
-        name: next((address for image in (found[0], owner) if (address := image.symbol(symbol))), 0)
+        name: next((address for image in (first, owner) if (address := image.symbol(symbol))), 0)
         for name, symbol in zip(
             Types.__struct_fields__,
             (b"PyCode_Type", b"PyUnicode_Type", b"PyTuple_Type", b"PyFloat_Type", b"PyLong_Type"),
@@ -195,6 +219,18 @@ def _find(memory: ProcessMemory, process: str) -> _Found:
     if not threads.plausible():
         raise _Cannot("its memory is not laid out as that of CPython {}.{} is".format(*version))
     return _Found(memory, threads, Frames(memory, layout, Types(**kinds)), _same_clock(process))
+
+
+def _runtime(memory: Memory, process: str) -> tuple[Image, Image, int]:
+    """The executable, which of the images is CPython, and where its state is."""
+    first = None
+    with contextlib.closing(images(memory, process)) as found:
+        for image in found:
+            first = first or image
+            runtime = image.symbol(b"_PyRuntime")
+            if runtime is not None:
+                return first, image, runtime
+    raise _NoCPython(NO_CPYTHON)
 
 
 def _version(memory: Memory, image: Image) -> tuple[int, int]:

@@ -19,11 +19,11 @@ from pathlib import Path
 import structlog
 
 from vitalsd.model import ObservedLoop, StallEvidence, WorkerKey
+from vitalsd.sources.descriptors import Descriptors
 from vitalsd.sources.observer.budget import Budget
 from vitalsd.sources.observer.calls import Calls
 from vitalsd.sources.observer.events import Ended, Followed, Late
 from vitalsd.sources.observer.probed import Probed
-from vitalsd.sources.observer.thread import Descriptors
 from vitalsd.sources.observer.unprobed import Unprobed
 from vitalsd.sources.observer.watch import Setting, Watch
 
@@ -129,6 +129,11 @@ class Observer:
         watch = self._watch(key)
         return watch.missing if watch is not None else None
 
+    def missing_turns(self, key: WorkerKey) -> str | None:
+        """Why the turns of this worker's loop cannot be read; None when they can, or nobody has tried yet."""
+        watch = self._watch(key)
+        return watch.missing_turns if watch is not None else None
+
     def tick(self) -> float:
         """All looks that are due; the answer is when the next one is."""
         now = self._clock()
@@ -166,6 +171,7 @@ class Observer:
             quiet = True
             self._problem(f"pid {watch.key.pid}: {type(error).__name__}: {error}")
         if quiet:
+            watch.interpreter.rest()
             watch.due_at = self._base_at
         elif watch.bursting(now):
             watch.due_at = now + self._budget.burst_seconds

@@ -18,10 +18,11 @@ import re
 
 import msgspec
 
+from vitalsd.sources.descriptors import Descriptors
 from vitalsd.sources.observer.calls import Call, Calls, doing, peer_of
 from vitalsd.sources.observer.events import Look, Times
 
-__all__ = ["GONE", "Descriptors", "ThreadReader", "scheduled_seconds"]
+__all__ = ["GONE", "ThreadReader", "scheduled_seconds"]
 
 GONE = (FileNotFoundError, ProcessLookupError)
 READ_BYTES = 4096
@@ -31,14 +32,6 @@ RUNNING = b"running"
 NOT_COUNTED = (b"", b"0 0 0\n")
 """What a kernel says that keeps no such counts."""
 STATUS = re.compile(rb"\n(TracerPid|VmSwap|voluntary_ctxt_switches):[ \t]*(\d+)")
-
-
-class Descriptors:
-    """How many descriptors the observer may keep open; beyond them, files are opened for each look."""
-
-    def __init__(self, most: int) -> None:
-        self.most = most
-        self.used = 0
 
 
 class _File:
@@ -55,8 +48,7 @@ class _File:
             text = os.pread(self._fd, READ_BYTES, 0)
             return text if 0 < len(text) < READ_BYTES else _read(self._fd)
         fd = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
-        if self._room.used < self._room.most:
-            self._room.used += 1
+        if self._room.take():
             self._fd = fd
             return _read(fd)
         try:
@@ -73,7 +65,7 @@ class _File:
         """Let go of it."""
         fd, self._fd = self._fd, -1
         if fd >= 0:
-            self._room.used -= 1
+            self._room.give_back()
             os.close(fd)
 
 

@@ -13,12 +13,12 @@ from pathlib import Path
 import msgspec
 
 from vitalsd.model import HostEvidence, ObservedLoop, StallEvidence, WorkerKey
+from vitalsd.sources.descriptors import Descriptors
 from vitalsd.sources.interpreter import Interpreter
 from vitalsd.sources.observer.calls import Calls
 from vitalsd.sources.observer.events import Ended, Late, Look
 from vitalsd.sources.observer.stretch import Stretch
 from vitalsd.sources.observer.surroundings import Places, Surroundings, find_places
-from vitalsd.sources.observer.thread import Descriptors
 from vitalsd.targets.processes import has_gone
 
 __all__ = ["Setting", "Watch"]
@@ -51,7 +51,7 @@ class Watch:
         self.lock = threading.Lock()
         self.setting = setting
         self.process = f"{setting.proc}/{key.pid}"
-        self.interpreter = Interpreter(setting.proc, key.pid)
+        self.interpreter = Interpreter(setting.proc, key.pid, setting.room)
         self._places: Places | None = None
         self._around: dict[str, tuple[Stretch, Surroundings, float]] = {}
 
@@ -76,6 +76,12 @@ class Watch:
     def missing(self) -> str | None:
         """Why its loop cannot be watched."""
         return None
+
+    @property
+    def missing_turns(self) -> str | None:
+        """Why the turns of its loop are guessed; None where they are read, or before the interpreter was asked."""
+        why = self.interpreter.missing if self.runtime == "python" else None
+        return f"when the turns of its loop began is guessed: {why}" if why is not None else None
 
     def observed(self) -> ObservedLoop | None:
         """The books of a loop without a probe."""
