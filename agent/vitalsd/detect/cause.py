@@ -37,6 +37,8 @@ SWAPPED_BYTES = 1 << 20
 """Nearly every process on a host with swap has a few pages there."""
 RUNQUEUE_SHARE = 0.2
 """B5 step 4. B4 has .53 to .59 for a busy host and for a quota, at most .03 for anything else."""
+LONGEST_WAIT_SECONDS = 2.0
+"""No scheduler lets a thread wait for so long: a loop that is not known to have stood still has turned, slowly."""
 THROTTLED_SHARE = 0.3
 THROTTLED_PERIODS_SHARE = 0.5
 """B5 step 4: a quota is used up for so much of the time, or in so many of its periods."""
@@ -132,6 +134,8 @@ def no_processor(s: Signals) -> Verdict | None:
     share = s.runqueue_share
     elsewhere = s.doing("futex", "sleep", "call", "disk", "blocked")
     if share is None or share < RUNQUEUE_SHARE or share < elsewhere or (s.cpu_share or 0.0) >= COMPUTES_SHARE:
+        return None
+    if not s.sure and s.seconds > LONGEST_WAIT_SECONDS:
         return None
     waited = f"its thread was ready to run and had to wait for {percent(share)} of the time"
     throttled, periods = s.throttled_share, s.throttled_periods_share

@@ -187,6 +187,15 @@ SIDES = {
         stall(thread=thread({"running": 9}, state="R", cpu=0.5, runq=0.19), stacks=(OWN,)),
         "blocking_cpu",
     ),
+    "run queue, for longer than anybody waits": (
+        stall(14.0, thread=thread({"running": 90}, seconds=14.0, state="R", cpu=0.5, runq=0.5), stacks=DIFFERENT),
+        "unknown",
+        False,
+    ),
+    "run queue, for as long as one turn": (
+        stall(14.0, thread=thread({"running": 90}, seconds=14.0, state="R", cpu=0.5, runq=0.5), turn=ONE_TURN),
+        "cpu_contention",
+    ),
     "run queue, but mostly its own work": (
         stall(thread=thread({"running": 9}, state="R", cpu=0.7, runq=0.3), stacks=(OWN,)),
         "blocking_cpu",
@@ -326,9 +335,9 @@ SIDES = {
 @pytest.mark.parametrize("name", SIDES)
 def test_thresholds(name: str) -> None:
     """Each threshold from both sides, and what comes before what."""
-    evidence, cause = SIDES[name]
+    evidence, cause, *no_stall = SIDES[name]
     verdict = decide(evidence)
-    assert (verdict.cause, verdict.stall) == (cause, True), verdict.reason
+    assert (verdict.cause, verdict.stall) == (cause, not no_stall), verdict.reason
 
 
 SELECT = called("ask /srv/db.py:3")

@@ -41,6 +41,10 @@ NUMBERS_SECONDS = 10.0
 MARKS = (((3, 10), b"PyIter_Send"), ((3, 9), b"PyFrame_GetBack"), ((3, 8), b"PyCode_NewWithPosOnlyArgs"))
 """What each version was the first to export, before there was `Py_Version`."""
 FURTHER_ATTEMPTS = 3
+DEAR_SECONDS = 0.0003
+"""Of processor time, ten times what a reading takes: a stack of hundreds of frames."""
+REST = 50
+"""A reading that was dear is not repeated within so many times what it took."""
 NO_CPYTHON = "neither its executable nor a libpython that it has mapped is a CPython"
 
 
@@ -99,18 +103,37 @@ class Interpreter:
     def read(self, tid: int) -> Turn | None:
         """What the thread of this number, as the agent sees it, is in the middle of."""
         now = self._clock()
+        if now < self._next_at:
+            return None
         if self._found is None:
-            if now < self._next_at:
-                return None
             self._seek(now)
         number = self._inner(tid, now)
         if self._found is None or number is None:
             return None
+        began = time.thread_time()
         try:
-            return _turn(self._found, number, now)
+            turn = self._turn(self._found, number, now, began)
         except GoneError:
             self.close()  # an exec, or an exit: the search of the next read will see
             return None
+        took = time.thread_time() - began
+        if took > DEAR_SECONDS:
+            self._next_at = now + REST * took
+        return turn
+
+    def _turn(self, found: _Found, number: int, now: float, began: float) -> Turn:
+        """
+        What is told in a few attempts, where anything ever was.
+
+        A loop with turns of 10 us has mostly gone on before one is through, and that it turns is worth knowing.
+        """
+        told = _attempt(found, number, now)
+        for _ in range(FURTHER_ATTEMPTS):
+            enough = told.turned or told.turn_began is not None or not found.frames.found_before
+            if enough or time.thread_time() - began > DEAR_SECONDS:
+                break
+            told = _attempt(found, number, now)
+        return told
 
     def close(self) -> None:
         """Let go of the descriptor."""
@@ -165,20 +188,6 @@ class Interpreter:
         self.missing = why
         self._next_at = now + min(RETRY_SECONDS * 2**self._failures, LONGEST_RETRY_SECONDS)
         self._failures = min(self._failures + 1, MOST_FAILURES)
-
-
-def _turn(found: _Found, number: int, now: float) -> Turn:
-    """
-    What is told in a few attempts, where anything ever was.
-
-    A loop with turns of 10 us has mostly gone on before one is through, and that it turns is worth to be known.
-    """
-    told = _attempt(found, number, now)
-    for _ in range(FURTHER_ATTEMPTS):
-        if told.turned or told.turn_began is not None or not found.frames.found_before:
-            break
-        told = _attempt(found, number, now)
-    return told
 
 
 def _attempt(found: _Found, number: int, now: float) -> Turn:
