@@ -3,7 +3,8 @@ Whether stalls are found, and their causes told right: the scenarios of `tests/t
 what they did, beside an agent, once with the probe inside and once without.
 
 A stall is found when the agent tells of one that overlaps it. Its length is what the agent says; its cause and its
-culprit those of the incident that holds it. The healthy controls must open no incident at all.
+culprit those of the incident that holds it. The healthy controls must open no incident at all, and be healthy
+whenever the agent is asked. A scenario is a file, and its arguments after that.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ import json
 import subprocess
 import sys
 import tempfile
+import threading
 import time
+import urllib.error
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -40,7 +43,10 @@ SCENARIOS = (
         "cpu_contention",
     ),
 )
-CONTROLS = ("control_idle", "control_busy", "control_saturated", "control_bursts", "control_start")
+CONTROLS = (
+    *("control_idle", "control_busy", "control_saturated", "control_bursts", "control_start"),
+    *("control_spinning", "control_spinning uvloop"),
+)
 STACK = "stack of stalls >= 300 ms in time"
 RECALL = {"probe": 100.0, "zero-touch": 95.0}
 SHORTEST_SECONDS = 0.1
@@ -55,9 +61,12 @@ BARS = {
     **{f"{way}: culprit on top": Bar(95, "%", at_least=True) for way in WAYS},
     **{f"{way}: {STACK}": Bar(95, "%", at_least=True) for way in WAYS},
     **{f"{way}: incidents on healthy controls": Bar(0, "") for way in WAYS},
+    **{f"{way}: healthy controls told unhealthy": Bar(0, "") for way in WAYS},
 }
 FOLDER = Path(__file__).parent.parent / "tests" / "targets" / "scenarios"
 SETTLE_SECONDS = 3.0
+ASK_SECONDS = 0.1
+"""How often a service is asked for its health."""
 
 
 @dataclass
@@ -86,6 +95,11 @@ class Score:
     errors: list[float] = field(default_factory=list)
     mistaken: list[str] = field(default_factory=list)
     incidents: int = 0
+    healthy: int = 0
+    """How often it was told to be healthy."""
+    unhealthy: list[str] = field(default_factory=list)
+    withheld_share: float = 0.0
+    """Of the time, how much the service was ready to run and others had the processors."""
 
 
 def run(quick: bool) -> list[Figure]:
@@ -113,6 +127,7 @@ def _figures(way: str, scores: dict[tuple[str, str], Score]) -> list[Figure]:
         "culprit on top": (100 * sum(score.culprits for score in mine) / asked, "%"),
         STACK: (100 * sum(score.stacks for score in mine) / sum(score.stacks_asked for score in mine), "%"),
         "incidents on healthy controls": (float(sum(score.incidents for score in controls)), ""),
+        "healthy controls told unhealthy": (float(sum(len(score.unhealthy) for score in controls)), ""),
     }
     return [
         Figure(f"{way}: {name}", value, unit, BARS[f"{way}: {name}"]) for name, (value, unit) in values.items()
@@ -121,7 +136,8 @@ def _figures(way: str, scores: dict[tuple[str, str], Score]) -> list[Figure]:
 
 def _row(scenario: str, way: str, score: Score) -> str:
     if scenario in CONTROLS:
-        return f"| {scenario} | {way} | | | | | | {score.incidents} incidents {' '.join(score.mistaken)} |"
+        wrong = " ".join([*score.mistaken, *sorted(set(score.unhealthy))])
+        return f"| {scenario} | {way} | | | | | | {score.incidents} incidents {wrong} |"
     error = f"{1000 * median(score.errors):.1f} ms" if score.errors else "-"
     culprit = f"{score.culprits}/{score.culprits_asked}" if score.culprits_asked else "-"
     stack = f"{score.stacks}/{score.stacks_asked}" if score.stacks_asked else "-"
@@ -148,23 +164,35 @@ def _play(scenario: str, way: str, stalls: int) -> Score | None:
         if way == "probe":
             extra |= {**PROBE, "VITALSD_DIR": str(segments)}
         pid = stack.enter_context(_scenario(scenario, extra))
-        port, token = stack.enter_context(_agent(folder, segments, pid.pid))
-        assert pid.stdout is not None
-        for line in pid.stdout:
-            if line.startswith("done"):
-                break
-        time.sleep(SETTLE_SECONDS)
+        metrics, port, token = stack.enter_context(_agent(folder, segments, pid.pid))
+        began, waited = time.monotonic(), _waited_seconds(pid.pid)
+        with _asked(f"http://127.0.0.1:{metrics}/health/bench") as health:
+            assert pid.stdout is not None
+            for line in pid.stdout:
+                if line.startswith("done"):
+                    break
+            time.sleep(SETTLE_SECONDS)
+        withheld = (_waited_seconds(pid.pid) - waited) / (time.monotonic() - began)
         answer = fetch(f"http://127.0.0.1:{port}/api/v1/incidents", {"Authorization": f"Bearer {token}"})
         incidents = json.loads(answer)["incidents"]
         truth = folder / "truth"
         truths = [json.loads(line) for line in truth.read_text().splitlines()] if truth.exists() else []
-    return _judge(truths, incidents, None if scenario in WITHOUT_STACK else STACK_WITHIN[way])
+    score = _judge(truths, incidents, None if scenario in WITHOUT_STACK else STACK_WITHIN[way])
+    score.healthy, score.unhealthy = health.count("200"), [answer for answer in health if answer != "200"]
+    score.withheld_share = withheld
+    return score
+
+
+def _waited_seconds(pid: int) -> float:
+    """For how long its main thread has waited for a processor."""
+    return int(Path(f"/proc/{pid}/schedstat").read_text().split()[1]) / 1e9
 
 
 @contextlib.contextmanager
 def _scenario(name: str, extra: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
+    script, *arguments = name.split()
     child = subprocess.Popen(
-        [sys.executable, str(FOLDER / f"{name}.py")],
+        [sys.executable, str(FOLDER / f"{script}.py"), *arguments],
         env=environment(extra),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -181,7 +209,7 @@ def _scenario(name: str, extra: dict[str, str]) -> Iterator[subprocess.Popen[str
 
 
 @contextlib.contextmanager
-def _agent(folder: Path, segments: Path, pid: int) -> Iterator[tuple[int, str]]:
+def _agent(folder: Path, segments: Path, pid: int) -> Iterator[tuple[int, int, str]]:
     metrics, control = free_port(), free_port()
     token = folder / "token"
     token.write_text("bench\n")
@@ -202,10 +230,33 @@ def _agent(folder: Path, segments: Path, pid: int) -> Iterator[tuple[int, str]]:
 
     try:
         wait_for(answers, "the agent")
-        yield control, "bench"
+        yield metrics, control, "bench"
     finally:
         child.terminate()
         child.wait()
+
+
+@contextlib.contextmanager
+def _asked(url: str) -> Iterator[list[str]]:
+    """Ask for this all the while: "200", or what was answered instead."""
+    answers: list[str] = []
+    over = threading.Event()
+
+    def ask() -> None:
+        while not over.wait(ASK_SECONDS):
+            try:
+                fetch(url)
+                answers.append("200")
+            except urllib.error.HTTPError as error:
+                answers.append(f"{error.code} {error.read().decode().strip()}")
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    try:
+        yield answers
+    finally:
+        over.set()
+        asking.join()
 
 
 def _judge(truths: list[dict[str, Any]], incidents: list[dict[str, Any]], within: float | None) -> Score:
