@@ -328,6 +328,20 @@ def test_turns_shorter_than_a_reading(loop):
     assert loop.books.delay_max_seconds < 0.05
 
 
+@pytest.mark.parametrize(("doing", "state"), [("futex", "S"), ("unknown", "T"), ("sleep", "S")])
+def test_late_between_two_turns(loop, doing, state):
+    """A thread that waits for the interpreter, or was stopped, when its wait for events was over is late."""
+    stall = loop.stall(doing, 30, state=state, turn=Turn(False, turned=True))
+    assert stall.seconds == pytest.approx(0.05 + 0.15 + 0.0275)
+    assert loop.books.stalls == 1
+
+
+def test_seen_between_two_turns_while_it_computes(loop):
+    """Then it turns."""
+    assert loop.stall("running", 100, turn=Turn(False, turned=True)) is None
+    assert (loop.ended, loop.books.stalls) == ([], 0)
+
+
 def test_readings_that_fail_after_one_that_did_not(loop):
     """A turn that was read once has lasted until then, whatever goes on after it."""
     loop.look("loop")

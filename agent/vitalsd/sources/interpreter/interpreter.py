@@ -41,7 +41,7 @@ NUMBERS_SECONDS = 10.0
 MARKS = (((3, 10), b"PyIter_Send"), ((3, 9), b"PyFrame_GetBack"), ((3, 8), b"PyCode_NewWithPosOnlyArgs"))
 """What each version was the first to export, before there was `Py_Version`."""
 FURTHER_ATTEMPTS = 3
-DEAR_SECONDS = 0.0003
+DEAR_SECONDS = 0.0005
 """Of processor time, ten times what a reading takes: a stack of hundreds of frames."""
 REST = 50
 """A reading that was dear is not repeated within so many times what it took."""
@@ -97,6 +97,8 @@ class Interpreter:
         """Whether its descriptor has room to stay open; any other is closed at the end of a stall."""
         self._failures = 0
         self._next_at = 0.0
+        self._read_before = False
+        """The first reading gets to know the code on the stack, and is no measure of others."""
         self._numbers: dict[int, int] = {}
         self._numbers_until = 0.0
 
@@ -117,8 +119,9 @@ class Interpreter:
             self.close()  # an exec, or an exit: the search of the next read will see
             return None
         took = time.thread_time() - began
-        if took > DEAR_SECONDS:
+        if took > DEAR_SECONDS and self._read_before:
             self._next_at = now + REST * took
+        self._read_before = True
         return turn
 
     def _turn(self, found: _Found, number: int, now: float, began: float) -> Turn:
