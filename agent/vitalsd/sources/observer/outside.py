@@ -13,8 +13,8 @@ before the frequent looks is counted only when the stretch lasts as long again.
 
 Where the interpreter's memory tells when the present turn of the loop began, none of this is guessed: looks at one
 and the same turn are one stretch, which began when the turn did, and a look at a later turn, or between two, ends
-it. A thread that was stopped between two, or waits for the interpreter there, is late all the same. And a look that
-tells nothing proves nothing: the stretch has lasted to the last one that did.
+it. A thread that was stopped between two, or waits for the interpreter there, is late all the same. And a look
+that tells nothing proves nothing: the stretch has lasted to the last one that did.
 
 Else a stretch with much computation may as well have been a loop that turns and turns: it waits here for somebody
 who has seen its stacks, and counts if nobody comes.
@@ -210,7 +210,7 @@ class Outside:
         return began
 
     def _turned(self, look: Look, gap: float) -> bool:
-        """Whether it was seen to turn: who wakes up to ask for the interpreter again, between two turns, is late."""
+        """Whether it was seen to turn: who only wakes up to ask for the interpreter, between two turns, is late."""
         ran = look.doing == "running" and (look.ready_seconds is None or look.ready_seconds >= gap / 2)
         return ran and look.turn is not None and look.turn.turned
 
