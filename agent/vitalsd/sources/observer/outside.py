@@ -210,7 +210,7 @@ class Outside:
         return began
 
     def _turned(self, look: Look, gap: float) -> bool:
-        """Whether it was seen to turn: who only wakes up to ask for the interpreter, between two turns, is late."""
+        """Whether it was seen to turn: who only wakes to ask for the interpreter, between two turns, is late."""
         ran = look.doing == "running" and (look.ready_seconds is None or look.ready_seconds >= gap / 2)
         return ran and look.turn is not None and look.turn.turned
 
