@@ -90,7 +90,7 @@ def test_what_does_not_exist_is_one_sentence(agent: Agent) -> None:
 
     assert (answer.returncode, answer.stdout) == (1, "")
     (line,) = answer.stderr.splitlines()
-    assert "No incident is called `nobody`" in line
+    assert line.startswith("vitalsd: No incident is called `nobody`")
 
 
 def test_a_quiet_service_has_none(agent: Agent) -> None:

@@ -68,6 +68,18 @@ def _settings(listener: Listener, folder: Path) -> Settings:
 OK = b"HTTP/1.1 200 OK\r\n\r\n"
 
 
+@pytest.mark.parametrize(
+    "listener",
+    [b'HTTP/1.1 404 Not Found\r\nContent-Length: 37\r\n\r\n{"error":"No incident is called `x`"}'],
+    indirect=True,
+)
+def test_a_refusal_is_told_in_the_agents_own_words(listener: Listener, tmp_path: Path) -> None:
+    """Nobody has to read JSON."""
+    with pytest.raises(VitalsdError) as raised:
+        ask(_settings(listener, tmp_path), "/api/v1/incidents")
+    assert str(raised.value) == "No incident is called `x`."
+
+
 @pytest.mark.parametrize("listener", [OK + b'{"targets": []}'], indirect=True)
 def test_the_agent_answers(listener: Listener, tmp_path: Path) -> None:
     """Our own process is asked with the token, and what it says is read."""

@@ -52,3 +52,15 @@ def test_a_note_says_whom_it_is_about():
     )
     assert few == f"note: legacy/0, legacy/1: {reason}"
     assert many == f"note: legacy/0, legacy/1, legacy/2, legacy/3 and 2 more: {reason}"
+
+
+def test_a_process_that_is_stopped_or_gone_is_told_as_that():
+    """In the column where people look, with a note of what to do about one that is gone."""
+    stopped = replace(BARE, process=replace(BARE.process, state="T"))
+    gone = replace(BARE, slot="1", up=False, key=None, process=None)
+    targets = targets_as_json(FixedView(all_targets=(replace(LEGACY, workers=(stopped, gone)),)))
+    assert [row[2] for row in (*rows(targets)["legacy", "0"], *rows(targets)["legacy", "1"])] == [
+        "stopped",
+        "down",
+    ]
+    assert "note: legacy/1: its process is gone and nothing has taken its place" in table(targets)

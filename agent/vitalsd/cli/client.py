@@ -48,6 +48,11 @@ def ask(settings: Settings, path: str) -> Any:
         body = answer.read()
     except http.client.HTTPException as error:
         raise _no_agent(control.listen) from error
+    except TimeoutError as error:
+        raise VitalsdError(
+            f"What listens on {control.listen} has not answered within {TIMEOUT_SECONDS:g} s: if that is the "
+            "agent, it is stopped (SIGCONT lets it go on), or its host is short of processors."
+        ) from error
     except OSError as error:
         raise VitalsdError(
             f"No agent answers on {control.listen} ({error.strerror or error}): start one with `vitalsd watch`, "
@@ -60,13 +65,20 @@ def ask(settings: Settings, path: str) -> Any:
             f"The agent on {control.listen} refuses our token: it was started with another configuration."
         )
     if answer.status != http.client.OK:
-        raise VitalsdError(
-            f"The agent on {control.listen} answers {answer.status}: {body.decode('utf-8', 'replace')}"
-        )
+        raise VitalsdError(_refusal(body) or f"The agent on {control.listen} answers {answer.status}.")
     try:
         return msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise _no_agent(control.listen) from error
+
+
+def _refusal(body: bytes) -> str | None:
+    """What the agent says in place of an answer."""
+    try:
+        said = msgspec.json.decode(body, type=dict[str, str]).get("error")
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+    return f"{said}." if said and not said.endswith((".", "?")) else said
 
 
 def _no_agent(listen: str) -> VitalsdError:
@@ -85,8 +97,8 @@ def _token(settings: Settings) -> tuple[str, int]:
             return file.read().strip(), os.fstat(file.fileno()).st_uid
     except FileNotFoundError:
         raise VitalsdError(
-            f"There is no token at {path}: no agent was started with this configuration, "
-            "or it could not write there."
+            f"There is no token at {path}: no agent was started with this configuration (`vitalsd watch` starts "
+            "one), or it runs as another user or with another `storage.dir`: ask as it was started."
         ) from None
     except UnicodeDecodeError:
         raise VitalsdError(f"Cannot read the token at {path}: it is not text.") from None

@@ -20,6 +20,7 @@ LATELY = ("BUSY", "last 60 s at most")
 RULES_HEADER = ("TARGET", "WORKER", "RULE", "STATE", "REASON")
 MOST_SHOWN = 10
 MOST_LISTED = 1000
+GONE = "its process is gone and nothing has taken its place: see the log of the service"
 MOST_NAMED = 4
 
 
@@ -63,6 +64,8 @@ def table(targets: Iterable[dict[str, Any]]) -> str:
     for target in targets:
         rows += [row for worker in target["workers"] for row in _rows(worker)]
         for worker in target["workers"]:
+            if not worker["up"]:
+                notes.setdefault(GONE, []).append(f"{worker['target']}/{worker['slot']}")
             for reason in dict.fromkeys(worker["missing"].values()):
                 notes.setdefault(reason, []).append(f"{worker['target']}/{worker['slot']}")
         if not target["workers"]:
@@ -113,13 +116,14 @@ def _rows(worker: dict[str, Any]) -> Iterable[tuple[str, ...]]:
     if not worker["up"]:
         yield (*head, "down", "-", "-", "-", "-", *tail)
         return
+    stopped = process is not None and process["state"] in ("T", "t")
     loops = probe["loops"] if probe else [{"name": "main"} | worker["observed"]] if worker["observed"] else []
     for loop in loops:
         stall = loop["current_stall"]
-        state = f"stalled {stall['seconds']:.1f}s" if stall else "up"
+        state = "stopped" if stopped else f"stalled {stall['seconds']:.1f}s" if stall else "up"
         yield (*head, state, loop["name"], *_lately(loop.get("recent")), *tail)
     if not loops:
-        yield (*head, "up", "-", "-", "-", "-", *tail)
+        yield (*head, "stopped" if stopped else "up", "-", "-", "-", "-", *tail)
 
 
 def _lately(recent: dict[str, Any] | None) -> tuple[str, str, str]:

@@ -182,9 +182,9 @@ async def crash(_mess: Mess, _seconds: float) -> None:
 FAULTS: dict[str, Callable[[Mess, float], Awaitable[None]]] = {
     "block": block,
     "sync_call": sync_call,
+    "leak": leak,
     "gc_storm": gc_storm,
     "ready_flood": ready_flood,
-    "leak": leak,
     "task_leak": task_leak,
     "error_surge": error_surge,
     "executor": executor,

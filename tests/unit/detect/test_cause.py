@@ -286,6 +286,16 @@ SIDES = {
         "blocking_cpu",
     ),
     "disk among other waits": (stall(thread=thread({"running": 5, "disk": 3, "call": 2}, cpu=0.4)), "unknown"),
+    "a probe's loop in its own epoll": (
+        stall(
+            3.6, probed=True, cpu_seconds=0.0, thread=thread({"call": 42}, peer="eventpoll"), stacks=(LOOP_ONLY,)
+        ),
+        "unknown",
+    ),
+    "a probe's loop in another epoll": (
+        stall(3.6, probed=True, cpu_seconds=0.0, thread=thread({"call": 42}, peer="eventpoll"), stacks=(OWN,)),
+        "blocking_call",
+    ),
     "CPU 0.5, the rest unknown": (stall(1.0, cpu_seconds=0.5, stacks=(OWN,)), "blocking_cpu"),
     "CPU 0.49, the rest waiting": (stall(1.0, cpu_seconds=0.49, stacks=(OWN,)), "blocking_call"),
     "101 ready callbacks": (stall(1.0, cpu_seconds=1.0, ready_callbacks=101, stacks=(OWN,)), "ready_flood"),
