@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["goes_on", "is_launcher", "wraps"]
+__all__ = ["goes_on", "is_launcher", "is_spawned", "wraps"]
 
 LAUNCHERS = frozenset(
     (
@@ -49,6 +49,11 @@ def wraps(outer: str, inner: str) -> bool:
     if INTERPRETER.fullmatch(_base(words[0])) and len(words) > 1:  # for a script the kernel adds it
         spellings += [" ".join(words[1:]), " ".join([_base(words[1]), *words[2:]])]
     return any(outer.endswith(f" {spelling}") for spelling in spellings)
+
+
+def is_spawned(command: str) -> bool:
+    """Whether multiprocessing has started this interpreter for its parent's sake: as good as a fork of it."""
+    return "multiprocessing.spawn import spawn_main" in command
 
 
 def goes_on(command: str, parent: str) -> bool:

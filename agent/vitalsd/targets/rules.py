@@ -23,7 +23,7 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 from vitalsd.model import WorkerKey
-from vitalsd.targets.launchers import goes_on, is_launcher, wraps
+from vitalsd.targets.launchers import goes_on, is_launcher, is_spawned, wraps
 from vitalsd.targets.patterns import Patterns
 from vitalsd.targets.processes import Process
 
@@ -130,7 +130,7 @@ def _workers_below(
     probed: set[int],
     roots: set[int],
 ) -> set[int]:
-    """Those of one tree that publish a segment, and those that the service has forked."""
+    """Those of one tree that publish a segment, and those that the service has forked, or spawned as it would."""
     found = {root} & probed
     launches = root not in probed and (alone != root or is_launcher(table[root].command))
     waiting = [(root, _Role.LAUNCHES if launches else _Role.SERVES)]
@@ -145,7 +145,7 @@ def _workers_below(
                 found.add(pid)
                 waiting.append((pid, _Role.SERVES))
                 continue
-            if table[pid].forked and role is _Role.SERVES:
+            if role is _Role.SERVES and (table[pid].forked or is_spawned(table[pid].command)):
                 found.add(pid)
             waiting.append((pid, _role(table[pid], table[parent], role, pid in roots)))
     return found

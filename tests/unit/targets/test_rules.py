@@ -57,6 +57,11 @@ TREES = {
         (12, 13),
         {12, 13},
     ),
+    "uvicorn, spawned workers without segments": (
+        tree(INIT, (10, 1, UVICORN), (11, 10, TRACKER), (12, 10, SPAWNED), (13, 10, SPAWNED)),
+        (),
+        {12, 13},
+    ),
     "shells out to ffmpeg and to a python helper": (
         tree(
             INIT,
