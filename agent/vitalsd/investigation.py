@@ -31,6 +31,7 @@ from vitalsd.model import (
     Stall,
     StallEvidence,
     TargetSnapshot,
+    Verdict,
     WorkerKey,
     WorkerSample,
 )
@@ -334,10 +335,18 @@ class Investigation:
                 stacks = Stacks(loop.current_stall.stacks)
             judged = msgspec.structs.replace(_with_stacks(evidence, stacks), probed=worker.probe is not None)
             verdict = decide(judged)
+            if worker.probe is None and verdict.stall and _guessed(judged, verdict):
+                continue  # it may be a loop that is never idle: at its end more is known
             if worker.probe is None:
                 self._observer.settle(worker.key, evidence.since, verdict.stall)
             started_at = now - (time.monotonic() - evidence.since)
             case.told.append((judged, verdict, started_at))
+
+
+def _guessed(evidence: StallEvidence, verdict: Verdict) -> bool:
+    """Whether only stacks say that it was one callback that computed."""
+    computed = verdict.cause in ("blocking_cpu", "ready_flood", "microtask_flood")
+    return computed and (evidence.turn is None or not evidence.turn.one_turn)
 
 
 def _loop(worker: WorkerSample, name: str) -> LoopVitals | None:

@@ -54,9 +54,8 @@ class Service:
 
     def read(self, tid: int | None = None) -> Turn:
         """What is read of its main thread, or of another."""
-        turn = self.reader.read(tid or self.pid)
-        assert turn is not None, self.reader.missing
-        return turn
+        # One that was dear, as on a busy machine it may be, is not repeated at once.
+        return wait_for(f"a reading ({self.reader.missing})", lambda: self.reader.read(tid or self.pid), 10.0)
 
 
 @contextlib.contextmanager

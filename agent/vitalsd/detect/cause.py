@@ -37,6 +37,8 @@ SWAPPED_BYTES = 1 << 20
 """Nearly every process on a host with swap has a few pages there."""
 RUNQUEUE_SHARE = 0.2
 """B5 step 4. B4 has .53 to .59 for a busy host and for a quota, at most .03 for anything else."""
+ITSELF_SECONDS = 0.1
+"""Of processor time: a callback that needs so much is a stall without anybody's help."""
 LONGEST_WAIT_SECONDS = 2.0
 """No scheduler lets a thread wait for so long: a loop that is not known to have stood still has turned, slowly."""
 THROTTLED_SHARE = 0.3
@@ -50,6 +52,8 @@ FEW_CALLBACKS = 3
 """Begun while the stall was looked at: it was one of them, and not how many there were."""
 AGREEING_SAMPLES = 2
 """One stack agrees with itself; it tells nothing about whether the loop turned."""
+LONGEST_GUESS_SECONDS = 5.0
+"""A loop that is not known to have stood still for so long is one that is never idle, more often than not."""
 TURNS_SHARE = 0.1
 """Of the stacks, those that show Node's queue between two microtasks."""
 GIL_RATE = (0.6, 1.25)
@@ -135,6 +139,8 @@ def no_processor(s: Signals) -> Verdict | None:
     elsewhere = s.doing("futex", "sleep", "call", "disk", "blocked")
     if share is None or share < RUNQUEUE_SHARE or share < elsewhere or (s.cpu_share or 0.0) >= COMPUTES_SHARE:
         return None
+    if s.sure and (s.cpu_share or 0.0) >= max(MOST, ITSELF_SECONDS / max(s.seconds, ITSELF_SECONDS)):
+        return None  # with a processor of its own it would have been late too
     if not s.sure and s.seconds > LONGEST_WAIT_SECONDS:
         return None
     waited = f"its thread was ready to run and had to wait for {percent(share)} of the time"
@@ -297,6 +303,8 @@ def _computation(s: Signals) -> Verdict:
     spent = f"its thread computed for {_computed(s)}"
     agreed = _agreed(s)
     whom = _whom(s) if agreed else None  # of a flood, whoever happened to be seen is not the one
+    if not s.sure and s.seconds > LONGEST_GUESS_SECONDS:
+        return _turning(s, spent)
     turns = s.waits.get("loop", 0.0) >= TURNS_SHARE
     if s.node and s.microtask_share >= MOST and (_flooded(s) or not agreed or turns):
         begin = f"{percent(s.microtask_share)} of its stacks begin in Node's microtask queue"
@@ -320,7 +328,9 @@ def _computation(s: Signals) -> Verdict:
 def _turning(s: Signals, spent: str) -> Verdict:
     """From outside, a saturated loop looks like a stall without end; only stacks that agree make it one."""
     why = "no stack was taken that would tell whether its loop turned"
-    if s.samples:
+    if s.samples and _agreed(s):
+        why = "for so long a loop that is never idle looks the same, with one function in all of its stacks"
+    elif s.samples:
         why = f"its {s.samples} stacks show no callback that lasted: its loop turns without ever being idle"
     if s.samples == 1:
         why = "one stack does not tell whether its loop turned"

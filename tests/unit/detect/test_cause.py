@@ -194,7 +194,25 @@ SIDES = {
     ),
     "run queue, for as long as one turn": (
         stall(14.0, thread=thread({"running": 90}, seconds=14.0, state="R", cpu=0.5, runq=0.5), turn=ONE_TURN),
+        "blocking_cpu",
+    ),
+    "run queue, but its own work is a stall already": (
+        stall(0.9, thread=thread({"running": 90}, seconds=0.9, state="R", cpu=0.6, runq=0.4), turn=ONE_TURN),
+        "blocking_cpu",
+    ),
+    "run queue, and its own work is none": (
+        stall(0.15, thread=thread({"running": 15}, seconds=0.15, state="R", cpu=0.6, runq=0.4), turn=ONE_TURN),
         "cpu_contention",
+    ),
+    "agreeing stacks of a loop that may turn, for 5 s": (stall(5.0, thread=BUSY, stacks=(OWN,)), "blocking_cpu"),
+    "agreeing stacks of a loop that may turn, for longer": (
+        stall(5.1, thread=BUSY, stacks=(OWN,)),
+        "unknown",
+        False,
+    ),
+    "agreeing stacks of one turn, for longer": (
+        stall(9.0, thread=BUSY, stacks=(OWN,), turn=ONE_TURN),
+        "blocking_cpu",
     ),
     "run queue, but mostly its own work": (
         stall(thread=thread({"running": 9}, state="R", cpu=0.7, runq=0.3), stacks=(OWN,)),
@@ -239,11 +257,11 @@ SIDES = {
     "GC for half": (stall(1.0, cpu_seconds=1.0, gc_seconds=0.5, stacks=(OWN,)), "gc_pause"),
     "GC for less": (stall(1.0, cpu_seconds=1.0, gc_seconds=0.49, stacks=(OWN,)), "blocking_cpu"),
     "CPU 0.7": (stall(1.0, cpu_seconds=0.7, stacks=(OWN,)), "blocking_cpu"),
-    "CPU 0.7, but a quota": (
+    "CPU 0.69 s, beside a quota": (
         stall(
             1.0, cpu_seconds=0.69, stacks=(OWN,), thread=thread({"running": 9}, seconds=1.0, cpu=0.69, runq=0.31)
         ),
-        "cpu_contention",
+        "blocking_cpu",
     ),
     "runnable at 0.4": (
         stall(thread=thread({"running": 9}, state="R", cpu=0.4, runq=0.1), stacks=(OWN,)),
