@@ -152,7 +152,7 @@ def show_crash(scene: Scene) -> str:
     )
 
 
-# The leaks come before storm and flood, whose heap and tasks are dear to read, and then are not read again so soon.
+# The leaks come before storm and flood, after which heap and tasks are dear to read, and are read less often.
 SCENES: dict[str, Callable[[Scene], str]] = {
     "block": show_block,
     "sync_call": show_sync_call,
