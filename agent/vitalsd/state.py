@@ -116,7 +116,7 @@ class State:
 
     def stall_counts(self, worker: WorkerSample) -> Mapping[Cause, tuple[int, float]]:
         """Cause -> count and seconds of the stalls of the worker's process."""
-        return self._book.counts.of(worker.key) if worker.key is not None else {}
+        return self._book.stall_counts(worker.key) if worker.key is not None else {}
 
     def sources(self) -> tuple[SourceReading, ...]:
         """How the latest reading of each source went."""

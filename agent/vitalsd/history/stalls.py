@@ -46,6 +46,8 @@ class _Life(msgspec.Struct):
     seen_at: float
     told_at: float = 0.0
     causes: dict[Cause, tuple[int, float]] = {}
+    shown: dict[Cause, tuple[int, float]] = {}
+    """What others have been told of them."""
     since: float = 0.0
     """When the present wait for causes began; within it, the least that was ever waiting is what nobody judges."""
     least: tuple[int, float] | None = None
@@ -67,6 +69,14 @@ class StallCounts:
         """Cause -> count and seconds, of all causes that this process was ever found to stall by."""
         life = self._lives.get(key)
         return dict(life.causes) if life is not None else {}
+
+    def written(self, key: WorkerKey, waits: Callable[[WorkerKey, Cause], bool]) -> dict[Cause, tuple[int, float]]:
+        """The same, as far as it is written: what waits to be would be forgotten by an agent that is killed."""
+        life = self._lives.get(key)
+        if life is None:
+            return {}
+        life.shown.update({cause: told for cause, told in life.causes.items() if not waits(key, cause)})
+        return dict(life.shown)
 
     def begin(self, target: str, slot: str, key: WorkerKey, stalls: int, seconds: float) -> None:
         """
@@ -120,6 +130,8 @@ class StallCounts:
             life = self._life(row.target, row.slot, key, row.seen_at)
             count, seconds = life.causes.get(row.cause, (0, 0.0))
             life.causes[row.cause] = max(count, row.count), max(seconds, row.seconds)
+            known = life.shown.get(row.cause, (0, 0.0))
+            life.shown[row.cause] = max(known[0], row.count), max(known[1], row.seconds)
 
     def rows(self) -> list[StallRow]:
         """Everything, as it is to be kept."""

@@ -19,7 +19,7 @@ from vitalsd.history.stalls import StallCounts
 from vitalsd.incidents.lifecycle import Incidents
 from vitalsd.incidents.query import Page, TotalOf, Wanted
 from vitalsd.incidents.store import Store
-from vitalsd.model import Finding, Incident, TargetSnapshot, WorkerKey, WorkerSample
+from vitalsd.model import Cause, Finding, Incident, TargetSnapshot, WorkerKey, WorkerSample
 from vitalsd.targets.slots import SlotRow
 
 __all__ = ["Book"]
@@ -50,6 +50,7 @@ class Book:
         self._slots_told_at = 0.0
         self._slots_left: tuple[SlotRow, ...] | None = None
         """Those that lay in the file when it was first opened; None before, when nobody may write over them."""
+        self._shown_totals: dict[TotalOf, int] = {}
         self._counted: list[tuple[str, str, WorkerKey, int, float]] = []
         self.counts = StallCounts(self._store.put_count, clock)
 
@@ -106,13 +107,19 @@ class Book:
             self._slots, self._slots_told_at = rows, now
             self._store.put_slots(tuple(msgspec.structs.replace(row, seen_at=now) for row in rows))
 
+    def stall_counts(self, key: WorkerKey) -> Mapping[Cause, tuple[int, float]]:
+        """Cause -> count and seconds of the stalls of a process, once they are written: none is taken back."""
+        return self.counts.written(key, lambda of, cause: self._store.waits(of.pid, of.start_ticks, cause))
+
     def incidents(self) -> tuple[Incident, ...]:
         """Every open one and the latest resolved, latest opened first; the same object until something changes."""
         return self._life.all()
 
     def totals(self) -> Mapping[TotalOf, int]:
-        """Target, kind, severity -> how often one was opened, reopened or became worse, then so."""
-        return self._life.totals
+        """Target, kind, severity -> how often one was opened, reopened or became worse, then so; once written."""
+        told = self._life.totals.items()
+        self._shown_totals.update({of: total for of, total in told if not self._store.total_waits(of)})
+        return self._shown_totals
 
     @property
     def displaced(self) -> int:
@@ -165,6 +172,7 @@ class Book:
                 if stored.get(incident.id) != incident:
                     self._store.put(incident, urgent=True)
             self._life.adopt_totals(loaded.totals)
+            self._shown_totals = {**loaded.totals, **self._shown_totals}
             for of, total in self._life.totals.items():
                 self._store.put_total(of, total)
             self.counts.adopt(loaded.counts)

@@ -121,6 +121,14 @@ class Store:
                 self._counts[row.pid, row.start_ticks, row.cause] = row
             self._turn.notify()
 
+    def waits(self, pid: int, start_ticks: int, cause: str) -> bool:
+        """Whether a count is still to be written, and will be."""
+        return self._problem is None and (pid, start_ticks, cause) in self._counts
+
+    def total_waits(self, of: TotalOf) -> bool:
+        """The same of a total."""
+        return self._problem is None and of in self._totals
+
     def put_total(self, of: TotalOf, count: int) -> None:
         """Keep how often there was an incident of that sort."""
         with self._turn:

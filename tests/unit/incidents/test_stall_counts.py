@@ -136,3 +136,16 @@ def test_endless_processes_do_not_grow_it(counts, clock):
     assert len(counts.rows()) == stalls.MOST_PROCESSES
     assert counts.of(WorkerKey(9, 1)) == {}
     assert counts.of(WorkerKey(10, 1)) != {}
+
+
+def test_what_is_not_written_is_not_told(counts):
+    """A count that an agent killed now would forget is told when it is written, and what was told stays."""
+    waiting = {"gc_pause"}
+    counts.add("shop", "0", KEY, "gc_pause", 0.2)
+    assert counts.written(KEY, lambda _key, cause: cause in waiting) == {}
+    waiting.clear()
+    assert counts.written(KEY, lambda _key, cause: cause in waiting) == {"gc_pause": (1, 0.2)}
+    waiting.add("gc_pause")
+    counts.add("shop", "0", KEY, "gc_pause", 0.3)
+    assert counts.written(KEY, lambda _key, cause: cause in waiting) == {"gc_pause": (1, 0.2)}
+    assert counts.of(KEY) == {"gc_pause": (2, 0.5)}
