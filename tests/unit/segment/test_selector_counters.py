@@ -114,6 +114,9 @@ class Simulation:
             self.pass_time(busy)
             timer = timeout[0] if timeout else None
             assert self.loop._selector.select(None if timer is None else timer / TICKS) == ["event"]
+            if timer == 0:  # it only asked what is ready
+                self.stretches.append(sum(busy) + sum(self.waits))
+                continue
             self.stretches.append(sum(busy))
             late = 0 if timer is None else sum(self.waits) - timer
             if late / TICKS > layout.ON_TIME_SECONDS:
@@ -173,7 +176,7 @@ DURATION = st.one_of(
 )
 """Around every bound that meter and reader decide by."""
 PIECES = st.lists(DURATION, min_size=1, max_size=3)
-TIMERS = st.one_of(st.none(), st.integers(0, 10 * MS), DURATION)
+TIMERS = st.one_of(st.none(), st.just(0), st.integers(0, 10 * MS), DURATION)
 LIFE = st.lists(st.tuples(PIECES, PIECES, TIMERS), max_size=8)
 UNEVEN = 13_579_753
 """Idle ticks that keep the buckets of any test off a whole number of samples; see test_stall_at_the_start."""
@@ -189,12 +192,15 @@ def test_any_life(simulating, lives, start):
         assert_exact(simulation)
 
 
+TURN = st.tuples(st.integers(0, 3 * MS), st.integers(0, 2 * MS), st.sampled_from([0, None]))
+
+
 @settings(max_examples=25)
-@given(st.lists(st.tuples(st.integers(0, 3 * MS), st.integers(0, 2 * MS)), min_size=20, max_size=60))
+@given(st.lists(TURN, min_size=20, max_size=60))
 def test_many_short_turns(simulating, turns):
     """A loop at work turns many times between two flushes, which must lose and double nothing."""
     with simulating() as simulation:
-        simulation.live([((busy,), (idle,)) for busy, idle in turns])
+        simulation.live([((busy,), (idle,), timer) for busy, idle, timer in turns])
         assert_exact(simulation)
 
 
@@ -289,6 +295,30 @@ def test_wake_up_in_progress(simulating):
     assert (during.busy_seconds, during.idle_seconds) == (pytest.approx(late), pytest.approx(100 * MS / TICKS))
     assert (after.stalls, after.current_stall) == (1, None)
     assert after.recent_stalls[0].since == during.current_stall.since
+
+
+def test_late_from_asking_what_is_ready(simulating):
+    """A loop that had no time to wait and does not come back is late since its turn began, during and after."""
+    seen = []
+
+    def wait(timeout):
+        simulation.ticks += 400 * MS
+        seen.append(simulation.look())
+        return []
+
+    with simulating() as simulation:
+        simulation.loop._selector = types.SimpleNamespace(select=wait)
+        simulation.start()
+        began = simulation.clock()
+        simulation.ticks += 10 * MS
+        simulation.loop._selector.select(0)
+        after = simulation.look()
+    (during,) = seen
+    late = 410 * MS / TICKS
+    assert (during.current_stall.since, during.current_stall.seconds) == (began, late)
+    assert (during.busy_seconds, during.idle_seconds) == (late, 0)
+    assert (after.stalls, after.stall_seconds, after.current_stall) == (1, late, None)
+    assert after.recent_stalls[0].since == began
 
 
 @pytest.mark.parametrize(("idle_ms", "shown_ms"), [(50, 0), (51, 51), (4000, 4000)])

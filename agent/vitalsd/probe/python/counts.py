@@ -85,13 +85,20 @@ def executors() -> tuple[float, float, float]:
 
 
 def _executors(module: Any, pairs: Iterable[tuple[Any, Any]]) -> tuple[float, float, float]:
-    """A thread whose innermost frame is the pool's own waits for a call; any other runs one."""
+    """
+    A thread whose innermost frame is the pool's own waits for a call; any other runs one.
+
+    One that has ended may linger in memory, and its identity be another's by now.
+    """
     waiting = module._worker.__code__
+    active = module.threading._active
     frames = sys._current_frames()
     queues = {}
     alive = busy = 0
     for thread, queue in pairs:
-        frame = frames.get(thread.ident) if thread is not None else None
+        if thread is None or active.get(thread.ident) is not thread:
+            continue
+        frame = frames.get(thread.ident)
         if frame is None:
             continue
         alive += 1
