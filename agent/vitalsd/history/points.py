@@ -1,0 +1,60 @@
+"""
+One reading of one worker as growth is judged by it, and as it is kept, exported and read back.
+
+The format of `vitalsd history export` and `vitalsd backtest`: one JSON object a line. Bytes and counts; `None` is
+what was not known. Pure.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from vitalsd.model import WorkerSample
+
+__all__ = ["METRICS", "Point", "point_of"]
+
+METRICS = ("rss_anon", "swap", "heap_live", "blocks", "fds", "threads", "tasks")
+"""What is kept over time; `limit` is kept too, and seldom changes."""
+
+
+class Point(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What is known of one worker at one instant."""
+
+    t: float
+    """Unix time."""
+    target: str
+    worker: str
+    """The slot."""
+    start: float
+    """Unix time at which the process began: another one is another lifetime."""
+    rss_anon: float | None = None
+    swap: float | None = None
+    limit: float | None = None
+    """Of memory, the least that holds for the process."""
+    heap_live: float | None = None
+    """After the last full collection."""
+    blocks: float | None = None
+    fds: float | None = None
+    threads: float | None = None
+    tasks: float | None = None
+
+
+def point_of(sample: WorkerSample, limit_bytes: int | None = None) -> Point | None:
+    """The point that a sample makes; None for a slot that waits for its worker."""
+    process, probe = sample.process, sample.probe
+    if process is None or not sample.up:
+        return None
+    return Point(
+        t=sample.at,
+        target=sample.target,
+        worker=sample.slot,
+        start=process.started_at,
+        rss_anon=process.anonymous_bytes,
+        swap=process.swap_bytes,
+        limit=limit_bytes,
+        heap_live=probe.heap_live_bytes if probe is not None else None,
+        blocks=probe.heap_blocks if probe is not None else None,
+        fds=process.open_fds,
+        threads=process.threads,
+        tasks=probe.tasks if probe is not None else None,
+    )
