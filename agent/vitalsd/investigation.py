@@ -43,7 +43,7 @@ from vitalsd.targets.finder import Found
 __all__ = ["Investigation"]
 
 HELP_AFTER_SECONDS = 0.005
-"""A probe that is not at rest takes its first stack 80 ms into a stall, the observer tells of it after 100 ms."""
+"""A probe that is not at rest takes its first stack 80 ms into a stall, the observer tells of it after 82 ms."""
 IN_PROGRESS_SECONDS = 1.0
 """A stall that lasts this long is told before its end."""
 ENDED_SECONDS = 0.3

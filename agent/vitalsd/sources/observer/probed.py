@@ -37,6 +37,8 @@ class Probed(Watch):
     """One worker with a probe."""
 
     probed = True
+    told_at = 0.82
+    """Just after the probe has taken its first stack; where it could not, that is the time to help it."""
 
     def __init__(self, key: WorkerKey, segment: Path, setting: Setting) -> None:
         super().__init__(key, setting)

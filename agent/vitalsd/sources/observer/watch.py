@@ -44,6 +44,8 @@ class Watch:
 
     probed = False
     runtime = "unknown"
+    told_at = 1.0
+    """When a stretch is told, in `late_seconds`."""
 
     def __init__(self, key: WorkerKey, setting: Setting) -> None:
         self.key = key
@@ -105,7 +107,7 @@ class Watch:
 
     def tell_progress(self, loop: str, tid: int, stretch: Stretch, now: float, agent_late: float) -> None:
         """One more look found this stretch going on: gather its surroundings, and tell of it once."""
-        tell = not stretch.told and stretch.seconds >= self.setting.late_seconds
+        tell = not stretch.told and stretch.seconds >= self.told_at * self.setting.late_seconds
         around = self._around.get(loop)
         found = None
         if around is None or around[0] is not stretch:
