@@ -12,6 +12,7 @@ from typing import Literal, Protocol, TypeVar
 
 import msgspec
 
+from vitalsd.detect.growth.watch import GrowthWatch
 from vitalsd.model import Finding, RuleState, StallEvidence, Verdict, WorkerSample
 from vitalsd.settings.model import Settings
 
@@ -45,6 +46,8 @@ class Seen(msgspec.Struct, frozen=True):
     """Those that are new or went on since the last judgement."""
     quiet_since: float | None = None
     """Unix time since when no stall was found: the end of the last one, or the beginning of the watch."""
+    growth: GrowthWatch | None = None
+    """Its series over time; None where there are no points of it yet."""
 
 
 class Judgement(msgspec.Struct, frozen=True):
@@ -80,7 +83,7 @@ def register(factory: Callable[[Settings], D]) -> Callable[[Settings], D]:
 
 def make_detectors(settings: Settings) -> tuple[Detector, ...]:
     """One of each registered detector; again when the configuration changes, since they keep nothing."""
-    from vitalsd.detect import stall, starvation  # noqa: F401 - importing a detector registers it
+    from vitalsd.detect import counts, exhaustion, leak, stall, starvation  # noqa: F401 - importing a detector registers it
 
     return tuple(factory(settings) for factory in _factories)
 

@@ -45,13 +45,15 @@ def merged(before: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[dict[str,
 
     The latest says how it is now, so it replaces; stalls alone add up. A stall is told again when it has ended: it
     is the one that began at the same time. A finding about something else than stalls counts as one, and one that
-    stands for more stalls than it lists says so by its `count`.
+    stands for more stalls than it lists says so by its `count`. One that says `since` when it has been so is the
+    same one for as long as that is.
     """
     evidence = {**before, **new}
     if "stacks" in new and "no_stack_reason" not in new:
         evidence.pop("no_stack_reason", None)  # it was said of other stacks than these
     if "stalls" not in new:
-        return evidence, 1
+        goes_on = "since" in new and new["since"] == before.get("since")
+        return evidence, 0 if goes_on else 1
     stalls = [stall for stall in before.get("stalls", ()) if isinstance(stall, dict)]
     count = _count(before) or len(stalls)
     told = [stall for stall in new["stalls"] if isinstance(stall, dict)]

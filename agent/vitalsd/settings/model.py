@@ -21,6 +21,7 @@ __all__ = [
     "Exporters",
     "Health",
     "Log",
+    "Memory",
     "Prometheus",
     "Sampling",
     "Settings",
@@ -136,6 +137,26 @@ class Stall(_Section, frozen=True):
     ] = 60.0
 
 
+class Memory(_Section, frozen=True):
+    """When growth is a leak, and when memory runs out."""
+
+    day: Annotated[
+        Duration,
+        Meta(
+            ge=30.0,
+            description="The time after which load repeats itself. Every window that growth is judged by is "
+            "a part or a multiple of it, from 1/36 (40 min) to 4 (4 days).",
+        ),
+    ] = 86_400.0
+    settle: Annotated[
+        Duration, Meta(ge=0.0, description="The first part of a worker's life, which is not judged.")
+    ] = 3_600.0
+    exhaustion: Annotated[
+        Duration,
+        Meta(ge=60.0, description="Memory that will be used up within this time is an incident."),
+    ] = 86_400.0
+
+
 class Health(_Section, frozen=True):
     """What `/health/{target}` answers."""
 
@@ -215,6 +236,7 @@ class Settings(_Section, frozen=True):
     targets: Annotated[list[Target], Meta(description="The services to watch.")] = []
     sampling: Sampling = Sampling()
     stall: Stall = Stall()
+    memory: Memory = Memory()
     health: Health = Health()
     exporters: Exporters = Exporters()
     storage: Storage = Storage()

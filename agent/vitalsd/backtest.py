@@ -1,0 +1,122 @@
+"""
+The detectors of growth over recorded points: what would have opened, when, and why nothing did.
+
+As the agent does it, in the recording's own time: an incident is what was known when it opened, and no point is
+looked at before its time has come.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import msgspec
+
+from vitalsd.detect.counts import FdLeakDetector, TaskLeakDetector, ThreadLeakDetector
+from vitalsd.detect.exhaustion import ExhaustionDetector
+from vitalsd.detect.growth.plan import Plan, plan_of
+from vitalsd.detect.growth.watch import GrowthWatch
+from vitalsd.detect.leak import FragmentationDetector, GrowthDetector, LeakDetector
+from vitalsd.detect.registry import Detector, Seen
+from vitalsd.history.points import Point
+from vitalsd.incidents.ids import new_id
+from vitalsd.model import Finding, Incident, RuleState
+from vitalsd.settings.model import Settings
+
+__all__ = ["Backtest"]
+
+DETECTORS = (
+    LeakDetector,
+    GrowthDetector,
+    FragmentationDetector,
+    ExhaustionDetector,
+    FdLeakDetector,
+    ThreadLeakDetector,
+    TaskLeakDetector,
+)
+RESOLVED_AFTER_BASES = 6
+"""Shortest blocks for which it was not found again: half an hour."""
+
+
+class _Worker:
+    """One worker of the recording."""
+
+    def __init__(self, plan: Plan, target: str, worker: str) -> None:
+        self.watch = GrowthWatch(plan)
+        self.target, self.worker = target, worker
+        self.open: dict[str, float] = {}
+        """Kind -> when it was last found."""
+        self.opened: set[str] = set()
+
+    def seen(self) -> Seen:
+        return Seen(self.target, self.worker, self.watch.at, (), growth=self.watch)
+
+
+class Backtest:
+    """One run over one recording."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._plan = plan_of(settings)
+        self._detectors: tuple[Detector, ...] = tuple(factory(settings) for factory in DETECTORS)
+        self._workers: dict[tuple[str, str], _Worker] = {}
+        self.points = 0
+        """How many were looked at."""
+        self._resolve_after = RESOLVED_AFTER_BASES * self._plan.base_seconds
+
+    @property
+    def workers(self) -> int:
+        """How many there were."""
+        return len(self._workers)
+
+    def run(self, points: Iterable[Point]) -> Iterator[Incident]:
+        """Each incident as it opens."""
+        for point in points:
+            self.points += 1
+            place = (point.target, point.worker)
+            worker = self._workers.get(place)
+            if worker is None:
+                worker = self._workers[place] = _Worker(self._plan, *place)
+            if worker.watch.add(point):
+                yield from self._judge(worker)
+
+    def quiet(self) -> Iterator[RuleState]:
+        """Every rule that has never fired, and why not, as it was at the end."""
+        for worker in self._workers.values():
+            seen = worker.seen()
+            for detector in self._detectors:
+                if detector.kind not in worker.opened:
+                    yield detector.judge(seen).state
+
+    def _judge(self, worker: _Worker) -> Iterator[Incident]:
+        seen: Seen | None = None
+        for detector in self._detectors:
+            seen = seen or worker.seen()
+            if detector.is_quiet(seen):
+                continue
+            for finding in detector.judge(seen).findings:
+                known = finding.kind in worker.open
+                worker.open[finding.kind] = seen.now
+                if not known:
+                    worker.opened.add(finding.kind)
+                    yield _incident(finding, seen.now)
+        for kind, found_at in list(worker.open.items()):
+            if worker.watch.at - found_at > self._resolve_after:
+                del worker.open[kind]
+
+
+def _incident(finding: Finding, now: float) -> Incident:
+    return Incident(
+        id=new_id(now),
+        kind=finding.kind,
+        target=finding.target,
+        worker=finding.worker,
+        severity=finding.severity,
+        state="open",
+        opened_at=now,
+        resolved_at=None,
+        cause=finding.cause,
+        culprit=finding.culprit,
+        summary=finding.summary,
+        evidence=msgspec.to_builtins(finding.evidence),
+        updated_at=now,
+        timeline=({"at": now, "event": "opened", "text": f"{finding.severity}: {finding.summary}"},),
+    )

@@ -1,0 +1,117 @@
+"""
+Finds `fd_leak`, `thread_leak` and `task_leak`: descriptors, threads or tasks that are never given back.
+
+The same judgement as for memory, on counts: connections come and go with the load, what leaks stays.
+"""
+
+from __future__ import annotations
+
+from vitalsd.detect.growth.series import Series
+from vitalsd.detect.growth.shape import Rise
+from vitalsd.detect.growth.trend import onset
+from vitalsd.detect.growth.watch import Count
+from vitalsd.detect.growth.words import not_yet, span
+from vitalsd.detect.registry import Judgement, Seen, StateName, register
+from vitalsd.model import Finding, RuleState
+from vitalsd.settings.model import Settings
+from vitalsd.times import rfc3339
+
+__all__ = ["FdLeakDetector", "TaskLeakDetector", "ThreadLeakDetector"]
+
+
+class _CountDetector:
+    """One count; the rules below say which."""
+
+    kind: str
+    count: Count
+    noun: str
+    advice: str
+    unknown: str
+
+    def __init__(self, _settings: Settings) -> None:
+        pass
+
+    def is_quiet(self, seen: Seen) -> bool:
+        """The count does not grow."""
+        series = self._series(seen)
+        return series is None or series.rise is None
+
+    def judge(self, seen: Seen) -> Judgement:
+        """Whether the count grows for good, or why it does not."""
+        series = self._series(seen)
+        if series is None or series.latest is None:
+            return self._judgement(seen, None, "unavailable", self.unknown)
+        rise = series.rise
+        if rise is None:
+            return self._judgement(seen, None, "quiet", not_yet(series, f"the number of {self.noun}"))
+        finding = self._finding(seen, series, rise)
+        return self._judgement(seen, finding, "fired", finding.summary)
+
+    def _series(self, seen: Seen) -> Series | None:
+        return seen.growth.counts.get(self.count) if seen.growth is not None else None
+
+    def _finding(self, seen: Seen, series: Series, rise: Rise) -> Finding:
+        began_at, per_second = onset(series.floors, rise.window_seconds)
+        latest = series.latest or 0.0
+        return Finding(
+            kind=self.kind,
+            target=seen.target,
+            worker=seen.worker,
+            severity="warning",
+            at=series.latest_at,
+            summary=(
+                f"Worker {seen.worker} of `{seen.target}` leaks {self.noun}: {latest:.0f} are open, "
+                f"{rise.grew:.0f} more than {span(rise.window_seconds)} ago, about {per_second * 3600:.1f} more "
+                f"each hour; {self.advice}."
+            ),
+            started_at=began_at,
+            evidence={
+                "since": rfc3339(series.found_at),
+                "began_at": rfc3339(began_at),
+                "count": round(latest),
+                "grew": round(rise.grew),
+                "grew_share": round(rise.share, 4),
+                "per_hour": round(per_second * 3600, 2),
+                "window_seconds": rise.window_seconds,
+                "steadiness": round(rise.steadiness, 1),
+                "against": rise.view,
+                "floors": [round(floor) for floor in rise.floors],
+            },
+        )
+
+    def _judgement(self, seen: Seen, finding: Finding | None, state: StateName, reason: str) -> Judgement:
+        findings = (finding,) if finding is not None else ()
+        return Judgement(findings, RuleState(self.kind, seen.target, seen.worker, state, reason))
+
+
+@register
+class FdLeakDetector(_CountDetector):
+    """The rule `fd_leak`."""
+
+    kind = "fd_leak"
+    count = "fds"
+    noun = "file descriptors"
+    advice = "see which kind grows, and close what is opened for each request"
+    unknown = "the number of its file descriptors may not be read"
+
+
+@register
+class ThreadLeakDetector(_CountDetector):
+    """The rule `thread_leak`."""
+
+    kind = "thread_leak"
+    count = "threads"
+    noun = "threads"
+    advice = "see whose names grow; an executor that is made for each call must be shut down"
+    unknown = "the number of its threads is not known yet"
+
+
+@register
+class TaskLeakDetector(_CountDetector):
+    """The rule `task_leak`."""
+
+    kind = "task_leak"
+    count = "tasks"
+    noun = "tasks"
+    advice = "see which coroutine grows, and give what it awaits a timeout"
+    unknown = "without a probe nobody knows how many tasks it has"

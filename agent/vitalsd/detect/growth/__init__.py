@@ -1,0 +1,1 @@
+"""Growth: what tells a leak from everything else that makes a process larger."""

@@ -1,0 +1,135 @@
+"""
+The floors of a series: its lowest value in each block of time, for blocks of several lengths.
+
+Garbage that waits for its collector, a burst, a nightly job come down again; what has leaked does not. So growth
+is judged by floors. A block of each length costs four bytes. Blocks lie on the clock's own grid, which joins the
+lifetimes of a slot: how a worker is judged depends on how its predecessors went. Pure.
+"""
+
+from __future__ import annotations
+
+import math
+from array import array
+from collections.abc import Sequence
+
+__all__ = ["WINDOW_BLOCKS", "Blocks", "Floors"]
+
+WINDOW_BLOCKS = 8
+"""A window is judged by so many floors."""
+MISSING = math.nan
+MISSING_ALLOWED = 2
+"""Inner blocks of a window that nobody was there to read: they lie between their neighbours."""
+
+
+class Blocks:
+    """The floors of one length, oldest first."""
+
+    def __init__(self, length: float, per_base: int, keep: int) -> None:
+        self.length = length
+        """Seconds of a block."""
+        self.window_seconds = length * WINDOW_BLOCKS
+        self.lows = array("f")
+        self.first = 0
+        """The number of the oldest block on the clock's grid."""
+        self.own = 0
+        """The number of the first that lies wholly in the present lifetime."""
+        self._per_base = per_base
+        self._keep = keep
+        self._open: int | None = None
+        self._low = math.inf
+
+    def fold(self, base_number: int, low: float) -> bool:
+        """Take in a block of the shortest length; whether that has completed one of this length."""
+        number = base_number // self._per_base
+        completed = False
+        if self._open is None:
+            self._open = self.first = number
+        while number > self._open:
+            self.lows.append(self._low if self._low < math.inf else MISSING)
+            self._low = math.inf
+            self._open += 1
+            completed = True
+            if number - self._open > self._keep:  # nobody was here for longer than anything is remembered
+                self._open, self.first = number, number
+                del self.lows[:]
+        if low < self._low:
+            self._low = low
+        if len(self.lows) > self._keep + self._keep // 8 + WINDOW_BLOCKS:
+            excess = len(self.lows) - self._keep
+            del self.lows[:excess]
+            self.first += excess
+        return completed
+
+    def reborn(self, base_number: int) -> None:
+        """Another process has the slot, whose readings count from this block of the shortest length on."""
+        self.own = -(-base_number // self._per_base)
+
+    @property
+    def ends_at(self) -> float:
+        """Unix time at which the latest complete block ended."""
+        return (self.first + len(self.lows)) * self.length
+
+    def own_count(self) -> int:
+        """Complete blocks of the present lifetime."""
+        return min(len(self.lows), max(0, self.first + len(self.lows) - self.own))
+
+    def window(self, back: int = 0) -> list[float] | None:
+        """The latest eight floors, or those `back` blocks before; None where too much of them is missing."""
+        end = len(self.lows) - back
+        if end < WINDOW_BLOCKS:
+            return None
+        floors = self.lows[end - WINDOW_BLOCKS : end].tolist()
+        missing = [index for index, floor in enumerate(floors) if floor != floor]
+        if not missing:
+            return floors
+        if len(missing) > MISSING_ALLOWED or missing[0] == 0 or missing[-1] == WINDOW_BLOCKS - 1:
+            return None
+        for index in missing:
+            after = next(floor for floor in floors[index:] if floor == floor)
+            floors[index] = (floors[index - 1] + after) / 2
+        return floors
+
+    def past(self) -> Sequence[float]:
+        """What was before the window, of all lifetimes."""
+        before = self.lows[: max(0, len(self.lows) - WINDOW_BLOCKS)]
+        return [floor for floor in before if floor == floor]
+
+
+class Floors:
+    """One series of one slot."""
+
+    def __init__(self, base_seconds: float, multiples: Sequence[int], keep_seconds: float) -> None:
+        """The shortest block is `base_seconds` long, the others are so many of it."""
+        self._base = base_seconds
+        self.blocks = tuple(
+            Blocks(base_seconds * multiple, multiple, math.ceil(keep_seconds / (base_seconds * multiple)))
+            for multiple in sorted(multiples)
+        )
+        self._number: int | None = None
+        self._low = math.inf
+
+    def add(self, at: float, value: float) -> Sequence[Blocks]:
+        """Take in a reading; the lengths of which it has completed a block."""
+        number = int(at // self._base)
+        if number == self._number:
+            if value < self._low:
+                self._low = value
+            return ()
+        if self._number is None:
+            self._number, self._low = number, value
+            return ()
+        if number < self._number:
+            return ()  # a clock that was set back; what is known of that time is known
+        completed = []
+        for blocks in self.blocks:
+            known = blocks.fold(self._number, self._low)
+            # What ends with that block is complete now, and not only when the next one is.
+            if blocks.fold(number, math.inf) or known:
+                completed.append(blocks)
+        self._number, self._low = number, value
+        return completed
+
+    def reborn(self, at: float) -> None:
+        """Another process has the slot; its readings count from `at` on."""
+        for blocks in self.blocks:
+            blocks.reborn(math.ceil(at / self._base))

@@ -1,0 +1,243 @@
+"""
+Whether the floors of a window have the shape of a leak: a rise that goes on, steadily, above all that was before.
+
+Three ways to see it, each against a different look-alike. `level`: the window rises above the highest floor of the
+day and more before it. `day`: it rises against the same hours of the day before, which takes the daily load off.
+`birth`: there is no day before it, and a window of a day or more rises by itself. A rise counts by how much it is
+and how steady: `share * steadiness`, where steadiness is the mean of its seven steps over their standard error. A
+random walk has steps that are as often down, a deployment one step, warm-up and fragmentation steps that shrink.
+Pure.
+
+The bounds were tuned on series other than those that docs/leaks.md quotes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+from statistics import median
+from typing import Literal
+
+import msgspec
+
+from vitalsd.detect.growth.floors import WINDOW_BLOCKS, Blocks
+
+__all__ = ["Bounds", "Rise", "judge", "steadiness"]
+
+STEPS = WINDOW_BLOCKS - 1
+A_DAY = 0.95
+"""So much of a day before the window shows what a day does."""
+OF_DAILY_SWING = 0.5
+"""Against the day before: so much of the swing that the past had."""
+HOLDS = 0.7
+"""The second half rises by at least so much of the first: what levels off is no leak."""
+AGE_RATIO = 1.6
+"""Growth of a life's later half over that of its second quarter: 2 on a line, 1.4 on a root, 1 on a logarithm."""
+NEW = 0.2
+"""Or it was flatter before: the day before the window had so little of its slope."""
+LONG_STEADY, DAY_STEADY, BIRTH_STEADY = 2.2, 4.0, 4.0
+VERY_STEADY = 8.0
+VERY_STEADY_SHARE = 0.06
+VERY_STEADY_NEW = 0.25
+VERY_STEADY_BEND = 1.35
+"""A line that is hardly disturbed needs to be less long, if it is new, and a line: a week's load bends."""
+
+View = Literal["level", "day", "birth"]
+
+
+class Bounds(msgspec.Struct, frozen=True):
+    """How much of a rise counts, as shares of the level, by the length of the window in days."""
+
+    level: tuple[tuple[float, float], ...]
+    day: tuple[tuple[float, float], ...]
+    birth: tuple[tuple[float, float], ...]
+    beyond: tuple[tuple[float, float], ...]
+    """How far above the past, in what the past's highest floor is above its middle one."""
+    least: float
+    """In the unit of the series: less is nothing, whatever its share."""
+    level_score: float = 1.0
+    day_score: float = 1.2
+    birth_score: float = 1.3
+    steady: float = 4.5
+    """At least, of windows shorter than a day."""
+
+
+class Rise(msgspec.Struct, frozen=True):
+    """A window that has the shape of a leak."""
+
+    view: View
+    window_seconds: float
+    ended_at: float
+    """Unix time at which the window ended."""
+    grew: float
+    share: float
+    """Of the level before it."""
+    steadiness: float
+    level: float
+    """The floor before it."""
+    floors: tuple[float, ...]
+
+
+class NotYet(msgspec.Struct, frozen=True):
+    """Why a window is none."""
+
+    why: str
+    near: Rise | None = None
+    """It rises, and what is missing is proof."""
+    early: bool = False
+    """It could not be judged."""
+
+
+def judge(blocks: Blocks, day_seconds: float, bounds: Bounds) -> Rise | NotYet:
+    """What the latest window comes to."""
+    days = blocks.window_seconds / day_seconds
+    if blocks.own_count() < WINDOW_BLOCKS:
+        return NotYet("its process is younger than that", early=True)
+    floors = blocks.window()
+    if floors is None:
+        return NotYet("part of it was not watched", early=True)
+    grew = _grew(floors)
+    if grew < bounds.least:
+        return NotYet("it did not grow")
+    past = blocks.past()
+    per_day = max(1, round(day_seconds / blocks.length))
+    if len(past) < A_DAY * per_day:
+        return _birth(blocks, floors, grew, days, bounds)
+    level = _level(blocks, floors, grew, past, per_day, days, bounds)
+    if isinstance(level, Rise) or days < 1.0:
+        return level
+    by_day = _day(blocks, past, per_day, days, bounds)
+    return by_day if isinstance(by_day, Rise) else level
+
+
+def _level(
+    blocks: Blocks,
+    floors: list[float],
+    grew: float,
+    past: Sequence[float],
+    per_day: int,
+    days: float,
+    bounds: Bounds,
+) -> Rise | NotYet:
+    """Above all that was before."""
+    middle, highest = median(past), max(past)
+    if middle <= 0:
+        return NotYet("it was nothing before")
+    beyond = min(floors[-2:]) - highest
+    if beyond <= 0:
+        return NotYet("it was as high before")
+    share, steady, ratio = grew / middle, steadiness(floors), _halves(floors)
+    rise = Rise("level", blocks.window_seconds, blocks.ends_at, grew, share, steady, middle, tuple(floors))
+    if ratio < HOLDS:
+        return NotYet("it levels off")
+    if beyond < _at(bounds.beyond, days) * (highest - middle):
+        return NotYet("it is hardly higher than it was before", rise)
+    least = _at(bounds.level, days)
+    needed = bounds.steady if days < 1.0 else LONG_STEADY
+    before = _slope_before(past, per_day) / (grew / blocks.window_seconds * blocks.length)
+    line = (
+        0.5 < days <= 1.0
+        and beyond >= min(least, VERY_STEADY_SHARE) * middle
+        and steady >= VERY_STEADY
+        and before <= VERY_STEADY_NEW
+        and ratio <= VERY_STEADY_BEND
+    )
+    if not line:
+        if beyond < least * middle:
+            return NotYet("it has not grown by much", rise)
+        if steady < needed or share * steady < bounds.level_score:
+            return NotYet("it does not grow steadily", rise)
+    if before > NEW and not _ages(blocks):
+        return NotYet("it grows more slowly the older it gets")
+    return rise
+
+
+def _day(blocks: Blocks, past: Sequence[float], per_day: int, days: float, bounds: Bounds) -> Rise | NotYet:
+    """Above the same hours of the last day before it."""
+    back = math.ceil(WINDOW_BLOCKS / per_day) * per_day
+    floors, before = blocks.window(), blocks.window(back)
+    if floors is None or before is None:
+        return NotYet("the day before was not watched")
+    middle, highest, lowest = median(past), max(past), min(past)
+    above = [now - then for now, then in zip(floors, before, strict=True)]
+    grew, steady = _grew(above), steadiness(above)
+    share = grew / middle if middle > 0 else 0.0
+    if min(floors[-2:]) <= highest or min(above[WINDOW_BLOCKS // 2 :]) <= 0:
+        return NotYet("it was as high before")
+    if grew < max(_at(bounds.day, days) * middle, OF_DAILY_SWING * (highest - lowest)):
+        return NotYet("it has not grown by much against the day before")
+    if steady < DAY_STEADY or share * steady < bounds.day_score:
+        return NotYet("it does not grow steadily against the day before")
+    if _halves(above) < HOLDS:
+        return NotYet("it levels off")
+    slope_before = _slope_before(past, per_day) / (grew / blocks.window_seconds * blocks.length)
+    if slope_before > NEW and not _ages(blocks):
+        return NotYet("it grows more slowly the older it gets")
+    return Rise("day", blocks.window_seconds, blocks.ends_at, grew, share, steady, middle, tuple(floors))
+
+
+def _birth(blocks: Blocks, floors: list[float], grew: float, days: float, bounds: Bounds) -> Rise | NotYet:
+    """A long rise of a process that has no other past."""
+    if _halves(floors) < HOLDS:
+        return NotYet("it levels off")
+    level = floors[0]
+    share, steady = grew / level if level > 0 else 0.0, steadiness(floors)
+    rise = Rise("birth", blocks.window_seconds, blocks.ends_at, grew, share, steady, level, tuple(floors))
+    if days < 1.0:
+        return NotYet("there is no day before it to compare with", rise)
+    if share < _at(bounds.birth, days):
+        return NotYet("it has not grown by much", rise)
+    if steady < BIRTH_STEADY or share * steady < bounds.birth_score:
+        return NotYet("it does not grow steadily", rise)
+    return rise if _ages(blocks) else NotYet("it grows more slowly the older it gets")
+
+
+def steadiness(floors: Sequence[float]) -> float:
+    """The mean step over its standard error: large for a line, about 1 for a single step, small for noise."""
+    steps = [after - before for before, after in pairwise(floors)]
+    mean = sum(steps) / STEPS
+    if mean <= 0:
+        return 0.0
+    deviation = math.sqrt(sum((step - mean) ** 2 for step in steps) / (STEPS - 1))
+    return min(1000.0, mean * math.sqrt(STEPS) / deviation) if deviation > 0 else 1000.0
+
+
+def _grew(floors: Sequence[float]) -> float:
+    return (floors[-1] + floors[-2] - floors[0] - floors[1]) / 2 * STEPS / (STEPS - 1)
+
+
+def _halves(floors: Sequence[float]) -> float:
+    first = floors[WINDOW_BLOCKS // 2 - 1] - floors[0]
+    second = floors[-1] - floors[WINDOW_BLOCKS // 2]
+    return second / first if first > 0 else math.inf
+
+
+def _slope_before(past: Sequence[float], per_day: int) -> float:
+    """Growth per block over the last day of the past, whatever the hour it ends at."""
+    day = past[-per_day:]
+    return (sum(day[-2:]) - sum(day[:2])) / 2 / per_day
+
+
+def _ages(blocks: Blocks) -> bool:
+    """Whether growth keeps its pace as the process gets older."""
+    own = blocks.lows[len(blocks.lows) - blocks.own_count() :]
+    now, half, quarter = (_around(own, share) for share in (1.0, 0.5, 0.25))
+    earlier = half - quarter
+    return earlier <= 0 or (now - half) / earlier >= AGE_RATIO
+
+
+def _around(own: Sequence[float], share: float) -> float:
+    end = max(1, round(len(own) * share))
+    known = [floor for floor in own[max(0, end - 4) : end] if floor == floor]
+    return median(known) if known else math.nan
+
+
+def _at(table: tuple[tuple[float, float], ...], days: float) -> float:
+    """Between the lengths of a table; the first and the last hold beyond."""
+    if days <= table[0][0]:
+        return table[0][1]
+    for (shorter, low), (longer, high) in pairwise(table):
+        if days <= longer:
+            return low + (high - low) * (days - shorter) / (longer - shorter)
+    return table[-1][1]

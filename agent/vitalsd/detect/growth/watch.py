@@ -1,0 +1,174 @@
+"""
+One worker's growth: its series, joined over the lifetimes of its slot, and what they come to together.
+
+Fed with points in the order of time, by a running agent, by its own history after a restart, or from a file: the
+same points come to the same verdicts. Pure.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from vitalsd.detect.growth.plan import (
+    COUNT_LEAST,
+    COUNTS,
+    EVIDENCE,
+    EVIDENCE_BOUNDS,
+    MEMORY,
+    MEMORY_BOUNDS,
+    Plan,
+    count_bounds,
+)
+from vitalsd.detect.growth.series import Series
+from vitalsd.detect.growth.shape import Rise
+from vitalsd.detect.growth.trend import Peaks, onset
+from vitalsd.history.points import Point
+
+__all__ = ["Count", "Grown", "GrowthWatch"]
+
+SAME_START_SECONDS = 1.5
+"""The start of a process is known to a clock tick, and a clock may be set meanwhile."""
+FLAT_SHARE = 0.2
+"""A live heap that grows by less of what the process grows is not what grows."""
+LEAST_BLOCKS = 20_000.0
+Count = Literal["fds", "threads", "tasks"]
+Proof = Literal["memory", "heap", "blocks"]
+
+
+class Grown(msgspec.Struct, frozen=True):
+    """Growth of memory that has been proven, and what of."""
+
+    kind: Literal["leak", "fragmentation"]
+    by: Proof
+    """Which series has proven it."""
+    rise: Rise
+    found_at: float
+    began_at: float
+    per_second: float
+    level: float
+    """The floor of the process's memory now."""
+    peak: float | None
+    limit: float | None
+    heap_share: float | None
+    """Of the growth of the process, what the live heap has grown by; None where it is not known."""
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Until its peaks meet the limit."""
+        if self.limit is None or self.peak is None or self.per_second <= 0:
+            return None
+        return max(0.0, (self.limit - self.peak) / self.per_second)
+
+
+class GrowthWatch:
+    """One slot of one target."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self.memory = Series(plan, MEMORY, MEMORY_BOUNDS)
+        self.heap = Series(plan, EVIDENCE, EVIDENCE_BOUNDS)
+        self.blocks = Series(plan, EVIDENCE, msgspec.structs.replace(EVIDENCE_BOUNDS, least=LEAST_BLOCKS))
+        self.counts: dict[Count, Series] = {}
+        self.peaks = Peaks(plan)
+        self.start: float | None = None
+        self.limit: float | None = None
+        self.lifetimes = 0
+        self.at = 0.0
+        """Of the latest point."""
+        self.grown: Grown | None = None
+
+    def add(self, point: Point) -> bool:
+        """Take in a point; whether there was something to judge anew. One from before the last is left out."""
+        at = point.t
+        if at < self.at:
+            return False
+        self.at = at
+        if self.start is None or abs(point.start - self.start) > SAME_START_SECONDS:
+            self._reborn(point.start)
+        if at < point.start + self._plan.settle_seconds:
+            return False
+        if point.limit is not None:
+            self.limit = point.limit
+        judged = False
+        if point.rss_anon is not None:
+            memory = point.rss_anon + (point.swap or 0.0)
+            self.peaks.add(at, memory, self.limit)
+            judged = self.memory.add(at, memory)
+        if point.heap_live is not None:
+            judged |= self.heap.add(at, point.heap_live)
+        if point.blocks is not None:
+            judged |= self.blocks.add(at, point.blocks)
+        if point.fds is not None:
+            judged |= self._count("fds").add(at, point.fds)
+        if point.threads is not None:
+            judged |= self._count("threads").add(at, point.threads)
+        if point.tasks is not None:
+            judged |= self._count("tasks").add(at, point.tasks)
+        if judged:
+            self.grown = self._verdict()
+        return judged
+
+    def _reborn(self, start: float) -> None:
+        self.start = start
+        self.lifetimes += 1
+        counts_from = start + self._plan.settle_seconds
+        for series in (self.memory, self.heap, self.blocks, *self.counts.values()):
+            series.reborn(counts_from)
+        self.peaks.reborn()
+        self.grown = None
+
+    def _count(self, name: Count) -> Series:
+        series = self.counts.get(name)
+        if series is None:
+            series = self.counts[name] = Series(self._plan, COUNTS, count_bounds(COUNT_LEAST[name]))
+            assert self.start is not None
+            series.reborn(self.start + self._plan.settle_seconds)
+        return series
+
+    def _verdict(self) -> Grown | None:
+        """What has leaked from inside is a leak; what grows outside only while the inside does not, is not."""
+        if self.heap.rise is not None:
+            return self._grown("leak", "heap", self.heap, self.heap.rise)
+        if self.blocks.rise is not None:
+            return self._grown("leak", "blocks", self.blocks, self.blocks.rise)
+        rise = self.memory.rise
+        if rise is None:
+            return None
+        share = self._heap_share(rise)
+        return self._grown(
+            "fragmentation" if share is not None and share < FLAT_SHARE else "leak", "memory", self.memory, rise
+        )
+
+    def _grown(self, kind: Literal["leak", "fragmentation"], by: Proof, series: Series, rise: Rise) -> Grown:
+        began_at, per_second = onset(series.floors, rise.window_seconds)
+        if by == "blocks":  # they have no size of their own
+            per_second = onset(self.memory.floors, rise.window_seconds)[1]
+        return Grown(
+            kind=kind,
+            by=by,
+            rise=rise,
+            found_at=series.found_at,
+            began_at=began_at,
+            per_second=per_second,
+            level=self.memory.floor() or 0.0,
+            peak=self.peaks.latest(),
+            limit=self.limit,
+            heap_share=self._heap_share(rise),
+        )
+
+    def _heap_share(self, rise: Rise) -> float | None:
+        """Of what the process has grown by lately: bytes of bytes, or blocks by how much larger both are now."""
+        seconds = min(rise.window_seconds, self.heap.longest_seconds)
+        grew, level = self.memory.growth(seconds), self.memory.floor()
+        if grew is None or not level or grew <= 0:
+            return None
+        shares = []
+        inside = self.heap.growth(seconds)
+        if inside is not None:
+            shares.append(inside / grew)
+        blocks, count = self.blocks.growth(seconds), self.blocks.floor()
+        if blocks is not None and count:
+            shares.append(blocks / count / (grew / level))
+        return max(shares, default=None)

@@ -1,0 +1,213 @@
+"""
+Finds `leak`, `growth` and `fragmentation`: memory that is not given back, what may be that, and what is not.
+
+From the worker's series over time, see `growth`. A leak is proven: from inside within hours, from outside within a
+day. Growth is what has that shape and is not proven yet; it says what would prove it, and never pages.
+"""
+
+from __future__ import annotations
+
+from vitalsd.detect.growth.shape import Rise
+from vitalsd.detect.growth.watch import Grown, GrowthWatch
+from vitalsd.detect.growth.words import not_yet, rate, size, span
+from vitalsd.detect.registry import Judgement, Seen, StateName, register
+from vitalsd.model import Finding, RuleState, Severity
+from vitalsd.settings.model import Settings
+from vitalsd.times import rfc3339
+
+__all__ = ["FragmentationDetector", "GrowthDetector", "LeakDetector"]
+
+CRITICAL_SECONDS = 6 * 3600.0
+"""A leak that meets the limit so soon does not wait for office hours."""
+GROWTH_SHARE = 0.1
+GROWTH_STEADY = 3.0
+GROWTH_WINDOW_DAYS = 1 / 6
+PROOF = {"memory": "its memory", "heap": "its live heap", "blocks": "the number of its allocated blocks"}
+
+
+def _judgement(kind: str, seen: Seen, finding: Finding | None, state: StateName, reason: str) -> Judgement:
+    findings = (finding,) if finding is not None else ()
+    return Judgement(findings, RuleState(kind, seen.target, seen.worker, state, reason))
+
+
+def _evidence(watch: GrowthWatch, grown: Grown) -> dict[str, object]:
+    rise = grown.rise
+    found: dict[str, object] = {
+        "since": rfc3339(grown.found_at),
+        "began_at": rfc3339(grown.began_at),
+        "proven_by": grown.by,
+        "window_seconds": rise.window_seconds,
+        "grew": round(rise.grew),
+        "grew_share": round(rise.share, 4),
+        "steadiness": round(rise.steadiness, 1),
+        "against": rise.view,
+        "floors": [round(floor) for floor in rise.floors],
+        "bytes_per_second": round(grown.per_second, 1),
+        "memory_bytes": round(watch.memory.latest or 0.0),
+        "peak_bytes": round(grown.peak) if grown.peak is not None else None,
+        "limit_bytes": round(grown.limit) if grown.limit is not None else None,
+        "time_to_limit_seconds": round(grown.seconds_left) if grown.seconds_left is not None else None,
+        "live_heap_share": round(grown.heap_share, 3) if grown.heap_share is not None else None,
+        "lifetimes": watch.lifetimes,
+    }
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _grew(rise: Rise, by: str) -> str:
+    amount = f"{rise.grew:.0f}" if by == "blocks" else size(rise.grew)
+    against = {
+        "level": "above everything before",
+        "day": "above the same hours of the day before",
+        "birth": "since it began",
+    }[rise.view]
+    grew = f"{amount} ({rise.share * 100:.0f} %) in {span(rise.window_seconds)}"
+    return f"{PROOF[by]} has grown steadily by {grew}, {against}"
+
+
+@register
+class LeakDetector:
+    """The rule `leak`."""
+
+    kind = "leak"
+
+    def __init__(self, _settings: Settings) -> None:
+        pass
+
+    def is_quiet(self, seen: Seen) -> bool:
+        """Nothing is proven."""
+        return seen.growth is None or seen.growth.grown is None
+
+    def judge(self, seen: Seen) -> Judgement:
+        """What is proven, or why nothing is."""
+        watch = seen.growth
+        if watch is None or watch.memory.latest is None:
+            return _judgement(self.kind, seen, None, "unavailable", "its memory is not known yet")
+        grown = watch.grown
+        if grown is None or grown.kind != "leak":
+            if grown is not None:
+                return _judgement(self.kind, seen, None, "quiet", "memory grows, and the live heap does not")
+            return _judgement(self.kind, seen, None, "quiet", not_yet(watch.memory, "its memory"))
+        finding = self._finding(seen, watch, grown)
+        return _judgement(self.kind, seen, finding, "fired", finding.summary)
+
+    def _finding(self, seen: Seen, watch: GrowthWatch, grown: Grown) -> Finding:
+        left = grown.seconds_left
+        severity: Severity = "critical" if left is not None and left < CRITICAL_SECONDS else "warning"
+        until = ""
+        if left is not None and grown.limit is not None:
+            until = f"; at this pace it meets its limit of {size(grown.limit)} in {span(left)}"
+        return Finding(
+            kind=self.kind,
+            target=seen.target,
+            worker=seen.worker,
+            severity=severity,
+            at=watch.at,
+            summary=(
+                f"Worker {seen.worker} of `{seen.target}` leaks about {rate(grown.per_second)}: "
+                f"{_grew(grown.rise, grown.by)}{until}; see what grows, and plan a restart before that."
+            ),
+            started_at=grown.began_at,
+            evidence=_evidence(watch, grown),
+        )
+
+
+@register
+class FragmentationDetector:
+    """The rule `fragmentation`."""
+
+    kind = "fragmentation"
+
+    def __init__(self, _settings: Settings) -> None:
+        pass
+
+    def is_quiet(self, seen: Seen) -> bool:
+        """Nothing is proven."""
+        return seen.growth is None or seen.growth.grown is None
+
+    def judge(self, seen: Seen) -> Judgement:
+        """Whether the process grows while what it holds does not."""
+        watch = seen.growth
+        if watch is None or watch.memory.latest is None:
+            return _judgement(self.kind, seen, None, "unavailable", "its memory is not known yet")
+        if watch.heap.latest is None and watch.blocks.latest is None:
+            reason = "without a probe nobody knows what of its memory is in use"
+            return _judgement(self.kind, seen, None, "unavailable", reason)
+        grown = watch.grown
+        if grown is None or grown.kind != "fragmentation":
+            return _judgement(self.kind, seen, None, "quiet", not_yet(watch.memory, "its memory"))
+        share = grown.heap_share or 0.0
+        finding = Finding(
+            kind=self.kind,
+            target=seen.target,
+            worker=seen.worker,
+            severity="warning",
+            at=watch.at,
+            summary=(
+                f"Worker {seen.worker} of `{seen.target}` holds ever more memory that it does not use: "
+                f"{_grew(grown.rise, grown.by)}, and its live heap by {max(0.0, share) * 100:.0f} % of that; "
+                f"look at the allocator (MALLOC_ARENA_MAX, jemalloc) and at large short-lived objects."
+            ),
+            started_at=grown.began_at,
+            evidence=_evidence(watch, grown),
+        )
+        return _judgement(self.kind, seen, finding, "fired", finding.summary)
+
+
+@register
+class GrowthDetector:
+    """The rule `growth`."""
+
+    kind = "growth"
+
+    def __init__(self, settings: Settings) -> None:
+        self._least_seconds = settings.memory.day * GROWTH_WINDOW_DAYS
+
+    def is_quiet(self, seen: Seen) -> bool:
+        """Nothing has the shape."""
+        return seen.growth is None or self._near(seen.growth) is None
+
+    def judge(self, seen: Seen) -> Judgement:
+        """What has the shape of a leak, and what would prove it."""
+        watch = seen.growth
+        if watch is None or watch.memory.latest is None:
+            return _judgement(self.kind, seen, None, "unavailable", "its memory is not known yet")
+        if watch.grown is not None:
+            return _judgement(self.kind, seen, None, "quiet", f"it is told as `{watch.grown.kind}`")
+        near = self._near(watch)
+        if near is None:
+            return _judgement(self.kind, seen, None, "quiet", not_yet(watch.memory, "its memory"))
+        rise, why = near
+        finding = Finding(
+            kind=self.kind,
+            target=seen.target,
+            worker=seen.worker,
+            severity="info",
+            at=watch.at,
+            summary=(
+                f"Worker {seen.worker} of `{seen.target}` may leak: {_grew(rise, 'memory')}, but {why}; "
+                f"it is one when this goes on, or when the live heap grows with it."
+            ),
+            started_at=rise.ended_at - rise.window_seconds,
+            evidence={
+                "since": rfc3339(rise.ended_at - rise.window_seconds),
+                "missing": why,
+                "window_seconds": rise.window_seconds,
+                "grew": round(rise.grew),
+                "grew_share": round(rise.share, 4),
+                "steadiness": round(rise.steadiness, 1),
+                "bytes_per_second": round(rise.grew / rise.window_seconds, 1),
+            },
+        )
+        return _judgement(self.kind, seen, finding, "fired", finding.summary)
+
+    def _near(self, watch: GrowthWatch) -> tuple[Rise, str] | None:
+        if watch.grown is not None:
+            return None
+        for seconds in sorted(watch.memory.reasons, reverse=True):
+            reason = watch.memory.reasons[seconds]
+            rise = reason.near
+            if rise is None or seconds < self._least_seconds:
+                continue
+            if rise.share >= GROWTH_SHARE and rise.steadiness >= GROWTH_STEADY:
+                return rise, reason.why
+        return None
