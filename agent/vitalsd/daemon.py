@@ -84,6 +84,7 @@ class Daemon:
         )
         self._investigation = Investigation(self._observer, self._stacks, self._book, self.state.worker, settings)
         self.state.ruled = self._investigation.rules
+        self.state.growth = self._investigation.growth.of
         self._loop: asyncio.AbstractEventLoop | None = None
         token_file = settings.exporters.control.token_file
         self.token = load_token(Path(token_file) if token_file is not None else None)

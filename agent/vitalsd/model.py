@@ -31,6 +31,7 @@ __all__ = [
     "HostEvidence",
     "Incident",
     "LoopVitals",
+    "MemoryTrend",
     "ObservedLoop",
     "ProbeVitals",
     "ProcessVitals",
@@ -369,6 +370,15 @@ class RecentLoop(msgspec.Struct, frozen=True):
     """The bucket in which the 99th percentile of its delay lies; the last one has no end."""
     stalls: int
     """That have ended in this time."""
+
+
+class MemoryTrend(msgspec.Struct, frozen=True):
+    """Where a worker's memory is going."""
+
+    bytes_per_second: float | None
+    """Of its peaks, over the last six hours or what is known of them."""
+    exhausted_at: float | None
+    """Unix time at which they meet the limit at this pace; None where they do not within a month."""
 
 
 class Verdict(msgspec.Struct, frozen=True):

@@ -13,12 +13,14 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from vitalsd import __version__
 from vitalsd.capture.stacks import StackSampler
+from vitalsd.detect.growth.watch import GrowthWatch
 from vitalsd.history.recent import Recent
 from vitalsd.incidents.book import Book
 from vitalsd.incidents.query import Page, Wanted
 from vitalsd.model import (
     Cause,
     Incident,
+    MemoryTrend,
     RecentLoop,
     RuleState,
     Severity,
@@ -65,6 +67,8 @@ class State:
         self.reload_succeeded_at = time.time()
         self.ruled: Callable[[], tuple[RuleState, ...]] = tuple
         """What `rules` answers."""
+        self.growth: Callable[[str, str], GrowthWatch | None] = lambda _target, _worker: None
+        """Target and slot -> its growth."""
 
     def update(self, found: Found, sampled: Round, now: float) -> None:
         """Take over a round of sampling that began at CLOCK_MONOTONIC `now`."""
@@ -117,6 +121,11 @@ class State:
     def stall_counts(self, worker: WorkerSample) -> Mapping[Cause, tuple[int, float]]:
         """Cause -> count and seconds of the stalls of the worker's process."""
         return self._book.stall_counts(worker.key) if worker.key is not None else {}
+
+    def memory_trend(self, worker: WorkerSample) -> MemoryTrend | None:
+        """Where the memory of a worker is going, as far as it is known."""
+        watch = self.growth(worker.target, worker.slot)
+        return watch.trend if watch is not None else None
 
     def sources(self) -> tuple[SourceReading, ...]:
         """How the latest reading of each source went."""

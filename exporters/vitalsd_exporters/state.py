@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from vitalsd.model import (
         Cause,
         Incident,
+        MemoryTrend,
         RecentLoop,
         RuleState,
         SourceReading,
@@ -68,6 +69,9 @@ class View(Protocol):
 
     def recent(self, worker: WorkerSample) -> Mapping[str, RecentLoop]:
         """Loop of a worker -> what it did in the minute before this call, or in less where less is known."""
+
+    def memory_trend(self, worker: WorkerSample) -> MemoryTrend | None:
+        """Where the memory of a worker is going, as far as it is known."""
 
     def sources(self) -> tuple[SourceReading, ...]:
         """How the latest reading of each source of each target went."""

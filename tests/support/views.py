@@ -13,6 +13,7 @@ from vitalsd.model import (
     Histogram,
     Incident,
     LoopVitals,
+    MemoryTrend,
     ObservedLoop,
     ProbeVitals,
     ProcessVitals,
@@ -292,6 +293,12 @@ class FixedView:
             OBSERVED.key: {"cpu_throttled": (2, 0.5)},
         }
     )
+    trends: dict[WorkerKey | None, MemoryTrend] = field(
+        default_factory=lambda: {
+            WATCHED.key: MemoryTrend(14_563.5, NOW + 9_000.0),
+            OBSERVED.key: MemoryTrend(-12.5, None),
+        }
+    )
     last_minute: dict[WorkerKey | None, dict[str, RecentLoop]] = field(
         default_factory=lambda: {
             WATCHED.key: {"main": RecentLoop(60.5, 0.25, (0.5, 1.0), 2)},
@@ -337,6 +344,10 @@ class FixedView:
     def stall_counts(self, worker: WorkerSample) -> dict[Cause, tuple[int, float]]:
         """The counts, as they are."""
         return self.counts.get(worker.key, {})
+
+    def memory_trend(self, worker: WorkerSample) -> MemoryTrend | None:
+        """The trend, as it is."""
+        return self.trends.get(worker.key)
 
     def ready(self) -> bool:
         """Whatever was set."""

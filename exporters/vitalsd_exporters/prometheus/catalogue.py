@@ -187,6 +187,18 @@ PROCESS = (
     ),
     Descriptor("vitals_process_swap_bytes", "gauge", "Memory swapped out, from /proc/PID/status VmSwap.", WORKER),
     Descriptor(
+        "vitals_memory_growth_bytes_per_second",
+        "gauge",
+        "Slope of the peaks of anonymous memory and swap over the last six hours, from /proc.",
+        WORKER,
+    ),
+    Descriptor(
+        "vitals_memory_exhaustion_timestamp_seconds",
+        "gauge",
+        "Unix time at which these peaks meet the memory limit, if within 30 days, from /proc.",
+        WORKER,
+    ),
+    Descriptor(
         "vitals_process_cpu_seconds_total",
         "counter",
         "User and system CPU time, from /proc/PID/stat utime and stime.",

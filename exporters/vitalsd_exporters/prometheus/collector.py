@@ -81,9 +81,13 @@ class VitalsCollector:
                 yield from _whole(part, partial(rows, worker), **where)
             if worker.up:
                 yield from _whole("stalls", partial(self._stalls, worker), **where)
+                yield from _whole("trend", partial(self._trend, worker), **where)
 
     def _incidents(self, targets: set[str]) -> Iterator[series.Row]:
         return series.incident_rows(self._view.incidents(), self._view.incident_totals(), targets)
+
+    def _trend(self, worker: WorkerSample) -> Iterator[series.Row]:
+        return series.trend_rows(worker, self._view.memory_trend(worker))
 
     def _stalls(self, worker: WorkerSample) -> Iterator[series.Row]:
         return series.stall_rows(worker, self._view.stall_counts(worker))

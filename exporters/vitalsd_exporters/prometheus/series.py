@@ -20,6 +20,7 @@ from vitalsd.model import (
     Histogram,
     Incident,
     LoopVitals,
+    MemoryTrend,
     ObservedLoop,
     Severity,
     SourceReading,
@@ -44,6 +45,7 @@ __all__ = [
     "source_rows",
     "stall_rows",
     "target_rows",
+    "trend_rows",
     "worker_rows",
 ]
 
@@ -55,8 +57,11 @@ NEVER: dict[str, tuple[Cause, ...]] = {
     "node": ("ready_flood", "gil_contention"),
 }
 """Runtime -> causes that its loops cannot have. From outside, too, the runtime is known by the program's name."""
-INCIDENT_SORTS: tuple[tuple[str, Severity], ...] = tuple(
-    (kind, severity) for kind in ("stall", "starvation") for severity in ("warning", "critical")
+WARNING_OR_WORSE: tuple[Severity, ...] = ("warning", "critical")
+INCIDENT_SORTS: tuple[tuple[str, Severity], ...] = (
+    *((kind, severity) for kind in ("stall", "starvation", "leak", "exhaustion") for severity in WARNING_OR_WORSE),
+    *((kind, "warning") for kind in ("fragmentation", "fd_leak", "thread_leak", "task_leak")),
+    ("growth", "info"),
 )
 """Of which every target has a series from the beginning: what the rules open."""
 
@@ -112,6 +117,18 @@ def process_rows(worker: WorkerSample) -> Iterator[Row]:
     switches = {"voluntary": process.voluntary_switches, "involuntary": process.involuntary_switches}
     for kind, count in switches.items():
         yield from _known(labels | {"kind": kind}, {"vitals_process_context_switches_total": count})
+
+
+def trend_rows(worker: WorkerSample, trend: MemoryTrend | None) -> Iterator[Row]:
+    """Where the memory of the process is going."""
+    if trend is not None:
+        yield from _known(
+            _labels(worker),
+            {
+                "vitals_memory_growth_bytes_per_second": trend.bytes_per_second,
+                "vitals_memory_exhaustion_timestamp_seconds": trend.exhausted_at,
+            },
+        )
 
 
 def probe_rows(worker: WorkerSample) -> Iterator[Row]:

@@ -30,7 +30,7 @@ def test_a_name_is_prefixed_snake_case(metric):
 def test_a_unit_is_a_base_unit_at_the_end_of_the_name(metric):
     """Seconds and bytes only, and a reader finds them where Prometheus puts them."""
     assert not NOT_BASE_UNITS.search(metric.name)
-    words = metric.name.removesuffix("_total").split("_")
+    words = metric.name.removesuffix("_total").removesuffix("_per_second").split("_")
     assert not set(UNITS) & set(words[:-1])
 
 

@@ -25,6 +25,7 @@ from vitalsd.detect.growth.series import Series
 from vitalsd.detect.growth.shape import Rise
 from vitalsd.detect.growth.trend import Peaks, onset
 from vitalsd.history.points import Point
+from vitalsd.model import MemoryTrend
 
 __all__ = ["Count", "Grown", "GrowthWatch"]
 
@@ -33,6 +34,7 @@ SAME_START_SECONDS = 1.5
 FLAT_SHARE = 0.2
 """A live heap that grows by less of what the process grows is not what grows."""
 LEAST_BLOCKS = 20_000.0
+FORESEEN_DAYS = 30
 Count = Literal["fds", "threads", "tasks"]
 Proof = Literal["memory", "heap", "blocks"]
 
@@ -109,6 +111,16 @@ class GrowthWatch:
         if judged:
             self.grown = self._verdict()
         return judged
+
+    @property
+    def trend(self) -> MemoryTrend:
+        """Where its memory is going, proven or not."""
+        pace, peak = self.peaks.slope(), self.peaks.latest()
+        left = None
+        if pace is not None and pace > 0 and peak is not None and self.limit is not None:
+            left = max(0.0, self.limit - peak) / pace
+        foreseen = left is not None and left <= FORESEEN_DAYS * self._plan.day_seconds
+        return MemoryTrend(pace, self.at + left if left is not None and foreseen else None)
 
     def _reborn(self, start: float) -> None:
         self.start = start

@@ -1,0 +1,62 @@
+"""
+The growth of every worker that is watched: one watch for each slot, bounded, and forgotten when nobody comes back.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable
+
+from vitalsd.detect.growth.plan import Plan
+from vitalsd.detect.growth.watch import GrowthWatch
+from vitalsd.history.points import Point
+
+__all__ = ["GrowthBook"]
+
+MOST_SLOTS = 2_000
+"""The one that has been silent for longest makes room."""
+
+
+class GrowthBook:
+    """Watches by target and slot."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self._watches: OrderedDict[tuple[str, str], GrowthWatch] = OrderedDict()
+
+    def reconfigure(self, plan: Plan) -> bool:
+        """Judge by other windows; whether all is forgotten for that, and wants to be told again."""
+        if plan == self.plan:
+            return False
+        self.plan = plan
+        self._watches.clear()
+        return True
+
+    def take(self, points: Iterable[Point]) -> None:
+        """Take in points, in the order of time for each slot."""
+        for point in points:
+            self.add(point)
+
+    def add(self, point: Point) -> None:
+        """Take in one point."""
+        place = (point.target, point.worker)
+        watch = self._watches.get(place)
+        if watch is None:
+            watch = self._watches[place] = GrowthWatch(self.plan)
+            while len(self._watches) > MOST_SLOTS:
+                self._watches.popitem(last=False)
+        else:
+            self._watches.move_to_end(place)
+        watch.add(point)
+
+    def forget(self, now: float) -> None:
+        """Let go of slots that nothing was heard of for as long as the past is remembered."""
+        while self._watches:
+            place, watch = next(iter(self._watches.items()))
+            if now - watch.at < self.plan.keep_seconds:
+                return
+            del self._watches[place]
+
+    def of(self, target: str, worker: str) -> GrowthWatch | None:
+        """The watch of one slot, where anything is known of it."""
+        return self._watches.get((target, worker))
