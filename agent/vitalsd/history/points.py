@@ -13,7 +13,7 @@ from vitalsd.model import WorkerSample
 
 __all__ = ["METRICS", "Point", "point_of"]
 
-METRICS = ("rss_anon", "swap", "heap_live", "blocks", "fds", "threads", "tasks")
+METRICS = ("rss_anon", "swap", "heap_live", "heap_used", "blocks", "fds", "threads", "tasks")
 """What is kept over time; `limit` is kept too, and seldom changes."""
 
 
@@ -33,6 +33,8 @@ class Point(msgspec.Struct, frozen=True, omit_defaults=True):
     """Of memory, the least that holds for the process."""
     heap_live: float | None = None
     """After the last full collection."""
+    heap_used: float | None = None
+    """In use now, garbage that waits for its collection included."""
     blocks: float | None = None
     fds: float | None = None
     threads: float | None = None
@@ -53,6 +55,7 @@ def point_of(sample: WorkerSample, limit_bytes: int | None = None) -> Point | No
         swap=process.swap_bytes,
         limit=limit_bytes,
         heap_live=probe.heap_live_bytes if probe is not None else None,
+        heap_used=probe.heap_used_bytes if probe is not None else None,
         blocks=probe.heap_blocks if probe is not None else None,
         fds=process.open_fds,
         threads=process.threads,

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 __all__ = ["WINDOW_BLOCKS", "Blocks", "Floors"]
 
@@ -23,6 +23,8 @@ MISSING_ALLOWED = 2
 
 class Blocks:
     """The floors of one length, oldest first."""
+
+    __slots__ = ("_keep", "_low", "_open", "_per_base", "first", "length", "lows", "own", "window_seconds")
 
     def __init__(self, length: float, per_base: int, keep: int) -> None:
         self.length = length
@@ -54,7 +56,7 @@ class Blocks:
                 del self.lows[:]
         if low < self._low:
             self._low = low
-        if len(self.lows) > self._keep + self._keep // 8 + WINDOW_BLOCKS:
+        if len(self.lows) > self._keep + WINDOW_BLOCKS * 2:
             excess = len(self.lows) - self._keep
             del self.lows[:excess]
             self.first += excess
@@ -98,12 +100,13 @@ class Blocks:
 class Floors:
     """One series of one slot."""
 
-    def __init__(self, base_seconds: float, multiples: Sequence[int], keep_seconds: float) -> None:
-        """The shortest block is `base_seconds` long, the others are so many of it."""
+    __slots__ = ("_base", "_low", "_number", "blocks")
+
+    def __init__(self, base_seconds: float, keep: Mapping[int, int]) -> None:
+        """The shortest block is `base_seconds` long, the others are so many of it, each with how many are kept."""
         self._base = base_seconds
         self.blocks = tuple(
-            Blocks(base_seconds * multiple, multiple, math.ceil(keep_seconds / (base_seconds * multiple)))
-            for multiple in sorted(multiples)
+            Blocks(base_seconds * multiple, multiple, count) for multiple, count in sorted(keep.items())
         )
         self._number: int | None = None
         self._low = math.inf

@@ -6,18 +6,23 @@ A `day` is the time after which load repeats itself. A test makes it a minute, a
 
 from __future__ import annotations
 
+import math
+
 import msgspec
 
 from vitalsd.detect.growth.shape import Bounds
 from vitalsd.settings.model import Settings
 
 __all__ = [
+    "COUNTS",
     "COUNT_LEAST",
     "EVIDENCE",
     "EVIDENCE_BOUNDS",
+    "IN_USE",
     "MEMORY",
     "MEMORY_BOUNDS",
     "Plan",
+    "Windows",
     "count_bounds",
     "plan_of",
 ]
@@ -25,11 +30,20 @@ __all__ = [
 BASES_PER_DAY = 288
 """The shortest block is five minutes of a day of 24 hours."""
 DAYS_KEPT = 8
-MEMORY = (3, 4, 6, 9, 12, 18, 24, 36, 72, 144)
-"""Blocks of windows of 2 h, 2 h 40, 4 h, 6 h, 8 h, 12 h, 16 h, 1 d, 2 d and 4 d, in shortest blocks."""
-EVIDENCE = (1, 2, 3, 4, 6, 9, 12)
+Windows = dict[int, int]
+"""The length of a window's blocks, in shortest ones -> how many are remembered."""
+
+
+def _windows(days_kept: float, *lengths: int) -> Windows:
+    return {length: math.ceil(days_kept * BASES_PER_DAY / length) for length in lengths}
+
+
+MEMORY = _windows(4, 3, 4, 6) | _windows(DAYS_KEPT, 9, 12, 18, 24, 36, 72, 144)
+"""Windows of 2 h, 2 h 40, 4 h, 6 h, 8 h, 12 h, 16 h, 1 d, 2 d and 4 d."""
+EVIDENCE = _windows(2, 1, 2, 3, 4, 6, 9, 12)
 """What is seen from inside has no garbage in it, and tells sooner: windows of 40 min to 8 h."""
-COUNTS = (6, 12, 18, 36, 72, 144)
+IN_USE = _windows(1, 3, 6, 12)
+COUNTS = _windows(4, 6, 12) | _windows(DAYS_KEPT, 18, 36, 72, 144)
 
 DAY = ((1.0, 0.15), (2.0, 0.34), (4.0, 0.45))
 BIRTH = ((1.0, 0.14), (2.0, 0.3), (4.0, 0.5))

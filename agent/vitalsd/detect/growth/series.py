@@ -4,10 +4,8 @@ One series of one worker: its floors, and what the latest window of each length 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from vitalsd.detect.growth.floors import Blocks, Floors
-from vitalsd.detect.growth.plan import Plan
+from vitalsd.detect.growth.plan import Plan, Windows
 from vitalsd.detect.growth.shape import Bounds, NotYet, Rise, judge
 
 __all__ = ["Series"]
@@ -19,8 +17,10 @@ ENDED_SHARE = 0.25
 class Series:
     """One series of one slot, over the lifetimes of its workers."""
 
-    def __init__(self, plan: Plan, multiples: Sequence[int], bounds: Bounds) -> None:
-        self.floors = Floors(plan.base_seconds, multiples, plan.keep_seconds)
+    __slots__ = ("_bounds", "_day_seconds", "floors", "found_at", "latest", "latest_at", "reasons", "rise")
+
+    def __init__(self, plan: Plan, windows: Windows, bounds: Bounds) -> None:
+        self.floors = Floors(plan.base_seconds, windows)
         self.rise: Rise | None = None
         """The latest that was found in the present lifetime, until the growth has ended."""
         self.reasons: dict[float, NotYet] = {}

@@ -76,7 +76,8 @@ class Rise(msgspec.Struct, frozen=True):
     steadiness: float
     level: float
     """The floor before it."""
-    floors: tuple[float, ...]
+    floors: tuple[float, ...] = ()
+    """Left out of what is only near."""
 
 
 class NotYet(msgspec.Struct, frozen=True):
@@ -128,7 +129,7 @@ def _level(
     if beyond <= 0:
         return NotYet("it was as high before")
     share, steady, ratio = grew / middle, steadiness(floors), _halves(floors)
-    rise = Rise("level", blocks.window_seconds, blocks.ends_at, grew, share, steady, middle, tuple(floors))
+    rise = Rise("level", blocks.window_seconds, blocks.ends_at, grew, share, steady, middle)
     if ratio < HOLDS:
         return NotYet("it levels off")
     if beyond < _at(bounds.beyond, days) * (highest - middle):
@@ -150,7 +151,7 @@ def _level(
             return NotYet("it does not grow steadily", rise)
     if before > NEW and not _ages(blocks):
         return NotYet("it grows more slowly the older it gets")
-    return rise
+    return msgspec.structs.replace(rise, floors=tuple(floors))
 
 
 def _day(blocks: Blocks, past: Sequence[float], per_day: int, days: float, bounds: Bounds) -> Rise | NotYet:
@@ -183,14 +184,16 @@ def _birth(blocks: Blocks, floors: list[float], grew: float, days: float, bounds
         return NotYet("it levels off")
     level = floors[0]
     share, steady = grew / level if level > 0 else 0.0, steadiness(floors)
-    rise = Rise("birth", blocks.window_seconds, blocks.ends_at, grew, share, steady, level, tuple(floors))
+    rise = Rise("birth", blocks.window_seconds, blocks.ends_at, grew, share, steady, level)
     if days < 1.0:
         return NotYet("there is no day before it to compare with", rise)
     if share < _at(bounds.birth, days):
         return NotYet("it has not grown by much", rise)
     if steady < BIRTH_STEADY or share * steady < bounds.birth_score:
         return NotYet("it does not grow steadily", rise)
-    return rise if _ages(blocks) else NotYet("it grows more slowly the older it gets")
+    if not _ages(blocks):
+        return NotYet("it grows more slowly the older it gets")
+    return msgspec.structs.replace(rise, floors=tuple(floors))
 
 
 def steadiness(floors: Sequence[float]) -> float:

@@ -47,6 +47,8 @@ class Exhaustion(msgspec.Struct, frozen=True):
 class Peaks:
     """The highest value of each of the latest shortest blocks of one lifetime."""
 
+    __slots__ = ("_high", "_highs", "_number", "_plan", "_since", "exhaustion")
+
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
         self._highs = array("d")

@@ -16,6 +16,7 @@ from vitalsd.detect.growth.plan import (
     COUNTS,
     EVIDENCE,
     EVIDENCE_BOUNDS,
+    IN_USE,
     MEMORY,
     MEMORY_BOUNDS,
     Plan,
@@ -71,6 +72,8 @@ class GrowthWatch:
         self._plan = plan
         self.memory = Series(plan, MEMORY, MEMORY_BOUNDS)
         self.heap = Series(plan, EVIDENCE, EVIDENCE_BOUNDS)
+        self.used = Series(plan, IN_USE, EVIDENCE_BOUNDS)
+        """What grows here may be garbage, so it proves nothing; what does not is not in use."""
         self.blocks = Series(plan, EVIDENCE, msgspec.structs.replace(EVIDENCE_BOUNDS, least=LEAST_BLOCKS))
         self.counts: dict[Count, Series] = {}
         self.peaks = Peaks(plan)
@@ -100,6 +103,8 @@ class GrowthWatch:
             judged = self.memory.add(at, memory)
         if point.heap_live is not None:
             judged |= self.heap.add(at, point.heap_live)
+        if point.heap_used is not None:
+            self.used.add(at, point.heap_used)
         if point.blocks is not None:
             judged |= self.blocks.add(at, point.blocks)
         if point.fds is not None:
@@ -126,7 +131,7 @@ class GrowthWatch:
         self.start = start
         self.lifetimes += 1
         counts_from = start + self._plan.settle_seconds
-        for series in (self.memory, self.heap, self.blocks, *self.counts.values()):
+        for series in (self.memory, self.heap, self.used, self.blocks, *self.counts.values()):
             series.reborn(counts_from)
         self.peaks.reborn()
         self.grown = None
@@ -176,10 +181,8 @@ class GrowthWatch:
         grew, level = self.memory.growth(seconds), self.memory.floor()
         if grew is None or not level or grew <= 0:
             return None
-        shares = []
-        inside = self.heap.growth(seconds)
-        if inside is not None:
-            shares.append(inside / grew)
+        inside = (self.heap.growth(seconds), self.used.growth(seconds))
+        shares = [more / grew for more in inside if more is not None]
         blocks, count = self.blocks.growth(seconds), self.blocks.floor()
         if blocks is not None and count:
             shares.append(blocks / count / (grew / level))

@@ -1,0 +1,118 @@
+"""
+Real programs that leak, and others that only look like it: what is told of each, in days of a minute and a half.
+
+Uses leaks.py of tests/targets. One agent watches them all, with the probe and without.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from support.agent import Agent, watching
+from support.probed import TARGETS
+
+from vitalsd.cli.run import LAUNCH
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+DAY_SECONDS = 90
+LEAKS_AFTER = 100
+LATEST_SECONDS = LEAKS_AFTER + 100
+"""Counts take the longest, since they are judged by windows of hours."""
+PROBED = {
+    "dict": "leak",
+    "closure": "leak",
+    "native": "leak",
+    "tasks": "task_leak",
+    "threads": "thread_leak",
+    "files": "fd_leak",
+    "churn": None,
+    "warm": None,
+}
+PLAIN = {"dict": "leak", "native": "leak", "files": "fd_leak", "churn": None, "warm": None}
+PROVEN = {"leak", "fragmentation", "task_leak", "thread_leak", "fd_leak"}
+
+
+@contextlib.contextmanager
+def _programs(agent: Agent) -> Iterator[dict[str, subprocess.Popen[str]]]:
+    plain = {name: value for name, value in agent.environment.items() if not name.startswith("VITALSD")}
+    probed = {**plain, "VITALSD_DIR": str(agent.segments), "PYTHONPATH": str(LAUNCH)}
+    agent.segments.mkdir(mode=0o700, exist_ok=True)
+    with contextlib.ExitStack() as stack:
+        started = {}
+        for way, kinds, environment in (("probed", PROBED, probed), ("plain", PLAIN, plain)):
+            for kind in kinds:
+                name = f"{way}_{kind}"
+                process = subprocess.Popen(
+                    [sys.executable, TARGETS / "leaks.py", kind, str(LEAKS_AFTER)],
+                    env={**environment, "VITALSD_TARGET": name} if way == "probed" else environment,
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    text=True,
+                )
+                stack.callback(process.wait)
+                stack.callback(process.kill)
+                started[name] = process
+        yield started
+
+
+def _config(agent: Agent, programs: dict[str, subprocess.Popen[str]]) -> str:
+    lines = [f"  - {{name: {name}, pid: {process.pid}}}" for name, process in programs.items()]
+    path = agent.folder / "growth.yaml"
+    path.write_text(
+        "\n".join(
+            [
+                "targets:",
+                *lines,
+                "sampling: {interval: 200ms}",
+                f"memory: {{day: {DAY_SECONDS}s, settle: 5s, exhaustion: {DAY_SECONDS}s}}",
+            ]
+        )
+    )
+    return str(path)
+
+
+def _incidents(agent: Agent) -> list[dict[str, Any]]:
+    token = (agent.storage / f"control-{agent.control_port}.token").read_text().strip()
+    status, body = agent.get("/api/v1/incidents?limit=200", agent.control_port, token=token)
+    assert status == 200, body
+    return json.loads(body)["incidents"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="a program without a probe is read by its own user or root")
+def test_leaks_and_what_looks_like_them(tmp_path: Any) -> None:
+    """Each leak is told as what it is, once it leaks and not before; what does not leak never is."""
+    agent = Agent(tmp_path)
+    with _programs(agent) as programs, watching(agent, "--config", _config(agent, programs)):
+        began = time.time()
+        expected = {f"probed_{kind}": told for kind, told in PROBED.items() if told}
+        expected |= {f"plain_{kind}": told for kind, told in PLAIN.items() if told}
+
+        def all_told() -> bool:
+            told = {(each["target"], each["kind"]) for each in _incidents(agent)}
+            return all((target, kind) in told for target, kind in expected.items())
+
+        while time.time() < began + LATEST_SECONDS and not all_told():
+            time.sleep(2)
+        found = [each for each in _incidents(agent) if each["kind"] in PROVEN]
+        rules = agent.command("status", agent.listens[1], "--json")
+    told = {(each["target"], each["kind"]) for each in found}
+    assert set(expected.items()) <= told, f"not told: {set(expected.items()) - told}\n{rules.stdout}"
+    wrong = {(target, kind) for target, kind in told if expected.get(target) not in (kind, *_also(kind))}
+    assert not wrong, [each["summary"] for each in found if (each["target"], each["kind"]) in wrong]
+    for each in found:
+        since = time.mktime(time.strptime(each["opened_at"][:19], "%Y-%m-%dT%H:%M:%S")) - time.timezone - began
+        assert since > LEAKS_AFTER - 10, each["summary"]
+
+
+def _also(kind: str) -> tuple[str, ...]:
+    """Leaked tasks, threads and files take memory, which may be told too."""
+    return ("task_leak", "thread_leak", "fd_leak") if kind == "leak" else ()
