@@ -47,8 +47,9 @@ class _Worker:
         """Kind -> when it was last found."""
         self.opened: set[str] = set()
 
-    def seen(self) -> Seen:
-        return Seen(self.target, self.worker, self.watch.at, (), growth=self.watch)
+    def seen(self, pool: list[GrowthWatch]) -> Seen:
+        peers = tuple(pool) if self.watch.grown is not None else ()
+        return Seen(self.target, self.worker, self.watch.at, (), growth=self.watch, peers=peers)
 
 
 class Backtest:
@@ -58,6 +59,7 @@ class Backtest:
         self._plan = plan_of(settings)
         self._detectors: tuple[Detector, ...] = tuple(factory(settings) for factory in DETECTORS)
         self._workers: dict[tuple[str, str], _Worker] = {}
+        self._pools: dict[str, list[GrowthWatch]] = {}
         self.points = 0
         """How many were looked at."""
         self._resolve_after = RESOLVED_AFTER_BASES * self._plan.base_seconds
@@ -75,13 +77,14 @@ class Backtest:
             worker = self._workers.get(place)
             if worker is None:
                 worker = self._workers[place] = _Worker(self._plan, *place)
+                self._pools.setdefault(point.target, []).append(worker.watch)
             if worker.watch.add(point):
                 yield from self._judge(worker)
 
     def quiet(self) -> Iterator[RuleState]:
         """Every rule that has never fired, and why not, as it was at the end."""
         for worker in self._workers.values():
-            seen = worker.seen()
+            seen = worker.seen(self._pools[worker.target])
             for detector in self._detectors:
                 if detector.kind not in worker.opened:
                     yield detector.judge(seen).state
@@ -89,7 +92,7 @@ class Backtest:
     def _judge(self, worker: _Worker) -> Iterator[Incident]:
         seen: Seen | None = None
         for detector in self._detectors:
-            seen = seen or worker.seen()
+            seen = seen or worker.seen(self._pools[worker.target])
             if detector.is_quiet(seen):
                 continue
             for finding in detector.judge(seen).findings:

@@ -196,6 +196,7 @@ class Investigation:
         return found
 
     def _seen(self, case: Case, worker: WorkerSample, now: float, stalls: tuple[ToldStall, ...]) -> Seen:
+        growth = self.growth.of(worker.target, worker.slot)
         return Seen(
             target=worker.target,
             worker=worker.slot,
@@ -203,7 +204,8 @@ class Investigation:
             samples=tuple(case.samples),
             stalls=stalls,
             quiet_since=case.last_stall_at or case.since,
-            growth=self.growth.of(worker.target, worker.slot),
+            growth=growth,
+            peers=self.growth.pool(worker.target) if growth is not None and growth.grown is not None else (),
         )
 
     def _case_of(self, key: WorkerKey) -> Case | None:

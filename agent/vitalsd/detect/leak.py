@@ -7,6 +7,9 @@ day. Growth is what has that shape and is not proven yet; it says what would pro
 
 from __future__ import annotations
 
+import msgspec
+
+from vitalsd.detect.growth.pool import Pool, pool_of
 from vitalsd.detect.growth.shape import Rise
 from vitalsd.detect.growth.watch import Grown, GrowthWatch
 from vitalsd.detect.growth.words import not_yet, rate, size, span
@@ -70,8 +73,8 @@ class LeakDetector:
 
     kind = "leak"
 
-    def __init__(self, _settings: Settings) -> None:
-        pass
+    def __init__(self, settings: Settings) -> None:
+        self._day_seconds = settings.memory.day
 
     def is_quiet(self, seen: Seen) -> bool:
         """Nothing is proven."""
@@ -87,10 +90,17 @@ class LeakDetector:
             if grown is not None:
                 return _judgement(self.kind, seen, None, "quiet", "memory grows, and the live heap does not")
             return _judgement(self.kind, seen, None, "quiet", not_yet(watch.memory, "its memory"))
-        finding = self._finding(seen, watch, grown)
+        pool = pool_of(watch, seen.peers, grown.rise)
+        if pool.is_load and grown.by == "memory" and grown.rise.window_seconds < self._day_seconds:
+            reason = (
+                f"{_grew(grown.rise, grown.by)}, but so have all {pool.others} others of other ages, and none is "
+                f"larger for being older: that is load, unless a window of a day shows it too"
+            )
+            return _judgement(self.kind, seen, None, "watching", reason)
+        finding = self._finding(seen, watch, grown, pool)
         return _judgement(self.kind, seen, finding, "fired", finding.summary)
 
-    def _finding(self, seen: Seen, watch: GrowthWatch, grown: Grown) -> Finding:
+    def _finding(self, seen: Seen, watch: GrowthWatch, grown: Grown, pool: Pool) -> Finding:
         left = grown.seconds_left
         severity: Severity = "critical" if left is not None and left < CRITICAL_SECONDS else "warning"
         until = ""
@@ -107,7 +117,7 @@ class LeakDetector:
                 f"{_grew(grown.rise, grown.by)}{until}; see what grows, and plan a restart before that."
             ),
             started_at=grown.began_at,
-            evidence=_evidence(watch, grown),
+            evidence=_evidence(watch, grown) | ({"pool": msgspec.to_builtins(pool)} if pool.others else {}),
         )
 
 
@@ -172,7 +182,7 @@ class GrowthDetector:
         if watch is None or watch.memory.latest is None:
             return _judgement(self.kind, seen, None, "unavailable", "its memory is not known yet")
         if watch.grown is not None:
-            return _judgement(self.kind, seen, None, "quiet", f"it is told as `{watch.grown.kind}`")
+            return _judgement(self.kind, seen, None, "quiet", f"see `{watch.grown.kind}`")
         near = self._near(watch)
         if near is None:
             return _judgement(self.kind, seen, None, "quiet", not_yet(watch.memory, "its memory"))

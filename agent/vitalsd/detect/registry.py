@@ -48,6 +48,8 @@ class Seen(msgspec.Struct, frozen=True):
     """Unix time since when no stall was found: the end of the last one, or the beginning of the watch."""
     growth: GrowthWatch | None = None
     """Its series over time; None where there are no points of it yet."""
+    peers: Sequence[GrowthWatch] = ()
+    """Those of all workers of the target."""
 
 
 class Judgement(msgspec.Struct, frozen=True):

@@ -57,6 +57,10 @@ class GrowthBook:
                 return
             del self._watches[place]
 
+    def pool(self, target: str) -> tuple[GrowthWatch, ...]:
+        """All watches of one target."""
+        return tuple(watch for (name, _), watch in self._watches.items() if name == target)
+
     def of(self, target: str, worker: str) -> GrowthWatch | None:
         """The watch of one slot, where anything is known of it."""
         return self._watches.get((target, worker))

@@ -54,10 +54,11 @@ class Series:
         return bool(completed)
 
     def _found(self, rise: Rise) -> None:
-        """The same growth seen through another window is the same growth."""
+        """The same growth seen through another window is the same growth; the longest tells most of it."""
         if self.rise is None:
             self.found_at = rise.ended_at
-        self.rise = rise
+        if self.rise is None or rise.window_seconds >= self.rise.window_seconds:
+            self.rise = rise
 
     def _goes_on(self, blocks: Blocks) -> None:
         """Growth has ended when a whole window of the length that told of it shows little more."""
