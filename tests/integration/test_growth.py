@@ -7,6 +7,7 @@ Uses leaks.py of tests/targets. One agent watches them all, with the probe and w
 from __future__ import annotations
 
 import contextlib
+import faulthandler
 import json
 import os
 import subprocess
@@ -90,6 +91,8 @@ def _incidents(agent: Agent) -> list[dict[str, Any]]:
 @pytest.mark.skipif(os.geteuid() != 0, reason="a program without a probe is read by its own user or root")
 def test_leaks_and_what_looks_like_them(tmp_path: Any) -> None:
     """Each leak is told as what it is, once it leaks and not before; what does not leak never is."""
+    # It takes longer than a test may: a day has to pass.
+    faulthandler.dump_traceback_later(LATEST_SECONDS + 90, exit=True, file=sys.__stderr__)
     agent = Agent(tmp_path)
     with _programs(agent) as programs, watching(agent, "--config", _config(agent, programs)):
         began = time.time()

@@ -40,7 +40,7 @@ def _windows(days_kept: float, *lengths: int) -> Windows:
 
 MEMORY = _windows(4, 3, 4, 6) | _windows(DAYS_KEPT, 9, 12, 18, 24, 36, 72, 144)
 """Windows of 2 h, 2 h 40, 4 h, 6 h, 8 h, 12 h, 16 h, 1 d, 2 d and 4 d."""
-EVIDENCE = _windows(2, 1, 2, 3, 4, 6, 9, 12)
+EVIDENCE = _windows(2, 1, 2) | _windows(4, 3, 4) | _windows(DAYS_KEPT, 6, 9, 12)
 """What is seen from inside has no garbage in it, and tells sooner: windows of 40 min to 8 h."""
 IN_USE = _windows(1, 3, 6, 12)
 COUNTS = _windows(4, 6, 12) | _windows(DAYS_KEPT, 18, 36, 72, 144)
@@ -72,6 +72,7 @@ EVIDENCE_BOUNDS = Bounds(
     least=2 << 20,
     level_score=0.16,
     steady=2.4,
+    young=1 / 3,
 )
 """A working day is soon above a weekend; four times as far as the past ever was above its middle is not load."""
 COUNT_LEAST = {"fds": 16.0, "threads": 8.0, "tasks": 32.0}

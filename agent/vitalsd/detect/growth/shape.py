@@ -61,6 +61,8 @@ class Bounds(msgspec.Struct, frozen=True):
     birth_score: float = 1.3
     steady: float = 4.5
     """At least, of windows shorter than a day."""
+    young: float = 2 / 3
+    """In the first day of a life shorter windows than this, in days, tell nothing: a cache may fill for hours."""
 
 
 class Rise(msgspec.Struct, frozen=True):
@@ -106,6 +108,9 @@ def judge(blocks: Blocks, day_seconds: float, bounds: Bounds) -> Rise | NotYet:
     if len(past) < A_DAY * per_day:
         return _birth(blocks, floors, grew, days, bounds)
     level = _level(blocks, floors, grew, past, per_day, days, bounds)
+    young = blocks.own_count() < A_DAY * per_day and days < bounds.young
+    if young and isinstance(level, Rise):
+        return NotYet("its process is younger than a day", msgspec.structs.replace(level, floors=()))
     if isinstance(level, Rise) or days < 1.0:
         return level
     by_day = _day(blocks, past, per_day, days, bounds)
