@@ -19,6 +19,7 @@ import msgspec
 from vitalsd.capture.pyspy import DumpError, DumpTimeout, NoDump, ThreadStack, dump
 from vitalsd.capture.tokens import Bucket
 from vitalsd.model import Frame, Stack, StackRefusal, WorkerKey
+from vitalsd.targets.namespaces import own_number
 
 __all__ = ["Late", "StackSampler", "Stacks"]
 
@@ -231,26 +232,21 @@ class StackSampler:
 
     def _thread_of(self, late: Late, threads: list[ThreadStack]) -> ThreadStack | None:
         pid = late.key.pid
-        numbers = {late.thread_id, self._inner_number(pid, late.thread_id)}
+        numbers = {late.thread_id, self._own_number(pid, late.thread_id)}
         for thread in threads:
             if thread.os_thread_id is not None and thread.os_thread_id in numbers:
                 return thread
         unnumbered = [thread for thread in threads if thread.os_thread_id is None]
         if len(threads) == 1:
             return threads[0]
-        main = late.thread_id in (pid, self._inner_number(pid, pid))
+        main = late.thread_id in (pid, self._own_number(pid, pid))
         name = late.thread_name or ("MainThread" if main else "")
         named = [thread for thread in unnumbered or threads if name and thread.name == name]
         return named[0] if len(named) == 1 else None
 
-    def _inner_number(self, pid: int, thread_id: int) -> int | None:
-        """The thread's number in its own pid namespace, which is the one that py-spy reads from its memory."""
-        try:
-            status = (self._proc / str(pid) / "task" / str(thread_id) / "status").read_text("utf-8", "replace")
-            line = next(line for line in status.splitlines() if line.startswith("NSpid:"))
-            return int(line.split()[-1])
-        except (OSError, StopIteration, ValueError):
-            return None
+    def _own_number(self, pid: int, thread_id: int) -> int | None:
+        """Of the thread in its own pid namespace, which is the one that py-spy reads from its memory."""
+        return own_number(f"{self._proc}/{pid}/task/{thread_id}/status")
 
 
 async def _pause(over: asyncio.Event, seconds: float) -> None:

@@ -24,6 +24,7 @@ import structlog
 from vitalsd.model import WorkerKey
 from vitalsd.probe.python import layout
 from vitalsd.segment.reader import HELD_OUT_OF_SIGHT, SegmentError, SegmentFile
+from vitalsd.targets.namespaces import own_number
 from vitalsd.targets.places import Place, Places
 from vitalsd.targets.processes import Process, read_key
 from vitalsd.targets.unpublished import why_unpublished
@@ -84,7 +85,7 @@ class SegmentFolder:
     def refusal(self, process: Process) -> str:
         """Why nothing that this process publishes is read, or why it publishes nothing, if that is known."""
         if self._refusals:
-            pid = _own_pid(self._proc, process.pid)
+            pid = own_number(f"{self._proc}/{process.pid}/status") or process.pid
             for refusal in self._refusals.values():
                 named = refusal.named == pid and refusal.uid in (None, 0, process.uid)
                 if named or refusal.holder == process.pid:
@@ -225,13 +226,3 @@ class SegmentFolder:
 def _may_speak(owner_uid: int, uid: int | None) -> bool:
     """A segment speaks for a process only when its owner could be that process, or is root."""
     return uid is not None and owner_uid in (0, uid)
-
-
-def _own_pid(proc: Path, pid: int) -> int:
-    """The pid that a process has in its own namespace, where it may be 1."""
-    try:
-        status = (proc / str(pid) / "status").read_bytes()
-    except OSError:
-        return pid
-    found = re.search(rb"^NSpid:.*?(\d+)$", status, re.MULTILINE)
-    return int(found[1]) if found else pid

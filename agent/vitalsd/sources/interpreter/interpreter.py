@@ -28,6 +28,8 @@ from vitalsd.sources.interpreter.layout import LAYOUTS, Layout
 from vitalsd.sources.interpreter.memory import GoneError, Memory, ProcessMemory, TornError
 from vitalsd.sources.interpreter.objects import Types
 from vitalsd.sources.interpreter.threads import Threads
+from vitalsd.sources.permission import refusal
+from vitalsd.targets.namespaces import own_number
 
 __all__ = ["Interpreter", "Turn"]
 
@@ -159,10 +161,9 @@ class Interpreter:
             self._numbers_until = now + NUMBERS_SECONDS
         number = self._numbers.get(tid)
         if number is None:
-            try:
-                number = self._numbers[tid] = _inner_number(self._process, tid)
-            except OSError:
-                return None
+            number = own_number(f"{self._process}/task/{tid}/status")
+            if number is not None:
+                self._numbers[tid] = number
         return number
 
     def _seek(self, now: float) -> None:
@@ -174,7 +175,7 @@ class Interpreter:
             self.missing = None
             self._failures = 0
         except PermissionError:
-            self._fail(now, _refusal(self._process))
+            self._fail(now, refusal(self._process, "mem"))
         except _NoCPython as why:
             self._failures = MOST_FAILURES
             self._fail(now, str(why))
@@ -206,13 +207,6 @@ def _attempt(found: _Found, number: int, now: float) -> Turn:
     return Turn(collecting, told.began, told.ready, told.ran)
 
 
-def _inner_number(process: str, tid: int) -> int:
-    """The thread's number in its own pid namespace, which is the one that its memory holds."""
-    with open(f"{process}/task/{tid}/status", "rb") as file:  # noqa: PTH123 - a string is what there is
-        line = next((line for line in file if line.startswith(b"NSpid:")), b"")
-    return int(line.split()[-1]) if line else tid
-
-
 def _find(memory: ProcessMemory, process: str) -> _Found:
     first, owner, runtime = _runtime(memory, process)
     version = _version(memory, owner)
@@ -226,7 +220,7 @@ def _find(memory: ProcessMemory, process: str) -> _Found:
             strict=True,
         )
     }
-    pid = _inner_number(process, int(os.path.basename(process)))  # noqa: PTH119 - text in
+    pid = own_number(process + "/status") or int(os.path.basename(process))  # noqa: PTH119 - text in
     threads = Threads(memory, layout, runtime, pid)
     if not threads.plausible():
         raise _Cannot("its memory is not laid out as that of CPython {}.{} is".format(*version))
@@ -271,15 +265,3 @@ def _same_clock(process: str) -> bool:
         return os.readlink(f"{process}/ns/time") == os.readlink("/proc/self/ns/time")  # noqa: PTH115 - text in
     except OSError:
         return True  # a kernel without time namespaces
-
-
-def _refusal(process: str) -> str:
-    """Who may read what was refused."""
-    try:
-        owner = os.stat(process).st_uid  # noqa: PTH116 - as above
-    except OSError:
-        return f"{process}/mem may not be read"
-    return (
-        f"{process}/mem may be read by uid {owner} where kernel.yama.ptrace_scope is 0, or with CAP_SYS_PTRACE, "
-        f"this agent is uid {os.geteuid()}"
-    )

@@ -19,6 +19,7 @@ from vitalsd.sources.observer.inside import NOTED_SECONDS, Inside, late_since
 from vitalsd.sources.observer.stretch import Stretch
 from vitalsd.sources.observer.thread import ThreadReader
 from vitalsd.sources.observer.watch import Setting, Watch
+from vitalsd.targets.namespaces import own_number
 
 __all__ = ["Probed"]
 
@@ -184,19 +185,9 @@ class Probed(Watch):
             return self.key.pid
         likely = [name for name in names if name == f"{theirs:.0f}"]
         for name in [*likely, *names[:MOST_THREADS]]:
-            if _inner_id(f"{self.process}/task/{name}/status") == theirs:
+            if own_number(f"{self.process}/task/{name}/status") == theirs:
                 return int(name)
         return self.key.pid
-
-
-def _inner_id(path: str) -> float | None:
-    """The number of a thread in its own pid namespace."""
-    try:
-        with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - up to 256 of them
-            line = file.read(4096).partition(b"\nNSpid:")[2].partition(b"\n")[0]
-        return float(line.split()[-1])
-    except (OSError, ValueError, IndexError):
-        return None
 
 
 def _name(slot: int) -> str:

@@ -19,6 +19,7 @@ from collections import Counter
 from vitalsd.model import WorkerKey
 from vitalsd.sources.observer.calls import Call, Calls
 from vitalsd.sources.observer.thread import GONE
+from vitalsd.sources.permission import refusal
 
 __all__ = ["BUSY", "NO_LOOP", "Seeker", "is_epoll"]
 
@@ -69,7 +70,7 @@ class Seeker:
                 for tid in self._others():
                     self._sight(tid)
         except PermissionError:
-            self._fail(now, refusal(self._process))
+            self._fail(now, refusal(self._process, "syscall"))
             return None
         except OSError:
             self._fail(now, None)  # gone: the finder will say so
@@ -137,19 +138,6 @@ class Seeker:
     def _call(self, tid: int) -> Call:
         with open(f"{self._process}/task/{tid}/syscall", "rb") as file:  # noqa: PTH123 - as above
             return self._calls.parse(file.read(256))
-
-
-def refusal(process: str) -> str:
-    """Who may read what was refused."""
-    owner = os.stat(process).st_uid  # noqa: PTH116 - a string is what there is
-    uid = os.geteuid()
-    grant = f"run it as uid {owner} with kernel.yama.ptrace_scope=0, or as root with CAP_SYS_PTRACE"
-    if uid == owner:
-        grant = "set kernel.yama.ptrace_scope=0 on the host, or give it CAP_SYS_PTRACE"
-    return (
-        f"{process}/syscall may be read by uid {owner} where kernel.yama.ptrace_scope is 0, "
-        f"or with CAP_SYS_PTRACE, this agent is uid {uid}: {grant}"
-    )
 
 
 def is_epoll(process: str, fd: int) -> bool:
