@@ -23,7 +23,9 @@ __all__ = ["FragmentationDetector", "GrowthDetector", "LeakDetector"]
 CRITICAL_SECONDS = 6 * 3600.0
 """A leak that meets the limit so soon does not wait for office hours."""
 GROWTH_SHARE = 0.1
-GROWTH_STEADY = 3.0
+YOUNG_SHARE = 1.0
+"""Without a day to compare with most processes grow, and only one that doubles is worth a word."""
+GROWTH_STEADY = 4.0
 GROWTH_WINDOW_DAYS = 1 / 6
 PROOF = {"memory": "its memory", "heap": "its live heap", "blocks": "the number of its allocated blocks"}
 
@@ -218,6 +220,7 @@ class GrowthDetector:
             rise = reason.near
             if rise is None or seconds < self._least_seconds:
                 continue
-            if rise.share >= GROWTH_SHARE and rise.steadiness >= GROWTH_STEADY:
+            least = YOUNG_SHARE if rise.view == "birth" else GROWTH_SHARE
+            if rise.share >= least and rise.steadiness >= GROWTH_STEADY:
                 return rise, reason.why
         return None

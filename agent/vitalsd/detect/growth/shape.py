@@ -138,7 +138,7 @@ def _level(
     if ratio < HOLDS:
         return NotYet("it levels off")
     if beyond < _at(bounds.beyond, days) * (highest - middle):
-        return NotYet("it is hardly higher than it was before", rise)
+        return NotYet("it is hardly higher than it was before")
     least = _at(bounds.level, days)
     needed = bounds.steady if days < 1.0 else LONG_STEADY
     before = _slope_before(past, per_day) / (grew / blocks.window_seconds * blocks.length)
