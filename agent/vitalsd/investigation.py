@@ -244,8 +244,8 @@ class Investigation:
         case = self._case_of(event.key)
         worker = self._reread(*self._by_key[event.key]) if case is not None else None
         loop = _loop(worker, event.loop) if worker is not None else None
-        stall = loop.current_stall if loop is not None else None
-        if case is not None and stall is not None and stall.since == event.since and not stall.stacks:
+        late = loop.late if loop is not None else None
+        if case is not None and late is not None and late.since == event.since and not late.stacks:
             self._sample(case, event)
 
     def _sample(self, case: Case, event: Late) -> None:
@@ -304,7 +304,7 @@ class Investigation:
 
     def _judge_probed(self, case: Case, worker: WorkerSample, loop: LoopVitals, stall: Stall, now: float) -> None:
         seen = case.seen.pop((loop.name, stall.since), None)
-        with_stacks = stall if stall.stacks else seen
+        with_stacks = _first_seen(stall, seen)
         evidence = StallEvidence(
             loop=loop.name,
             since=stall.since,
@@ -353,6 +353,14 @@ class Investigation:
                 self._observer.settle(worker.key, evidence.since, verdict.stall)
             started_at = now - (time.monotonic() - evidence.since)
             case.told.append((judged, verdict, started_at))
+
+
+def _first_seen(stall: Stall, seen: StallEvidence | None) -> Stall | StallEvidence | None:
+    """Of the probe and of py-spy, which name functions differently, whoever had a stack first."""
+    if not stall.stacks or seen is None or not (seen.stacks or seen.holder_stacks):
+        return stall if stall.stacks else seen
+    probed, outside = stall.stack_after_seconds, seen.stack_after_seconds
+    return seen if probed is not None and outside is not None and outside < probed else stall
 
 
 def _guessed(evidence: StallEvidence, verdict: Verdict) -> bool:

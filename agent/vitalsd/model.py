@@ -134,6 +134,8 @@ class LoopVitals(msgspec.Struct, frozen=True):
     timers: int | None
     current_stall: StallInProgress | None
     recent_stalls: tuple[Stall, ...]
+    late: StallInProgress | None = None
+    """The stretch in progress from half the threshold on, with the stacks that the probe has taken of it."""
     late_seconds: float = 0.0
     """How late it is right now, be it a stall or not."""
     thread: str = ""

@@ -11,7 +11,7 @@ from support.waiting import wait_for
 from vitalsd.capture.stacks import StackSampler
 from vitalsd.incidents.book import Book
 from vitalsd.investigation import Investigation
-from vitalsd.model import StallEvidence, StallInProgress, TargetSnapshot, ThreadEvidence
+from vitalsd.model import Frame, Stack, StallEvidence, StallInProgress, TargetSnapshot, ThreadEvidence
 from vitalsd.settings.model import Settings
 from vitalsd.sources.observer.events import Ended, Late
 from vitalsd.sources.observer.observer import Observer
@@ -134,7 +134,8 @@ def test_why_there_is_no_stack_of_a_stall_that_a_probe_tells(world):
         since = time.monotonic() - 0.3
         in_progress = StallInProgress(since=since, seconds=0.3, stacks=())
         world.worker = replace(
-            world.worker, probe=replace(quiet, loops=(replace(MAIN_LOOP, current_stall=in_progress),))
+            world.worker,
+            probe=replace(quiet, loops=(replace(MAIN_LOOP, current_stall=in_progress, late=in_progress),)),
         )
         world.investigation.hear(Late(world.worker.key, "main", since, 0.1, True))
         world.since = since
@@ -164,3 +165,26 @@ def test_with_stacks_there_is_no_reason(world):
     (incident,) = world.book.incidents()
     assert incident.evidence["stacks"]
     assert "no_stack_reason" not in incident.evidence
+
+
+@pytest.mark.parametrize(("probe_after", "seen_by"), [(0.25, "py-spy"), (0.08, "the probe")])
+def test_whoever_had_a_stack_first(world, probe_after, seen_by):
+    """The probe of a throttled process gets to run late, and what it sees then is told by nobody."""
+    outside = (Stack(1, (Frame("py-spy", "/srv/app.py", 1),)),)
+    inside = (Stack(1, (Frame("the probe", "/srv/app.py", 1),)),)
+    since = time.monotonic() - 0.3
+    stall = replace(
+        MAIN_LOOP.recent_stalls[0],
+        number=4,
+        since=since,
+        ended_at=time.time(),
+        stacks=inside,
+        stack_after_seconds=probe_after,
+    )
+    evidence = StallEvidence("main", since, 0.3, False, stacks=outside, stack_after_seconds=0.1)
+    case = world.investigation._cases[world.worker.target, world.worker.slot]
+    case.seen["main", since] = evidence
+    world.investigation._judge_probed(case, world.worker, MAIN_LOOP, stall, time.time())
+    ((judged, _, _),) = case.told
+    assert judged.stacks[0].frames[0].function == seen_by
+    assert judged.stack_after_seconds == min(0.1, probe_after)

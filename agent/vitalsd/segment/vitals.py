@@ -22,6 +22,8 @@ from vitalsd.segment.reader import RawRecord, Reading, SegmentFile
 
 __all__ = ["ProbeDisabled", "read_vitals"]
 
+LATE_SHARE = 0.5
+"""Of the threshold: from then on a stretch in progress is told with its stacks."""
 TOLERANCE_SECONDS = 0.02
 """What is due and comes later than this is late; less may be the timer's own grain."""
 ROUNDING = 1e-6
@@ -135,6 +137,7 @@ def _loop(segment: SegmentFile, slot: int, settled: Settled, now: float, recent:
     in_buckets = unbooked - beyond_grid
     wait_integral = (known["wait_integral"] or 0.0) + in_buckets * in_buckets / 2
     threshold = segment.header.stall_threshold_seconds
+    late = _late(segment, slot, began, in_progress, threshold)
     return LoopVitals(
         name="main" if slot == 0 else f"loop-{slot}",
         thread=record.text,
@@ -150,7 +153,8 @@ def _loop(segment: SegmentFile, slot: int, settled: Settled, now: float, recent:
         stall_seconds=known["stall_seconds"] or 0.0,
         ready_callbacks=_count(known["ready_callbacks"]),
         timers=_count(known["timers"]),
-        current_stall=_current_stall(segment, slot, began, in_progress, threshold),
+        current_stall=late if in_progress >= threshold else None,
+        late=late,
         late_seconds=in_progress,
         recent_stalls=recent,
     )
@@ -201,10 +205,10 @@ def _gc_histogram(values: Sequence[float]) -> Histogram:
     return Histogram(bounds=layout.GC_BOUNDS_SECONDS, buckets=buckets, sum=seconds)
 
 
-def _current_stall(
+def _late(
     segment: SegmentFile, slot: int, began: float | None, seconds: float, threshold: float
 ) -> StallInProgress | None:
-    if began is None or seconds < threshold:
+    if began is None or seconds < LATE_SHARE * threshold:
         return None
     record = segment.read(layout.CURRENT_STALL[slot])
     fits = record is not None and record.fields["since"] == began
