@@ -7,10 +7,11 @@ from msgspec.structs import replace
 
 from vitalsd import daemon as daemon_module
 from vitalsd.daemon import Daemon
-from vitalsd.incidents.database import Database, file_name
+from vitalsd.incidents.database import KIND, Database
 from vitalsd.model import Finding
 from vitalsd.settings.load import Loaded
 from vitalsd.settings.model import Control, Exporters, Prometheus, Settings, Stall, Storage
+from vitalsd.storage.file import file_name
 
 ANY_PORT = "127.0.0.1:0"
 
@@ -54,7 +55,7 @@ def test_the_file_is_given_back_before_the_ports(daemons, tmp_path, monkeypatch)
     taken = []
 
     def stop():
-        database = Database(tmp_path / file_name(ANY_PORT))  # raises while another agent has it
+        database = Database(tmp_path / file_name(KIND, ANY_PORT))  # raises while another agent has it
         database.close()
         taken.append(True)
 
