@@ -20,6 +20,8 @@ import structlog
 from vitalsd import log as own_log
 from vitalsd.capture.stacks import StackSampler
 from vitalsd.errors import UsageError, VitalsdError
+from vitalsd.history.history import History
+from vitalsd.history.points import Point, point_of
 from vitalsd.incidents.book import Book
 from vitalsd.investigation import Investigation
 from vitalsd.limits import raise_open_files
@@ -70,12 +72,18 @@ class Daemon:
             settings.exporters.prometheus.listen,
             settings.stall.resolve_after,
         )
+        self._history = History(
+            lambda: storage_dir(self._settings.storage),
+            settings.exporters.prometheus.listen,
+            settings.storage.history,
+        )
         self._observer = Observer(self._hear, threshold_seconds=settings.stall.threshold)
         self._sampler = Sampler(self._observer)
         self._stacks = StackSampler()
         self.state = State(
             self._sampler,
             self._book,
+            self._history,
             self._observer,
             self._stacks,
             settings.sampling.interval,
@@ -141,6 +149,7 @@ class Daemon:
             loop.add_signal_handler(signal.SIGHUP, lambda: tasks.create_task(self._reload_on_signal()))
             serving = [tasks.create_task(listener.run()) for listener in self._listeners]
             self._book.start()
+            self._history.start()
             self._observer.start()
             sampling = tasks.create_task(self._sample())
             follow = tasks.create_task(self._follow())
@@ -160,8 +169,9 @@ class Daemon:
         log.info("agent_stopped")
 
     def _give_back(self) -> None:
-        """The file before the ports: the agent of the service's next life waits for these, and then reads that."""
+        """Files before ports: the agent of the service's next life waits for these, and then reads those."""
         self._book.close()
+        self._history.close()
         for listener in self._listeners:
             listener.stop()
 
@@ -196,11 +206,17 @@ class Daemon:
                 sampled = self._sampler.sample(found)
                 self.state.update(found, sampled, now)
                 self._investigation.look(sampled.targets)
+                workers = (worker for target in sampled.targets for worker in target.workers)
+                self._points([point for worker in workers if (point := point_of(worker)) is not None])
             except Exception:
                 log.exception("sampling_failed")
             interval = self._settings.sampling.interval
             due = max(due + interval, now)
             await asyncio.sleep(max(0.01, due - time.monotonic()))
+
+    def _points(self, points: list[Point]) -> None:
+        """What growth is judged by, of each worker of a round."""
+        self._history.keep(points)
 
     async def _follow(self) -> None:
         """End with the service that `vitalsd run` started beside us."""

@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from vitalsd import __version__
 from vitalsd.capture.stacks import StackSampler
 from vitalsd.detect.growth.watch import GrowthWatch
+from vitalsd.history.history import History
 from vitalsd.history.recent import Recent
 from vitalsd.incidents.book import Book
 from vitalsd.incidents.query import Page, Wanted
@@ -45,6 +46,7 @@ class State:
         self,
         sampler: Sampler,
         book: Book,
+        history: History,
         observer: Observer,
         stacks: StackSampler,
         interval_seconds: float,
@@ -54,6 +56,7 @@ class State:
         self.health_max_delay_seconds = health_max_delay_seconds
         self._sampler = sampler
         self._book = book
+        self._history = history
         self._observer = observer
         self._stacks = stacks
         self._reload = reload
@@ -149,6 +152,7 @@ class State:
             version=__version__,
             observer_interval_seconds=self._observer.interval_seconds if self._seats else None,
             store_problem=self._book.problem,
+            history_problem=self._history.problem,
             incidents_lost=self._book.lost,
             incidents_displaced=self._book.displaced,
             stacks=self._stacks.dumps,

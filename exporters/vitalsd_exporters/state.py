@@ -47,6 +47,8 @@ class AgentVitals(msgspec.Struct, frozen=True):
     """Between two looks of the observer at one loop; None while it looks at none."""
     store_problem: str | None = None
     """Why incidents are not being stored now, if that is so."""
+    history_problem: str | None = None
+    """Why history is not being stored now, if that is so."""
     incidents_lost: int = 0
     """How many were never stored because too many were waiting."""
     incidents_displaced: int = 0

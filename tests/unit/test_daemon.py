@@ -7,10 +7,12 @@ from msgspec.structs import replace
 
 from vitalsd import daemon as daemon_module
 from vitalsd.daemon import Daemon
-from vitalsd.incidents.database import Database, file_name
+from vitalsd.history.database import Database as History
+from vitalsd.incidents.database import Database as Incidents
 from vitalsd.model import Finding
 from vitalsd.settings.load import Loaded
 from vitalsd.settings.model import Control, Exporters, Prometheus, Settings, Stall, Storage
+from vitalsd.storage.file import file_name
 
 ANY_PORT = "127.0.0.1:0"
 
@@ -43,19 +45,21 @@ def daemons(settings, monkeypatch):
     yield make
     for daemon in made:
         daemon._book.close()
+        daemon._history.close()
         for listener in daemon._listeners:
             listener.close()
 
 
-def test_the_file_is_given_back_before_the_ports(daemons, tmp_path, monkeypatch):
-    """Whoever waits for the ports finds the file free, and goes on with all that lies there."""
+def test_the_files_are_given_back_before_the_ports(daemons, tmp_path, monkeypatch):
+    """Whoever waits for the ports finds both files free, and goes on with all that lies there."""
     daemon, _ = daemons()
     daemon._book.start()
+    daemon._history.start()
     taken = []
 
     def stop():
-        database = Database(tmp_path / file_name(ANY_PORT))  # raises while another agent has it
-        database.close()
+        Incidents(tmp_path / file_name("incidents", ANY_PORT)).close()  # raises while another agent has it
+        History(tmp_path / file_name("history", ANY_PORT)).close()
         taken.append(True)
 
     for listener in daemon._listeners:

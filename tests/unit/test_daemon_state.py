@@ -3,6 +3,7 @@
 import pytest
 
 from vitalsd.capture.stacks import StackSampler
+from vitalsd.history.history import History
 from vitalsd.incidents.book import Book
 from vitalsd.sources.observer.observer import Observer
 from vitalsd.sources.sampler import Round, Sampler
@@ -24,7 +25,8 @@ def state(tmp_path, stacks):
         """Reload nothing."""
 
     book = Book(lambda: tmp_path, "127.0.0.1:1")
-    return State(Sampler(), book, Observer(lambda _event: None), stacks, 15.0, 0.5, reload)
+    history = History(lambda: tmp_path, "127.0.0.1:1", 3600.0)
+    return State(Sampler(), book, history, Observer(lambda _event: None), stacks, 15.0, 0.5, reload)
 
 
 def intervals(state, *rounds):

@@ -23,6 +23,7 @@ STAND_IN = {"name": "service", "pid": 1}
 KEYS = {
     "listen": "exporters.prometheus.listen",
     "control_listen": "exporters.control.listen",
+    "storage_dir": "storage.dir",
     "log_level": "log.level",
     "log_format": "log.format",
 }

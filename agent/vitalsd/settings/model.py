@@ -215,6 +215,14 @@ class Storage(_Section, frozen=True):
             "`null`: `/var/lib/vitalsd` if it can be written, else `~/.local/state/vitalsd`."
         ),
     ] = None
+    history: Annotated[
+        Duration,
+        Meta(
+            ge=3_600.0,
+            description="How long it is kept, minute by minute, what memory, heap, files, threads and tasks "
+            "each worker had.",
+        ),
+    ] = 691_200.0
 
 
 class Log(_Section, frozen=True):

@@ -308,6 +308,12 @@ AGENT = (
         (),
     ),
     Descriptor(
+        "vitalsd_history_success",
+        "gauge",
+        "Whether history is being stored, from vitalsd itself.",
+        (),
+    ),
+    Descriptor(
         "vitalsd_incidents_lost_total",
         "counter",
         "Incidents never stored because too many were waiting for the disk, from vitalsd itself.",

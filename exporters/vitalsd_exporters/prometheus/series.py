@@ -251,6 +251,7 @@ def agent_rows(agent: AgentVitals, python_version: str) -> Iterator[Row]:
     yield _row("vitalsd_effective_interval_seconds", {}, agent.effective_interval_seconds)
     yield from _known({}, {"vitalsd_observer_interval_seconds": agent.observer_interval_seconds})
     yield _row("vitalsd_store_success", {}, agent.store_problem is None)
+    yield _row("vitalsd_history_success", {}, agent.history_problem is None)
     yield _row("vitalsd_incidents_lost_total", {}, agent.incidents_lost)
     yield _row("vitalsd_incidents_displaced_total", {}, agent.incidents_displaced)
     yield _row("vitalsd_stacks_total", {}, agent.stacks)

@@ -15,9 +15,11 @@ from support.waiting import wait_for
 from vitalsd.errors import UsageError
 from vitalsd.incidents import database, store
 from vitalsd.incidents.book import Book
-from vitalsd.incidents.database import Database, file_name
+from vitalsd.incidents.database import KIND, Database
 from vitalsd.incidents.query import Wanted
 from vitalsd.model import Frame, WorkerKey
+from vitalsd.storage import file, keeper
+from vitalsd.storage.file import file_name
 from vitalsd.targets.slots import SlotRow
 
 KEY = WorkerKey(4242, 123_456)
@@ -27,15 +29,16 @@ LISTEN = "127.0.0.1:18780"
 @pytest.fixture(autouse=True)
 def quickly(monkeypatch):
     """Try again at once."""
-    monkeypatch.setattr(store, "RETRY_SECONDS", 0.05)
-    monkeypatch.setattr(store, "LONGEST_RETRY_SECONDS", 0.05)
+    monkeypatch.setattr(keeper, "RETRY_SECONDS", 0.05)
+    monkeypatch.setattr(keeper, "LONGEST_RETRY_SECONDS", 0.05)
+    monkeypatch.setattr(keeper, "AT_ONCE_SECONDS", 0.0)
     monkeypatch.setattr(store, "SPACING_SECONDS", 0.0)
 
 
 @pytest.fixture
 def path(tmp_path):
     """Where the file lies."""
-    return tmp_path / file_name(LISTEN)
+    return tmp_path / file_name(KIND, LISTEN)
 
 
 def find(book, **wanted):
@@ -122,7 +125,7 @@ def test_slots_of_another_boot_are_not_taken_over(books, monkeypatch):
     first = books()
     first.keep_slots(SLOTS)
     first.close()
-    monkeypatch.setattr(database, "_boot_id", lambda: "another")
+    monkeypatch.setattr(database, "boot_id", lambda: "another")
     assert books().take_slots_left() == ()
 
 
@@ -151,7 +154,7 @@ def test_counts_of_another_boot_are_not_taken_over(books, monkeypatch):
     first = books()
     first.counts.add("shop", "0", KEY, "gc_pause", 0.25)
     first.close()
-    monkeypatch.setattr(database, "_boot_id", lambda: "another")
+    monkeypatch.setattr(database, "boot_id", lambda: "another")
     assert books().counts.of(KEY) == {}
 
 
@@ -216,7 +219,7 @@ def test_old_incidents_are_forgotten(books, stalled, written, clock, monkeypatch
     book.take([stalled(at=end)])
     written(book)
     book.close()
-    files = Database(book._store._folder() / file_name(LISTEN))
+    files = Database(book._store._folder() / file_name(KIND, LISTEN))
     left = lambda: [each.opened_at for each in files.find(Wanted())]  # noqa: E731
     assert len(left()) == 5
     files.prune(end)
@@ -376,7 +379,7 @@ def test_two_agents_of_a_host_have_a_file_each(books, stalled, written, tmp_path
     one.take([stalled()])
     written(one)
     assert (one.problem, other.problem, other.incidents()) == (None, None, ())
-    assert file_name("127.0.0.1:1111") != file_name("10.0.0.1:1111")
+    assert file_name(KIND, "127.0.0.1:1111") != file_name(KIND, "10.0.0.1:1111")
 
 
 def test_an_agent_that_starts_while_the_one_before_ends_waits_for_its_file(books, path, monkeypatch):
@@ -384,7 +387,7 @@ def test_an_agent_that_starts_while_the_one_before_ends_waits_for_its_file(books
     first = books()
     first.keep_slots(SLOTS)
     tries = iter((False, False, True))
-    real = database._locked
+    real = file._locked
 
     def locked(descriptor):
         if not next(tries, True):
@@ -392,7 +395,7 @@ def test_an_agent_that_starts_while_the_one_before_ends_waits_for_its_file(books
         first.close()
         return real(descriptor)
 
-    monkeypatch.setattr(database, "_locked", locked)
+    monkeypatch.setattr(file, "_locked", locked)
     with capture_logs() as logs:
         second = books()
     assert (second.problem, logs) == (None, [])
@@ -480,7 +483,7 @@ def test_a_folder_that_is_none_is_a_problem_and_no_more(stalled, tmp_path, kind)
     if kind == "link":
         (tmp_path / "state").mkdir()
         (tmp_path / "elsewhere").write_text("precious")
-        (tmp_path / "state" / file_name(LISTEN)).symlink_to(tmp_path / "elsewhere")
+        (tmp_path / "state" / file_name(KIND, LISTEN)).symlink_to(tmp_path / "elsewhere")
 
     def folder():
         if kind == "nothing":
@@ -533,7 +536,7 @@ def test_a_disk_that_hangs_is_never_waited_for(books, stalled, monkeypatch):
     hanging = threading.Event()
     monkeypatch.setattr(Database, "write", lambda *_: hanging.wait(30))
     monkeypatch.setattr(store, "MOST_WAITING", 50)
-    monkeypatch.setattr(store, "SILENT_SECONDS", 0.05)
+    monkeypatch.setattr(keeper, "SILENT_SECONDS", 0.05)
     monkeypatch.setattr("vitalsd.incidents.book.ANSWER_SECONDS", 0.05)
     with capture_logs():
         for number in range(100):
