@@ -19,6 +19,8 @@ import structlog
 
 from vitalsd import log as own_log
 from vitalsd.capture.stacks import StackSampler
+from vitalsd.detect.growth.book import GrowthBook
+from vitalsd.detect.growth.plan import plan_of
 from vitalsd.errors import UsageError, VitalsdError
 from vitalsd.history.history import History
 from vitalsd.history.points import Point, point_of
@@ -90,9 +92,12 @@ class Daemon:
             settings.health.max_delay,
             self._reload,
         )
-        self._investigation = Investigation(self._observer, self._stacks, self._book, self.state.worker, settings)
+        self._growth = GrowthBook(plan_of(settings))
+        self._investigation = Investigation(
+            self._observer, self._stacks, self._book, self.state.worker, self._growth, settings
+        )
         self.state.ruled = self._investigation.rules
-        self.state.growth = self._investigation.growth.of
+        self.state.growth = self._growth.of
         self._loop: asyncio.AbstractEventLoop | None = None
         token_file = settings.exporters.control.token_file
         self.token = load_token(Path(token_file) if token_file is not None else None)
@@ -151,12 +156,14 @@ class Daemon:
             self._book.start()
             self._history.start()
             self._observer.start()
+            remembering = tasks.create_task(self._remember())
             sampling = tasks.create_task(self._sample())
             follow = tasks.create_task(self._follow())
             stacks = tasks.create_task(self._stacks.run())
             loop.call_later(STARTED_SECONDS, give_back_code)
             log.info("agent_started", metrics=self.metrics_url, control=self._listeners[1].addresses[0])
             await self._stopping.wait()
+            remembering.cancel()
             sampling.cancel()
             follow.cancel()
             stacks.cancel()
@@ -205,9 +212,9 @@ class Daemon:
                 self._investigation.follow(found)
                 sampled = self._sampler.sample(found)
                 self.state.update(found, sampled, now)
-                self._investigation.look(sampled.targets)
                 workers = (worker for target in sampled.targets for worker in target.workers)
                 self._points([point for worker in workers if (point := point_of(worker)) is not None])
+                self._investigation.look(sampled.targets)
             except Exception:
                 log.exception("sampling_failed")
             interval = self._settings.sampling.interval
@@ -217,6 +224,13 @@ class Daemon:
     def _points(self, points: list[Point]) -> None:
         """What growth is judged by, of each worker of a round."""
         self._history.keep(points)
+        self._growth.take(points)
+        self._growth.forget(time.time())
+
+    async def _remember(self) -> None:
+        """Have growth judged by what was before this agent, or before other windows held."""
+        since = time.time() - self._growth.plan.keep_seconds
+        await self._growth.remember(self._history.replay(since))
 
     async def _follow(self) -> None:
         """End with the service that `vitalsd run` started beside us."""
@@ -256,6 +270,8 @@ class Daemon:
         self._observer.reconfigure(settings.stall.threshold)
         self._book.reconfigure(settings.stall.resolve_after)
         self._investigation.reconfigure(settings)
+        if self._growth.reconfigure(plan_of(settings)):
+            await self._remember()
         self.state.health_max_delay_seconds = settings.health.max_delay
         self.state.reload_successful, self.state.reload_succeeded_at = True, time.time()
         own_log.configure(settings.log.level, settings.log.format)

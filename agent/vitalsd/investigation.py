@@ -21,9 +21,7 @@ from vitalsd.capture.stacks import Late as LateThread
 from vitalsd.capture.stacks import Stacks, StackSampler
 from vitalsd.detect.cause import decide
 from vitalsd.detect.growth.book import GrowthBook
-from vitalsd.detect.growth.plan import plan_of
 from vitalsd.detect.registry import Seen, ToldStall, find_all, judge_all, make_detectors
-from vitalsd.history.points import point_of
 from vitalsd.history.recent import SPACING_SECONDS, WINDOW_SECONDS
 from vitalsd.incidents.book import Book
 from vitalsd.model import (
@@ -82,6 +80,7 @@ class Investigation:
         sampler: StackSampler,
         book: Book,
         reread: Callable[[str, str], WorkerSample | None],
+        growth: GrowthBook,
         settings: Settings,
     ) -> None:
         self._observer = observer
@@ -91,13 +90,12 @@ class Investigation:
         self._cases: dict[tuple[str, str], Case] = {}
         self._by_key: dict[WorkerKey, tuple[str, str]] = {}
         self._next: dict[WorkerKey, asyncio.TimerHandle] = {}
-        self.growth = GrowthBook(plan_of(settings))
+        self._growth = growth
         self.reconfigure(settings)
 
     def reconfigure(self, settings: Settings) -> None:
         """Judge by these bounds from now on."""
         self._detectors = make_detectors(settings)
-        self.growth.reconfigure(plan_of(settings))
 
     def rules(self) -> tuple[RuleState, ...]:
         """Every rule for every worker, why it has fired or has not; it has for as long as its incident is open."""
@@ -172,15 +170,11 @@ class Investigation:
         self._book.follow(targets)
         findings: list[Finding] = []
         present = set()
-        self.growth.forget(now)
         for target in targets:
             for worker in target.workers:
                 if worker.key is None or not worker.up:
                     continue
                 present.add((worker.target, worker.slot))
-                point = point_of(worker)
-                if point is not None:
-                    self.growth.add(point)
                 findings += self._find(self._case(worker, now), worker, now)
         self._book.take(findings)
         for place in set(self._cases) - present:
@@ -196,7 +190,7 @@ class Investigation:
         return found
 
     def _seen(self, case: Case, worker: WorkerSample, now: float, stalls: tuple[ToldStall, ...]) -> Seen:
-        growth = self.growth.of(worker.target, worker.slot)
+        growth = self._growth.of(worker.target, worker.slot)
         return Seen(
             target=worker.target,
             worker=worker.slot,
@@ -205,7 +199,7 @@ class Investigation:
             stalls=stalls,
             quiet_since=case.last_stall_at or case.since,
             growth=growth,
-            peers=self.growth.pool(worker.target) if growth is not None and growth.grown is not None else (),
+            peers=self._growth.pool(worker.target) if growth is not None and growth.grown is not None else (),
         )
 
     def _case_of(self, key: WorkerKey) -> Case | None:

@@ -9,6 +9,8 @@ from support.views import BLOCKED, MAIN_LOOP, OBSERVED, PROBE
 from support.waiting import wait_for
 
 from vitalsd.capture.stacks import StackSampler
+from vitalsd.detect.growth.book import GrowthBook
+from vitalsd.detect.growth.plan import plan_of
 from vitalsd.incidents.book import Book
 from vitalsd.investigation import Investigation
 from vitalsd.model import Frame, Stack, StallEvidence, StallInProgress, TargetSnapshot, ThreadEvidence
@@ -27,7 +29,10 @@ class World:
         self.book = Book(lambda: folder, "127.0.0.1:1")
         self.observer = Observer(lambda _event: None)
         self.stacks = StackSampler(proc=folder / "proc")
-        self.investigation = Investigation(self.observer, self.stacks, self.book, self.reread, Settings())
+        self.growth = GrowthBook(plan_of(Settings()))
+        self.investigation = Investigation(
+            self.observer, self.stacks, self.book, self.reread, self.growth, Settings()
+        )
 
     def reread(self, target, slot):
         """The worker, as `State` has it."""

