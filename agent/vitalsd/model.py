@@ -32,6 +32,7 @@ __all__ = [
     "Incident",
     "LoopVitals",
     "ObservedLoop",
+    "PoolVitals",
     "ProbeVitals",
     "ProcessVitals",
     "RecentLoop",
@@ -45,6 +46,7 @@ __all__ = [
     "TargetSnapshot",
     "ThreadEvidence",
     "TurnEvidence",
+    "UnhandledError",
     "Verdict",
     "WorkerKey",
     "WorkerSample",
@@ -141,6 +143,27 @@ class LoopVitals(msgspec.Struct, frozen=True):
     """Its number, in the pid namespace of the service."""
 
 
+class PoolVitals(msgspec.Struct, frozen=True):
+    """One thread pool executor."""
+
+    name: str
+    """What the names of its threads begin with: `asyncio` is the default executor of a loop."""
+    threads: int
+    busy: int
+    queued: int
+
+
+class UnhandledError(msgspec.Struct, frozen=True):
+    """What one unhandled error was, without its message or any value."""
+
+    number: int
+    """Among those of its channel."""
+    type: str
+    """Empty where there was no exception, or it is not known."""
+    frames: tuple[Frame, ...]
+    """That it came through, innermost first."""
+
+
 class ProbeVitals(msgspec.Struct, frozen=True):
     """What a probe publishes about its process."""
 
@@ -173,6 +196,10 @@ class ProbeVitals(msgspec.Struct, frozen=True):
     """Unix time at which the probe last showed life."""
     lost: tuple[str, ...] = ()
     """Instruments that the probe has given up while it goes on, each as `name: reason`."""
+    pools: tuple[PoolVitals, ...] = ()
+    """The four executors with the longest queues, the longest first."""
+    latest_errors: tuple[UnhandledError | None, ...] = ()
+    """Of each of ERROR_CHANNELS the one that was looked at last; empty where there was none at all."""
 
 
 class ProcessVitals(msgspec.Struct, frozen=True):
