@@ -21,6 +21,7 @@ from vitalsd.capture.stacks import Late as LateThread
 from vitalsd.capture.stacks import Stacks, StackSampler
 from vitalsd.detect.cause import decide
 from vitalsd.detect.registry import Seen, ToldStall, find_all, judge_all, make_detectors
+from vitalsd.history.past import Past, spans_of
 from vitalsd.history.recent import SPACING_SECONDS, WINDOW_SECONDS
 from vitalsd.incidents.book import Book
 from vitalsd.model import (
@@ -88,11 +89,17 @@ class Investigation:
         self._cases: dict[tuple[str, str], Case] = {}
         self._by_key: dict[WorkerKey, tuple[str, str]] = {}
         self._next: dict[WorkerKey, asyncio.TimerHandle] = {}
+        self._spans = spans_of(settings)
+        self._pasts: dict[tuple[str, str], Past] = {}
+        """By target and slot, for as long as the slot is there: its next worker is measured by those before."""
         self.reconfigure(settings)
 
     def reconfigure(self, settings: Settings) -> None:
         """Judge by these bounds from now on."""
         self._detectors = make_detectors(settings)
+        spans = spans_of(settings)
+        if spans != self._spans:
+            self._spans, self._pasts = spans, {}
 
     def rules(self) -> tuple[RuleState, ...]:
         """Every rule for every worker, why it has fired or has not; it has for as long as its incident is open."""
@@ -167,11 +174,15 @@ class Investigation:
         self._book.follow(targets)
         findings: list[Finding] = []
         present = set()
+        pasts, self._pasts = self._pasts, {}
         for target in targets:
             for worker in target.workers:
+                place = worker.target, worker.slot
+                past = self._pasts[place] = pasts.get(place) or Past(self._spans)
                 if worker.key is None or not worker.up:
                     continue
-                present.add((worker.target, worker.slot))
+                past.take(worker)
+                present.add(place)
                 findings += self._find(self._case(worker, now), worker, now)
         self._book.take(findings)
         for place in set(self._cases) - present:
@@ -194,6 +205,7 @@ class Investigation:
             samples=tuple(case.samples),
             stalls=stalls,
             quiet_since=case.last_stall_at or case.since,
+            past=self._pasts.get((worker.target, worker.slot)),
         )
 
     def _case_of(self, key: WorkerKey) -> Case | None:

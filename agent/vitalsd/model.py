@@ -410,6 +410,8 @@ class Verdict(msgspec.Struct, frozen=True):
 
 
 Severity = Literal["info", "warning", "critical"]
+ONE_OF_A_WORKER = frozenset({"error_surge"})
+"""Kinds of which a worker has one at a time, whoever is to blame: that may change from one moment to the next."""
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -432,8 +434,9 @@ class Finding(msgspec.Struct, frozen=True):
     @property
     def place(self) -> tuple[str, str, str, str, str]:
         """What makes it the same incident: target, worker, kind, cause and the culprit's function, no line."""
-        culprit = f"{self.culprit.file}:{self.culprit.function}" if self.culprit is not None else ""
-        return self.target, self.worker, self.kind, self.cause or "", culprit
+        culprit = self.culprit if self.kind not in ONE_OF_A_WORKER else None
+        function = f"{culprit.file}:{culprit.function}" if culprit is not None else ""
+        return self.target, self.worker, self.kind, self.cause or "", function
 
 
 class Incident(msgspec.Struct, frozen=True):

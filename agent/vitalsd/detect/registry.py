@@ -12,6 +12,7 @@ from typing import Literal, Protocol, TypeVar
 
 import msgspec
 
+from vitalsd.history.past import Past
 from vitalsd.model import Finding, RuleState, StallEvidence, Verdict, WorkerSample
 from vitalsd.settings.model import Settings
 
@@ -45,6 +46,8 @@ class Seen(msgspec.Struct, frozen=True):
     """Those that are new or went on since the last judgement."""
     quiet_since: float | None = None
     """Unix time since when no stall was found: the end of the last one, or the beginning of the watch."""
+    past: Past | None = None
+    """What goes further back than the samples."""
 
 
 class Judgement(msgspec.Struct, frozen=True):
@@ -80,7 +83,13 @@ def register(factory: Callable[[Settings], D]) -> Callable[[Settings], D]:
 
 def make_detectors(settings: Settings) -> tuple[Detector, ...]:
     """One of each registered detector; again when the configuration changes, since they keep nothing."""
-    from vitalsd.detect import stall, starvation  # noqa: F401 - importing a detector registers it
+    from vitalsd.detect import (  # noqa: F401 - importing a detector registers it
+        error_surge,
+        gc_pressure,
+        pool_saturation,
+        stall,
+        starvation,
+    )
 
     return tuple(factory(settings) for factory in _factories)
 

@@ -55,8 +55,9 @@ NEVER: dict[str, tuple[Cause, ...]] = {
     "node": ("ready_flood", "gil_contention"),
 }
 """Runtime -> causes that its loops cannot have. From outside, too, the runtime is known by the program's name."""
+INCIDENT_KINDS = ("stall", "starvation", "gc_pressure", "error_surge", "pool_saturation")
 INCIDENT_SORTS: tuple[tuple[str, Severity], ...] = tuple(
-    (kind, severity) for kind in ("stall", "starvation") for severity in ("warning", "critical")
+    (kind, severity) for kind in INCIDENT_KINDS for severity in ("warning", "critical")
 )
 """Of which every target has a series from the beginning: what the rules open."""
 

@@ -180,7 +180,8 @@ def test_detectors_are_registered_and_isolated(monkeypatch: pytest.MonkeyPatch) 
 
         is_quiet = judge
 
-    assert sorted(detector.kind for detector in make_detectors(Settings())) == ["stall", "starvation"]
+    kinds = sorted(detector.kind for detector in make_detectors(Settings()))
+    assert kinds == ["error_surge", "gc_pressure", "pool_saturation", "stall", "starvation"]
     monkeypatch.setattr(registry, "_factories", [Failing, *registry._factories])
     failed, *others = judge_all(make_detectors(Settings()), STATES["fired"][0])
     assert failed.state == RuleState("leak", "shop", "0", "unavailable", "this detector failed: ValueError: no")
