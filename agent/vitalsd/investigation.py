@@ -22,6 +22,7 @@ from vitalsd.capture.stacks import Stacks, StackSampler
 from vitalsd.detect.cause import decide
 from vitalsd.detect.growth.book import GrowthBook
 from vitalsd.detect.registry import Seen, ToldStall, find_all, judge_all, make_detectors
+from vitalsd.history.past import Past, spans_of
 from vitalsd.history.recent import SPACING_SECONDS, WINDOW_SECONDS
 from vitalsd.incidents.book import Book
 from vitalsd.model import (
@@ -91,11 +92,17 @@ class Investigation:
         self._by_key: dict[WorkerKey, tuple[str, str]] = {}
         self._next: dict[WorkerKey, asyncio.TimerHandle] = {}
         self._growth = growth
+        self._spans = spans_of(settings)
+        self._pasts: dict[tuple[str, str], Past] = {}
+        """By target and slot, for as long as the slot is there: its next worker is measured by those before."""
         self.reconfigure(settings)
 
     def reconfigure(self, settings: Settings) -> None:
         """Judge by these bounds from now on."""
         self._detectors = make_detectors(settings)
+        spans = spans_of(settings)
+        if spans != self._spans:
+            self._spans, self._pasts = spans, {}
 
     def rules(self) -> tuple[RuleState, ...]:
         """Every rule for every worker, why it has fired or has not; it has for as long as its incident is open."""
@@ -170,11 +177,15 @@ class Investigation:
         self._book.follow(targets)
         findings: list[Finding] = []
         present = set()
+        pasts, self._pasts = self._pasts, {}
         for target in targets:
             for worker in target.workers:
+                place = worker.target, worker.slot
+                past = self._pasts[place] = pasts.get(place) or Past(self._spans)
                 if worker.key is None or not worker.up:
                     continue
-                present.add((worker.target, worker.slot))
+                past.take(worker)
+                present.add(place)
                 findings += self._find(self._case(worker, now), worker, now)
         self._book.take(findings)
         for place in set(self._cases) - present:
@@ -200,6 +211,7 @@ class Investigation:
             quiet_since=case.last_stall_at or case.since,
             growth=growth,
             peers=self._growth.pool(worker.target) if growth is not None and growth.grown is not None else (),
+            past=self._pasts.get((worker.target, worker.slot)),
         )
 
     def _case_of(self, key: WorkerKey) -> Case | None:

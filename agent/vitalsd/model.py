@@ -33,6 +33,7 @@ __all__ = [
     "LoopVitals",
     "MemoryTrend",
     "ObservedLoop",
+    "PoolVitals",
     "ProbeVitals",
     "ProcessVitals",
     "RecentLoop",
@@ -46,6 +47,7 @@ __all__ = [
     "TargetSnapshot",
     "ThreadEvidence",
     "TurnEvidence",
+    "UnhandledError",
     "Verdict",
     "WorkerKey",
     "WorkerSample",
@@ -144,6 +146,27 @@ class LoopVitals(msgspec.Struct, frozen=True):
     """Its number, in the pid namespace of the service."""
 
 
+class PoolVitals(msgspec.Struct, frozen=True):
+    """One thread pool executor."""
+
+    name: str
+    """What the names of its threads begin with: `asyncio` is the default executor of a loop."""
+    threads: int
+    busy: int
+    queued: int
+
+
+class UnhandledError(msgspec.Struct, frozen=True):
+    """What one unhandled error was, without its message or any value."""
+
+    number: int
+    """Among those of its channel."""
+    type: str
+    """Empty where there was no exception, or it is not known."""
+    frames: tuple[Frame, ...]
+    """That it came through, innermost first."""
+
+
 class ProbeVitals(msgspec.Struct, frozen=True):
     """What a probe publishes about its process."""
 
@@ -176,6 +199,10 @@ class ProbeVitals(msgspec.Struct, frozen=True):
     """Unix time at which the probe last showed life."""
     lost: tuple[str, ...] = ()
     """Instruments that the probe has given up while it goes on, each as `name: reason`."""
+    pools: tuple[PoolVitals, ...] = ()
+    """The four executors with the longest queues, the longest first."""
+    latest_errors: tuple[UnhandledError | None, ...] = ()
+    """Of each of ERROR_CHANNELS the one that was looked at last; empty where there was none at all."""
 
 
 class ProcessVitals(msgspec.Struct, frozen=True):
@@ -395,6 +422,8 @@ class Verdict(msgspec.Struct, frozen=True):
 
 
 Severity = Literal["info", "warning", "critical"]
+ONE_OF_A_WORKER = frozenset({"error_surge"})
+"""Kinds of which a worker has one at a time, whoever is to blame: that may change from one moment to the next."""
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -417,8 +446,9 @@ class Finding(msgspec.Struct, frozen=True):
     @property
     def place(self) -> tuple[str, str, str, str, str]:
         """What makes it the same incident: target, worker, kind, cause and the culprit's function, no line."""
-        culprit = f"{self.culprit.file}:{self.culprit.function}" if self.culprit is not None else ""
-        return self.target, self.worker, self.kind, self.cause or "", culprit
+        culprit = self.culprit if self.kind not in ONE_OF_A_WORKER else None
+        function = f"{culprit.file}:{culprit.function}" if culprit is not None else ""
+        return self.target, self.worker, self.kind, self.cause or "", function
 
 
 class Incident(msgspec.Struct, frozen=True):

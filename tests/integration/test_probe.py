@@ -12,7 +12,7 @@ from support.probed import TARGETS, find_python, probed
 from support.waiting import wait_for
 
 from vitalsd.cli.run import LAUNCH
-from vitalsd.model import ERROR_CHANNELS
+from vitalsd.model import ERROR_CHANNELS, PoolVitals
 from vitalsd.probe.python.segment import in_memory
 
 
@@ -112,6 +112,14 @@ def test_errors_are_counted_by_channel(any_python: str, tmp_path: Path) -> None:
         _, _, err = service.end()
 
     assert dict(zip(ERROR_CHANNELS, vitals.unhandled_errors, strict=True)) == dict.fromkeys(ERROR_CHANNELS, 1)
+    assert [(error.type, error.frames[0].function.rpartition(".")[2]) for error in vitals.latest_errors] == [
+        ("KeyError", "fails"),
+        ("RuntimeWarning", "never_awaited"),
+        ("RuntimeError", "raises"),
+        ("ValueError", "__del__"),
+        ("LookupError", "complains"),
+    ]
+    assert all(error.frames[0].file.endswith("errs.py") and error.frames[0].line for error in vitals.latest_errors)
     for words in (
         "never retrieved",
         "was never awaited",
@@ -129,6 +137,7 @@ def test_what_a_process_holds(any_python: str, tmp_path: Path) -> None:
         vitals = service.wait_vitals("a full collection", lambda vitals: bool(vitals.heap_live_blocks))
 
     assert (vitals.executor_threads, vitals.executor_busy, vitals.executor_queued) == (2, 2, 3)
+    assert vitals.pools == (PoolVitals("ThreadPoolExecutor-0", 2, 2, 3),)
     assert vitals.tasks == 25
     assert vitals.threads == 3
     assert vitals.heap_used_bytes is not None

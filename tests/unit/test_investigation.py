@@ -5,7 +5,7 @@ import time
 
 import pytest
 from msgspec.structs import replace
-from support.views import BLOCKED, MAIN_LOOP, OBSERVED, PROBE
+from support.views import BLOCKED, MAIN_LOOP, OBSERVED, PROBE, WATCHED
 from support.waiting import wait_for
 
 from vitalsd.capture.stacks import StackSampler
@@ -14,7 +14,7 @@ from vitalsd.detect.growth.plan import plan_of
 from vitalsd.incidents.book import Book
 from vitalsd.investigation import Investigation
 from vitalsd.model import Frame, Stack, StallEvidence, StallInProgress, TargetSnapshot, ThreadEvidence
-from vitalsd.settings.model import Settings
+from vitalsd.settings.model import Settings, Stall, Workers
 from vitalsd.sources.observer.events import Ended, Late
 from vitalsd.sources.observer.observer import Observer
 
@@ -193,3 +193,63 @@ def test_whoever_had_a_stack_first(world, probe_after, seen_by):
     ((judged, _, _),) = case.told
     assert judged.stacks[0].frames[0].function == seen_by
     assert judged.stack_after_seconds == min(0.1, probe_after)
+
+
+def failing(world, errors, pid=77, age=3600.0):
+    """A worker whose probe has counted so many errors."""
+    now = time.time()
+    worker = replace(
+        WATCHED,
+        key=replace(WATCHED.key, pid=pid),
+        at=now,
+        process=replace(WATCHED.process, started_at=now - age),
+        probe=replace(PROBE, loops=(), unhandled_errors=(errors, 0, 0, 0, 0)),
+    )
+    world.investigation.look([TargetSnapshot("shop", True, (worker,))])
+
+
+def known_errors(world):
+    """How many errors are known of the slot's past and its last minutes."""
+    recent = world.investigation._pasts["shop", "0"].failures.recent(0)
+    return recent.count if recent is not None else 0
+
+
+@pytest.mark.parametrize("gone", [False, True])
+def test_a_worker_that_replaces_another_has_its_past(world, gone):
+    """The slot's, also while nobody sits in it; a slot that is gone has none."""
+    for errors in (1, 5):
+        failing(world, errors)
+    empty = replace(WATCHED, key=None, up=False, process=None, probe=None)
+    world.investigation.look([TargetSnapshot("shop", True, () if gone else (empty,))])
+    failing(world, 2, pid=78)
+    assert known_errors(world) == (0 if gone else 4)
+
+
+@pytest.mark.parametrize(
+    ("settings", "kept"),
+    [(Settings(stall=Stall(critical=3.0)), 4), (Settings(workers=Workers(errors_window=60.0)), 0)],
+    ids=["another bound", "another window"],
+)
+def test_a_reload_keeps_the_past_as_long_as_it_reaches_as_far(world, settings, kept):
+    """Only other windows begin anew."""
+    for errors in (1, 5):
+        failing(world, errors)
+    world.investigation.reconfigure(settings)
+    failing(world, 5)
+    assert known_errors(world) == kept
+
+
+def test_what_is_found_of_the_past_is_an_incident(world):
+    """Through the whole of it: what a probe counts, in many samples, to one incident that says so."""
+    world.investigation.reconfigure(Settings(workers=Workers(errors_window=2.0, errors_least=3, settle=0.0)))
+    errors = 0
+
+    def look():
+        nonlocal errors
+        errors += 30
+        failing(world, errors)
+        return any(incident.kind == "error_surge" for incident in world.book.incidents())
+
+    wait_for("an incident", look)
+    rules = [rule for rule in world.investigation.rules() if rule.rule == "error_surge"]
+    assert [rule.state for rule in rules] == ["fired"]

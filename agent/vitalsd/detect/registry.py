@@ -13,6 +13,7 @@ from typing import Literal, Protocol, TypeVar
 import msgspec
 
 from vitalsd.detect.growth.watch import GrowthWatch
+from vitalsd.history.past import Past
 from vitalsd.model import Finding, RuleState, StallEvidence, Verdict, WorkerSample
 from vitalsd.settings.model import Settings
 
@@ -50,6 +51,8 @@ class Seen(msgspec.Struct, frozen=True):
     """Its series over time; None where there are no points of it yet."""
     peers: Sequence[GrowthWatch] = ()
     """Those of all workers of the target."""
+    past: Past | None = None
+    """What goes further back than the samples."""
 
 
 class Judgement(msgspec.Struct, frozen=True):
@@ -85,7 +88,16 @@ def register(factory: Callable[[Settings], D]) -> Callable[[Settings], D]:
 
 def make_detectors(settings: Settings) -> tuple[Detector, ...]:
     """One of each registered detector; again when the configuration changes, since they keep nothing."""
-    from vitalsd.detect import counts, exhaustion, leak, stall, starvation  # noqa: F401 - importing a detector registers it
+    from vitalsd.detect import (  # noqa: F401 - importing a detector registers it
+        counts,
+        error_surge,
+        exhaustion,
+        gc_pressure,
+        leak,
+        pool_saturation,
+        stall,
+        starvation,
+    )
 
     return tuple(factory(settings) for factory in _factories)
 

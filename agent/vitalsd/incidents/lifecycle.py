@@ -170,6 +170,8 @@ class Incidents:
         old = life.incident
         found = bounded(finding.evidence)
         evidence, fresh = merged(old.evidence, found)
+        if "stalls" not in found and old.state == "open" and _goes_on(finding, old):
+            fresh = 0
         longest = longest_seconds(found)
         longest_before = life.worst[1]
         if longest is not None:
@@ -265,6 +267,11 @@ class Incidents:
 def _is_over(incident: Incident, now: float) -> bool:
     """Whether it was resolved too long ago to be reopened."""
     return incident.resolved_at is not None and now - incident.resolved_at > REOPENED_WITHIN_SECONDS
+
+
+def _goes_on(finding: Finding, incident: Incident) -> bool:
+    """Whether it is still what was found last, and nothing that has begun since."""
+    return finding.started_at is not None and finding.started_at <= incident.updated_at
 
 
 def _gone(incident: Incident, slots: dict[str, dict[str, bool]]) -> str | None:

@@ -16,7 +16,17 @@ from itertools import accumulate
 from operator import itemgetter
 
 from vitalsd.errors import VitalsdError
-from vitalsd.model import Frame, Histogram, LoopVitals, ProbeVitals, Stack, Stall, StallInProgress
+from vitalsd.model import (
+    Frame,
+    Histogram,
+    LoopVitals,
+    PoolVitals,
+    ProbeVitals,
+    Stack,
+    Stall,
+    StallInProgress,
+    UnhandledError,
+)
 from vitalsd.probe.python import layout
 from vitalsd.segment.reader import RawRecord, Reading, SegmentFile
 
@@ -75,6 +85,7 @@ def read_vitals(segment: SegmentFile, now: float, wall: float) -> ProbeVitals | 
     stalls = _recent_stalls(segment)  # after the counters, so that each stall they count is told
     known = _known(layout.PROCESS_FIELDS[: GC[0]], process.values)
     heartbeat = known["heartbeat"]
+    errors = tuple(_count(known["errors_" + name]) for name in layout.ERROR_CHANNELS)
     return ProbeVitals(
         runtime=segment.header.runtime,
         version=segment.header.version,
@@ -96,10 +107,12 @@ def read_vitals(segment: SegmentFile, now: float, wall: float) -> ProbeVitals | 
         executor_threads=_count(known["executor_threads"]),
         executor_busy=_count(known["executor_busy"]),
         executor_queued=_count(known["executor_queued"]),
-        unhandled_errors=tuple(_count(known["errors_" + name]) for name in layout.ERROR_CHANNELS),
+        unhandled_errors=errors,
         probe_cpu_seconds=known["probe_cpu_seconds"],
         heartbeat_at=None if heartbeat is None else wall - max(0.0, now - heartbeat),
         lost=tuple(line for line in process.text.split("\n") if line),
+        pools=_pools(segment) if known["executor_threads"] else (),
+        latest_errors=_latest_errors(segment) if any(errors) else (),
     )
 
 
@@ -243,6 +256,35 @@ def _numbered_stall(record: RawRecord) -> tuple[float, int, Stall] | None:
         stack_after_seconds=known["stack_after_seconds"],
     )
     return number, slot, stall
+
+
+def _pools(segment: SegmentFile) -> tuple[PoolVitals, ...]:
+    return tuple(pool for pool in segment.read_row(layout.POOL, _pool) if pool is not None)
+
+
+def _pool(record: RawRecord) -> PoolVitals | None:
+    """None in a place that no pool has."""
+    known = _known(layout.POOL_FIELDS, record.values)
+    threads, busy, queued = (_count(known[name]) for name in layout.POOL_FIELDS)
+    if threads is None or busy is None or queued is None:
+        return None
+    return PoolVitals(record.text, threads, busy, queued)
+
+
+def _latest_errors(segment: SegmentFile) -> tuple[UnhandledError | None, ...]:
+    """Of every channel; one whose record is being written is not known this time."""
+    found = dict(segment.read_row(layout.ERROR, _placed_error))
+    return tuple(found.get(record.offset) for record in layout.ERROR)
+
+
+def _placed_error(record: RawRecord) -> tuple[int, UnhandledError | None]:
+    """Where its record lies, and the error; None in the place of a channel that has had none."""
+    number = _count(_known(layout.ERROR_FIELDS, record.values)["number"])
+    if not number:
+        return record.record.offset, None
+    name, _, text = record.text.partition("\n")
+    frames = (stack.frames for stack in _stacks(text))
+    return record.record.offset, UnhandledError(number, name, next(frames, ()))
 
 
 def _stacks(text: str) -> tuple[Stack, ...]:

@@ -28,6 +28,7 @@ __all__ = [
     "Stall",
     "Storage",
     "Target",
+    "Workers",
     "split_listen",
 ]
 
@@ -138,7 +139,7 @@ class Stall(_Section, frozen=True):
 
 
 class Memory(_Section, frozen=True):
-    """When growth is a leak, and when memory runs out."""
+    """When growth is a leak, when memory runs out, and when collecting garbage takes too much of the time."""
 
     day: Annotated[
         Duration,
@@ -155,6 +156,64 @@ class Memory(_Section, frozen=True):
         Duration,
         Meta(ge=60.0, description="Memory that will be used up within this time is an incident."),
     ] = 86_400.0
+    gc_percent: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=100,
+            description="Collections that take this much of the time, in two windows in a row, are `gc_pressure`.",
+        ),
+    ] = 10
+    gc_window: Annotated[Duration, Meta(ge=1.0, description="The time over which that share is taken.")] = 60.0
+    gc_pause: Annotated[
+        Duration,
+        Meta(
+            ge=0.001,
+            description="Collections that pause for longer are `gc_pressure` when they recur. Pauses are counted "
+            "up to 1, 5, 10, 50, 100, 250 and 500 ms, 1 and 5 s: the next of these is what holds.",
+        ),
+    ] = 0.25
+    gc_pauses: Annotated[int, Meta(ge=2, le=10_000, description="How many of them recur.")] = 3
+    gc_pauses_within: Annotated[Duration, Meta(ge=1.0, description="In how much time.")] = 600.0
+
+
+class Workers(_Section, frozen=True):
+    """When a worker fails more than it used to, or its executors no longer keep up."""
+
+    settle: Annotated[
+        Duration,
+        Meta(
+            ge=0.0,
+            description="What a worker does in so much time after its start is not judged by `gc_pressure` and "
+            "`error_surge`: imports make garbage, and connections are not there yet.",
+        ),
+    ] = 60.0
+    errors_window: Annotated[
+        Duration, Meta(ge=1.0, description="The time over which unhandled errors are counted.")
+    ] = 300.0
+    errors_least: Annotated[
+        int, Meta(ge=2, le=1_000_000, description="An `error_surge` is at least so many errors in that time.")
+    ] = 10
+    errors_times: Annotated[
+        int,
+        Meta(ge=2, le=10_000, description="And at least so many times what the worker's past has in as much."),
+    ] = 5
+    errors_past: Annotated[
+        Duration,
+        Meta(
+            ge=1.0,
+            description="How far back that past goes. What comes again after this time, such as a nightly job's "
+            "errors, is no surge.",
+        ),
+    ] = 86_400.0
+    pool_held: Annotated[
+        Duration,
+        Meta(
+            ge=1.0,
+            description="An executor whose threads are all busy while calls wait, for so long, is a "
+            "`pool_saturation` unless its queue gets shorter.",
+        ),
+    ] = 30.0
 
 
 class Health(_Section, frozen=True):
@@ -245,6 +304,7 @@ class Settings(_Section, frozen=True):
     sampling: Sampling = Sampling()
     stall: Stall = Stall()
     memory: Memory = Memory()
+    workers: Workers = Workers()
     health: Health = Health()
     exporters: Exporters = Exporters()
     storage: Storage = Storage()

@@ -58,8 +58,9 @@ NEVER: dict[str, tuple[Cause, ...]] = {
 }
 """Runtime -> causes that its loops cannot have. From outside, too, the runtime is known by the program's name."""
 WARNING_OR_WORSE: tuple[Severity, ...] = ("warning", "critical")
+WITH_WORSE = ("stall", "starvation", "leak", "exhaustion", "gc_pressure", "error_surge", "pool_saturation")
 INCIDENT_SORTS: tuple[tuple[str, Severity], ...] = (
-    *((kind, severity) for kind in ("stall", "starvation", "leak", "exhaustion") for severity in WARNING_OR_WORSE),
+    *((kind, severity) for kind in WITH_WORSE for severity in WARNING_OR_WORSE),
     *((kind, "warning") for kind in ("fragmentation", "fd_leak", "thread_leak", "task_leak")),
     ("growth", "info"),
 )

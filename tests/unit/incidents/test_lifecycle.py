@@ -145,6 +145,43 @@ def test_a_much_longer_stall_is_an_entry_of_its_own(incidents, stalled):
     assert events(incident) == ["opened", "worse"]
 
 
+def lasting(at, since, severity="warning", culprit=None, kind="pool_saturation"):
+    """A finding of something that holds since some time."""
+    return Finding(kind, "shop", "0", severity, at, f"{at - since:.0f} s.", culprit=culprit, started_at=since)
+
+
+def test_what_goes_on_is_counted_once(incidents):
+    """It is found at each look, and it is the same that was found at the look before."""
+    for second in range(30):
+        incidents.take([lasting(NOON + second, NOON + second - 30)], NOON + second)
+    [incident] = incidents.all()
+    assert (incident.count, incident.summary, incident.updated_at) == (1, "30 s.", NOON + 29)
+    assert events(incident) == ["opened"]
+    incidents.take([lasting(NOON + 30, NOON - 30, "critical")], NOON + 30)
+    assert (incidents.all()[0].count, events(incidents.all()[0])) == (1, ["opened", "worse"])
+
+
+def test_what_begins_again_is_counted_again(incidents):
+    """Open or resolved meanwhile."""
+    incidents.take([lasting(NOON, NOON - 30)], NOON)
+    incidents.take([lasting(NOON + 50, NOON + 20)], NOON + 50)
+    assert (incidents.all()[0].count, events(incidents.all()[0])) == (2, ["opened", "evidence"])
+    incidents.take([], NOON + 120)
+    incidents.take([lasting(NOON + 121, NOON + 40)], NOON + 121)
+    [incident] = incidents.all()
+    assert (incident.count, events(incident)[-1]) == (3, "reopened")
+
+
+def test_an_error_surge_is_one_incident_over_a_restart(incidents):
+    """Whoever is to blame, and for the agent that goes on with it too."""
+    [opened] = incidents.take([lasting(NOON, NOON - 9, culprit=Frame("a", "/a.py", 1), kind="error_surge")], NOON)
+    later = Incidents()
+    later.adopt([opened], NOON + 2)
+    other = lasting(NOON + 3, NOON - 9, culprit=Frame("b", "/b.py", 1), kind="error_surge")
+    [incident] = later.take([other], NOON + 3)
+    assert (incident.id, incident.culprit.function, incident.count) == (opened.id, "b", 1)
+
+
 def test_quiet_resolves_it(incidents, stalled):
     """A minute without a finding, to the second; the timeline says when it was last found."""
     incidents.take([stalled()], NOON)

@@ -163,28 +163,55 @@ def wait_idle(pool, threads):
 
 def test_executors():
     """Threads, busy threads and waiting calls over all pools, as they come and go."""
-    before = counts.executors()
+    before = counts.total(counts.executors())
     first, second = Work(), Work()
     with ThreadPoolExecutor(2) as one, ThreadPoolExecutor(3) as other:
         calls = [one.submit(first) for _ in range(2)] + [other.submit(second)]
         first.wait_started(2)
         second.wait_started(1)
-        assert counts.executors() == (before[0] + 3, before[1] + 3, before[2])
+        assert counts.total(counts.executors()) == (before[0] + 3, before[1] + 3, before[2])
         calls += [one.submit(second) for _ in range(3)]
-        assert counts.executors() == (before[0] + 3, before[1] + 3, before[2] + 3)
+        assert counts.total(counts.executors()) == (before[0] + 3, before[1] + 3, before[2] + 3)
         second.end()
         calls[2].result(10)
         wait_idle(other, 1)
-        assert counts.executors() == (before[0] + 3, before[1] + 2, before[2] + 3)
+        assert counts.total(counts.executors()) == (before[0] + 3, before[1] + 2, before[2] + 3)
         first.end()
         for call in calls:
             call.result(10)
-    assert counts.executors() == before
+    assert counts.total(counts.executors()) == before
+
+
+def test_executors_one_by_one():
+    """Each pool by the name of its threads, the one with the longest queue first."""
+    work = Work()
+    with ThreadPoolExecutor(1, "few") as few, ThreadPoolExecutor(3, "many_calls") as many:
+        calls = [few.submit(work) for _ in range(2)] + [many.submit(work) for _ in range(8)]
+        work.wait_started(4)
+        during = [pool for pool in counts.executors() if pool[0] in ("few", "many_calls")]
+        work.end()
+        for call in calls:
+            call.result(10)
+    assert during == [("many_calls", 3.0, 3.0, 5.0), ("few", 1.0, 1.0, 1.0)]
+
+
+@pytest.mark.parametrize(
+    ("thread", "pool"),
+    [
+        ("asyncio_3", "asyncio"),
+        ("ThreadPoolExecutor-0_12", "ThreadPoolExecutor-0"),
+        ("mine", "mine"),
+        ("_3", "_3"),
+    ],
+)
+def test_name_of_a_pool(thread, pool):
+    """What the names of its threads begin with."""
+    assert counts._pool_name(thread) == pool
 
 
 def test_executors_after_a_backlog():
     """A pool that had more calls than threads at some time still tells its busy threads, as do the others."""
-    before = counts.executors()
+    before = counts.total(counts.executors())
     blocked = Work()
     with ThreadPoolExecutor(2) as one, ThreadPoolExecutor(1) as other:
         backlog = Work()
@@ -194,7 +221,7 @@ def test_executors_after_a_backlog():
             call.result(10)
         calls = [one.submit(blocked), one.submit(blocked), other.submit(blocked)]
         blocked.wait_started(3)
-        during = counts.executors()
+        during = counts.total(counts.executors())
         blocked.end()
         for call in calls:
             call.result(10)
@@ -203,7 +230,7 @@ def test_executors_after_a_backlog():
 
 def test_executors_whose_thread_has_ended():
     """A thread that has ended but is still referred to is not counted, though another has its identity by now."""
-    before = counts.executors()
+    before = counts.total(counts.executors())
     work = Work()
     with ThreadPoolExecutor(1) as ended:
         ended.submit(int).result(10)
@@ -214,7 +241,7 @@ def test_executors_whose_thread_has_ended():
         (thread,) = pool._threads
         for one in lingering:
             one._ident = thread.ident
-        during = counts.executors()
+        during = counts.total(counts.executors())
         work.end()
         call.result(10)
     assert during == (before[0] + 1, before[1] + 1, before[2])
@@ -236,13 +263,13 @@ def test_executors_while_a_pool_grows(monkeypatch):
     queues[thread] = None
     thread.looked_at = True
     monkeypatch.setattr(sys.modules["concurrent.futures.thread"], "_threads_queues", queues)
-    assert counts.executors() == (0.0, 0.0, 0.0)
+    assert counts.total(counts.executors()) == (0.0, 0.0, 0.0)
 
 
 def test_executors_without_any(monkeypatch):
     """A process that has not loaded the module has no pools, and does not load it for us."""
     monkeypatch.delitem(sys.modules, "concurrent.futures.thread")
-    assert counts.executors() == (0.0, 0.0, 0.0)
+    assert counts.total(counts.executors()) == (0.0, 0.0, 0.0)
     assert "concurrent.futures.thread" not in sys.modules
 
 

@@ -22,6 +22,8 @@ RECORDS = {
     **{f"loop {slot}": record for slot, record in enumerate(layout.LOOP)},
     **{f"current stall {slot}": record for slot, record in enumerate(layout.CURRENT_STALL)},
     **{f"recent stall {place}": record for place, record in enumerate(layout.RECENT_STALL)},
+    **{f"error {place}": record for place, record in enumerate(layout.ERROR)},
+    **{f"pool {place}": record for place, record in enumerate(layout.POOL)},
 }
 STACK = encode([Seen((("handle", "/srv/shop/web.py", 7), ("run_forever", "/usr/lib/asyncio.py", 600)))])
 OFFSETS = st.integers(0, layout.SIZE - 1)
@@ -44,6 +46,10 @@ def written(writing):
             segment.put(layout.CURRENT_STALL[slot], [NOW - 3], STACK)
         for place, record in enumerate(layout.RECENT_STALL):
             segment.put(record, [float(place % 2), *fields(record)[1:]], STACK)
+        for record in layout.ERROR:
+            segment.put(record, fields(record), b"shop.Refused\n" + STACK)
+        for place, record in enumerate(layout.POOL):
+            segment.put(record, fields(record), b"pool-%d" % place)
         return bytes(segment._map)
 
 
@@ -108,6 +114,8 @@ def test_undamaged(read_bytes, written):
     assert [loop.name for loop in vitals.loops] == ["main", *(f"loop-{slot}" for slot in range(1, 8))]
     assert [loop.current_stall.seconds for loop in vitals.loops if loop.current_stall] == [3.0, 3.0]
     assert [len(loop.recent_stalls) for loop in vitals.loops] == [4, 4, 0, 0, 0, 0, 0, 0]
+    assert [error.type for error in vitals.latest_errors] == ["shop.Refused"] * len(layout.ERROR_CHANNELS)
+    assert [pool.name for pool in vitals.pools] == [f"pool-{place}" for place in range(layout.POOLS)]
 
 
 @given(st.binary(max_size=256) | st.integers(0, 2 * layout.SIZE).map(bytes))

@@ -87,7 +87,11 @@ def test_magic(refusal, tmp_path, content):
 
 @pytest.mark.parametrize(
     ("version", "size", "told"),
-    [(3.0, layout.SIZE, "3"), (layout.VERSION, 8.0, "2"), (float("nan"), layout.SIZE, "nan")],
+    [
+        (layout.VERSION + 1.0, layout.SIZE, f"{layout.VERSION + 1}"),
+        (layout.VERSION, 8.0, f"{layout.VERSION}"),
+        (float("nan"), layout.SIZE, "nan"),
+    ],
 )
 def test_version(refusal, tmp_path, content, version, size, told):
     """Another layout version is refused before anything of it is read."""
@@ -95,7 +99,7 @@ def test_version(refusal, tmp_path, content, version, size, told):
     path = tmp_path / "x.seg"
     path.write_bytes(content)
     assert refusal(path) == (
-        f"{path} has layout version {told}, this agent reads 2: "
+        f"{path} has layout version {told}, this agent reads {layout.VERSION}: "
         "install the probe of this vitalsd version in the service"
     )
 

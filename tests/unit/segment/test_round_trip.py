@@ -8,9 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vitalsd.model import Frame, Stack, Stall, StallInProgress
+from vitalsd.model import Frame, PoolVitals, Stack, Stall, StallInProgress, UnhandledError
 from vitalsd.probe.python import layout
 from vitalsd.probe.python import stalls as stalls_module
+from vitalsd.probe.python.counts import Pools
+from vitalsd.probe.python.origins import encode
 from vitalsd.probe.python.segment import Segment, start_ticks
 from vitalsd.probe.python.stalls import StallBook
 from vitalsd.segment.reader import RawRecord, SegmentFile
@@ -34,8 +36,11 @@ def bits(values):
 
 @pytest.mark.parametrize(
     "record",
-    [layout.PROCESS, layout.LOOP[7], layout.CURRENT_STALL[0], layout.RECENT_STALL[7]],
-    ids=["process", "loop", "current", "recent"],
+    [
+        *(layout.PROCESS, layout.LOOP[7], layout.CURRENT_STALL[0], layout.RECENT_STALL[7]),
+        *(layout.ERROR[4], layout.POOL[3]),
+    ],
+    ids=["process", "loop", "current", "recent", "error", "pool"],
 )
 @given(data=st.data())
 def test_record(pair, record, data):
@@ -117,6 +122,53 @@ def test_process_numbers(pair):
     young, middle, old = vitals.gc_pauses
     assert (young.sum, middle.sum, old.sum) == (20.0, 31.0, 42.0)
     assert young.buckets == (21, 43, 66, 90, 115, 141, 168, 196, 225, 255)
+
+
+def test_pools(pair):
+    """Those with the longest queues, longest first; a pool that is gone leaves its place, and the rest move up."""
+    written, read = pair
+    told = Pools(written)
+    many = [(f"täglich-{number}" * 9, 4.0, 3.0, 9.0 - number) for number in range(layout.POOLS + 1)]
+    written.put(layout.PROCESS, [1.0] * len(layout.PROCESS_FIELDS))
+    told.tell(many)
+    seen = read_vitals(read, 1.0, 1.0).pools
+    assert [(pool.threads, pool.busy, pool.queued) for pool in seen] == [
+        (4, 3, 9),
+        (4, 3, 8),
+        (4, 3, 7),
+        (4, 3, 6),
+    ]
+    assert [pool.name.startswith(f"täglich-{number}") for number, pool in enumerate(seen)] == [True] * 4
+    told.tell([("asyncio", 2.0, 2.0, 0.0)])
+    assert read_vitals(read, 1.0, 1.0).pools == (PoolVitals("asyncio", 2, 2, 0),)
+    written.put(layout.PROCESS, [NAN] * len(layout.PROCESS_FIELDS))
+    assert read_vitals(read, 1.0, 1.0).pools == ()
+
+
+@pytest.mark.parametrize("name", ["KeyError", "", "shop.errors.Täglich", "x" * 900, "a\nb\tc"])
+def test_latest_errors(pair, name):
+    """The type and the frames of the latest of each channel; nothing while there was none at all."""
+    written, read = pair
+    written.put(layout.PROCESS, [NAN] * len(layout.PROCESS_FIELDS))
+    assert read_vitals(read, 1.0, 1.0).latest_errors == ()
+    frames = (("fetch", "/srv/shop.py", 7), ("", "/srv/app.py", 9))
+    written.put(layout.ERROR[2], (3.0,), encode((name, frames), layout.ERROR_BYTES))
+    written.put(layout.PROCESS, [1.0] * len(layout.PROCESS_FIELDS))
+    told = [error for error in read_vitals(read, 1.0, 1.0).latest_errors if error is not None]
+    shown = " ".join(name.split())[-200:]
+    assert told == [UnhandledError(3, shown, (Frame("fetch", "/srv/shop.py", 7), Frame("", "/srv/app.py", 9)))]
+
+
+@given(st.text(), st.lists(st.tuples(st.text(), st.text(), st.integers(0, 10**9)), max_size=12), st.booleans())
+def test_any_latest_error(pair, name, frames, surrogate):
+    """Whatever a service calls its types, functions and files, one error is read back with no more frames."""
+    written, read = pair
+    name = name + "\udcff" * surrogate
+    written.put(layout.PROCESS, [1.0] * len(layout.PROCESS_FIELDS))
+    written.put(layout.ERROR[0], (1.0,), encode((name, tuple(frames)), layout.ERROR_BYTES))
+    error = read_vitals(read, 1.0, 1.0).latest_errors[0]
+    assert len(error.frames) <= len(frames)
+    assert "\n" not in error.type
 
 
 def test_stalls(pair, monkeypatch):

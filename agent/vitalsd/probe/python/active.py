@@ -185,6 +185,7 @@ class Active:
         self._parts = [self._gcspans, self._errors]
         self.loops = Loops(segment, stalls, self._gcspans, cost_per_iteration(), self._failed)
         self._tasks = counts.Tasks(self.loops.objects)
+        self._pools = counts.Pools(segment)
         self._watchdog = Watchdog(self.loops, stalls)
         atexit.register(self._at_exit)
         self.ready = True
@@ -213,11 +214,15 @@ class Active:
             read("renewal", loops.attach_again)
         read("lock", segment.keep_lock)
         read("errors", self._errors.hook)
+        read("origins", lambda: self._errors.tell(segment))
         read("gc", self._gcspans.check)
         read("loops", self._watchdog.count_waiting)
         busy = loops.busy_seconds
         self._watchdog.adapt((busy - self._busy) / max(now - self._published_at, PUBLISH_SECONDS))
         self._busy, self._published_at = busy, now
+        pools = read("executors", counts.executors)
+        if pools is not None:
+            read("pools", lambda: self._pools.tell(pools))
         segment.tell(
             (
                 now,
@@ -225,7 +230,7 @@ class Active:
                 *read("heap", self._heap.read, NOTHING),
                 read("tasks", lambda: self._tasks.count(now), UNKNOWN),
                 read("threads", counts.threads, UNKNOWN),
-                *read("executors", counts.executors, (UNKNOWN,) * 3),
+                *(counts.total(pools) if pools is not None else (UNKNOWN,) * 3),
                 self._thread_cpu + loops.own_seconds + self._gcspans.own_seconds,
                 *self._errors.counts.values(),
                 *self._gcspans.values(),

@@ -11,15 +11,23 @@ import sys
 from time import sleep, thread_time
 from weakref import ref
 
+from . import layout
+
 TYPE_CHECKING = False  # importing typing would be more than the service asked for
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
     from typing import Any
+
+    from .segment import Segment
+
+    Pool = tuple[str, float, float, float]
+    """Its name, threads, busy threads and queued calls."""
 
 TASKS_INTERVAL_SECONDS = 2.0
 MINIMUM_REST = 1000
 """A count that took t is not repeated within this many t."""
 AT_ONCE = 200
+UNKNOWN = float("nan")
 BY_LOOP = sys.version_info >= (3, 14)
 
 
@@ -74,17 +82,25 @@ def threads() -> float:
     return float(len(module._active)) if module is not None else 1.0
 
 
-def executors() -> tuple[float, float, float]:
-    """Threads, busy threads and queued calls of all thread pool executors."""
+def executors() -> list[Pool]:
+    """All thread pool executors, those with the longest queues first."""
     module: Any = sys.modules.get("concurrent.futures.thread")
     if module is None:
-        return 0.0, 0.0, 0.0
+        return []
     # All at once: the dictionary's own iterator fails when a pool grows meanwhile.
     pairs = list(module._threads_queues.data.items())
-    return _executors(module, [(reference(), queue) for reference, queue in pairs])
+    return _pools(module, [(reference(), queue) for reference, queue in pairs])
 
 
-def _executors(module: Any, pairs: Iterable[tuple[Any, Any]]) -> tuple[float, float, float]:
+def total(pools: Iterable[Pool]) -> tuple[float, float, float]:
+    """Threads, busy threads and queued calls of all of them together."""
+    threads = busy = queued = 0.0
+    for _, its_threads, its_busy, its_queued in pools:
+        threads, busy, queued = threads + its_threads, busy + its_busy, queued + its_queued
+    return threads, busy, queued
+
+
+def _pools(module: Any, pairs: Iterable[tuple[Any, Any]]) -> list[Pool]:
     """
     A thread whose innermost frame is the pool's own waits for a call; any other runs one.
 
@@ -93,15 +109,49 @@ def _executors(module: Any, pairs: Iterable[tuple[Any, Any]]) -> tuple[float, fl
     waiting = module._worker.__code__
     active = module.threading._active
     frames = sys._current_frames()
-    queues = {}
-    alive = busy = 0
+    found: dict[int, tuple[str, Any, list[int]]] = {}
     for thread, queue in pairs:
         if thread is None or active.get(thread.ident) is not thread:
             continue
         frame = frames.get(thread.ident)
         if frame is None:
             continue
-        alive += 1
-        busy += frame.f_code is not waiting
-        queues[id(queue)] = queue
-    return float(alive), float(busy), float(sum(queue.qsize() for queue in queues.values()))
+        counts = found.setdefault(id(queue), (thread.name, queue, [0, 0]))[2]
+        counts[0] += 1
+        counts[1] += frame.f_code is not waiting
+    pools = [
+        (_pool_name(name), float(threads), float(busy), float(queue.qsize()))
+        for name, queue, (threads, busy) in found.values()
+    ]
+    pools.sort(key=_longest_queue_first)
+    return pools
+
+
+def _longest_queue_first(pool: Pool) -> tuple[float, float]:
+    return -pool[3], -pool[2]
+
+
+def _pool_name(thread: str) -> str:
+    """`asyncio` of `asyncio_3`."""
+    name, _, number = thread.rpartition("_")
+    return name if name and number.isdigit() else thread
+
+
+class Pools:
+    """What the segment says of each pool; written where it changes."""
+
+    def __init__(self, segment: Segment) -> None:
+        self._segment = segment
+        self._told: list[Pool | None] = [None] * layout.POOLS
+
+    def tell(self, pools: Sequence[Pool]) -> None:
+        """Publish those with the longest queues."""
+        for place, record in enumerate(layout.POOL):
+            pool = pools[place] if place < len(pools) else None
+            if pool == self._told[place]:
+                continue
+            if pool is None:
+                self._segment.put(record, (UNKNOWN,) * len(record.fields))
+            else:
+                self._segment.put(record, pool[1:], pool[0].encode("utf-8", "replace"))
+            self._told[place] = pool

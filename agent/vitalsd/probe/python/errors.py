@@ -1,15 +1,18 @@
 """
-Counts errors that nobody handled, by the channel through which the interpreter tells of them.
+Counts errors that nobody handled, by the channel through which the interpreter tells of them, and remembers what
+the latest of each channel was.
 
 Each channel has a hook, and ours calls the one it found: the service sees and logs exactly what it did before. A
-hook that the service sets later is wrapped in turn, and an error that passes several of ours counts once.
+hook that the service sets later is wrapped in turn, and an error that passes several of ours counts once. While
+nothing fails nothing is called; of errors in quick succession only one each NOTE_SECONDS is looked at.
 """
 
 from __future__ import annotations
 
 import sys
+from time import monotonic
 
-from . import layout
+from . import layout, origins
 from .lifecycle import get_ident
 
 TYPE_CHECKING = False  # importing typing would be more than the service asked for
@@ -17,6 +20,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from .origins import Origin
+    from .segment import Segment
+
+NOTE_SECONDS = 0.1
+"""What errors come from is looked at so often: a flood of them must not be the dearer for it."""
 TASK_MESSAGES = ("Task exception was never retrieved", "Future exception was never retrieved")
 
 
@@ -25,6 +33,10 @@ class Errors:
 
     def __init__(self) -> None:
         self.counts = dict.fromkeys(layout.ERROR_CHANNELS, 0.0)
+        self._latest: dict[str, tuple[float, Origin]] = {}
+        """Channel -> the number of the error among those of its channel, and what it was."""
+        self._noted_at: dict[str, float] = {}
+        self._told: dict[str, tuple[float, Origin]] = {}
         self._inside: set[tuple[str, int]] = set()
         self._stopped = False
         self._hooked: list[tuple[Any, str, Any, Any]] = []
@@ -32,10 +44,10 @@ class Errors:
 
     def hook(self) -> None:
         """Put a counter around every hook that has none yet; called again now and then."""
-        self._around(sys, "unraisablehook", "unraisable")
+        self._around(sys, "unraisablehook", "unraisable", origins.of_unraisable)
         threading = sys.modules.get("threading")
         if threading is not None:
-            self._around(threading, "excepthook", "thread")
+            self._around(threading, "excepthook", "thread", origins.of_thread)
         warnings = sys.modules.get("warnings")
         if warnings is not None:
             self._around_warning(warnings)
@@ -46,13 +58,22 @@ class Errors:
         if uvloop is not None and hasattr(uvloop, "Loop"):
             self._around_loop(uvloop.Loop)
 
-    def _around(self, owner: Any, name: str, channel: str) -> None:
+    def tell(self, segment: Segment) -> None:
+        """Publish what the latest errors were, where there are new ones; by the watchdog."""
+        for record, channel in zip(layout.ERROR, layout.ERROR_CHANNELS):
+            latest = self._latest.get(channel)
+            if latest is not None and latest is not self._told.get(channel):
+                number, origin = latest
+                segment.put(record, (number,), origins.encode(origin, record.text_bytes))
+                self._told[channel] = latest
+
+    def _around(self, owner: Any, name: str, channel: str, origin_of: Callable[..., Origin]) -> None:
         found = getattr(owner, name, None)
         if found is None or self._is_ours(found):
             return
 
         def counted(*arguments: Any) -> Any:
-            return self._count(channel, found, arguments)
+            return self._count(channel, found, arguments, origin_of)
 
         self._install(owner, name, found, counted)
 
@@ -69,7 +90,7 @@ class Errors:
                 return found(coroutine)
             inside.add(mark)
             try:
-                mine.counts["coroutine"] += 1
+                mine._note("coroutine", origins.of_coroutine, (coroutine,))
                 return found(coroutine)
             finally:
                 inside.discard(mark)
@@ -85,7 +106,7 @@ class Errors:
         def call_exception_handler(loop: Any, context: Any) -> Any:
             message = context.get("message") if isinstance(context, dict) else None
             channel = "task" if message in TASK_MESSAGES else "loop"
-            return self._count(channel, found, (loop, context))
+            return self._count(channel, found, (loop, context), origins.of_context)
 
         self._install(kind, "call_exception_handler", found, call_exception_handler)
 
@@ -97,16 +118,34 @@ class Errors:
         setattr(owner, name, ours)
         self._hooked.append((owner, name, found, ours))
 
-    def _count(self, channel: str, found: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+    def _count(
+        self,
+        channel: str,
+        found: Callable[..., Any],
+        arguments: tuple[Any, ...],
+        origin_of: Callable[..., Origin],
+    ) -> Any:
         mark = (channel, get_ident())
         if self._stopped or mark in self._inside:
             return found(*arguments)
         self._inside.add(mark)
         try:
-            self.counts[channel] += 1
+            self._note(channel, origin_of, arguments)
             return found(*arguments)
         finally:
             self._inside.discard(mark)
+
+    def _note(self, channel: str, origin_of: Callable[..., Origin], arguments: tuple[Any, ...]) -> None:
+        """Count one, and look at it unless another was looked at just now; what cannot be looked at counts too."""
+        number = self.counts[channel] = self.counts[channel] + 1
+        now = monotonic()
+        if now - self._noted_at.get(channel, -NOTE_SECONDS) < NOTE_SECONDS:
+            return
+        self._noted_at[channel] = now
+        try:
+            self._latest[channel] = number, origin_of(*arguments)
+        except Exception:
+            self._latest[channel] = number, ("", ())
 
     def stop(self) -> None:
         """Take our hooks out where they are still the outermost; the others only stop counting."""

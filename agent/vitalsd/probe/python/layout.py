@@ -34,11 +34,13 @@ To change the layout: raise VERSION. A reader refuses what it does not know and 
 from __future__ import annotations
 
 MAGIC = b"vitalseg"
-VERSION = 2
+VERSION = 3
 
 LOOPS = 8
 RECENT_STALLS = 8
+POOLS = 4
 STACK_BYTES = 4096
+ERROR_BYTES = 1024
 
 FLUSH_SECONDS = 0.1
 LONG_BUSY_SECONDS = 0.02
@@ -122,6 +124,15 @@ RECENT_STALL_FIELDS = (
 """Text: the stacks. `number` counts up over the whole process; the ring keeps the newest. `since`: what the live
 word `since`, or `due`, of the loop was while it lasted. `stack_after_seconds`: from that to the first stack."""
 
+ERROR_FIELDS = ("number",)
+"""One record for each of ERROR_CHANNELS, about the error that was looked at last: its number among those of its
+channel. Text: the name of its type on a line, which may be empty, then its frames as a stack has them. Not all
+errors are looked at when they come in quick succession."""
+
+POOL_FIELDS = ("threads", "busy", "queued")
+"""One record for each executor, those with the longest queues first. Text: what the names of its threads begin
+with."""
+
 
 class Record:
     """Where one record lies. All offsets are in doubles from the start of the segment."""
@@ -157,5 +168,7 @@ COPIED = DUE + LOOPS
 LOOP = _row(COPIED + 1, LOOPS, LOOP_FIELDS, 64)
 CURRENT_STALL = _row(LOOP[-1].end, LOOPS, CURRENT_STALL_FIELDS, STACK_BYTES)
 RECENT_STALL = _row(CURRENT_STALL[-1].end, RECENT_STALLS, RECENT_STALL_FIELDS, STACK_BYTES)
-WORDS = RECENT_STALL[-1].end
+ERROR = _row(RECENT_STALL[-1].end, len(ERROR_CHANNELS), ERROR_FIELDS, ERROR_BYTES)
+POOL = _row(ERROR[-1].end, POOLS, POOL_FIELDS, 64)
+WORDS = POOL[-1].end
 SIZE = WORDS * 8

@@ -107,7 +107,8 @@ class Segment:
 
     def _write_header(self, stall_threshold_seconds: float) -> None:
         nan = float("nan")
-        for record in (layout.PROCESS, *layout.LOOP, *layout.CURRENT_STALL, *layout.RECENT_STALL):
+        rows = (layout.LOOP, layout.CURRENT_STALL, layout.RECENT_STALL, layout.ERROR, layout.POOL)
+        for record in (layout.PROCESS, *(record for row in rows for record in row)):
             self.put(record, [nan] * len(record.fields))
         version = "%d.%d.%d" % sys.version_info[:3]
         text = "python\n%s\n%s" % (version, " ".join(os.environ.get("VITALSD_TARGET", "").split()))

@@ -53,18 +53,19 @@ def encode(stacks: list[Seen]) -> bytes:
     are what tells.
     """
     room = layout.STACK_BYTES // max(1, len(stacks))
-    return b"".join(_encode_one(entry.samples, entry.stack, room) for entry in stacks)
+    return b"".join(encode_stack(entry.samples, entry.stack, room) for entry in stacks)
 
 
-def _encode_one(samples: int, frames: Stack, room: int) -> bytes:
+def encode_stack(samples: int, frames: Stack, room: int) -> bytes:
+    """One of them, in this many bytes."""
     head = b"#%d\n" % samples
-    lines = [b"%s\t%s\t%d\n" % (_plain(function), _plain(file), line) for function, file, line in frames]
+    lines = [b"%s\t%s\t%d\n" % (plain(function), plain(file), line) for function, file, line in frames]
     while lines and len(head) + sum(map(len, lines)) > room:
         del lines[len(lines) * 2 // 3]
     return head + b"".join(lines)
 
 
-def _plain(text: str) -> bytes:
+def plain(text: str) -> bytes:
     """A name on one line, of its last 200 bytes at most: the end of a path tells more than its beginning."""
     encoded = text.replace("\t", " ").replace("\n", " ").encode("utf-8", "replace")[-200:]
     return encoded.decode("utf-8", "ignore").encode()
