@@ -81,6 +81,7 @@ class Daemon:
         )
         self._observer = Observer(self._hear, threshold_seconds=settings.stall.threshold)
         self._sampler = Sampler(self._observer)
+        self._sampler.reconfigure(settings)
         self._stacks = StackSampler()
         self.state = State(
             self._sampler,
@@ -268,6 +269,7 @@ class Daemon:
         self._settings = settings
         self._finder.reconfigure(_rules(settings), settings.sampling.discovery_interval)
         self._observer.reconfigure(settings.stall.threshold)
+        self._sampler.reconfigure(settings)
         self._book.reconfigure(settings.stall.resolve_after)
         self._investigation.reconfigure(settings)
         if self._growth.reconfigure(plan_of(settings)):

@@ -31,7 +31,9 @@ __all__ = [
     "HostEvidence",
     "Incident",
     "LoopVitals",
+    "MemoryGroup",
     "MemoryTrend",
+    "MemoryVitals",
     "ObservedLoop",
     "PoolVitals",
     "ProbeVitals",
@@ -223,6 +225,50 @@ class ProcessVitals(msgspec.Struct, frozen=True):
     involuntary_switches: int | None = None
 
 
+class MemoryGroup(msgspec.Struct, frozen=True):
+    """What the control group of a process says of memory: of all its processes, and of the files they read."""
+
+    name: str
+    """Its path, as the agent's own namespace has it."""
+    limit_bytes: int | None = None
+    """The least of this group and of those above it that the agent sees; None is none."""
+    swap_limit_bytes: int | None = None
+    """How much may be swapped out beside that; None is as much as there is."""
+    high_bytes: int | None = None
+    """Above it the kernel slows everybody in the group down (version 2)."""
+    used_bytes: int | None = None
+    working_set_bytes: int | None = None
+    """Used, less pages of files that nobody has looked at lately: what Kubernetes evicts by."""
+    headroom_bytes: int | None = None
+    """From the working set to the limit that is met first, be it of this group or of one above."""
+    oom_kills: int | None = None
+    """Processes of the group that the kernel has killed for memory."""
+    ooms: int | None = None
+    """How often nothing could be freed at its limit (version 2)."""
+    limit_hits: int | None = None
+    """How often its use met its limit."""
+    high_hits: int | None = None
+    """How often somebody was slowed down (version 2)."""
+
+
+LimitKind = Literal["group", "address_space", "data"]
+"""Whose limit it is: the control group's, or the process's own RLIMIT_AS or RLIMIT_DATA."""
+
+
+class MemoryVitals(msgspec.Struct, frozen=True):
+    """How much memory a process may have, and how much is its own; ProcessVitals has what it uses."""
+
+    limit_bytes: int | None = None
+    """The least that holds for the process; None where it has none but the host's memory, or none is known."""
+    limit_kind: LimitKind | None = None
+    group: MemoryGroup | None = None
+    """None where no group accounts for it."""
+    proportional_bytes: int | None = None
+    """PSS, once a minute at most: what it shares is divided by how many share it."""
+    unique_bytes: int | None = None
+    """USS: what would be free if it ended."""
+
+
 class SourceReading(msgspec.Struct, frozen=True):
     """How the latest reading of one source of one target went."""
 
@@ -249,6 +295,7 @@ class WorkerSample(msgspec.Struct, frozen=True):
     process: ProcessVitals | None
     probe: ProbeVitals | None
     observed: ObservedLoop | None = None
+    memory: MemoryVitals | None = None
     missing: dict[str, str] = {}
     """Field -> why it could not be read, with the permission that lacks."""
 

@@ -13,7 +13,9 @@ from vitalsd.model import (
     Histogram,
     Incident,
     LoopVitals,
+    MemoryGroup,
     MemoryTrend,
+    MemoryVitals,
     ObservedLoop,
     ProbeVitals,
     ProcessVitals,
@@ -138,6 +140,22 @@ WATCHED = WorkerSample(
         involuntary_switches=4_321,
     ),
     probe=PROBE,
+    memory=MemoryVitals(
+        limit_bytes=629_145_600,
+        limit_kind="group",
+        group=MemoryGroup(
+            name="/kubepods/pod7/shop",
+            limit_bytes=629_145_600,
+            swap_limit_bytes=0,
+            used_bytes=314_572_800,
+            working_set_bytes=301_989_888,
+            headroom_bytes=327_155_712,
+            oom_kills=1,
+            limit_hits=12,
+        ),
+        proportional_bytes=113_246_208,
+        unique_bytes=98_566_144,
+    ),
 )
 
 GONE = WorkerSample(

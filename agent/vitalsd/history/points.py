@@ -41,7 +41,7 @@ class Point(msgspec.Struct, frozen=True, omit_defaults=True):
     tasks: float | None = None
 
 
-def point_of(sample: WorkerSample, limit_bytes: int | None = None) -> Point | None:
+def point_of(sample: WorkerSample) -> Point | None:
     """The point that a sample makes; None for a slot that waits for its worker."""
     process, probe = sample.process, sample.probe
     if process is None or not sample.up:
@@ -53,7 +53,7 @@ def point_of(sample: WorkerSample, limit_bytes: int | None = None) -> Point | No
         start=process.started_at,
         rss_anon=process.anonymous_bytes,
         swap=process.swap_bytes,
-        limit=limit_bytes,
+        limit=sample.memory.limit_bytes if sample.memory is not None else None,
         heap_live=probe.heap_live_bytes if probe is not None else None,
         heap_used=probe.heap_used_bytes if probe is not None else None,
         blocks=probe.heap_blocks if probe is not None else None,

@@ -111,7 +111,7 @@ def _words(bare: inspect.Type, annotation: Any, words: str) -> str:
     match bare:
         case inspect.BoolType():
             return "true or false"
-        case inspect.IntType(ge=low, le=high):
+        case inspect.IntType(ge=int(low), le=int(high)):
             return f"a number from {low} to {high}"
         case inspect.FloatType(ge=float(low)):
             return f"{words} of at least {format_duration(low)}"

@@ -14,7 +14,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from vitalsd.settings.units import parse_duration
+from vitalsd.settings.units import parse_duration, parse_size
 
 __all__ = [
     "Control",
@@ -70,6 +70,8 @@ def _check_regex(text: str) -> str:
 # `parse` makes the value out of its text, `words` say what was expected.
 Duration = Annotated[float, Meta(extra={"parse": parse_duration, "words": "a duration"})]
 """Seconds here, `1h30m` in the file."""
+Size = Annotated[int, Meta(ge=0, extra={"parse": parse_size, "words": "a size"})]
+"""Bytes here, `256MiB` in the file."""
 Listen = Annotated[str, Meta(extra={"parse": _check_listen, "words": "host:port, :port or [v6]:port"})]
 Regex = Annotated[str, Meta(min_length=1, extra={"parse": _check_regex, "words": "a regular expression"})]
 FilePath = Annotated[str, Meta(min_length=1, extra={"words": "a path"})]
@@ -156,6 +158,13 @@ class Memory(_Section, frozen=True):
         Duration,
         Meta(ge=60.0, description="Memory that will be used up within this time is an incident."),
     ] = 86_400.0
+    smaps_max_size: Annotated[
+        Size,
+        Meta(
+            description="Up to this resident size PSS is read of a worker, once a minute at most. "
+            "Whatever the worker maps meanwhile waits, 8 ms per GiB. `0B`: of none."
+        ),
+    ] = 2**30
     gc_percent: Annotated[
         int,
         Meta(

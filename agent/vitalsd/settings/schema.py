@@ -15,9 +15,12 @@ import msgspec
 from vitalsd.settings.keys import Leaf, Listing, Section, fields
 from vitalsd.settings.model import Settings, Target
 from vitalsd.settings.show import yaml_value
-from vitalsd.settings.units import DURATION_PATTERN, parse_duration
+from vitalsd.settings.units import DURATION_PATTERN, SIZE_PATTERN, parse_duration, parse_size
 
 __all__ = ["schema", "schema_text"]
+
+PATTERNS: dict[object, str] = {parse_duration: DURATION_PATTERN, parse_size: SIZE_PATTERN}
+"""Of what is a number to the agent, and text in the file."""
 
 
 def schema() -> dict[str, Any]:
@@ -69,7 +72,8 @@ def _leaf(leaf: Leaf) -> dict[str, Any]:
         result["default"] = leaf.default
     if leaf.parse is not None:
         result["description"] += f" Expects {leaf.words}."
-    if leaf.parse is parse_duration:
-        del result["minimum"]  # of the seconds; the file has text
-        result |= {"type": "string", "pattern": DURATION_PATTERN, "default": yaml_value(leaf.default)}
+    pattern = PATTERNS.get(leaf.parse)
+    if pattern is not None:
+        del result["minimum"]  # of the seconds or bytes; the file has text
+        result |= {"type": "string", "pattern": pattern, "default": yaml_value(leaf.default, leaf.parse)}
     return result

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 from vitalsd.settings.document import STR, core_tag
 from vitalsd.settings.keys import Leaf, Listing, Path, Section, dotted, fields
-from vitalsd.settings.units import format_duration
+from vitalsd.settings.units import format_duration, format_size, parse_size
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     import msgspec
 
@@ -33,8 +33,8 @@ def show(loaded: Loaded, *, sources: bool = False) -> str:
     return "\n".join(lines) + "\n"
 
 
-def yaml_value(value: object) -> str:
-    """Return `value` as it is written in the file."""
+def yaml_value(value: object, parse: Callable[[str], object] | None = None) -> str:
+    """Return `value` as it is written in the file; `parse` is what its key is read by."""
     match value:
         case None:
             return "null"
@@ -42,6 +42,8 @@ def yaml_value(value: object) -> str:
             return "true" if value else "false"
         case float():
             return format_duration(value)  # every float of the configuration is a duration
+        case int() if parse is parse_size:
+            return format_size(value)
         case str() if not (_PLAIN.fullmatch(value) and core_tag(value) == STR):
             return json.dumps(value, ensure_ascii=False)
         case _:
@@ -59,7 +61,7 @@ def _lines(struct: msgspec.Struct, path: Path, indent: str) -> Iterator[tuple[st
             for index, item in enumerate(value):
                 yield from _item(item, (*here, index), indent + "  ")
         elif isinstance(field, Leaf):
-            yield f"{indent}{name}: {yaml_value(value)}", here
+            yield f"{indent}{name}: {yaml_value(value, field.parse)}", here
 
 
 def _item(item: msgspec.Struct, path: Path, indent: str) -> Iterator[tuple[str, Path]]:

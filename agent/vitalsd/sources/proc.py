@@ -14,14 +14,15 @@ import time
 from pathlib import Path
 
 from vitalsd.model import ProcessVitals
+from vitalsd.sources.files import read_file
+from vitalsd.sources.permission import unreadable
 from vitalsd.sources.registry import NoData, Worker, register
+from vitalsd.sources.rlimits import read_rlimits
 
 __all__ = ["ProcSource"]
 
 TICKS = os.sysconf("SC_CLK_TCK")
 LIMITS_SECONDS = 60.0
-READ_BYTES = 8192
-"""Most processes' files are shorter; the list of groups in status has no end."""
 STATUS = re.compile(rb"\n(VmRSS|RssAnon|VmSwap|voluntary_ctxt_switches|nonvoluntary_ctxt_switches):[ \t]*(\d+)")
 """The lines that tell something here, of sixty."""
 
@@ -41,10 +42,10 @@ class ProcSource:
     def read(self, worker: Worker, missing: dict[str, str]) -> ProcessVitals:
         """Read one process."""
         folder = f"{self._proc}/{worker.key.pid}"
-        stat = _read(folder + "/stat").rpartition(b")")[2].split()
+        stat = read_file(folder + "/stat").rpartition(b")")[2].split()
         if int(stat[19]) != worker.key.start_ticks:
             raise NoData  # the pid is somebody else's by now
-        status = {line: int(number) for line, number in STATUS.findall(_read(folder + "/status"))}
+        status = {line: int(number) for line, number in STATUS.findall(read_file(folder + "/status"))}
         return ProcessVitals(
             state=stat[0].decode(),
             started_at=self._booted_at + int(stat[19]) / TICKS,
@@ -67,7 +68,7 @@ class ProcSource:
             with os.scandir(folder + "/fd") as entries:
                 return sum(1 for _ in entries)
         except PermissionError:
-            missing["open_fds"] = _lacks(folder, "fd")
+            missing["open_fds"] = unreadable(folder, "fd")
             return None
 
     def _max_fds(self, folder: str, worker: Worker, missing: dict[str, str]) -> int | None:
@@ -76,40 +77,17 @@ class ProcSource:
         if known is not None and now < known[0]:
             return known[1]
         try:
-            lines = _read(folder + "/limits").decode().splitlines()
+            limit = read_rlimits(folder).open_files
         except PermissionError:
-            missing["max_fds"] = _lacks(folder, "limits")
+            missing["max_fds"] = unreadable(folder, "limits")
             return None
-        found = next((line.split()[3] for line in lines if line.startswith("Max open files")), "unlimited")
-        limit = int(found) if found.isdecimal() else None
         self._limits = {key: entry for key, entry in self._limits.items() if now < entry[0]}
         self._limits[worker.key] = (now + LIMITS_SECONDS, limit)
         return limit
 
 
-def _read(path: str) -> bytes:
-    """The whole file, as procfs gives it: in one piece. A Path and a file object would add half to the time."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        text = piece = os.read(descriptor, READ_BYTES)
-        while len(piece) == READ_BYTES:
-            piece = os.read(descriptor, READ_BYTES)
-            text += piece
-        return text
-    finally:
-        os.close(descriptor)
-
-
 def _bytes(kib: int | None) -> int | None:
     return kib * 1024 if kib is not None else None
-
-
-def _lacks(folder: str, name: str) -> str:
-    owner = Path(folder).stat().st_uid
-    return (
-        f"{folder}/{name} may be read by uid {owner} or with CAP_SYS_PTRACE, this agent is uid {os.geteuid()}: "
-        f"run it as uid {owner}, or as root with CAP_SYS_PTRACE"
-    )
 
 
 def _boot_time(proc: Path) -> float:

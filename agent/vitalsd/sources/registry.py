@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 import msgspec
 
 from vitalsd.model import WorkerKey
 from vitalsd.segment.reader import SegmentFile
+from vitalsd.settings.model import Settings
 
-__all__ = ["NoData", "Outcome", "Source", "Worker", "execute", "make_sources", "register"]
+__all__ = ["Configured", "NoData", "Outcome", "Source", "Worker", "execute", "make_sources", "register"]
 
 
 class NoData(Exception):  # noqa: N818 - it is an answer, not an error
@@ -42,6 +43,15 @@ class Source(Protocol):
 
     def read(self, worker: Worker, missing: dict[str, str]) -> object:
         """What is there now; fields that may not be read are told in `missing` with the reason."""
+        ...
+
+
+@runtime_checkable
+class Configured(Protocol):
+    """A source that some key of the configuration is about."""
+
+    def reconfigure(self, settings: Settings) -> None:
+        """Take over what holds from now on."""
         ...
 
 

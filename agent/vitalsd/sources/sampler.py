@@ -14,6 +14,7 @@ import msgspec
 import structlog
 
 from vitalsd.model import (
+    MemoryVitals,
     ObservedLoop,
     ProbeVitals,
     ProcessVitals,
@@ -22,8 +23,9 @@ from vitalsd.model import (
     WorkerKey,
     WorkerSample,
 )
-from vitalsd.sources import probe, proc  # noqa: F401 - importing a source registers it
-from vitalsd.sources.registry import Outcome, Worker, execute, make_sources
+from vitalsd.settings.model import Settings
+from vitalsd.sources import memory, probe, proc  # noqa: F401 - importing a source registers it
+from vitalsd.sources.registry import Configured, Outcome, Worker, execute, make_sources
 from vitalsd.targets.finder import Found, Seat
 
 __all__ = ["Round", "Sampler"]
@@ -58,6 +60,12 @@ class Sampler:
         self._sources = make_sources()
         self._observer = observer
         self._told: dict[tuple[str, WorkerKey], str] = {}
+
+    def reconfigure(self, settings: Settings) -> None:
+        """Hand the configuration to whom it is about."""
+        for source in self._sources:
+            if isinstance(source, Configured):
+                source.reconfigure(settings)
 
     def sample(self, found: Found) -> Round:
         """Read everything once."""
@@ -109,7 +117,7 @@ class Sampler:
             outcomes.append(outcome)
             self._tell(source.name, worker, outcome.problem)
             values[source.fills] = outcome.value
-        process, vitals = values.get("process"), values.get("probe")
+        process, vitals, accounts = values.get("process"), values.get("probe"), values.get("memory")
         sample = WorkerSample(
             target=seat.target,
             slot=seat.slot,
@@ -120,6 +128,7 @@ class Sampler:
             lag_source="probe" if isinstance(vitals, ProbeVitals) else "none",
             process=process if isinstance(process, ProcessVitals) else None,
             probe=vitals if isinstance(vitals, ProbeVitals) else None,
+            memory=accounts if isinstance(process, ProcessVitals) and isinstance(accounts, MemoryVitals) else None,
             missing=missing,
         )
         return sample if sample.probe is not None or not sample.up else self._observed(sample)

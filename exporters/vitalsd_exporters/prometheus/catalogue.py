@@ -187,6 +187,24 @@ PROCESS = (
     ),
     Descriptor("vitals_process_swap_bytes", "gauge", "Memory swapped out, from /proc/PID/status VmSwap.", WORKER),
     Descriptor(
+        "vitals_process_proportional_memory_bytes",
+        "gauge",
+        "Resident memory, shared pages divided by how many share them, from /proc/PID/smaps_rollup Pss.",
+        WORKER,
+    ),
+    Descriptor(
+        "vitals_memory_limit_bytes",
+        "gauge",
+        "Least memory limit that holds for the worker, from its cgroup or /proc/PID/limits.",
+        WORKER,
+    ),
+    Descriptor(
+        "vitals_memory_oom_kills_total",
+        "counter",
+        "Processes that were killed for memory in the group of /proc/PID/cgroup, the same for all workers in it.",
+        WORKER,
+    ),
+    Descriptor(
         "vitals_memory_growth_bytes_per_second",
         "gauge",
         "Slope of the peaks of anonymous memory and swap over the last six hours, from /proc.",

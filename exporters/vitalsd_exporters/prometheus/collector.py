@@ -34,6 +34,7 @@ PYTHON_VERSION = ".".join(map(str, sys.version_info[:3]))
 WORKER_PARTS: tuple[tuple[str, Callable[[WorkerSample], Iterator[series.Row]]], ...] = (
     ("worker", series.worker_rows),
     ("process", series.process_rows),
+    ("memory", series.memory_rows),
     ("probe", series.probe_rows),
     ("loops", series.loop_rows),
 )

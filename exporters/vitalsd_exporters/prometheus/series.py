@@ -40,6 +40,7 @@ __all__ = [
     "agent_rows",
     "incident_rows",
     "loop_rows",
+    "memory_rows",
     "probe_rows",
     "process_rows",
     "source_rows",
@@ -118,6 +119,21 @@ def process_rows(worker: WorkerSample) -> Iterator[Row]:
     switches = {"voluntary": process.voluntary_switches, "involuntary": process.involuntary_switches}
     for kind, count in switches.items():
         yield from _known(labels | {"kind": kind}, {"vitals_process_context_switches_total": count})
+
+
+def memory_rows(worker: WorkerSample) -> Iterator[Row]:
+    """What the process may have, what of it is its own, and what became of others in its group."""
+    memory = worker.memory
+    if memory is None:
+        return
+    yield from _known(
+        _labels(worker),
+        {
+            "vitals_process_proportional_memory_bytes": memory.proportional_bytes,
+            "vitals_memory_limit_bytes": memory.limit_bytes,
+            "vitals_memory_oom_kills_total": memory.group.oom_kills if memory.group is not None else None,
+        },
+    )
 
 
 def trend_rows(worker: WorkerSample, trend: MemoryTrend | None) -> Iterator[Row]:

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from support.views import BACKGROUND_LOOP, BARE, BLOCKING, GONE, MAIN_LOOP, OBSERVED, OVER, PROBE, WATCHED
 
 from vitalsd.detect.registry import make_detectors
-from vitalsd.model import Cause
+from vitalsd.model import Cause, MemoryGroup, MemoryVitals
 from vitalsd.settings.model import Settings
 from vitalsd_exporters.prometheus import series
 
@@ -37,6 +37,15 @@ def test_what_is_not_known_makes_no_sample():
         "vitals_process_open_fds",
         "vitals_process_context_switches_total",
     }
+
+
+def test_memory_without_a_limit_has_none():
+    """No limit, no group and no PSS are gaps, not zeros and not the size of the host."""
+    assert [*series.memory_rows(BARE)] == []
+    assert [*series.memory_rows(replace(WATCHED, memory=MemoryVitals()))] == []
+    group = MemoryGroup("/shop", oom_kills=0)
+    rows = values(series.memory_rows(replace(WATCHED, memory=MemoryVitals(group=group))))
+    assert rows == {("vitals_memory_oom_kills_total", ()): 0}
 
 
 def test_a_known_zero_is_a_sample():

@@ -26,7 +26,9 @@ def tables(struct=Settings, path=()):
         elif isinstance(field, Listing):
             yield from tables(field.item, (*path, f"{name}[]"))
         else:
-            default = "required" if field.default is msgspec.NODEFAULT else f"`{yaml_value(field.default)}`"
+            default = (
+                "required" if field.default is msgspec.NODEFAULT else f"`{yaml_value(field.default, field.parse)}`"
+            )
             rows.append(f"| `{name}` | {field.words} | {default} | {field.description} |")
     if rows:
         head = ["| Key | Type | Default | What it does |", "|---|---|---|---|"]

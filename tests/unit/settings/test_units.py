@@ -1,4 +1,4 @@
-"""Durations: what is read, what is refused, and that nothing is lost on the way."""
+"""Durations and sizes: what is read, what is refused, and that nothing is lost on the way."""
 
 import re
 
@@ -6,7 +6,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vitalsd.settings.units import DURATION_PATTERN, format_duration, parse_duration
+from vitalsd.settings.units import (
+    DURATION_PATTERN,
+    SIZE_PATTERN,
+    format_duration,
+    format_size,
+    parse_duration,
+    parse_size,
+)
 
 
 @pytest.mark.parametrize(
@@ -59,4 +66,59 @@ def test_the_shortest_form_is_written():
         "1m30s",
         "1h30m",
         "1d500ms",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [
+        ("0B", 0),
+        ("1B", 1),
+        ("4KiB", 4096),
+        ("256MiB", 2**28),
+        ("2GiB", 2**31),
+        ("1TiB", 2**40),
+        ("1536MiB", 3 * 2**29),
+    ],
+)
+def test_reads_sizes(text, size):
+    """Whole numbers with one unit, which is a power of 1024."""
+    assert parse_size(text) == size
+
+
+@pytest.mark.parametrize("text", ["5", "0", "1.5", "-3"])
+def test_bare_number_is_no_size(text):
+    """A number alone is refused with the one thing that it lacks."""
+    with pytest.raises(ValueError, match="needs a unit, for example 256MiB"):
+        parse_size(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "MiB", "1.5GiB", "-1B", "1 MiB", "1mib", "1MB", "1M", "1G", "1GiB512MiB", "1KiB\n", "9" * 16 + "B"],
+)
+def test_what_may_mean_another_size_is_refused(text):
+    """Units of a thousand, fractions and sums are no sizes."""
+    with pytest.raises(ValueError, match="expected a size as a whole number of B, KiB, MiB, GiB or TiB"):
+        parse_size(text)
+
+
+@settings(deadline=None)
+@given(st.integers(min_value=0, max_value=2**49) | st.integers(0, 1000).map(lambda count: count * 2**30))
+def test_sizes_round_trip(size):
+    """Every size is written so that reading it gives the same."""
+    text = format_size(size)
+    assert parse_size(text) == size
+    assert re.search(SIZE_PATTERN, text)
+
+
+def test_the_greatest_unit_is_written():
+    """A size is told by the greatest unit of which it is a whole number."""
+    assert [format_size(size) for size in (0, 1, 1500, 4096, 3 * 2**29, 2**30)] == [
+        "0B",
+        "1B",
+        "1500B",
+        "4KiB",
+        "1536MiB",
+        "1GiB",
     ]

@@ -80,14 +80,15 @@ def test_whole(source, tree, size, entries):
 
 
 @pytest.mark.parametrize(("file", "field"), [("fd", "open_fds"), ("limits", "max_fds")])
-def test_forbidden(source, tree, forbid, file, field):
+def test_forbidden(source, tree, forbid, monkeypatch, file, field):
     """A file that may not be read costs its own field alone; file, owner and capability are told."""
+    monkeypatch.setattr(os, "geteuid", lambda: (tree.root / "10").stat().st_uid + 1)
     forbid(file)
     missing = {}
     assert msgspec.structs.replace(WHOLE, **{field: None}) == source.read(worker(), missing)
     path, owner = tree.root / "10" / file, (tree.root / "10").stat().st_uid
     sentence = (
-        f"{path} may be read by uid {owner} or with CAP_SYS_PTRACE, this agent is uid {os.geteuid()}: "
+        f"{path} may be read by uid {owner} or with CAP_SYS_PTRACE, this agent is uid {owner + 1}: "
         f"run it as uid {owner}, or as root with CAP_SYS_PTRACE"
     )
     assert missing == {field: sentence}

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from vitalsd.model import ProcessVitals, SourceReading, TargetSnapshot, WorkerKey, WorkerSample
+from vitalsd.model import MemoryVitals, ProcessVitals, SourceReading, TargetSnapshot, WorkerKey, WorkerSample
 from vitalsd.probe.python import layout
 from vitalsd.probe.python.segment import Segment
 from vitalsd.segment.reader import SegmentFile
+from vitalsd.settings.model import Settings
 from vitalsd.sources import sampler as sampler_module
 from vitalsd.sources.observer.outside import Outside
 from vitalsd.sources.probe import ProbeSource
@@ -71,6 +72,39 @@ def test_empty_seat(sampling):
     assert worker == WorkerSample("shop", "0", None, worker.at, False, "", "none", None, None)
     assert taken.targets == (TargetSnapshot("shop", False, (worker,), {"0": {"unknown": 2}}),)
     assert taken.sources == ()
+
+
+class Accounts:
+    """A source of memory that is told the configuration."""
+
+    name = "memory"
+    fills = "memory"
+    settings = None
+
+    def reconfigure(self, settings):
+        """Take it."""
+        self.settings = settings
+
+    def read(self, _worker, _missing):
+        """Read one worker."""
+        return MemoryVitals(limit_bytes=5)
+
+
+def test_memory(sampling, tree):
+    """What the memory source says is the worker's, unless the process has gone meanwhile."""
+    made = sampling(Accounts())
+    (worker,) = made.sample(Found({"shop": (seat(),)})).targets[0].workers
+    assert (worker.up, worker.memory) == (False, None)
+    tree.add(10)
+    (worker,) = made.sample(Found({"shop": (seat(),)})).targets[0].workers
+    assert (worker.up, worker.memory) == (True, MemoryVitals(limit_bytes=5))
+
+
+def test_configuration(sampling):
+    """Sources that some key is about are told; the others need not have heard of it."""
+    accounts, settings = Accounts(), Settings()
+    sampling(accounts).reconfigure(settings)
+    assert accounts.settings is settings
 
 
 def test_no_target(sampling):

@@ -11,7 +11,7 @@ import os
 from pathlib import Path
 
 from vitalsd.model import HostEvidence
-from vitalsd.sources.cgroup import CpuGroup, find_cpu_group, most_throttled
+from vitalsd.sources.cgroup.cpu import CpuGroup, find_cpu_group, most_throttled
 from vitalsd.sources.observer.thread import scheduled_seconds
 from vitalsd.sources.pressure import PressureFiles, find_pressure
 

@@ -3,55 +3,27 @@
 from __future__ import annotations
 
 import pytest
+from support.groups import Groups
 
-from vitalsd.sources.cgroup import Throttling, find_cpu_group, most_throttled
+from vitalsd.sources.cgroup.cpu import Throttling, find_cpu_group, most_throttled
 
 V2 = "usage_usec 9\nnr_periods {0}\nnr_throttled {1}\nthrottled_usec {2}\n"
 V1 = "nr_periods {0}\nnr_throttled {1}\nthrottled_time {2}\n"
 
 
-class Mounted:
-    """A /proc with one process, and control groups."""
-
-    def __init__(self, tree, top):
-        self.tree, self.top = tree, top
-        tree.add(10)
-
-    def groups(self, text):
-        """What the process says of its groups."""
-        (self.tree.root / "10/cgroup").write_text(text)
-
-    def mounts(self, who, *lines):
-        """What is mounted where, as this process sees it: root, point, kind and options."""
-        rows = [
-            f"{30 + n} 23 0:28 {line[0]} {line[1]} rw - {line[2]} {line[2]} {line[3]}"
-            for n, line in enumerate(lines)
-        ]
-        (self.tree.root / who / "mountinfo").write_text(
-            "22 1 8:1 / / rw - ext4 /dev/sda rw\n" + "\n".join(rows) + "\n"
-        )
-
-    def accounts(self, folder, text):
-        """Write the accounts of a group."""
-        path = self.top / folder
-        path.mkdir(parents=True, exist_ok=True)
-        (path / "cpu.stat").write_text(text)
-        return path
-
-
 @pytest.fixture
 def mounted(tree, tmp_path):
     """A /proc with one process, and control groups."""
-    return Mounted(tree, tmp_path / "cg")
+    return Groups(tree, tmp_path / "cg")
 
 
 def test_v2(mounted):
     """The group's account, and those above it up to the mount."""
-    mounted.groups("0::/app.slice/web\n")
+    mounted.joins("0::/app.slice/web\n")
     mounted.mounts("self", ("/", mounted.top, "cgroup2", "rw,nsdelegate"))
-    mounted.accounts("", "usage_usec 12\n")
-    mounted.accounts("app.slice", V2.format(5, 1, 100))
-    mounted.accounts("app.slice/web", V2.format(20, 10, 2_500_000))
+    mounted.group("", cpu_stat="usage_usec 12\n")
+    mounted.group("app.slice", cpu_stat=V2.format(5, 1, 100))
+    mounted.group("app.slice/web", cpu_stat=V2.format(20, 10, 2_500_000))
     group = find_cpu_group(mounted.tree.root, 10)
     assert group.folders[0] == f"{mounted.top}/app.slice/web"
     assert group.read() == (Throttling(20, 10, 2.5), Throttling(5, 1, 0.0001), None)
@@ -60,30 +32,30 @@ def test_v2(mounted):
 @pytest.mark.parametrize("controllers", ["cpu", "cpu,cpuacct"])
 def test_v1(mounted, controllers):
     """The controller `cpu` wherever it is mounted, beside a version 2 that has none."""
-    mounted.groups(f"9:name=systemd:/x\n4:memory:/other\n1:{controllers}:/docker/1\n0::/\n")
+    mounted.joins(f"9:name=systemd:/x\n4:memory:/other\n1:{controllers}:/docker/1\n0::/\n")
     mounted.mounts(
         "self",
         ("/", "/nowhere", "cgroup", "rw,memory"),
         ("/", mounted.top, "cgroup", f"rw,{controllers}"),
         ("/", mounted.top, "cgroup2", "rw"),
     )
-    mounted.accounts("docker/1", V1.format(20, 10, 2_500_000_000))
-    mounted.accounts("", V1.format(0, 0, 0))
+    mounted.group("docker/1", cpu_stat=V1.format(20, 10, 2_500_000_000))
+    mounted.group("", cpu_stat=V1.format(0, 0, 0))
     assert find_cpu_group(mounted.tree.root, 10).read() == (Throttling(20, 10, 2.5), Throttling(0, 0, 0.0))
 
 
 def test_mount_of_a_part(mounted):
     """A container sees its own part of the hierarchy, mounted with the part's name as its root."""
-    mounted.groups("0::/kubepods/pod1/c1/sub\n")
+    mounted.joins("0::/kubepods/pod1/c1/sub\n")
     mounted.mounts("self", ("/kubepods/pod1/c1", mounted.top, "cgroup2", "rw"))
-    mounted.accounts("sub", V2.format(1, 1, 1_000_000))
-    mounted.accounts("", V2.format(1, 0, 0))
+    mounted.group("sub", cpu_stat=V2.format(1, 1, 1_000_000))
+    mounted.group("", cpu_stat=V2.format(1, 0, 0))
     assert find_cpu_group(mounted.tree.root, 10).read()[0] == Throttling(1, 1, 1.0)
 
 
 def test_group_of_another_container(mounted):
     """Out of the agent's own sight it is reached through the root of the process."""
-    mounted.groups("0::/../c2\n")
+    mounted.joins("0::/../c2\n")
     mounted.mounts("self", ("/", mounted.top, "cgroup2", "rw"))
     mounted.mounts("10", ("/../c2", "/sys/fs/cgroup", "cgroup2", "rw"))
     inside = mounted.tree.root / "10/root/sys/fs/cgroup"
@@ -94,8 +66,8 @@ def test_group_of_another_container(mounted):
 
 def test_names_with_spaces(mounted):
     """Mount points are escaped."""
-    mounted.groups("0::/\n")
-    top = mounted.accounts("a b", V2.format(1, 0, 0))
+    mounted.joins("0::/\n")
+    top = mounted.group("a b", cpu_stat=V2.format(1, 0, 0))
     mounted.mounts("self", ("/", str(top).replace(" ", "\\040"), "cgroup2", "rw"))
     assert find_cpu_group(mounted.tree.root, 10).folders == (str(top),)
 
@@ -103,7 +75,7 @@ def test_names_with_spaces(mounted):
 @pytest.mark.parametrize("groups", ["", "0::/\n", "nonsense\n", "1:cpu:/a\n", "1:cpu\n"])
 def test_nothing_to_be_seen(mounted, groups):
     """No mount, no group, no sense: not known."""
-    mounted.groups(groups)
+    mounted.joins(groups)
     assert find_cpu_group(mounted.tree.root, 10) is None
     mounted.mounts("self", ("/", "/nowhere", "cgroup2", "rw"))
     assert find_cpu_group(mounted.tree.root, 10) is None
@@ -117,9 +89,9 @@ def test_process_is_gone(tree):
 @pytest.mark.parametrize("text", ["", "nr_periods x\nnr_throttled 1\n", "usage_usec 1\n", "\0\0"])
 def test_damaged_accounts(mounted, text):
     """What makes no sense, or has no quota, tells nothing."""
-    mounted.groups("0::/\n")
+    mounted.joins("0::/\n")
     mounted.mounts("self", ("/", mounted.top, "cgroup2", "rw"))
-    mounted.accounts("", text)
+    mounted.group("", cpu_stat=text)
     assert find_cpu_group(mounted.tree.root, 10).read() == (None,)
 
 
