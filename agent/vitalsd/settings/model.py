@@ -17,6 +17,7 @@ from msgspec import Meta
 from vitalsd.settings.units import parse_duration
 
 __all__ = [
+    "Capture",
     "Control",
     "Exporters",
     "Health",
@@ -157,6 +158,19 @@ class Memory(_Section, frozen=True):
     ] = 86_400.0
 
 
+class Capture(_Section, frozen=True):
+    """What is taken of a running service as evidence."""
+
+    census_interval: Annotated[
+        Duration,
+        Meta(
+            ge=1.0,
+            description="The time between the first two censuses of what lives in a process in which something "
+            "grows. Two more follow after three and nine times as long.",
+        ),
+    ] = 600.0
+
+
 class Health(_Section, frozen=True):
     """What `/health/{target}` answers."""
 
@@ -245,6 +259,7 @@ class Settings(_Section, frozen=True):
     sampling: Sampling = Sampling()
     stall: Stall = Stall()
     memory: Memory = Memory()
+    capture: Capture = Capture()
     health: Health = Health()
     exporters: Exporters = Exporters()
     storage: Storage = Storage()

@@ -114,11 +114,11 @@ def test_asked_and_answered(world):
 
 
 def test_at_rest(world, monkeypatch):
-    """Nobody calls: one look in a quarter of a second, and nothing that would wake the watchdog."""
+    """Nobody calls: one look a second, and nothing that would wake the watchdog."""
     looks = []
     listener = world.control._listener
     monkeypatch.setattr(listener, "accept", lambda: looks.append(world.now))
-    for _ in range(100):
+    for _ in range(400):
         assert world.control.step(world.now, False) == NEVER
         world.now += 0.01
     assert len(looks) == 4

@@ -1,10 +1,10 @@
 """
 The control socket of a process: an agent asks for a census or a list of tasks, the watchdog's thread answers.
 
-It has no thread and no wake-up of its own: the watchdog asks it at its looks, which costs one `accept` in a
-quarter of a second, 2 us. While there is something to do it is asked again after a millisecond, and does as much
-as fits into a few tenths of one: the loop is hardly held up, stalls are seen meanwhile as ever, and during one it
-rests. At rest it is one descriptor.
+It has no thread and no wake-up of its own: the watchdog asks it at its looks, which costs one `accept` a second.
+While there is something to do it is asked again after a millisecond, and does as much as fits into a few tenths of
+one: the loop is hardly held up, stalls are seen meanwhile as ever, and during one it rests. At rest it is one
+descriptor.
 
 Who asks must be the same user, or root. What is asked is a number, out of a few; what cannot be understood, or
 comes too slowly, costs its sender the connection and nobody else anything.
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     Job = Generator[None, None, bytes]
 
-ACCEPT_SECONDS = 0.25
+ACCEPT_SECONDS = 1.0
 WORK_SECONDS = 0.001
 """Between two steps of a job: some four fifths of the time the thread sleeps."""
 STALL_SECONDS = 0.05
