@@ -1,14 +1,17 @@
 """Objects counted in copies of memory: what is one and what only looks like one, and which parts are looked at."""
 
+import os
 import struct
 import sys
 import weakref
+from pathlib import Path
 
 import pytest
 
 from vitalsd.probe.python import census as module
+from vitalsd.probe.python import memory as memory_module
 from vitalsd.probe.python.census import IMMORTAL, PART, Count, all_types, census, chosen_parts, wide_enough
-from vitalsd.probe.python.memory import PAGE, Memory, private_ranges, resident_bytes
+from vitalsd.probe.python.memory import PAGE, Memory, private_ranges
 from vitalsd.probe.python.protocol import MOST_STRIDE, Refused
 
 ADDRESS = 0x7F12_3456_7890
@@ -201,15 +204,58 @@ def test_files_are_closed(monkeypatch):
     assert [memory._files for memory in opened] == [[], [], []]
 
 
-def test_a_process_that_may_not_read_itself(monkeypatch):
-    """One that has changed its user: it says so."""
+@pytest.fixture
+def other_user(monkeypatch):
+    """A process that has changed its user: the kernel does not let it open its own memory."""
+    opened = os.open
 
-    def refuse():
-        raise PermissionError(13, "Permission denied")
+    def refuse(path, *more):
+        if path == refused[0]:
+            raise PermissionError(13, "Permission denied")
+        return opened(path, *more)
 
-    monkeypatch.setattr(module, "Memory", refuse)
+    refused = ["/proc/self/mem"]
+    monkeypatch.setattr(memory_module.os, "open", refuse)
+    return refused
+
+
+@pytest.mark.parametrize("which", ["/proc/self/mem", "/proc/self/pagemap"])
+def test_a_process_that_has_changed_its_user(other_user, which):
+    """It counts all the same, by way of a pipe, and leaves no descriptor behind."""
+    other_user[0] = which
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    kept = [Held() for _ in range(50_000)]
+    _, text = run(census(1, 1 << 28))
+    head = dict(pair.split("=") for pair in text.split("\n")[0].split("\t"))
+    rows = {name: int(number) for number, _, name in (line.split("\t") for line in text.split("\n")[1:])}
+    assert rows[f"{__name__}.Held"] * int(head["stride"]) == pytest.approx(len(kept), rel=0.2)
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+@pytest.mark.parametrize("lacks", ["ctypes", "swap"])
+@pytest.mark.usefixtures("other_user")
+def test_a_process_that_may_not_read_itself(monkeypatch, lacks):
+    """Where the pipe is no way either it says so: nothing is brought back from swap."""
+    if lacks == "ctypes":
+        monkeypatch.setattr(memory_module, "HAVE_CTYPES", False)
+    else:
+        monkeypatch.setattr(memory_module, "_status", lambda name: 4096 * (name == b"VmSwap"))
     with pytest.raises(Refused, match="changed its user"):
         run(census(1, 1 << 20))
+
+
+@pytest.mark.usefixtures("other_user")
+def test_memory_that_is_gone_by_a_pipe():
+    """It is nothing there too, and what is read is what lies there."""
+    memory = Memory()
+    try:
+        assert memory._pipe >= 0
+        assert memory.read(4096, 16384) == b""
+        text = b"copied, never touched"
+        assert text in memory.read(id(text), 200)
+        assert memory.read(id(text), 16384)[:200] == memory.read(id(text), 200)
+    finally:
+        memory.close()
 
 
 def test_another_layout(monkeypatch):
@@ -235,8 +281,11 @@ def test_memory_that_is_gone():
 
 def test_where_objects_lie():
     """Private memory of no file, about as much as is resident."""
+    memory = Memory()
+    extent = memory.extent_bytes()
+    memory.close()
     ranges = list(private_ranges())
     one = bytearray(1)
     assert any(start <= id(one) < end for start, end in ranges)
     assert all(start < end and start % PAGE == end % PAGE == 0 for start, end in ranges)
-    assert sum(end - start for start, end in ranges) >= resident_bytes() * 0.9
+    assert sum(end - start for start, end in ranges) >= extent * 0.9 > 1 << 20

@@ -20,7 +20,7 @@ import struct
 import sys
 from itertools import compress
 
-from .memory import PAGE, Memory, private_ranges, resident_bytes
+from .memory import PAGE, Memory, private_ranges
 from .protocol import MOST_STRIDE, Refused, plain, text_of
 
 TYPE_CHECKING = False  # importing typing would be more than the service asked for
@@ -57,14 +57,11 @@ _flags = type.__dict__["__flags__"].__get__
 def census(stride: int, budget: int) -> Generator[None, None, bytes]:
     """Count in steps, at least at this stride and no more than `budget` bytes of memory; the text in the end."""
     count = Count()
-    try:
-        memory = Memory()
-    except PermissionError:
-        raise Refused("the kernel lets a process that has changed its user not read its own memory") from None
+    memory = Memory()
     try:
         count.check(memory)
         budget = min(max(budget, LEAST_BUDGET), MOST_BUDGET)
-        stride = wide_enough(stride, resident_bytes() / budget)
+        stride = wide_enough(stride, memory.extent_bytes() / budget)
         for kind in all_types():
             if kind is not None:
                 count.know(kind)
