@@ -21,8 +21,12 @@ LEAST_SEEN = 10
 """Objects of a sample: fewer may be chance."""
 LEAST_SHARE = 0.1
 """Of what has grown most, for a class to come before what is Python's own; and for anything small to be told."""
-OTHER_STRIDE_SHARE = 0.2
-"""Of what there is: two samples of different parts differ by some of it, whether it has grown or not."""
+SAMPLED_SHARE = 0.01
+OTHER_STRIDE_SHARE, OTHER_STRIDE_SEEN = 0.2, 3000
+"""Of what there is, and objects of a sample: two samples of different parts differ by as many as ten parts have
+room for, whether anything has grown or not."""
+TOO_LITTLE_SHARE = 0.01
+"""Of what has grown most: beside it this is nothing."""
 
 Row = dict[str, object]
 
@@ -34,14 +38,19 @@ def growing_types(before: Census, after: Census) -> list[Row]:
     grown = []
     for name, (now, size) in after.types.items():
         then, then_size = before.types.get(name, (rarest, rarest_bytes))
-        least = LEAST_SEEN * max(before.stride, after.stride)
-        if before.stride != after.stride:
-            least = max(least, int(now * OTHER_STRIDE_SHARE))
-        if now - then >= least:
+        if now - then >= _least(now, before.stride, after.stride):
             grown.append((name, now - then, size - then_size, now))
     most = max((grew for _, grew, _, _ in grown), default=0)
+    grown = [row for row in grown if row[1] >= most * TOO_LITTLE_SHARE]
     grown.sort(key=lambda row: ("." in row[0] and row[1] >= most * LEAST_SHARE, row[2]), reverse=True)
     return [{"type": name, "grew": grew, "bytes": size, "now": now} for name, grew, size, now in grown[:MOST_ROWS]]
+
+
+def _least(now: int, stride_before: int, stride: int) -> float:
+    """How many more are no chance, of so many."""
+    if stride_before != stride:
+        return max(OTHER_STRIDE_SEEN * max(stride_before, stride), now * OTHER_STRIDE_SHARE)
+    return max(LEAST_SEEN * stride, now * SAMPLED_SHARE if stride > 1 else 0.0)
 
 
 def growing_coroutines(before: TaskList, after: TaskList) -> list[Row]:

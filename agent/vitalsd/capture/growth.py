@@ -22,7 +22,15 @@ from typing import Literal, Protocol
 import msgspec
 import structlog
 
-from vitalsd.capture.census import Census, NoCensus, TaskList, list_tasks, take_census
+from vitalsd.capture.census import (
+    AGAIN_BUDGET_BYTES,
+    BUDGET_BYTES,
+    Census,
+    NoCensus,
+    TaskList,
+    list_tasks,
+    take_census,
+)
 from vitalsd.capture.census_policy import CensusPolicy
 from vitalsd.capture.growing import growing_coroutines, growing_counts, growing_types, without_numbers
 from vitalsd.model import Finding, WorkerKey, WorkerSample
@@ -61,7 +69,9 @@ log = structlog.get_logger(__name__)
 class TakeCensus(Protocol):
     """The engine."""
 
-    def __call__(self, path: Path, pid: int, *, stride: int = 1) -> Awaitable[Census]: ...
+    def __call__(
+        self, path: Path, pid: int, *, stride: int = 1, budget_bytes: int = BUDGET_BYTES
+    ) -> Awaitable[Census]: ...
 
 
 class _Watch:
@@ -245,7 +255,9 @@ class GrowthCensuses:
             raise NoCensus(f"Process {watch.key.pid} has no probe any more")
         if watch.topic == "coroutines":
             return await self._tasks(path, watch.key.pid)
-        return await self._census(path, watch.key.pid, stride=first.stride if isinstance(first, Census) else 1)
+        if not isinstance(first, Census):
+            return await self._census(path, watch.key.pid)
+        return await self._census(path, watch.key.pid, stride=first.stride, budget_bytes=AGAIN_BUDGET_BYTES)
 
     def _refusal(self, watch: _Watch) -> tuple[str, str] | None:
         """Why nothing is to be taken now: a word, and a sentence."""

@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vitalsd.capture.census import (
+    BUDGET_BYTES,
     Census,
     NoCensus,
     TaskList,
@@ -105,7 +106,7 @@ def test_a_census(listener: Listener) -> None:
     found = census(listener, answer(HEAD + "5\t100\tdict\n2\t64\tshop.Session\n1\t32\tshop.Session"), stride=4)
     assert found.types == {"dict": (20, 400), "shop.Session": (12, 384)}
     assert (found.stride, found.share, found.untold, found.looked_at_bytes) == (4, 0.25, 12, 4096)
-    assert listener.asked == [REQUEST.pack(MAGIC, VERSION, CENSUS, 4, 64 << 20)]
+    assert listener.asked == [REQUEST.pack(MAGIC, VERSION, CENSUS, 4, BUDGET_BYTES)]
 
 
 def test_a_list_of_tasks(listener: Listener) -> None:

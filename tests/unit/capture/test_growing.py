@@ -43,19 +43,38 @@ def test_a_class_that_grows_a_little_does_not() -> None:
     assert names(census(), after)[0] == "asyncio.events.TimerHandle"
 
 
-@pytest.mark.parametrize(("stride", "grew", "told"), [(1, 9, False), (1, 10, True), (8, 72, False), (8, 80, True)])
-def test_chance(stride: int, grew: int, told: bool) -> None:
-    """A handful of a sample more is chance."""
-    before, after = census(stride=stride, x__X=(800, 800)), census(stride=stride, x__X=(800 + grew, 900))
+@pytest.mark.parametrize(
+    ("stride", "there", "grew", "told"),
+    [
+        (1, 800, 9, False),
+        (1, 800, 10, True),
+        (1, 10**6, 10, True),
+        (8, 800, 79, False),
+        (8, 800, 80, True),
+        (8, 10**6, 10_000, False),
+        (8, 10**6, 10_200, True),
+    ],
+)
+def test_chance(stride: int, there: int, grew: int, told: bool) -> None:
+    """A handful of a sample more is chance, and so is a hundredth of what was sampled."""
+    before, after = census(stride=stride, x__X=(there, 800)), census(stride=stride, x__X=(there + grew, 900))
     assert bool(growing_types(before, after)) == told
 
 
-def test_samples_of_different_parts() -> None:
-    """They differ by something whether it has grown or not: a fifth of it must be new."""
-    before = census(stride=4, dict=(10_000, 640_000))
-    assert names(before, census(stride=8, dict=(11_900, 700_000))) == []
-    assert names(before, census(stride=4, dict=(11_900, 700_000))) == ["dict"]
-    assert names(before, census(stride=8, dict=(20_000, 900_000))) == ["dict"]
+@pytest.mark.parametrize(
+    ("before", "stride", "after", "told"),
+    [(76, 2, 152, False), (10**6, 8, 1_190_000, False), (10**6, 4, 1_190_000, True), (10**6, 8, 1_300_000, True)],
+)
+def test_samples_of_different_parts(before: int, stride: int, after: int, told: bool) -> None:
+    """They differ by something whether it has grown or not: a fifth of it must be new, and many."""
+    first, later = census(stride=4, dict=(before, before * 64)), census(stride=stride, dict=(after, after * 64))
+    assert bool(growing_types(first, later)) == told
+
+
+def test_what_is_nothing_beside_the_rest() -> None:
+    """A hundredth of what has grown most is not told."""
+    after = census(shop__Session=(50_000, 2_400_000), a__A=(499, 10_000), b__B=(500, 10_000))
+    assert names(census(), after) == ["shop.Session", "b.B"]
 
 
 def test_what_was_not_listed_at_first() -> None:

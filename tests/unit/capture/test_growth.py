@@ -10,7 +10,7 @@ import pytest
 from msgspec.structs import replace
 from support.views import OBSERVED
 
-from vitalsd.capture.census import Census, NoCensus, TaskList, Waiting
+from vitalsd.capture.census import AGAIN_BUDGET_BYTES, BUDGET_BYTES, Census, NoCensus, TaskList, Waiting
 from vitalsd.capture.census_policy import CensusPolicy
 from vitalsd.capture.growth import (
     AGAIN_AFTER_REFUSAL_SECONDS,
@@ -37,7 +37,7 @@ class World:
         self.sockets: dict[int, Path] = {}
         self.asked: list[tuple[float, int]] = []
         self.at_once = self.most_at_once = 0
-        self.strides: list[int] = []
+        self.strides: list[tuple[int, int]] = []
         self.error: Exception | None = None
         self.grows = True
         self.sleepers: list[tuple[float, asyncio.Event, asyncio.Event]] = []
@@ -62,7 +62,7 @@ class World:
         self.sockets[pid] = SOCKET
         return replace(OBSERVED, key=WorkerKey(pid, 777), slot=slot, target=target, missing={})
 
-    async def census(self, path: Path, pid: int, *, stride: int = 1) -> Census:
+    async def census(self, path: Path, pid: int, *, stride: int = 1, budget_bytes: int = BUDGET_BYTES) -> Census:
         """Stand in for the engine."""
         assert path == SOCKET
         self.at_once += 1
@@ -70,7 +70,7 @@ class World:
         await asyncio.sleep(0)
         self.at_once -= 1
         self.asked.append((self.now, pid))
-        self.strides.append(stride)
+        self.strides.append((stride, budget_bytes))
         if self.error is not None:
             raise self.error
         sessions = int(self.now) if self.grows else 1000
@@ -141,7 +141,7 @@ def test_two_censuses_and_the_difference(world: World) -> None:
         "census_seconds": 600.0,
         "census_share": 0.25,
     }
-    assert world.strides == [1, 4]
+    assert world.strides == [(1, BUDGET_BYTES), (4, AGAIN_BUDGET_BYTES)]
     assert world.censuses.taken == {"types": 2}
 
 

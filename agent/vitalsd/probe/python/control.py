@@ -32,7 +32,7 @@ WAIT_SECONDS = 0.02
 """For a peer that is slow to write or read, and between one and the next."""
 PATIENCE_SECONDS = 2.0
 """For the whole of a request, and of an answer."""
-MOST_CPU_SECONDS = 3.0
+MOST_CPU_SECONDS = 5.0
 MOST_SECONDS = 90.0
 NEVER = float("inf")
 
