@@ -17,7 +17,7 @@ from pathlib import Path
 
 from bench.figures import Figure, table
 
-NAMES = ("throughput", "idle", "iteration", "agent", "observer", "truth", "start", "causes", "history")
+NAMES = ("throughput", "idle", "iteration", "agent", "observer", "truth", "start", "causes", "history", "census")
 
 
 def main(arguments: Sequence[str]) -> int:

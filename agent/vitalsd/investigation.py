@@ -14,9 +14,13 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
+from pathlib import Path
 
 import msgspec
 
+from vitalsd.capture.census import socket_of
+from vitalsd.capture.census_policy import CensusPolicy
+from vitalsd.capture.growth import GrowthCensuses
 from vitalsd.capture.stacks import Late as LateThread
 from vitalsd.capture.stacks import Stacks, StackSampler
 from vitalsd.detect.cause import decide
@@ -95,6 +99,9 @@ class Investigation:
         self._spans = spans_of(settings)
         self._pasts: dict[tuple[str, str], Past] = {}
         """By target and slot, for as long as the slot is there: its next worker is measured by those before."""
+        self._sockets: dict[WorkerKey, Path] = {}
+        policy = CensusPolicy(lambda key: bool(observer.in_progress(key)))
+        self.censuses = GrowthCensuses(self._socket_of, policy, settings.capture.census_interval, {})
         self.reconfigure(settings)
 
     def reconfigure(self, settings: Settings) -> None:
@@ -103,6 +110,7 @@ class Investigation:
         spans = spans_of(settings)
         if spans != self._spans:
             self._spans, self._pasts = spans, {}
+        self.censuses.interval_seconds = settings.capture.census_interval
 
     def rules(self) -> tuple[RuleState, ...]:
         """Every rule for every worker, why it has fired or has not; it has for as long as its incident is open."""
@@ -128,6 +136,11 @@ class Investigation:
     def follow(self, found: Found) -> None:
         """Have the observer watch these workers."""
         seats = [seat for seats in found.targets.values() for seat in seats if seat.key is not None]
+        self._sockets = {
+            seat.key: socket_of(seat.segment.path)
+            for seat in seats
+            if seat.key is not None and seat.segment is not None
+        }
         self._observer.follow(
             [
                 Followed(seat.target, seat.slot, seat.key, seat.segment.path if seat.segment is not None else None)
@@ -135,6 +148,9 @@ class Investigation:
                 if seat.key is not None
             ]
         )
+
+    def _socket_of(self, key: WorkerKey) -> Path | None:
+        return self._sockets.get(key)
 
     def hear(self, event: Late | Ended) -> None:
         """Take in what the observer tells, in the agent's loop."""
@@ -198,7 +214,7 @@ class Investigation:
         case.turning = next((told for told in reversed(case.told) if not told[1].stall), case.turning)
         found = find_all(self._detectors, self._seen(case, worker, now, tuple(case.told)))
         case.told.clear()
-        return found
+        return self.censuses.accompany(worker, found)
 
     def _seen(self, case: Case, worker: WorkerSample, now: float, stalls: tuple[ToldStall, ...]) -> Seen:
         growth = self._growth.of(worker.target, worker.slot)

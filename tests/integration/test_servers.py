@@ -14,11 +14,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 from support.agent import Agent, Service, free_ports, running
-from support.probed import TARGETS
+from support.probed import TARGETS, open_to_all
 from support.servers import SERVERS, Server, installed
 from support.waiting import wait_for
-
-from vitalsd.cli.run import LAUNCH
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -225,7 +223,7 @@ def test_helpers_are_no_workers_and_leave_nothing(tmp_path) -> None:
 def test_workers_that_drop_privileges_are_seen(tmp_path) -> None:
     """Workers that become `nobody` after the fork put their segments elsewhere, and root's agent finds them."""
     python = "/usr/bin/python3"  # Debian's; the one that runs the tests may lie in root's home
-    if not _open_to_all(python):
+    if not open_to_all(python):
         pytest.skip(f"{python} is not there, or `nobody` cannot read the probe's files")
     agent = Agent(tmp_path)
     del agent.environment["VITALSD_DIR"]  # the default: /run/vitalsd for root, /dev/shm/vitalsd-UID for others
@@ -239,11 +237,3 @@ def test_workers_that_drop_privileges_are_seen(tmp_path) -> None:
     for pid in pids.values():
         for path in Path("/dev/shm/vitalsd-65534").glob(f"*-{pid}-*.seg"):
             path.unlink()
-
-
-def _open_to_all(python: str) -> bool:
-    """Whether `nobody` may run this interpreter and read the probe."""
-    asked = [python, "-c", f"import asyncio, mmap; open({str(LAUNCH.parent / 'python' / 'active.py')!r}).close()"]
-    return (
-        Path(python).exists() and subprocess.run(asked, user=65534, capture_output=True, cwd="/").returncode == 0
-    )

@@ -41,6 +41,14 @@ def _answers(python: str, version: str) -> bool:
     return answer.returncode == 0 and answer.stdout.strip() == version
 
 
+def open_to_all(python: str) -> bool:
+    """Whether `nobody` may run this interpreter and read the probe."""
+    asked = [python, "-c", f"import asyncio, mmap; open({str(LAUNCH.parent / 'python' / 'active.py')!r}).close()"]
+    return (
+        Path(python).exists() and subprocess.run(asked, user=65534, capture_output=True, cwd="/").returncode == 0
+    )
+
+
 class Probed:
     """A process that was started with the probe."""
 

@@ -13,7 +13,7 @@ from vitalsd.detect.growth.book import GrowthBook
 from vitalsd.detect.growth.plan import plan_of
 from vitalsd.incidents.book import Book
 from vitalsd.investigation import Investigation
-from vitalsd.model import Frame, Stack, StallEvidence, StallInProgress, TargetSnapshot, ThreadEvidence
+from vitalsd.model import Finding, Frame, Stack, StallEvidence, StallInProgress, TargetSnapshot, ThreadEvidence
 from vitalsd.settings.model import Settings, Stall, Workers
 from vitalsd.sources.observer.events import Ended, Late
 from vitalsd.sources.observer.observer import Observer
@@ -253,3 +253,22 @@ def test_what_is_found_of_the_past_is_an_incident(world):
     wait_for("an incident", look)
     rules = [rule for rule in world.investigation.rules() if rule.rule == "error_surge"]
     assert [rule.state for rule in rules] == ["fired"]
+
+
+def test_what_grows_is_told_by_the_incident(world, monkeypatch):
+    """A finding that something grows has a census from the next round on, or why there is none."""
+    leak = Finding("leak", "old", "0", "warning", time.time(), "It leaks.")
+    monkeypatch.setattr("vitalsd.investigation.find_all", lambda *_: [leak])
+
+    async def run():
+        censuses = asyncio.create_task(world.investigation.censuses.run())
+        for _ in range(2):
+            world.look()
+            for _ in range(20):
+                await asyncio.sleep(0)
+        censuses.cancel()
+
+    world.worker = replace(world.worker, missing={"probe": "its folder is full"})
+    asyncio.run(run())
+    (incident,) = world.book.incidents()
+    assert incident.evidence["no_census_reason"] == "only a probe knows what grows: its folder is full"

@@ -12,6 +12,7 @@ from urllib.parse import quote, urlencode
 import msgspec
 
 from vitalsd.cli.client import ask
+from vitalsd.cli.growing import ABOUT, growing
 
 __all__ = ["Incidents", "described", "listed", "short"]
 
@@ -19,7 +20,7 @@ HEADER = ("ID", "OPENED", "SEVERITY", "WORKER", "STATE", "LASTED", "COUNT")
 WIDTH = 80
 INDENT = "  "
 MOST_FRAMES = 20
-SHOWN_APART = ("stalls", "stacks", "no_stack_reason", "count")
+SHOWN_APART = ("stalls", "stacks", "no_stack_reason", "count", *ABOUT)
 
 
 class Incidents:
@@ -110,6 +111,7 @@ def described(incident: dict[str, Any]) -> str:
         "\n".join(["evidence", *(f"{INDENT}{name}: {_plain(value)}" for name, value in others.items())])
         if others
         else "",
+        growing(evidence),
         _stalls(evidence),
         *(_stack(stack) for stack in evidence.get("stacks", ())),
         f"no stack: {evidence['no_stack_reason']}" if evidence.get("no_stack_reason") else "",

@@ -51,6 +51,8 @@ def merged(before: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[dict[str,
     evidence = {**before, **new}
     if "stacks" in new and "no_stack_reason" not in new:
         evidence.pop("no_stack_reason", None)  # it was said of other stacks than these
+    if any(name.startswith("growing_") for name in new) and "no_census_reason" not in new:
+        evidence.pop("no_census_reason", None)
     if "stalls" not in new:
         goes_on = "since" in new and new["since"] == before.get("since")
         return evidence, 0 if goes_on else 1

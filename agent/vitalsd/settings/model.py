@@ -17,6 +17,7 @@ from msgspec import Meta
 from vitalsd.settings.units import parse_duration, parse_size
 
 __all__ = [
+    "Capture",
     "Control",
     "Exporters",
     "Health",
@@ -225,6 +226,19 @@ class Workers(_Section, frozen=True):
     ] = 30.0
 
 
+class Capture(_Section, frozen=True):
+    """What is taken of a running service as evidence."""
+
+    census_interval: Annotated[
+        Duration,
+        Meta(
+            ge=1.0,
+            description="The time between the first two censuses of what lives in a process in which something "
+            "grows. Two more follow after three and nine times as long.",
+        ),
+    ] = 600.0
+
+
 class Health(_Section, frozen=True):
     """What `/health/{target}` answers."""
 
@@ -314,6 +328,7 @@ class Settings(_Section, frozen=True):
     stall: Stall = Stall()
     memory: Memory = Memory()
     workers: Workers = Workers()
+    capture: Capture = Capture()
     health: Health = Health()
     exporters: Exporters = Exporters()
     storage: Storage = Storage()

@@ -23,6 +23,7 @@ import structlog
 
 from vitalsd.model import WorkerKey
 from vitalsd.probe.python import layout
+from vitalsd.probe.python.protocol import SUFFIX
 from vitalsd.segment.reader import HELD_OUT_OF_SIGHT, SegmentError, SegmentFile
 from vitalsd.targets.namespaces import own_number
 from vitalsd.targets.places import Place, Places
@@ -207,6 +208,7 @@ class SegmentFolder:
         segment = self._open.get(path)
         if segment is not None and segment.holder() is None:
             log.debug("segment_removed", path=str(path))
+            path.with_name(path.name + SUFFIX).unlink(missing_ok=True)
             path.unlink(missing_ok=True)
         self._drop(path)
 

@@ -415,3 +415,17 @@ def test_any_finding_becomes_json_of_a_bounded_size(incidents, stalled):
     assert "\n" not in incident.summary
     assert "\x1b" not in str(incident)
     assert msgspec.json.decode(msgspec.json.encode(incident))["culprit"]["file"] == "/srv/?.py x"
+
+
+def test_what_grows_takes_the_place_of_why_it_is_not_known():
+    """Once it is known nobody asks why it was not; known to be nothing, it says so."""
+    incidents = Incidents()
+    row = {"type": "shop.Session", "grew": 5}
+    for evidence, expected in (
+        ({"no_census_reason": "not yet"}, (None, "not yet")),
+        ({"growing_types": [row]}, ([row], None)),
+        ({"growing_types": [], "no_census_reason": "nothing"}, ([], "nothing")),
+    ):
+        (incident,) = incidents.take([Finding("leak", "web", "0", "warning", NOON, "", evidence=evidence)], NOON)
+        told = incident.evidence.get("growing_types"), incident.evidence.get("no_census_reason")
+        assert told == expected

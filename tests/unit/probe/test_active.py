@@ -199,7 +199,7 @@ def test_lasting_failure(made, monkeypatch, name, field):
         raise AttributeError("no qsize")
 
     probe = made()
-    monkeypatch.setattr(active.counts, name if name != "tasks" else "_task_references", fail)
+    monkeypatch.setattr(active.counts, name if name != "tasks" else "task_references", fail)
     monkeypatch.setattr(active.counts, "_count_by_loop", fail)
     for _ in range(TRIES):
         probe._publish(time.monotonic())

@@ -195,16 +195,21 @@ def test_folder_of_somebody_else(monkeypatch, tmp_path, owner, used):
 
 
 def test_sweep(tmp_path, monkeypatch):
-    """Segments of processes that are gone are removed; those of the living and other files stay."""
+    """Segments of processes that are gone are removed with their sockets; those of the living and others stay."""
     gone = 2**22 + 1  # above the kernel's largest pid
     names = {
         "kept": [f"python-{os.getpid()}-0.seg", f"python-{gone}-0.txt", f"a-b-{gone}-0.seg", "x-y-z.seg"],
-        "taken": [f"python-{gone}-0.seg", f".python-{gone}-1.seg", f"node-{gone}-2.seg"],
+        "taken": [
+            f"python-{gone}-0.seg",
+            f"python-{gone}-0.seg.sock",
+            f".python-{gone}-1.seg",
+            f"node-{gone}-2.seg",
+        ],
     }
     for name in (*names["kept"], *names["taken"]):
         (tmp_path / name).write_bytes(b"")
     sweep(str(tmp_path))
-    assert len(list(tmp_path.iterdir())) == 7  # what is young may be in the making
+    assert len(list(tmp_path.iterdir())) == 8  # what is young may be in the making
     monkeypatch.setattr(sweeping, "YOUNG_SECONDS", 0.0)
     sweep(str(tmp_path))
     assert sorted(names["kept"]) == sorted(path.name for path in tmp_path.iterdir())

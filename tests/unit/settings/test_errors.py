@@ -149,7 +149,7 @@ def test_listens_that_do_not_meet(tmp_path):
         (b"stall: {}\n# caf\xe9", "2:6: not UTF-8, save the file in that encoding"),
         (
             b"- a",
-            "1:1: expected a mapping of targets, sampling, stall, memory, workers, health, exporters, storage,",
+            "1:1: expected a mapping of targets, sampling, stall, memory, workers, capture, health, exporters,",
         ),
         (b"hello", 'at the top level, got "hello"'),
     ],

@@ -104,13 +104,17 @@ def test_not_known_now(folder, segments, tree, monkeypatch):
 
 
 def test_killed(folder, segments, tree):
-    """A segment without lock whose process is gone is removed at once, however fresh it is."""
+    """A segment without lock whose process is gone is removed at once, however fresh it is, and its socket too."""
     path = segments.write(7, heartbeat=NOW)
+    socket = path.with_name(path.name + ".sock")
+    socket.touch()
     tree.add(7, start=segments.start)
     assert paths(folder.refresh(NOW)) == {7: path.name}
+    assert socket.exists()
     tree.remove(7)
     assert folder.refresh(NOW + 0.1) == {}
     assert not path.exists()
+    assert not socket.exists()
 
 
 def test_never_published(folder, segments, tree):

@@ -15,15 +15,19 @@ from _signal import SIG_BLOCK, SIG_SETMASK, pthread_sigmask, valid_signals  # ty
 from time import monotonic, thread_time
 
 from . import counts
+from .census import census
+from .control import Control
 from .errors import Errors
 from .gcspans import GcSpans
 from .heap import NOTHING, UNKNOWN, Heap
 from .instruments import Instruments
 from .lifecycle import RLock, allocate_lock, start_new_thread
 from .loops import Loops
+from .protocol import CENSUS, TASKS
 from .segment import Segment
 from .selectormeter import cost_per_iteration
 from .stalls import StallBook, threshold_from_environment
+from .tasklist import tasks
 from .watchdog import Watchdog
 
 TYPE_CHECKING = False  # importing typing would be more than the service asked for
@@ -53,6 +57,7 @@ class Active:
         self._stop: Any = None
         self._done: Any = None
         self._segment: Segment | None = None
+        self._control: Control | None = None
         self._parts: list[Any] = []
         self._thread_cpu = 0.0
         self._busy = self._published_at = 0.0
@@ -122,7 +127,7 @@ class Active:
                 self._segment.turn_off(self._off)
             self._ask_to_leave()  # the thread tells it once more, and copies it to a disk
         if self._done is None or not self._done.locked():
-            self._copy_to_disk()  # there is no thread just now
+            self._last_words()  # there is no thread just now
 
     def _unhook(self) -> None:
         self.ready = False
@@ -134,6 +139,8 @@ class Active:
     def forget(self) -> None:
         """In a forked child: leave loops and hooks as they were, and the parent's segment to the parent."""
         self._unhook()
+        if self._control is not None:
+            self._control.close()
         if self._segment is not None:
             self._segment.forget_in_child()
 
@@ -142,6 +149,8 @@ class Active:
             self._ended = True  # whatever forks after this
             self.pause(AT_EXIT_PATIENCE_SECONDS)
             self._unhook()
+            if self._control is not None:
+                self._control.close()
             if self._segment is not None:
                 self._segment.remove()
         except BaseException:
@@ -162,8 +171,13 @@ class Active:
         finally:
             if self._off and self._segment is not None:
                 self._segment.turn_off(self._off)  # this thread may have been in the middle of telling its numbers
-            self._copy_to_disk()
+            self._last_words()
             done.release()
+
+    def _last_words(self) -> None:
+        if self._off and self._control is not None:
+            self._instruments.read("control", self._control.close)
+        self._copy_to_disk()
 
     def _copy_to_disk(self) -> None:
         if self._segment is not None:
@@ -187,6 +201,7 @@ class Active:
         self._tasks = counts.Tasks(self.loops.objects)
         self._pools = counts.Pools(segment)
         self._watchdog = Watchdog(self.loops, stalls)
+        self._control = Control({CENSUS: census, TASKS: lambda _stride, _budget: tasks(self.loops.objects)})
         atexit.register(self._at_exit)
         self.ready = True
         self.attach_waiting()
@@ -194,18 +209,26 @@ class Active:
     def _watch(self, stop: Any) -> None:
         earlier_cpu = self._thread_cpu
         """Of the threads before this one: forks end them."""
-        publish_at = 0.0
+        control = self._control
+        assert control is not None
+        publish_at = look_at = 0.0
         while True:
             now = monotonic()
             if now >= publish_at:
                 self._thread_cpu = earlier_cpu + thread_time()
                 self._publish(now)
                 publish_at = now + (PUBLISH_AT_REST_SECONDS if self._watchdog.at_rest else PUBLISH_SECONDS)
-            rest = self._watchdog.look(now)
-            self._copy_to_disk()
-            if self._sleep(stop, rest):
+            if now >= look_at:
+                look_at = now + self._watchdog.look(now)
+                self._copy_to_disk()
+            rest = control.step(now, self._watchdog.stalling)
+            if self._sleep(stop, min(rest, look_at - now)):
                 self._thread_cpu = earlier_cpu + thread_time()
                 return
+
+    def _listen(self) -> None:
+        if self._control is not None and self._segment is not None:
+            self._control.keep(self._segment.path)
 
     def _publish(self, now: float) -> None:
         segment, loops, read = self._segment, self.loops, self._instruments.read
@@ -213,6 +236,7 @@ class Active:
         if read("renewal", segment.renew):
             read("renewal", loops.attach_again)
         read("lock", segment.keep_lock)
+        read("control", self._listen)
         read("errors", self._errors.hook)
         read("origins", lambda: self._errors.tell(segment))
         read("gc", self._gcspans.check)

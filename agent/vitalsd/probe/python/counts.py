@@ -44,7 +44,7 @@ class Tasks:
         """The latest count; a new one if it is due."""
         if now >= self._next:
             began = thread_time()
-            self._count = _count_by_loop(self._running()) if BY_LOOP else _pending(_task_references())
+            self._count = _count_by_loop(self._running()) if BY_LOOP else _pending(task_references())
             self._next = now + max(TASKS_INTERVAL_SECONDS, (thread_time() - began) * MINIMUM_REST)
         return self._count
 
@@ -55,7 +55,8 @@ def _count_by_loop(loops: Iterable[Any]) -> float:
     return float(sum(len(module.all_tasks(loop)) for loop in loops)) if module is not None else 0.0
 
 
-def _task_references() -> list[Any]:
+def task_references() -> list[Any]:
+    """Weak references to the tasks of all loops, before 3.14."""
     module: Any = sys.modules.get("asyncio.tasks")
     if module is None:
         return []

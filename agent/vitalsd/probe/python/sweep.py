@@ -1,5 +1,6 @@
 """
-Removes segments that dead processes of this user left behind, a few at a time, when a new one is made.
+Removes segments that dead processes of this user left behind, a few at a time, when a new one is made, and the
+sockets beside them.
 
 The agent does so too; this is for machines where none runs. Costs one look at the folder.
 """
@@ -9,6 +10,8 @@ from __future__ import annotations
 import fcntl
 import os
 from time import time
+
+from .protocol import SUFFIX
 
 DEAD_SEGMENTS_LOOKED_AT = 64
 YOUNG_SECONDS = 60.0
@@ -39,6 +42,10 @@ def _remove_if_unlocked(path: str) -> None:
     try:
         if os.fstat(fd).st_uid == os.geteuid():
             fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)  # fails for one that lives in another pid namespace
+            try:
+                os.unlink(path + SUFFIX)
+            except FileNotFoundError:
+                pass
             os.unlink(path)
     finally:
         os.close(fd)

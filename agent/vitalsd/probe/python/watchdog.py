@@ -37,10 +37,13 @@ class Watchdog:
         self._busy_period = min(self._first, IDLE_PERIOD)
         self.at_rest = False
         """Whether the loops are."""
+        self.stalling = False
+        """Whether a loop did not come back at the last look."""
 
     def look(self, now: float) -> float:
         """Sample what stalls; the answer is how long nothing needs another look."""
         rest = IDLE_PERIOD if self.at_rest else self._busy_period
+        self.stalling = False
         for ident, meter in list(self._loops.running.items()):
             since, age = meter.overdue(now)
             if age <= 0:
@@ -48,6 +51,7 @@ class Watchdog:
             began, samples, next_age = self._seen.get(ident, (0.0, 0, self._first))
             if began != since:
                 samples, next_age = 0, self._first
+            self.stalling = self.stalling or age >= self._first
             if age >= next_age and samples < MAX_SAMPLES:
                 stack = read_stack(sys._current_frames().get(ident))
                 if meter.overdue(now)[0] != since:

@@ -1,0 +1,206 @@
+"""
+The control socket of a process: an agent asks for a census or a list of tasks, the watchdog's thread answers.
+
+It has no thread and no wake-up of its own: the watchdog asks it at its looks, which costs one `accept` a second.
+While there is something to do it is asked again after a millisecond, and does as much as fits into a few tenths of
+one: the loop is hardly held up, stalls are seen meanwhile as ever, and during one it rests. At rest it is one
+descriptor.
+
+Who asks must be the same user, or root. What is asked is a number, out of a few; what cannot be understood, or
+comes too slowly, costs its sender the connection and nobody else anything.
+"""
+
+from __future__ import annotations
+
+import os
+from time import thread_time
+
+from .ownsocket import OwnSocket
+from .protocol import ANSWER, DONE, MAGIC, MOST_TEXT_BYTES, REFUSED, REQUEST, SUFFIX, VERSION, Refused, by_address
+
+TYPE_CHECKING = False  # importing typing would be more than the service asked for
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
+    Job = Generator[None, None, bytes]
+
+ACCEPT_SECONDS = 1.0
+WORK_SECONDS = 0.001
+"""Between two steps of a job: some four fifths of the time the thread sleeps."""
+STALL_SECONDS = 0.05
+WAIT_SECONDS = 0.02
+"""For a peer that is slow to write or read, and between one and the next."""
+PATIENCE_SECONDS = 2.0
+"""For the whole of a request, and of an answer."""
+MOST_CPU_SECONDS = 5.0
+MOST_SECONDS = 90.0
+NEVER = float("inf")
+
+
+class Control:
+    """The listening socket, and the one conversation that goes on."""
+
+    def __init__(self, jobs: dict[int, Callable[[int, int], Job]]) -> None:
+        self._jobs = jobs
+        """Kind -> starts a job, given stride and budget."""
+        self._listener: OwnSocket | None = None
+        self._path = ""
+        self._file: os.stat_result | None = None
+        self._pid = os.getpid()
+        self._talk: Conversation | None = None
+        self._accept_at = 0.0
+
+    def keep(self, segment: str) -> None:
+        """Listen beside this segment; anew where the segment has moved, or somebody has taken the socket away."""
+        path = segment + SUFFIX
+        if self._listener is not None and path == self._path and self._listener.is_mine() and self._is_there():
+            return
+        self.close()
+        listener = OwnSocket()
+        try:
+            by_address(path, listener.listen_at)
+            self._file = os.lstat(path)
+            if self._file.st_mode & 0o077:
+                os.chmod(path, 0o600)  # not every kernel takes it from the socket
+        except BaseException:
+            listener.close()
+            raise
+        self._listener, self._path = listener, path
+
+    def _is_there(self) -> bool:
+        try:
+            return self._file is not None and os.path.samestat(os.lstat(self._path), self._file)
+        except OSError:
+            return False
+
+    def step(self, now: float, stalling: bool) -> float:
+        """Do what there is to do; the answer is how long there is nothing more."""
+        if self._talk is None:
+            if now < self._accept_at or self._listener is None or not self._listener.is_mine():
+                return NEVER
+            self._accept_at = now + ACCEPT_SECONDS
+            try:
+                caller = self._listener.accept()
+            except OSError:
+                caller = None  # the service has no descriptor left, for one: who calls will wait in vain
+            if caller is None:
+                return NEVER
+            self._talk = Conversation(caller, now, self._jobs)
+        try:
+            rest = self._talk.step(now, stalling)
+        except Exception:
+            rest = None
+        if rest is None:
+            self._talk.end()
+            self._talk, rest = None, WAIT_SECONDS
+            self._accept_at = now + WAIT_SECONDS
+        return rest
+
+    def close(self) -> None:
+        """Hang up, and take the socket away; by the watchdog, or when there is no watchdog."""
+        talk, self._talk = self._talk, None
+        listener, self._listener = self._listener, None
+        if talk is not None:
+            talk.end()
+        if listener is not None:
+            if os.getpid() == self._pid and self._is_there():
+                try:
+                    os.unlink(self._path)
+                except OSError:
+                    pass
+            listener.close()
+
+
+class Conversation:
+    """One request and its answer."""
+
+    def __init__(self, caller: OwnSocket, now: float, jobs: dict[int, Callable[[int, int], Job]]) -> None:
+        self._caller = caller
+        self._jobs = jobs
+        self._request = b""
+        self._job: Job | None = None
+        self._answer = b""
+        self._until = now + PATIENCE_SECONDS
+        self._cpu = 0.0
+
+    def step(self, now: float, stalling: bool) -> float | None:
+        """Go on; the answer is when to do so again, None when it is over."""
+        if not self._caller.is_mine():
+            return None
+        if self._answer:
+            return self._write(now)
+        if self._job is not None:
+            return self._work(now, stalling)
+        return self._read(now)
+
+    def _read(self, now: float) -> float | None:
+        if not self._request and self._caller.peer_uid() not in (0, os.geteuid()):
+            return None
+        piece = self._caller.receive(REQUEST.size + 1 - len(self._request))
+        if piece is None:
+            return WAIT_SECONDS if now < self._until else None
+        self._request += piece
+        if not piece or len(self._request) > REQUEST.size:
+            return None
+        if len(self._request) == REQUEST.size:
+            magic, version, kind, stride, budget = REQUEST.unpack(self._request)
+            if magic != MAGIC:
+                return None
+            if version != VERSION or kind not in self._jobs:
+                self._finish(now, REFUSED, b"the probe in this process does not know this request")
+            else:
+                self._job = self._jobs[kind](stride, budget)
+                self._until = now + MOST_SECONDS
+        return 0.0
+
+    def _work(self, now: float, stalling: bool) -> float | None:
+        assert self._job is not None
+        if self._caller.receive(1) is not None:
+            return None  # it has hung up, or goes on talking
+        if now > self._until:
+            self._refuse(now, "the process was too busy to finish this within %d s" % MOST_SECONDS)
+        elif stalling:
+            return STALL_SECONDS
+        elif self._cpu > MOST_CPU_SECONDS:
+            self._refuse(now, "it was given up after %d s of processor time" % MOST_CPU_SECONDS)
+        else:
+            began = thread_time()
+            try:
+                next(self._job)
+            except StopIteration as over:
+                self._finish(now, DONE, over.value)
+            except Refused as refusal:
+                self._refuse(now, str(refusal))
+            except Exception as error:
+                self._refuse(now, "%s: %s" % (type(error).__name__, error))
+            self._cpu += thread_time() - began
+        return WORK_SECONDS
+
+    def _refuse(self, now: float, reason: str) -> None:
+        self._finish(now, REFUSED, reason.encode("utf-8", "replace"))
+
+    def _finish(self, now: float, status: int, text: bytes) -> None:
+        self._drop_job()
+        text = text[:MOST_TEXT_BYTES]
+        self._answer = ANSWER.pack(MAGIC, VERSION, status, len(text)) + text
+        self._until = now + PATIENCE_SECONDS
+
+    def _write(self, now: float) -> float | None:
+        sent = self._caller.send(self._answer)
+        self._answer = self._answer[sent:]
+        if not self._answer:
+            return None
+        return WAIT_SECONDS if now < self._until else None
+
+    def _drop_job(self) -> None:
+        job, self._job = self._job, None
+        if job is not None:
+            try:
+                job.close()
+            except ValueError:
+                pass  # in a child, forked while its parent's watchdog was in the middle of it
+
+    def end(self) -> None:
+        """Hang up."""
+        self._drop_job()
+        self._caller.close()

@@ -1,0 +1,79 @@
+"""
+A socket of the probe's own, that it lets go of where its number is somebody else's by now.
+
+A service may close all descriptors, daemons do, and open its own under the same numbers. Every use is therefore
+preceded by a look at whether the number still is the socket's. Of `_socket`, which gevent does not replace.
+"""
+
+from __future__ import annotations
+
+import os
+
+try:
+    import _socket
+except ImportError:  # a build of Python without sockets
+    _socket = None  # type: ignore[assignment]
+
+
+class OwnSocket:
+    """One end of a UNIX stream; never blocks, is never inherited by a program that is executed."""
+
+    def __init__(self, descriptor: int | None = None) -> None:
+        if descriptor is None:
+            self._socket = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
+        else:
+            self._socket = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM, 0, descriptor)
+        self._socket.setblocking(False)
+        self._stat = os.fstat(self._socket.fileno())
+
+    def is_mine(self) -> bool:
+        """Whether its descriptor is what it was."""
+        try:
+            return os.path.samestat(os.fstat(self._socket.fileno()), self._stat)
+        except OSError:
+            return False
+
+    def listen_at(self, address: str) -> None:
+        """Take this address, for this user alone."""
+        # The kernel gives a socket's file the mode that the socket has; a umask would be the whole process's.
+        os.fchmod(self._socket.fileno(), 0o600)
+        self._socket.bind(address)
+        self._socket.listen(4)
+
+    def accept(self) -> OwnSocket | None:
+        """Who has called, if somebody has."""
+        try:
+            descriptor, _ = self._socket._accept()  # type: ignore[attr-defined]
+        except BlockingIOError:
+            return None
+        try:
+            return OwnSocket(descriptor)
+        except BaseException:
+            os.close(descriptor)
+            raise
+
+    def peer_uid(self) -> int:
+        """The user at the other end, when it called, as this process's namespace has it."""
+        credentials = self._socket.getsockopt(_socket.SOL_SOCKET, _socket.SO_PEERCRED, 12)
+        return int.from_bytes(credentials[4:8], "little")
+
+    def receive(self, most: int) -> bytes | None:
+        """What has come: nothing once the other end has closed, None where there is nothing yet."""
+        try:
+            return self._socket.recv(most)
+        except BlockingIOError:
+            return None
+
+    def send(self, data: bytes) -> int:
+        """How much of it was taken."""
+        try:
+            return self._socket.send(data, _socket.MSG_NOSIGNAL)
+        except BlockingIOError:
+            return 0
+
+    def close(self) -> None:
+        """Close it, or let go of it."""
+        if self.is_mine():
+            self._socket.close()
+        else:
+            self._socket.detach()

@@ -1,0 +1,68 @@
+"""
+What an agent may ask of a probe through its control socket, and how both write it; the only definition there is.
+
+A request is 24 bytes, an answer 16 bytes and a text: numbers and names, never code. One request a connection.
+
+    request   magic, version, kind, stride, budget in bytes
+    answer    magic, version, whether it is an answer or the reason for there being none, length of the text
+    text      lines of fields with tabs between them: first `name=number` about the whole, then a row each
+              census    objects seen, bytes of their own, type
+              tasks     tasks, coroutine, file, line; then function, file and line of where one of them waits
+
+A census looks at one in `stride` parts of the memory: so many times what was seen is what there is. One that asks
+for the stride of another sees the same parts again, so that what stays the same stays the same in both.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+
+TYPE_CHECKING = False  # importing typing would be more than the service asked for
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+SUFFIX = ".sock"
+"""The socket lies beside the segment: `python-4711-0a1b2c3d.seg.sock`."""
+MAGIC = b"vitalctl"
+VERSION = 1
+CENSUS, TASKS = 1, 2
+"""Kinds of request."""
+DONE, REFUSED = 0, 1
+REQUEST = struct.Struct("<8sHHIQ")
+ANSWER = struct.Struct("<8sHHI")
+MOST_TEXT_BYTES = 512 * 1024
+NAME_BYTES = 200
+MOST_STRIDE = 1 << 12
+ADDRESS_BYTES = 107
+"""What an address has room for, in `sockaddr_un`."""
+
+
+class Refused(Exception):  # noqa: N818 - it is an answer
+    """No answer; the text says why."""
+
+
+def by_address(path: str, use: Callable[[str], Any]) -> Any:
+    """Call `use` with an address of the socket `path`: where that is too long, one by way of its open folder."""
+    if len(os.fsencode(path)) <= ADDRESS_BYTES:
+        return use(path)
+    folder, name = os.path.split(path)
+    descriptor = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        return use("/proc/self/fd/%d/%s" % (descriptor, name))
+    finally:
+        os.close(descriptor)
+
+
+def plain(text: str) -> str:
+    """A name as one field: its last NAME_BYTES, since the end of a path tells more than its beginning."""
+    encoded = text.replace("\t", " ").replace("\n", " ").encode("utf-8", "replace")[-NAME_BYTES:]
+    return encoded.decode("utf-8", "ignore")
+
+
+def text_of(head: dict[str, Any], rows: list[str]) -> bytes:
+    """The text of an answer: as many whole rows as there is room for."""
+    first = "\t".join("%s=%s" % pair for pair in head.items())
+    text = "\n".join([first, *rows]).encode()
+    return text if len(text) <= MOST_TEXT_BYTES else text[:MOST_TEXT_BYTES].rpartition(b"\n")[0]

@@ -1,0 +1,65 @@
+"""
+An asyncio service that never lets go of something: of class instances in a dict (`sessions`), of closures
+(`closures`), of listeners (`listeners`), or of tasks that wait for ever (`tasks`). Some 5000 a second.
+"""
+
+import asyncio
+import sys
+
+SESSIONS = {}
+CALLBACKS = []
+
+
+class Session:
+    def __init__(self, number):
+        self.number = number
+        self.name = "session %d" % number
+        self.seen = [number]
+
+
+class Emitter:
+    def __init__(self):
+        self.listeners = []
+
+
+class Page:
+    def on_change(self):
+        pass
+
+
+EMITTER = Emitter()
+
+
+def remember(number):
+    def again():
+        return number
+
+    return again
+
+
+async def never_answered(event):
+    await wait_for_answer(event)
+
+
+async def wait_for_answer(event):
+    await event.wait()  # here
+
+
+async def main(what):
+    tasks = set()
+    page, never = Page(), asyncio.Event()
+    print("ready", flush=True)
+    for number in range(10**9):
+        if what == "sessions":
+            SESSIONS[number] = Session(number)
+        elif what == "closures":
+            CALLBACKS.append(remember(number))
+        elif what == "listeners":
+            EMITTER.listeners.append(page.on_change)
+        else:
+            tasks.add(asyncio.ensure_future(never_answered(never)))
+        if number % 50 == 0:
+            await asyncio.sleep(0.01)
+
+
+asyncio.run(main(sys.argv[1]))
