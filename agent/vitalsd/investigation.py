@@ -13,14 +13,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import msgspec
 
 from vitalsd.capture.census import socket_of
 from vitalsd.capture.census_policy import CensusPolicy
-from vitalsd.capture.growth import GrowthCensuses
+from vitalsd.capture.growth import GrowthCensuses, Topic
 from vitalsd.capture.stacks import Late as LateThread
 from vitalsd.capture.stacks import Stacks, StackSampler
 from vitalsd.detect.cause import decide
@@ -42,6 +42,7 @@ from vitalsd.model import (
     WorkerSample,
 )
 from vitalsd.settings.model import Settings
+from vitalsd.sources.kinds import descriptor_kinds, thread_names
 from vitalsd.sources.observer.events import Ended, Followed, Late
 from vitalsd.sources.observer.observer import Observer
 from vitalsd.targets.finder import Found
@@ -55,6 +56,12 @@ IN_PROGRESS_SECONDS = 1.0
 ENDED_SECONDS = 0.3
 """So long after a stall its probe has told it, on a disk too; several in a row are judged at once."""
 KEPT = 256
+PROC = Path("/proc")
+COUNTS: dict[Topic, Callable[[WorkerKey], Mapping[str, int]]] = {
+    "descriptors": lambda key: descriptor_kinds(PROC, key.pid),
+    "threads": lambda key: thread_names(PROC, key.pid),
+}
+"""What is counted from outside."""
 
 
 class Case(msgspec.Struct):
@@ -101,7 +108,7 @@ class Investigation:
         """By target and slot, for as long as the slot is there: its next worker is measured by those before."""
         self._sockets: dict[WorkerKey, Path] = {}
         policy = CensusPolicy(lambda key: bool(observer.in_progress(key)))
-        self.censuses = GrowthCensuses(self._socket_of, policy, settings.capture.census_interval, {})
+        self.censuses = GrowthCensuses(self._socket_of, policy, settings.capture.census_interval, COUNTS)
         self.reconfigure(settings)
 
     def reconfigure(self, settings: Settings) -> None:
