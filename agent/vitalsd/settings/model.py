@@ -174,7 +174,7 @@ class Memory(_Section, frozen=True):
             description="Collections that take this much of the time, in two windows in a row, are `gc_pressure`.",
         ),
     ] = 10
-    gc_window: Annotated[Duration, Meta(ge=1.0, description="The time over which that share is taken.")] = 60.0
+    gc_window: Annotated[Duration, Meta(ge=10.0, description="The time over which that share is taken.")] = 60.0
     gc_pause: Annotated[
         Duration,
         Meta(
@@ -219,7 +219,7 @@ class Workers(_Section, frozen=True):
     pool_held: Annotated[
         Duration,
         Meta(
-            ge=1.0,
+            ge=5.0,
             description="An executor whose threads are all busy while calls wait, for so long, is a "
             "`pool_saturation` unless its queue gets shorter.",
         ),

@@ -37,6 +37,7 @@ QUIET = {
     ],
     "a start that collects": lambda: Life(GcPressureDetector).live(MINUTE, full(0.9)).live(9 * MINUTE),
     "a start that makes long pauses": lambda: Life(GcPressureDetector).live(50, full(0.9, 0.6)).live(9 * MINUTE),
+    "over the bound for one window": lambda: life().live(5 * MINUTE, young(0.06)).live(80, young(0.12)).live(10),
     "one full collection": lambda: life().collect(2.0).live(HOUR),
     "two long ones": lambda: life().collect(0.3).live(5 * MINUTE).collect(0.3).live(HOUR),
     "a long one each quarter of an hour": lambda: life().live(

@@ -13,7 +13,7 @@ from vitalsd.history.garbage import Garbage
 from vitalsd.history.past import Past, spans_of
 from vitalsd.history.slots import Slots
 from vitalsd.history.spaced import Spaced
-from vitalsd.model import Histogram, PoolVitals, WorkerKey
+from vitalsd.model import Histogram, PoolVitals, UnhandledError, WorkerKey
 from vitalsd.settings.model import Settings
 
 HOUR, DAY = 3600.0, 86_400.0
@@ -114,6 +114,27 @@ def test_failures_step_back_with_a_new_process():
     assert failures.recent(0).count == 2 + 4
     failures.take(at(500, age=497.0, pid=2, unhandled_errors=(1, 0, 0, 0, 0)))
     assert failures.recent(0) is None
+
+
+def test_failures_in_a_gap():
+    """Time in which nobody watched is no time without errors."""
+    failures = Failures(300.0, DAY, 60.0)
+    for seconds in (0, 2, 2 + 3 * HOUR, 4 + 3 * HOUR, 900 + 3 * HOUR):
+        failures.take(at(seconds, age=61 + seconds, unhandled_errors=(0, 0, 0, 0, 0)))
+    assert sum(seconds for _, seconds in failures.past(0)) == pytest.approx(1 + 2 + 60 + 2, abs=0.1)
+
+
+def test_failures_that_were_looked_at():
+    """Each once; those of a new process begin with the same numbers."""
+    error = UnhandledError(6, "KeyError", ())
+    failures = Failures(300.0, DAY, 0.0)
+    failures.take(at(0, unhandled_errors=(5, 0, 0, 0, 0), latest_errors=(None,) * 5))
+    for seconds, count in ((2, 6), (4, 6), (6, 7)):
+        failures.take(at(seconds, unhandled_errors=(count, 0, 0, 0, 0), latest_errors=(error,)))
+    assert failures.recent(0).kinds == (error,)
+    failures.take(at(8, age=1.0, pid=2, unhandled_errors=(0, 0, 0, 0, 0)))
+    failures.take(at(10, age=3.0, pid=2, unhandled_errors=(6, 0, 0, 0, 0), latest_errors=(error,)))
+    assert failures.recent(0).kinds == (error, error)
 
 
 def pauses(*buckets, total=0.0):
