@@ -208,6 +208,7 @@ def test_earlier_incidents_are_found(books, stalled, written, clock):
 def test_old_incidents_are_forgotten(books, stalled, written, clock, monkeypatch):
     """After thirty days, beyond ten thousand, and beyond what the file may weigh: the oldest first."""
     book = books()
+    wait_for("the store to have forgotten what it found", lambda: book._store._prune_at > 0)
     times = [clock.now - 40 * 86_400, clock.now - 3 * 3600, clock.now - 2 * 3600, clock.now - 3600]
     end = clock.now
     for at in times:
