@@ -177,10 +177,10 @@ def test_what_is_no_number_of_bytes_is_not_known(point, value):
 def test_a_clock_that_is_set_back_tears_nothing(point):
     """The minute before has a record in either part, and merging makes one of them."""
     minutes = Minutes()
-    for t, rss in ((NOON, 5), (NOON + 60, 6), (NOON + 30, 4), (NOON + 61, 7)):
+    for t, rss in ((NOON + 40, 5), (NOON + 60, 6), (NOON + 30, 4), (NOON + 61, 7)):
         minutes.keep(point(t, rss=rss))
     merged = merge([], rows(minutes.drain()["shop", "0"][0], GRAINS[0]))
-    assert [row[VALUES : VALUES + 2] for row in merged] == [(4, 5), (6, 7)]
+    assert [row[LAST : VALUES + 2] for row in merged] == [(40, 4, 5), (1, 6, 7)]
 
 
 def test_a_worker_costs_little_memory(point):
