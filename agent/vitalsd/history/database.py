@@ -44,6 +44,8 @@ TABLES = {"worker": "id, target, slot, hour", "hour": "id, records"}
 WORKER_BITS = 24
 MOST_BYTES = 256 * 2**20
 """Twice what a thousand workers take in eight days."""
+CACHE_KIB = 128
+"""Each page is needed once in four minutes."""
 PATIENCE_SECONDS = 5.0
 
 
@@ -124,7 +126,7 @@ class Database(StorageFile):
     """The open file. All of its errors are OSError or sqlite3.Error."""
 
     def __init__(self, path: Path) -> None:
-        super().__init__(path, MIGRATIONS, TABLES, shared=True, damaged_kept=1)
+        super().__init__(path, MIGRATIONS, TABLES, shared=True, cache_kib=CACHE_KIB, damaged_kept=1)
         self.rows = Rows(self._connection)
 
     def add(self, batch: Batch) -> None:

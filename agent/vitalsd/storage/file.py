@@ -27,7 +27,6 @@ log = structlog.get_logger(__name__)
 LOCK_SECONDS = 1.5
 """An agent that ends gives its file back before its ports. Where the disk is slow, the next waits a little."""
 LOCK_AGAIN_SECONDS = 0.05
-CACHE_KIB = 512
 SMALLEST_PAGE = 512
 WAL_BYTES = 4 * 2**20
 SIDES = ("", "-wal", "-shm", "-journal")
@@ -52,6 +51,7 @@ class StorageFile:
         tables: Mapping[str, str],
         *,
         shared: bool = False,
+        cache_kib: int = 512,
         damaged_kept: int = 3,
     ) -> None:
         """
@@ -63,6 +63,7 @@ class StorageFile:
         self._migrations = migrations
         self._tables = tables
         self._mode = "NORMAL" if shared else "EXCLUSIVE"
+        self._cache_kib = cache_kib
         self._damaged_kept = damaged_kept
         self._lock = _take_lock(path)
         try:
@@ -97,7 +98,7 @@ class StorageFile:
         return connection
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
-        connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+        connection.execute(f"PRAGMA cache_size = -{self._cache_kib}")
         connection.execute(f"PRAGMA locking_mode = {self._mode}")
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")
