@@ -127,7 +127,8 @@ def test_v1(v1):
         used=120,
         inactive=20,
         memory_oom_control="oom_kill_disable 0\nunder_oom 1\noom_kill 2",
-        memory_failcnt=5,
+        memory_failcnt=2,
+        memory_memsw__failcnt=3,
     )
     assert read(v1) == MemoryGroup(
         name="/docker/web",

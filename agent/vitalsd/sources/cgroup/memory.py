@@ -176,7 +176,9 @@ def _events(version: Literal[1, 2], folder: str) -> dict[bytes, int]:
     if version == 2:
         return _table(folder + "/memory.events")
     told = {b"oom_kill": _table(folder + "/memory.oom_control").get(b"oom_kill")}  # since Linux 4.13
-    told[b"max"] = _number(folder + "/memory.failcnt")
+    # Where no swap is allowed, the limit of both is met first; Linux 6.18 does not count that.
+    hits = [_number(f"{folder}/memory.{name}failcnt") for name in ("", "memsw.")]
+    told[b"max"] = sum(known) if (known := [number for number in hits if number is not None]) else None
     return {name: number for name, number in told.items() if number is not None}
 
 
