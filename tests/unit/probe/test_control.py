@@ -125,7 +125,7 @@ def test_at_rest(world, monkeypatch):
 
 
 def test_a_little_at_a_time(world):
-    """A step of the job, then a rest, four fifths of the time; during a stall it waits."""
+    """A step of the job, then a rest; during a stall it waits."""
     world.steps = 100
     world.call(request())
     assert world.step(2) == WORK_SECONDS or world.step() == WORK_SECONDS

@@ -6,7 +6,7 @@ of its type. So copies of the memory are searched for the addresses of types. Wh
 count, which is zero or has been written over. Untracked objects such as strings are seen like any other.
 
 Walking the collector's own lists, as `gc.get_objects` does, was decided against: it holds the interpreter until
-it is through, a third of a second for five million objects, needs 8 bytes for each, writes to every one of them,
+it is through, a quarter of a second for five million objects, needs 8 bytes for each, writes to every one of them,
 which unshares forked workers' memory, and whatever dies meanwhile is finalized in the wrong thread.
 
 Costs 25 us for a page of 4 KiB, so that 64 MiB are 0.4 s of a processor; of a larger heap one in 2, 4, 8, ...

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 ACCEPT_SECONDS = 1.0
 WORK_SECONDS = 0.001
-"""Between two steps of a job: some four fifths of the time the thread sleeps."""
+"""Between two steps of a job: for two thirds of the time the thread sleeps."""
 STALL_SECONDS = 0.05
 WAIT_SECONDS = 0.02
 """For a peer that is slow to write or read, and between one and the next."""
