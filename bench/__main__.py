@@ -17,7 +17,10 @@ from pathlib import Path
 
 from bench.figures import Figure, table
 
-NAMES = ("throughput", "idle", "iteration", "agent", "observer", "truth", "start", "causes", "history", "census")
+NAMES = (
+    *("throughput", "idle", "iteration", "agent", "observer", "truth", "start", "causes"),
+    *("history", "census", "leaks"),
+)
 
 
 def main(arguments: Sequence[str]) -> int:

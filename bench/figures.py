@@ -8,15 +8,17 @@ resampled first and rounds within them second.
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-__all__ = ["Bar", "Figure", "Interval", "bootstrap", "estimate", "paired", "quantile", "table"]
+__all__ = ["Bar", "Figure", "Interval", "bootstrap", "estimate", "paired", "quantile", "share", "table", "wilson"]
 
 RESAMPLES = 2000
 CONFIDENCE = 0.95
+NORMAL = 1.96
 Interval = tuple[float, float]
 
 
@@ -82,6 +84,19 @@ def bootstrap(starts: Sequence[Sequence[float]], seed: int = 1) -> Interval:
 def estimate(name: str, starts: Sequence[Sequence[float]], unit: str, bar: Bar | None = None) -> Figure:
     """The median over all rounds of all starts, with its interval."""
     return Figure(name, median(value for start in starts for value in start), unit, bar, bootstrap(starts))
+
+
+def wilson(hits: int, of: int) -> Interval:
+    """The 95 % interval of a share, in per cent, after Wilson: it says something of none in so many, too."""
+    middle, spread = hits / of, NORMAL * NORMAL / of
+    centre = (middle + spread / 2) / (1 + spread)
+    half = math.sqrt(middle * (1 - middle) * spread + spread * spread / 4) / (1 + spread)
+    return 100 * max(0.0, centre - half), 100 * min(1.0, centre + half)
+
+
+def share(name: str, hits: int, of: int, bar: Bar | None = None) -> Figure:
+    """So many of so many, in per cent."""
+    return Figure(name, 100 * hits / of, "%", bar, wilson(hits, of))
 
 
 def table(figures: Sequence[Figure]) -> str:

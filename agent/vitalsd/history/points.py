@@ -17,7 +17,7 @@ METRICS = ("rss_anon", "swap", "heap_live", "heap_used", "blocks", "fds", "threa
 """What is kept over time; `limit` is kept too, and seldom changes."""
 
 
-class Point(msgspec.Struct, frozen=True, omit_defaults=True):
+class Point(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """What is known of one worker at one instant."""
 
     t: float

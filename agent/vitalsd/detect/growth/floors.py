@@ -24,7 +24,7 @@ MISSING_ALLOWED = 2
 class Blocks:
     """The floors of one length, oldest first."""
 
-    __slots__ = ("_keep", "_low", "_open", "_per_base", "first", "length", "lows", "own", "window_seconds")
+    __slots__ = ("_keep", "_per_base", "first", "length", "low", "lows", "over_at", "own", "window_seconds")
 
     def __init__(self, length: float, per_base: int, keep: int) -> None:
         self.length = length
@@ -37,30 +37,31 @@ class Blocks:
         """The number of the first that lies wholly in the present lifetime."""
         self._per_base = per_base
         self._keep = keep
-        self._open: int | None = None
-        self._low = math.inf
+        self.low = math.inf
+        """Of the block that is not over yet."""
+        self.over_at = 0
+        """The number, in shortest blocks, at which it is."""
 
-    def fold(self, base_number: int, low: float) -> bool:
-        """Take in a block of the shortest length; whether that has completed one of this length."""
-        number = base_number // self._per_base
-        completed = False
-        if self._open is None:
-            self._open = self.first = number
-        while number > self._open:
-            self.lows.append(self._low if self._low < math.inf else MISSING)
-            self._low = math.inf
-            self._open += 1
-            completed = True
-            if number - self._open > self._keep:  # nobody was here for longer than anything is remembered
-                self._open, self.first = number, number
-                del self.lows[:]
-        if low < self._low:
-            self._low = low
+    def begin(self, base_number: int) -> None:
+        """The first block is the one that this of the shortest length lies in."""
+        self.first = base_number // self._per_base
+        self.over_at = (self.first + 1) * self._per_base
+
+    def complete(self, base_number: int) -> None:
+        """That block of the shortest length, at `over_at` or after it, is the one that goes on now."""
+        number, ended = base_number // self._per_base, self.over_at // self._per_base
+        self.lows.append(self.low if self.low < math.inf else MISSING)
+        self.low = math.inf
+        if number - ended > self._keep:  # nobody was here for longer than anything is remembered
+            self.first = number
+            del self.lows[:]
+        else:
+            self.lows.extend([MISSING] * (number - ended))
+        self.over_at = (number + 1) * self._per_base
         if len(self.lows) > self._keep + WINDOW_BLOCKS * 2:
             excess = len(self.lows) - self._keep
             del self.lows[:excess]
             self.first += excess
-        return completed
 
     def reborn(self, base_number: int) -> None:
         """Another process has the slot, whose readings count from this block of the shortest length on."""
@@ -81,9 +82,9 @@ class Blocks:
         if end < WINDOW_BLOCKS:
             return None
         floors = self.lows[end - WINDOW_BLOCKS : end].tolist()
-        missing = [index for index, floor in enumerate(floors) if floor != floor]
-        if not missing:
+        if not math.isnan(sum(floors)):
             return floors
+        missing = [index for index, floor in enumerate(floors) if floor != floor]
         if len(missing) > MISSING_ALLOWED or missing[0] == 0 or missing[-1] == WINDOW_BLOCKS - 1:
             return None
         for index in missing:
@@ -100,7 +101,7 @@ class Blocks:
 class Floors:
     """One series of one slot."""
 
-    __slots__ = ("_base", "_low", "_number", "blocks")
+    __slots__ = ("_base", "_begins_at", "_ends_at", "_low", "_number", "blocks")
 
     def __init__(self, base_seconds: float, keep: Mapping[int, int]) -> None:
         """The shortest block is `base_seconds` long, the others are so many of it, each with how many are kept."""
@@ -108,29 +109,38 @@ class Floors:
         self.blocks = tuple(
             Blocks(base_seconds * multiple, multiple, count) for multiple, count in sorted(keep.items())
         )
-        self._number: int | None = None
         self._low = math.inf
+        self._number: int | None = None
+        self._begins_at = self._ends_at = math.inf
+        """Unix times of the shortest block that is not over yet."""
 
     def add(self, at: float, value: float) -> Sequence[Blocks]:
         """Take in a reading; the lengths of which it has completed a block."""
-        number = int(at // self._base)
-        if number == self._number:
+        if self._begins_at <= at < self._ends_at:  # most of the time this is all
             if value < self._low:
                 self._low = value
             return ()
+        number = int(at // self._base)
         if self._number is None:
-            self._number, self._low = number, value
+            for blocks in self.blocks:
+                blocks.begin(number)
+            self._enter(number, value)
             return ()
         if number < self._number:
             return ()  # a clock that was set back; what is known of that time is known
-        completed = []
+        completed, low = [], self._low
         for blocks in self.blocks:
-            known = blocks.fold(self._number, self._low)
-            # What ends with that block is complete now, and not only when the next one is.
-            if blocks.fold(number, math.inf) or known:
+            if low < blocks.low:
+                blocks.low = low
+            if number >= blocks.over_at:
+                blocks.complete(number)
                 completed.append(blocks)
-        self._number, self._low = number, value
+        self._enter(number, value)
         return completed
+
+    def _enter(self, number: int, value: float) -> None:
+        self._number, self._low = number, value
+        self._begins_at, self._ends_at = number * self._base, (number + 1) * self._base
 
     def reborn(self, at: float) -> None:
         """Another process has the slot; its readings count from `at` on."""

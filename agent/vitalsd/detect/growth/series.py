@@ -43,6 +43,8 @@ class Series:
         """Take in a reading; whether there was something to judge anew."""
         self.latest, self.latest_at = value, at
         completed = self.floors.add(at, value)
+        if not completed:
+            return False
         for blocks in completed:
             judged = judge(blocks, self._day_seconds, self._bounds)
             if isinstance(judged, Rise):
@@ -51,7 +53,7 @@ class Series:
             else:
                 self.reasons[blocks.window_seconds] = judged
                 self._goes_on(blocks)
-        return bool(completed)
+        return True
 
     def _found(self, rise: Rise) -> None:
         """The same growth seen through another window is the same growth; the longest tells most of it."""

@@ -92,18 +92,22 @@ class NotYet(msgspec.Struct, frozen=True):
     """It could not be judged."""
 
 
+YOUNG = NotYet("its process is younger than that", early=True)
+UNWATCHED = NotYet("part of it was not watched", early=True)
+DID_NOT_GROW = NotYet("it did not grow")
+
+
 def judge(blocks: Blocks, day_seconds: float, bounds: Bounds) -> Rise | NotYet:
     """What the latest window comes to."""
-    days = blocks.window_seconds / day_seconds
     if blocks.own_count() < WINDOW_BLOCKS:
-        return NotYet("its process is younger than that", early=True)
+        return YOUNG
     floors = blocks.window()
     if floors is None:
-        return NotYet("part of it was not watched", early=True)
+        return UNWATCHED
     grew = _grew(floors)
     if grew < bounds.least:
-        return NotYet("it did not grow")
-    past = blocks.past()
+        return DID_NOT_GROW
+    past, days = blocks.past(), blocks.window_seconds / day_seconds
     per_day = max(1, round(day_seconds / blocks.length))
     if len(past) < A_DAY * per_day:
         return _birth(blocks, floors, grew, days, bounds)

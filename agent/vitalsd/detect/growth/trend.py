@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import math
 from array import array
+from itertools import count as count_up
+from operator import mul
 from statistics import median
 
 import msgspec
@@ -30,6 +32,8 @@ STILL_GROWS = 0.5
 """The slope of the later half, in that of the whole."""
 FITS = 0.6
 """Of the variance, explained by the line."""
+STEEPEST = 1.6
+"""No line through some values rises by more of what lies between them: a single step makes 1.5."""
 STEEP = 8
 """Blocks at the least that the growth of one is to be told by."""
 
@@ -110,10 +114,12 @@ class Peaks:
         base = self._plan.base_seconds
         ahead = min(self._plan.exhaustion_seconds, AHEAD * points * base)
         half = points // 2
+        left = limit - max(highs[-HELD:])
+        if left > STEEPEST * (max(highs) - min(highs)) / (points * base) * ahead:
+            return None
         if sum(highs[half:]) <= sum(highs[:half]):
             return None  # most of the time this is all
         slope, fit = line(highs)
-        left = limit - max(highs[-HELD:])
         if slope <= 0 or fit < FITS or left > slope / base * ahead:
             return None
         later = line(highs[half:])[0]
@@ -130,8 +136,8 @@ def line(values: array[float]) -> tuple[float, float]:
     middle = (count - 1) / 2
     mean = sum(values) / count
     spread = count * (count * count - 1) / 12
-    together = sum((index - middle) * value for index, value in enumerate(values))
-    variance = sum((value - mean) ** 2 for value in values)
+    together = sum(map(mul, count_up(-middle), values))
+    variance = sum([(value - mean) ** 2 for value in values])
     slope = together / spread if spread > 0 else 0.0
     return slope, slope * together / variance if variance > 0 else 0.0
 

@@ -70,6 +70,7 @@ class GrowthWatch:
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
+        self._settle_seconds = plan.settle_seconds
         self.memory = Series(plan, MEMORY, MEMORY_BOUNDS)
         self.heap = Series(plan, EVIDENCE, EVIDENCE_BOUNDS)
         self.used = Series(plan, IN_USE, EVIDENCE_BOUNDS)
@@ -92,7 +93,7 @@ class GrowthWatch:
         self.at = at
         if self.start is None or abs(point.start - self.start) > SAME_START_SECONDS:
             self._reborn(point.start)
-        if at < point.start + self._plan.settle_seconds:
+        if at < point.start + self._settle_seconds:
             return False
         if point.limit is not None:
             self.limit = point.limit
@@ -108,11 +109,11 @@ class GrowthWatch:
         if point.blocks is not None:
             judged |= self.blocks.add(at, point.blocks)
         if point.fds is not None:
-            judged |= self._count("fds").add(at, point.fds)
+            judged |= (self.counts.get("fds") or self._new_count("fds")).add(at, point.fds)
         if point.threads is not None:
-            judged |= self._count("threads").add(at, point.threads)
+            judged |= (self.counts.get("threads") or self._new_count("threads")).add(at, point.threads)
         if point.tasks is not None:
-            judged |= self._count("tasks").add(at, point.tasks)
+            judged |= (self.counts.get("tasks") or self._new_count("tasks")).add(at, point.tasks)
         if judged:
             self.grown = self._verdict()
         return judged
@@ -130,18 +131,16 @@ class GrowthWatch:
     def _reborn(self, start: float) -> None:
         self.start = start
         self.lifetimes += 1
-        counts_from = start + self._plan.settle_seconds
+        counts_from = start + self._settle_seconds
         for series in (self.memory, self.heap, self.used, self.blocks, *self.counts.values()):
             series.reborn(counts_from)
         self.peaks.reborn()
         self.grown = None
 
-    def _count(self, name: Count) -> Series:
-        series = self.counts.get(name)
-        if series is None:
-            series = self.counts[name] = Series(self._plan, COUNTS, count_bounds(COUNT_LEAST[name]))
-            assert self.start is not None
-            series.reborn(self.start + self._plan.settle_seconds)
+    def _new_count(self, name: Count) -> Series:
+        series = self.counts[name] = Series(self._plan, COUNTS, count_bounds(COUNT_LEAST[name]))
+        assert self.start is not None
+        series.reborn(self.start + self._settle_seconds)
         return series
 
     def _verdict(self) -> Grown | None:
