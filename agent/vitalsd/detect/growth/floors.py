@@ -17,6 +17,8 @@ __all__ = ["WINDOW_BLOCKS", "Blocks", "Floors"]
 WINDOW_BLOCKS = 8
 """A window is judged by so many floors."""
 MISSING = math.nan
+MOST = 2.0**100
+"""What a damaged segment says, at the most: four bytes hold no number of any size."""
 MISSING_ALLOWED = 2
 """Inner blocks of a window that nobody was there to read: they lie between their neighbours."""
 
@@ -124,8 +126,9 @@ class Floors:
         if number < self._number:
             return ()  # a clock that was set back; what is known of that time is known
         completed = []
+        low = min(self._low, MOST)
         for blocks in self.blocks:
-            known = blocks.fold(self._number, self._low)
+            known = blocks.fold(self._number, low)
             # What ends with that block is complete now, and not only when the next one is.
             if blocks.fold(number, math.inf) or known:
                 completed.append(blocks)

@@ -1,0 +1,58 @@
+"""The watches of all workers: one for each slot, as many as there is room for."""
+
+from __future__ import annotations
+
+from unit.detect.growth.lives import DAY, MIDNIGHT
+
+from vitalsd.detect.growth import book as book_module
+from vitalsd.detect.growth.book import GrowthBook
+from vitalsd.detect.growth.plan import Plan
+from vitalsd.history.points import Point
+
+
+def point(worker: str = "0", target: str = "shop", at: float = MIDNIGHT) -> Point:
+    """Of a process that has settled."""
+    return Point(at, target, worker, 0.0, rss_anon=1.0)
+
+
+def test_each_slot_has_its_own_watch() -> None:
+    """Of each target."""
+    book = GrowthBook(DAY)
+    book.take([point("0"), point("1"), point("0", "legacy"), point("0", at=MIDNIGHT + 5)])
+    watch = book.of("shop", "0")
+    assert watch is not None
+    assert watch.at == MIDNIGHT + 5
+    assert book.of("shop", "1").at == MIDNIGHT
+    assert book.of("legacy", "0") is not watch
+    assert book.of("legacy", "1") is None
+
+
+def test_the_silent_make_room(monkeypatch) -> None:
+    """Whoever was not heard of for longest goes first."""
+    monkeypatch.setattr(book_module, "MOST_SLOTS", 3)
+    book = GrowthBook(DAY)
+    book.take(point(worker) for worker in ("0", "1", "2", "0", "3"))
+    assert [book.of("shop", worker) is not None for worker in "0123"] == [True, False, True, True]
+
+
+def test_who_does_not_come_back_is_forgotten() -> None:
+    """After as long as the past is remembered."""
+    book = GrowthBook(DAY)
+    book.take([point("0"), point("1"), point("0", at=MIDNIGHT + 86_400)])
+    book.forget(MIDNIGHT + 8 * 86_400 - 1)
+    assert book.of("shop", "1") is not None
+    book.forget(MIDNIGHT + 8 * 86_400)
+    assert book.of("shop", "1") is None
+    assert book.of("shop", "0") is not None
+    book.forget(MIDNIGHT + 9 * 86_400)
+    assert book.of("shop", "0") is None
+
+
+def test_other_windows_begin_anew() -> None:
+    """Floors of another length cannot be made of those that are there."""
+    book = GrowthBook(DAY)
+    book.add(point())
+    assert book.reconfigure(DAY) is False
+    assert book.of("shop", "0") is not None
+    assert book.reconfigure(Plan(60.0, 1.0, 60.0)) is True
+    assert book.of("shop", "0") is None
