@@ -1,8 +1,8 @@
 """
-What `vitalsd backtest` prints of the classic incident, byte for byte; UPDATE_GOLDEN=1 writes it anew, to be reviewed.
+What `vitalsd backtest` prints of the classic incident, byte for byte.
 
-A service of 300 MiB under a sawtooth with a limit of 600 MiB that begins to leak 50 MiB an hour after a day: seen from
-outside in one worker and with a probe in the other.
+A service of 300 MiB under a sawtooth with a limit of 600 MiB that begins to leak 50 MiB an hour after a day: seen
+from outside in one worker and with a probe in the other. UPDATE_GOLDEN=1 writes it anew, to be reviewed.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 
 import msgspec
 import pytest
@@ -57,16 +58,22 @@ def test_each_incident_is_told_as_it_opens(recorded) -> None:
     """What reads the other end need not wait for the recording to end."""
     lines = (recorded / "recorded.jsonl").read_bytes().splitlines(keepends=True)[: 40 * 6]
     with subprocess.Popen(
-        [*BACKTEST.split(), "--json", "-"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        [*BACKTEST.split(), "--json", "-"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
     ) as process:
         assert process.stdin is not None
         assert process.stdout is not None
         process.stdin.write(b"".join(lines))  # of one worker: its incidents fit into the pipe
         process.stdin.flush()
+        bound = threading.Timer(30, process.kill)  # rather than wait for what does not come
+        bound.start()
         assert b'"kind"' in process.stdout.readline()
         process.stdin.close()
         process.stdout.read()
         assert process.wait(30) == 0
+        bound.cancel()
 
 
 def test_no_standard_input(recorded) -> None:

@@ -115,7 +115,9 @@ def test_text_of_a_recording_is_made_sound() -> None:
 
 
 STRETCHES = st.lists(
-    st.tuples(st.integers(5, 40), st.sampled_from([0.0, 6.0, 15.0, 60.0, -5.0]), st.booleans()), min_size=2, max_size=5
+    st.tuples(st.integers(5, 40), st.sampled_from([0.0, 6.0, 15.0, 60.0, -5.0]), st.booleans()),
+    min_size=2,
+    max_size=5,
 )
 
 

@@ -17,7 +17,9 @@ from vitalsd.cli.backtest import MOST_BAD_LINES
 from vitalsd.errors import UsageError
 from vitalsd.settings import load as load_module
 
-LEAKING = [msgspec.json.encode(point) for point in life(58, together(flat(300), noise(1.0), ramp(15, 48)), limit=900)]
+LEAKING = [
+    msgspec.json.encode(point) for point in life(58, together(flat(300), noise(1.0), ramp(15, 48)), limit=900)
+]
 
 
 @pytest.fixture
@@ -171,7 +173,7 @@ def test_a_file_that_fails_while_it_is_read_is_an_error(backtest, monkeypatch):
     """Such as a disk that has gone."""
 
     class Broken(io.BytesIO):
-        def readline(self, size=-1):
+        def readline(self, _size):
             raise OSError(5, "Input/output error")
 
     monkeypatch.setattr(command_module, "_opened", lambda _name: Broken())

@@ -64,8 +64,8 @@ class _CountDetector:
             at=series.latest_at,
             summary=(
                 f"Worker {seen.worker} of `{seen.target}` leaks {self.noun}: there are {latest:.0f}, after steady "
-                f"growth by {rise.grew:.0f} in {span(rise.window_seconds)}, about {per_second * 3600:.1f} more each "
-                f"hour; {self.advice}."
+                f"growth by {rise.grew:.0f} in {span(rise.window_seconds)}, about {per_second * 3600:.1f} more "
+                f"each hour; {self.advice}."
             ),
             started_at=began_at,
             evidence={

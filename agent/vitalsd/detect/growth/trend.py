@@ -140,8 +140,8 @@ def onset(floors: Floors, window_seconds: float) -> tuple[float, float]:
     """
     When the growth of a window began, and how fast it has been since, per second.
 
-    Two lines through the latest floors of this lifetime, level, then rising, that meet where they fit best; the pace
-    is the median of the slopes between any two floors after that.
+    Two lines through the latest floors of this lifetime, level, then rising, that meet where they fit best; the
+    pace is the median of the slopes between any two floors after that.
     """
     blocks = next(each for each in floors.blocks if each.window_seconds >= window_seconds)
     first = len(blocks.lows) - min(3 * STEEP, blocks.own_count())

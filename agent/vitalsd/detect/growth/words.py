@@ -48,7 +48,7 @@ def settling(watch: GrowthWatch | None) -> str | None:
 
 
 def not_yet(series: Series, what: str) -> str:
-    """Why no window came to anything: what the longest says that is near, else the longest that could be judged."""
+    """Why no window came to anything: by the longest that is near, else by the longest that could be judged."""
     if series.latest is None:
         return f"{what} is not known"
     reasons = series.reasons

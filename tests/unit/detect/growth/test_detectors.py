@@ -169,8 +169,8 @@ def test_exhaustion() -> None:
     """When, how much it has, how fast it grows."""
     finding = found(life(8, memory(ramp(60)), limit=1000), ExhaustionDetector)
     assert finding.summary == (
-        "Worker 0 of `shop` meets its memory limit of 1000 MiB in 3 h 46 min: it has 779 MiB and grows by 60 MiB an "
-        "hour; restart it in time, or give it more."
+        "Worker 0 of `shop` meets its memory limit of 1000 MiB in 3 h 46 min: it has 779 MiB and grows by 60 MiB "
+        "an hour; restart it in time, or give it more."
     )
     assert finding.severity == "warning"
     evidence = finding.evidence
@@ -190,18 +190,24 @@ def test_exhaustion_is_critical_within_the_hour() -> None:
 COUNTED = {
     FdLeakDetector: (
         {"fds": lambda at: 60 + 3 * max(0.0, at - 48)},
-        "Worker 0 of `shop` leaks file descriptors: there are 99, after steady growth by 32 in 12 h, about 3.0 more "
-        "each hour; see which kind grows, and close what is opened for each request.",
+        (
+            "file descriptors: there are 99, after steady growth by 32 in 12 h, about 3.0 more each hour; "
+            "see which kind grows, and close what is opened for each request."
+        ),
     ),
     ThreadLeakDetector: (
         {"threads": lambda at: 12 + max(0.0, at - 48)},
-        "Worker 0 of `shop` leaks threads: there are 25, after steady growth by 11 in 12 h, about 1.0 more each hour; "
-        "see whose names grow; an executor that is made for each call must be shut down.",
+        (
+            "threads: there are 25, after steady growth by 11 in 12 h, about 1.0 more each hour; "
+            "see whose names grow; an executor that is made for each call must be shut down."
+        ),
     ),
     TaskLeakDetector: (
         {"tasks": lambda at: 100 + 10 * max(0.0, at - 48)},
-        "Worker 0 of `shop` leaks tasks: there are 230, after steady growth by 105 in 12 h, about 10.0 more each hour; "
-        "see which coroutine grows, and give what it awaits a timeout.",
+        (
+            "tasks: there are 230, after steady growth by 105 in 12 h, about 10.0 more each hour; "
+            "see which coroutine grows, and give what it awaits a timeout."
+        ),
     ),
 }
 
@@ -211,7 +217,7 @@ def test_counts(detector) -> None:
     """How many there are, how many more that is, and what to look at."""
     courses, summary = COUNTED[detector]
     finding = found(life(61, memory(), **courses), detector)
-    assert finding.summary == summary
+    assert finding.summary == "Worker 0 of `shop` leaks " + summary
     assert finding.severity == "warning"
     evidence = finding.evidence
     per_hour = courses[detector.count](49) - courses[detector.count](48)
@@ -265,7 +271,10 @@ def test_a_young_process_says_that_it_is_young() -> None:
     )
     assert reason(life(5, memory(ramp(9)), born=0.0)) == (
         "quiet",
-        "its memory has grown by 7 % in 2 h 40 min, but there is no day before it to compare with (steadiness 1000.0)",
+        (
+            "its memory has grown by 7 % in 2 h 40 min, but there is no day before it to compare with "
+            "(steadiness 1000.0)"
+        ),
     )
 
 

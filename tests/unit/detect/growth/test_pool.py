@@ -79,7 +79,9 @@ def test_others_of_the_same_age_tell_nothing() -> None:
 
 def test_nothing_is_known_of_others_before_its_time() -> None:
     """A recording may hold one worker after the other; what comes later in time is no evidence."""
-    by_worker = sorted(pool(lambda _age, number: memory(number, ramp(12, 48, 60)), hours=96.0), key=lambda p: p.worker)
+    by_worker = sorted(
+        pool(lambda _age, number: memory(number, ramp(12, 48, 60)), hours=96.0), key=lambda p: p.worker
+    )
     run = Backtest(Settings())
     leaks = [each for each in run.run(by_worker) if each.kind == "leak"]
     assert {each.worker for each in leaks} == {"0", "1", "2"}
