@@ -19,6 +19,7 @@ from vitalsd.detect.leak import FragmentationDetector, GrowthDetector, LeakDetec
 from vitalsd.detect.registry import Detector, Seen
 from vitalsd.history.points import Point
 from vitalsd.incidents.ids import new_id
+from vitalsd.incidents.wording import sound
 from vitalsd.model import Finding, Incident, RuleState
 from vitalsd.settings.model import Settings
 
@@ -60,7 +61,7 @@ class Backtest:
         self._detectors: tuple[Detector, ...] = tuple(factory(settings) for factory in DETECTORS)
         self._workers: dict[tuple[str, str], _Worker] = {}
         self._pools: dict[str, list[GrowthWatch]] = {}
-        self.points = 0
+        self.points = self._opened = 0
         """How many were looked at."""
         self._resolve_after = RESOLVED_AFTER_BASES * self._plan.base_seconds
 
@@ -100,15 +101,17 @@ class Backtest:
                 worker.open[finding.kind] = seen.now
                 if not known:
                     worker.opened.add(finding.kind)
-                    yield _incident(finding, seen.now)
+                    self._opened += 1
+                    yield _incident(finding, seen.now, self._opened)
         for kind, found_at in list(worker.open.items()):
             if worker.watch.at - found_at > self._resolve_after:
                 del worker.open[kind]
 
 
-def _incident(finding: Finding, now: float) -> Incident:
+def _incident(finding: Finding, now: float, number: int) -> Incident:
+    summary = sound(finding.summary)
     return Incident(
-        id=new_id(now),
+        id=new_id(now, lambda bits: number & ((1 << bits) - 1)),  # the same in each run
         kind=finding.kind,
         target=finding.target,
         worker=finding.worker,
@@ -118,8 +121,8 @@ def _incident(finding: Finding, now: float) -> Incident:
         resolved_at=None,
         cause=finding.cause,
         culprit=finding.culprit,
-        summary=finding.summary,
+        summary=summary,
         evidence=msgspec.to_builtins(finding.evidence),
         updated_at=now,
-        timeline=({"at": now, "event": "opened", "text": f"{finding.severity}: {finding.summary}"},),
+        timeline=({"at": now, "event": "opened", "text": f"{finding.severity}: {summary}"},),
     )

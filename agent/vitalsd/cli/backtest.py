@@ -37,6 +37,7 @@ class Backtest:
         """Read, judge and print; a file that cannot be read is an error, a bad line is told and skipped."""
         from vitalsd.backtest import Backtest as Run
         from vitalsd.history.recording import read_points
+        from vitalsd.incidents.wording import sound
         from vitalsd.settings.load import find_config, load
         from vitalsd.times import rfc3339
         from vitalsd_exporters.web.edge import as_json
@@ -55,7 +56,7 @@ class Backtest:
         bad.sum_up()
         out = sys.stderr if args.json else sys.stdout
         for state in run.quiet():
-            print(f"{state.target}/{state.worker}: no {state.rule}: {state.reason}", file=out)
+            print(sound(f"{state.target}/{state.worker}: no {state.rule}: {state.reason}"), file=out)
         if run.points == 0:
             expected = "one JSON object a line is expected, with t, target, worker and start"
             raise UsageError(f"{args.file} holds no sample: {expected}")
@@ -73,9 +74,11 @@ class _BadLines:
         self.count = 0
 
     def tell(self, number: int, reason: str) -> None:
+        from vitalsd.incidents.wording import sound
+
         self.count += 1
         if self.count <= MOST_BAD_LINES:
-            print(f"{self._name}:{number}: {reason}: skipped", file=sys.stderr)
+            print(f"{self._name}:{number}: {sound(reason)}: skipped", file=sys.stderr)
 
     def sum_up(self) -> None:
         if self.count > MOST_BAD_LINES:
@@ -84,6 +87,8 @@ class _BadLines:
 
 def _opened(name: str) -> BinaryIO:
     if name == "-":
+        if sys.stdin is None:
+            raise UsageError("standard input is closed: name a file, or pipe the samples in")
         return sys.stdin.buffer
     try:
         return open(name, "rb")  # noqa: PTH123 - closed by who asked for it
@@ -92,7 +97,13 @@ def _opened(name: str) -> BinaryIO:
 
 
 def _lines(file: BinaryIO, name: str) -> Iterator[bytes]:
+    """Line by line; of one that is too long only as much as shows it, however long it is."""
+    from vitalsd.history.recording import LONGEST_LINE
+
     try:
-        yield from file
+        while line := file.readline(LONGEST_LINE + 1):
+            yield line
+            while len(line) > LONGEST_LINE and line[-1:] != b"\n":
+                line = file.readline(LONGEST_LINE + 1)
     except OSError as error:
         raise UsageError(f"{name} cannot be read: {error.strerror}") from None

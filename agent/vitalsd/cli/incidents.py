@@ -20,7 +20,8 @@ HEADER = ("ID", "OPENED", "SEVERITY", "WORKER", "STATE", "LASTED", "COUNT")
 WIDTH = 80
 INDENT = "  "
 MOST_FRAMES = 20
-SHOWN_APART = ("stalls", "stacks", "no_stack_reason", "count", *ABOUT)
+SHOWN_WITH_STACKS = ("stacks", "no_stack_reason", *ABOUT)
+SHOWN_APART = (*SHOWN_WITH_STACKS, "stalls", "count")
 
 
 class Incidents:
@@ -98,7 +99,8 @@ def described(incident: dict[str, Any]) -> str:
         "count": incident["count"],
         "captures": ", ".join(incident["captures"]),
     }
-    others = {name: value for name, value in evidence.items() if name not in SHOWN_APART}
+    apart = SHOWN_APART if "stalls" in evidence else SHOWN_WITH_STACKS
+    others = {name: value for name, value in evidence.items() if name not in apart}
     parts = [
         incident["summary"],
         _facts(facts),

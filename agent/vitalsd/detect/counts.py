@@ -10,7 +10,7 @@ from vitalsd.detect.growth.series import Series
 from vitalsd.detect.growth.shape import Rise
 from vitalsd.detect.growth.trend import onset
 from vitalsd.detect.growth.watch import Count
-from vitalsd.detect.growth.words import not_yet, span
+from vitalsd.detect.growth.words import not_yet, settling, span
 from vitalsd.detect.registry import Judgement, Seen, StateName, register
 from vitalsd.model import Finding, RuleState
 from vitalsd.settings.model import Settings
@@ -34,14 +34,17 @@ class _CountDetector:
     def is_quiet(self, seen: Seen) -> bool:
         """The count does not grow."""
         series = self._series(seen)
-        return series is None or series.rise is None
+        return series is None or series.risen(seen.now) is None
 
     def judge(self, seen: Seen) -> Judgement:
         """Whether the count grows for good, or why it does not."""
         series = self._series(seen)
         if series is None or series.latest is None:
+            young = settling(seen.growth)
+            if young is not None:
+                return self._judgement(seen, None, "quiet", young)
             return self._judgement(seen, None, "unavailable", self.unknown)
-        rise = series.rise
+        rise = series.risen(seen.now)
         if rise is None:
             return self._judgement(seen, None, "quiet", not_yet(series, f"the number of {self.noun}"))
         finding = self._finding(seen, series, rise)
@@ -60,8 +63,8 @@ class _CountDetector:
             severity="warning",
             at=series.latest_at,
             summary=(
-                f"Worker {seen.worker} of `{seen.target}` leaks {self.noun}: {latest:.0f} are open, "
-                f"{rise.grew:.0f} more than {span(rise.window_seconds)} ago, about {per_second * 3600:.1f} more "
+                f"Worker {seen.worker} of `{seen.target}` leaks {self.noun}: there are {latest:.0f}, after steady "
+                f"growth by {rise.grew:.0f} in {span(rise.window_seconds)}, about {per_second * 3600:.1f} more "
                 f"each hour; {self.advice}."
             ),
             started_at=began_at,

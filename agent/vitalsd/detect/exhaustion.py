@@ -7,7 +7,7 @@ why: a leak is proven elsewhere.
 
 from __future__ import annotations
 
-from vitalsd.detect.growth.words import rate, size, span
+from vitalsd.detect.growth.words import rate, settling, size, span
 from vitalsd.detect.registry import Judgement, Seen, StateName, register
 from vitalsd.model import Finding, RuleState, Severity
 from vitalsd.settings.model import Settings
@@ -35,6 +35,9 @@ class ExhaustionDetector:
         """When memory is used up, or why that is not foreseen."""
         watch = seen.growth
         if watch is None or watch.memory.latest is None:
+            young = settling(watch)
+            if young is not None:
+                return self._none(seen, "quiet", young)
             return self._none(seen, "unavailable", "its memory is not known yet")
         if watch.limit is None:
             return self._none(seen, "unavailable", "its memory has no limit that is known")

@@ -10,9 +10,10 @@ from __future__ import annotations
 import msgspec
 
 from vitalsd.detect.growth.pool import Pool, pool_of
+from vitalsd.detect.growth.series import Suspicion
 from vitalsd.detect.growth.shape import Rise
 from vitalsd.detect.growth.watch import Grown, GrowthWatch
-from vitalsd.detect.growth.words import not_yet, rate, size, span
+from vitalsd.detect.growth.words import not_yet, rate, settling, size, span
 from vitalsd.detect.registry import Judgement, Seen, StateName, register
 from vitalsd.model import Finding, RuleState, Severity
 from vitalsd.settings.model import Settings
@@ -22,17 +23,19 @@ __all__ = ["FragmentationDetector", "GrowthDetector", "LeakDetector"]
 
 CRITICAL_SECONDS = 6 * 3600.0
 """A leak that meets the limit so soon does not wait for office hours."""
-GROWTH_SHARE = 0.1
-YOUNG_SHARE = 1.0
-"""Without a day to compare with most processes grow, and only one that doubles is worth a word."""
-GROWTH_STEADY = 4.0
-GROWTH_WINDOW_DAYS = 1 / 6
 PROOF = {"memory": "its memory", "heap": "its live heap", "blocks": "the number of its allocated blocks"}
 
 
 def _judgement(kind: str, seen: Seen, finding: Finding | None, state: StateName, reason: str) -> Judgement:
     findings = (finding,) if finding is not None else ()
     return Judgement(findings, RuleState(kind, seen.target, seen.worker, state, reason))
+
+
+def _unknown(kind: str, seen: Seen) -> Judgement:
+    young = settling(seen.growth)
+    if young is not None:
+        return _judgement(kind, seen, None, "quiet", young)
+    return _judgement(kind, seen, None, "unavailable", "its memory is not known yet")
 
 
 def _evidence(watch: GrowthWatch, grown: Grown) -> dict[str, object]:
@@ -86,7 +89,7 @@ class LeakDetector:
         """What is proven, or why nothing is."""
         watch = seen.growth
         if watch is None or watch.memory.latest is None:
-            return _judgement(self.kind, seen, None, "unavailable", "its memory is not known yet")
+            return _unknown(self.kind, seen)
         grown = watch.grown
         if grown is None or grown.kind != "leak":
             if grown is not None:
@@ -105,9 +108,11 @@ class LeakDetector:
     def _finding(self, seen: Seen, watch: GrowthWatch, grown: Grown, pool: Pool) -> Finding:
         left = grown.seconds_left
         severity: Severity = "critical" if left is not None and left < CRITICAL_SECONDS else "warning"
-        until = ""
+        about = f" about {rate(grown.per_second)}" if grown.per_second > 0 else ""
+        advice = "see what grows, and plan a restart"
         if left is not None and grown.limit is not None:
-            until = f"; at this pace it meets its limit of {size(grown.limit)} in {span(left)}"
+            pace = f"at this pace it meets its limit of {size(grown.limit)} in {span(left)}"
+            advice = f"{pace}; {advice} before that"
         return Finding(
             kind=self.kind,
             target=seen.target,
@@ -115,8 +120,7 @@ class LeakDetector:
             severity=severity,
             at=watch.at,
             summary=(
-                f"Worker {seen.worker} of `{seen.target}` leaks about {rate(grown.per_second)}: "
-                f"{_grew(grown.rise, grown.by)}{until}; see what grows, and plan a restart before that."
+                f"Worker {seen.worker} of `{seen.target}` leaks{about}: {_grew(grown.rise, grown.by)}; {advice}."
             ),
             started_at=grown.began_at,
             evidence=_evidence(watch, grown) | ({"pool": msgspec.to_builtins(pool)} if pool.others else {}),
@@ -140,12 +144,14 @@ class FragmentationDetector:
         """Whether the process grows while what it holds does not."""
         watch = seen.growth
         if watch is None or watch.memory.latest is None:
-            return _judgement(self.kind, seen, None, "unavailable", "its memory is not known yet")
-        if watch.heap.latest is None and watch.blocks.latest is None:
+            return _unknown(self.kind, seen)
+        if all(series.latest is None for series in (watch.heap, watch.used, watch.blocks)):
             reason = "without a probe nobody knows what of its memory is in use"
             return _judgement(self.kind, seen, None, "unavailable", reason)
         grown = watch.grown
-        if grown is None or grown.kind != "fragmentation":
+        if grown is not None and grown.kind != "fragmentation":
+            return _judgement(self.kind, seen, None, "quiet", f"see `{grown.kind}`")
+        if grown is None:
             return _judgement(self.kind, seen, None, "quiet", not_yet(watch.memory, "its memory"))
         share = grown.heap_share or 0.0
         finding = Finding(
@@ -171,24 +177,24 @@ class GrowthDetector:
 
     kind = "growth"
 
-    def __init__(self, settings: Settings) -> None:
-        self._least_seconds = settings.memory.day * GROWTH_WINDOW_DAYS
+    def __init__(self, _settings: Settings) -> None:
+        pass
 
     def is_quiet(self, seen: Seen) -> bool:
         """Nothing has the shape."""
-        return seen.growth is None or self._near(seen.growth) is None
+        return seen.growth is None or self._suspicion(seen.growth) is None
 
     def judge(self, seen: Seen) -> Judgement:
         """What has the shape of a leak, and what would prove it."""
         watch = seen.growth
         if watch is None or watch.memory.latest is None:
-            return _judgement(self.kind, seen, None, "unavailable", "its memory is not known yet")
+            return _unknown(self.kind, seen)
         if watch.grown is not None:
             return _judgement(self.kind, seen, None, "quiet", f"see `{watch.grown.kind}`")
-        near = self._near(watch)
-        if near is None:
+        suspicion = self._suspicion(watch)
+        if suspicion is None:
             return _judgement(self.kind, seen, None, "quiet", not_yet(watch.memory, "its memory"))
-        rise, why = near
+        rise, why = suspicion.rise, suspicion.why
         finding = Finding(
             kind=self.kind,
             target=seen.target,
@@ -201,7 +207,7 @@ class GrowthDetector:
             ),
             started_at=rise.ended_at - rise.window_seconds,
             evidence={
-                "since": rfc3339(rise.ended_at - rise.window_seconds),
+                "since": rfc3339(suspicion.since),
                 "missing": why,
                 "window_seconds": rise.window_seconds,
                 "grew": round(rise.grew),
@@ -212,15 +218,5 @@ class GrowthDetector:
         )
         return _judgement(self.kind, seen, finding, "fired", finding.summary)
 
-    def _near(self, watch: GrowthWatch) -> tuple[Rise, str] | None:
-        if watch.grown is not None:
-            return None
-        for seconds in sorted(watch.memory.reasons, reverse=True):
-            reason = watch.memory.reasons[seconds]
-            rise = reason.near
-            if rise is None or seconds < self._least_seconds:
-                continue
-            least = YOUNG_SHARE if rise.view == "birth" else GROWTH_SHARE
-            if rise.share >= least and rise.steadiness >= GROWTH_STEADY:
-                return rise, reason.why
-        return None
+    def _suspicion(self, watch: GrowthWatch) -> Suspicion | None:
+        return watch.memory.suspicion if watch.grown is None else None

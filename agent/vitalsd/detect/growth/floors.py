@@ -17,6 +17,8 @@ __all__ = ["WINDOW_BLOCKS", "Blocks", "Floors"]
 WINDOW_BLOCKS = 8
 """A window is judged by so many floors."""
 MISSING = math.nan
+MOST = 2.0**100
+"""What a damaged segment says, at the most: four bytes hold no number of any size."""
 MISSING_ALLOWED = 2
 """Inner blocks of a window that nobody was there to read: they lie between their neighbours."""
 
@@ -128,7 +130,7 @@ class Floors:
             return ()
         if number < self._number:
             return ()  # a clock that was set back; what is known of that time is known
-        completed, low = [], self._low
+        completed, low = [], min(self._low, MOST)
         for blocks in self.blocks:
             if low < blocks.low:
                 blocks.low = low

@@ -44,7 +44,8 @@ def pool_of(watch: GrowthWatch, peers: Sequence[GrowthWatch], rise: Rise) -> Poo
     for peer in peers:
         if peer is watch or peer.start is None or watch.start is None:
             continue
-        grew, other_level = peer.memory.growth(rise.window_seconds), peer.memory.floor()
+        seconds = peer.memory.window_of(rise.window_seconds)
+        grew, other_level = peer.memory.growth(seconds, watch.at), peer.memory.floor()
         older = abs(peer.start - watch.start)
         if grew is None or other_level is None or older < OLDER_SHARE * rise.window_seconds:
             continue

@@ -4,25 +4,54 @@ One series of one worker: its floors, and what the latest window of each length 
 
 from __future__ import annotations
 
+import msgspec
+
 from vitalsd.detect.growth.floors import Blocks, Floors
 from vitalsd.detect.growth.plan import Plan, Windows
 from vitalsd.detect.growth.shape import Bounds, NotYet, Rise, judge
 
-__all__ = ["Series"]
+__all__ = ["Series", "Suspicion"]
 
 ENDED_SHARE = 0.25
 """Of what the window grew by that told of it."""
+SUSPECT_SHARE, SUSPECT_STEADY, SUSPECT_WINDOW_DAYS = 0.1, 4.0, 1 / 6
+"""What has the shape of a leak and is not proven is told from here on."""
+YOUNG_SHARE = 1.0
+"""Without a day to compare with most processes grow, and only one that doubles is worth a word."""
+
+
+class Suspicion(msgspec.Struct, frozen=True):
+    """Growth that may be a leak."""
+
+    rise: Rise
+    """The latest window that looked like one."""
+    why: str
+    """What it lacks."""
+    since: float
+    """Unix time at which the first such window had ended."""
 
 
 class Series:
     """One series of one slot, over the lifetimes of its workers."""
 
-    __slots__ = ("_bounds", "_day_seconds", "floors", "found_at", "latest", "latest_at", "reasons", "rise")
+    __slots__ = (
+        "_bounds",
+        "_day_seconds",
+        "floors",
+        "found_at",
+        "latest",
+        "latest_at",
+        "reasons",
+        "rise",
+        "suspicion",
+    )
 
     def __init__(self, plan: Plan, windows: Windows, bounds: Bounds) -> None:
         self.floors = Floors(plan.base_seconds, windows)
         self.rise: Rise | None = None
         """The latest that was found in the present lifetime, until the growth has ended."""
+        self.suspicion: Suspicion | None = None
+        """What may be one, until that growth has ended."""
         self.reasons: dict[float, NotYet] = {}
         """Window -> why it was none."""
         self.found_at = 0.0
@@ -35,7 +64,7 @@ class Series:
     def reborn(self, counts_from: float) -> None:
         """Another process has the slot, and its readings count from then on."""
         self.floors.reborn(counts_from)
-        self.rise = None
+        self.rise = self.suspicion = None
         self.reasons.clear()
         self.latest = None
 
@@ -53,7 +82,14 @@ class Series:
             else:
                 self.reasons[blocks.window_seconds] = judged
                 self._goes_on(blocks)
+                if judged.near is not None:
+                    self._suspect(judged.near, judged.why)
         return True
+
+    def risen(self, at: float) -> Rise | None:
+        """The rise, as long as there are readings that it could be seen to end by."""
+        rise = self.rise
+        return None if rise is None or at - self.latest_at > rise.window_seconds else rise
 
     def _found(self, rise: Rise) -> None:
         """The same growth seen through another window is the same growth; the longest tells most of it."""
@@ -61,30 +97,46 @@ class Series:
             self.found_at = rise.ended_at
         if self.rise is None or rise.window_seconds >= self.rise.window_seconds:
             self.rise = rise
+        self.suspicion = None
 
     def _goes_on(self, blocks: Blocks) -> None:
         """Growth has ended when a whole window of the length that told of it shows little more."""
-        rise = self.rise
-        if rise is None or blocks.window_seconds != rise.window_seconds:
-            return
-        floors = blocks.window()
-        if floors is not None and floors[-1] - floors[0] < ENDED_SHARE * rise.grew:
+        if self.rise is not None and _has_ended(self.rise, blocks):
             self.rise = None
+        if self.suspicion is not None and _has_ended(self.suspicion.rise, blocks):
+            self.suspicion = None
 
-    @property
-    def longest_seconds(self) -> float:
-        """The longest window."""
-        return self.floors.blocks[-1].window_seconds
+    def _suspect(self, rise: Rise, why: str) -> None:
+        """The same growth stays the same suspicion, whichever window shows it at the moment."""
+        if self.rise is not None:
+            return
+        least = YOUNG_SHARE if rise.view == "birth" else SUSPECT_SHARE
+        long_enough = rise.window_seconds >= SUSPECT_WINDOW_DAYS * self._day_seconds
+        if long_enough and rise.share >= least and rise.steadiness >= SUSPECT_STEADY:
+            since = rise.ended_at if self.suspicion is None else self.suspicion.since
+            self.suspicion = Suspicion(rise, why, since)
 
-    def growth(self, window_seconds: float) -> float | None:
-        """What the floor has risen by over the latest window of this length, or of the next longer one."""
-        for blocks in self.floors.blocks:
-            if blocks.window_seconds >= window_seconds:
-                floors = blocks.window()
-                return None if floors is None else (floors[-1] + floors[-2] - floors[0] - floors[1]) / 2 * 7 / 6
-        return None
+    def window_of(self, seconds: float) -> float:
+        """The shortest window that is so long, or the longest."""
+        windows = [blocks.window_seconds for blocks in self.floors.blocks]
+        return next((window for window in windows if window >= seconds), windows[-1])
+
+    def growth(self, window_seconds: float, at: float) -> float | None:
+        """What the floor has risen by over the window of this length that has just ended at time `at`."""
+        blocks = next(each for each in self.floors.blocks if each.window_seconds == window_seconds)
+        floors = blocks.window()
+        if floors is None or not 0 <= at - blocks.ends_at <= 2 * blocks.length:
+            return None
+        return (floors[-1] + floors[-2] - floors[0] - floors[1]) / 2 * 7 / 6
 
     def floor(self) -> float | None:
         """The lowest of the latest complete blocks of the shortest length."""
         known = [low for low in self.floors.blocks[0].lows[-2:] if low == low]
         return min(known) if known else None
+
+
+def _has_ended(rise: Rise, blocks: Blocks) -> bool:
+    if blocks.window_seconds != rise.window_seconds:
+        return False
+    floors = blocks.window()
+    return floors is not None and floors[-1] - floors[0] < ENDED_SHARE * rise.grew

@@ -86,7 +86,7 @@ class Peaks:
 
     def latest(self) -> float | None:
         """The highest of the last few blocks: what a limit is compared with."""
-        return max(self._highs[-6:], default=None)
+        return max([*self._highs[-HELD:], self._high]) if self._highs else None
 
     def slope(self) -> float | None:
         """Bytes per second over the last six hours, or over what is known of them, from half an hour on."""
@@ -137,7 +137,7 @@ def line(values: array[float]) -> tuple[float, float]:
     mean = sum(values) / count
     spread = count * (count * count - 1) / 12
     together = sum(map(mul, count_up(-middle), values))
-    variance = sum([(value - mean) ** 2 for value in values])
+    variance = sum([(value - mean) * (value - mean) for value in values])
     slope = together / spread if spread > 0 else 0.0
     return slope, slope * together / variance if variance > 0 else 0.0
 
@@ -146,11 +146,12 @@ def onset(floors: Floors, window_seconds: float) -> tuple[float, float]:
     """
     When the growth of a window began, and how fast it has been since, per second.
 
-    Two lines through the floors of the window, level, then rising, that meet where they fit best; the pace is the
-    median of the slopes between any two floors after that.
+    Two lines through the latest floors of this lifetime, level, then rising, that meet where they fit best; the
+    pace is the median of the slopes between any two floors after that.
     """
     blocks = next(each for each in floors.blocks if each.window_seconds >= window_seconds)
-    lows = [low for low in blocks.lows[-3 * STEEP :].tolist() if low == low]
+    first = len(blocks.lows) - min(3 * STEEP, blocks.own_count())
+    lows = [low for low in blocks.lows[first:].tolist() if low == low]
     count = len(lows)
     best = (math.inf, 0)
     for bend in range(max(1, count - STEEP // 2)):

@@ -35,6 +35,8 @@ SAME_START_SECONDS = 1.5
 FLAT_SHARE = 0.2
 """A live heap that grows by less of what the process grows is not what grows."""
 LEAST_BLOCKS = 20_000.0
+NO_LIMIT = 2.0**60
+"""From here on, and at 0, it is how somebody writes that there is none."""
 FORESEEN_DAYS = 30
 Count = Literal["fds", "threads", "tasks"]
 Proof = Literal["memory", "heap", "blocks"]
@@ -96,7 +98,7 @@ class GrowthWatch:
         if at < point.start + self._settle_seconds:
             return False
         if point.limit is not None:
-            self.limit = point.limit
+            self.limit = point.limit if 0 < point.limit < NO_LIMIT else None
         judged = False
         if point.rss_anon is not None:
             memory = point.rss_anon + (point.swap or 0.0)
@@ -117,6 +119,13 @@ class GrowthWatch:
         if judged:
             self.grown = self._verdict()
         return judged
+
+    @property
+    def settling_seconds(self) -> float | None:
+        """How long its readings do not count yet; None where they do."""
+        if self.start is None or self.at >= self.start + self._plan.settle_seconds:
+            return None
+        return self.start + self._plan.settle_seconds - self.at
 
     @property
     def trend(self) -> MemoryTrend:
@@ -145,11 +154,13 @@ class GrowthWatch:
 
     def _verdict(self) -> Grown | None:
         """What has leaked from inside is a leak; what grows outside only while the inside does not, is not."""
-        if self.heap.rise is not None:
-            return self._grown("leak", "heap", self.heap, self.heap.rise)
-        if self.blocks.rise is not None:
-            return self._grown("leak", "blocks", self.blocks, self.blocks.rise)
-        rise = self.memory.rise
+        rise = self.heap.risen(self.at)
+        if rise is not None:
+            return self._grown("leak", "heap", self.heap, rise)
+        rise = self.blocks.risen(self.at)
+        if rise is not None:
+            return self._grown("leak", "blocks", self.blocks, rise)
+        rise = self.memory.risen(self.at)
         if rise is None:
             return None
         share = self._heap_share(rise)
@@ -176,13 +187,13 @@ class GrowthWatch:
 
     def _heap_share(self, rise: Rise) -> float | None:
         """Of what the process has grown by lately: bytes of bytes, or blocks by how much larger both are now."""
-        seconds = min(rise.window_seconds, self.heap.longest_seconds)
-        grew, level = self.memory.growth(seconds), self.memory.floor()
+        seconds = self.used.window_of(rise.window_seconds)  # all of them have this length
+        grew, level = self.memory.growth(seconds, self.at), self.memory.floor()
         if grew is None or not level or grew <= 0:
             return None
-        inside = (self.heap.growth(seconds), self.used.growth(seconds))
+        inside = (self.heap.growth(seconds, self.at), self.used.growth(seconds, self.at))
         shares = [more / grew for more in inside if more is not None]
-        blocks, count = self.blocks.growth(seconds), self.blocks.floor()
+        blocks, count = self.blocks.growth(seconds, self.at), self.blocks.floor()
         if blocks is not None and count:
             shares.append(blocks / count / (grew / level))
         return max(shares, default=None)

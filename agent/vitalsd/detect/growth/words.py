@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from vitalsd.detect.growth.series import Series
 from vitalsd.detect.growth.shape import NotYet
+from vitalsd.detect.growth.watch import GrowthWatch
 
-__all__ = ["not_yet", "rate", "size", "span"]
+__all__ = ["not_yet", "rate", "settling", "size", "span"]
 
 UNITS = ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"))
 
@@ -40,23 +41,29 @@ def rate(per_second: float) -> str:
     return f"{size(per_second * 3600)} an hour"
 
 
+def settling(watch: GrowthWatch | None) -> str | None:
+    """Why nothing can be said of a process that has just begun."""
+    left = watch.settling_seconds if watch is not None else None
+    return None if left is None else f"its process is still settling, and is judged in {span(left)}"
+
+
 def not_yet(series: Series, what: str) -> str:
-    """Why none of the windows came to anything: what the one says that came nearest, else the longest."""
+    """Why no window came to anything: by the longest that is near, else by the longest that could be judged."""
     if series.latest is None:
         return f"{what} is not known"
     reasons = series.reasons
     if not reasons:
         return f"no window of {what} is complete"
-    near = [(seconds, reason) for seconds, reason in reasons.items() if reason.near is not None]
-    seconds, reason = max(near or _with_verdict(reasons), key=lambda each: each[0])
-    grew = ""
+    seconds = max(reasons, key=lambda window: _telling(window, reasons[window]))
+    reason = reasons[seconds]
     if reason.near is not None:
-        grew = f" has grown by {reason.near.share * 100:.0f} % in {span(seconds)}, but"
-        return f"{what}{grew} {reason.why} (steadiness {reason.near.steadiness:.1f})"
+        grew = f"has grown by {reason.near.share * 100:.0f} % in {span(seconds)}"
+        return f"{what} {grew}, but {reason.why} (steadiness {reason.near.steadiness:.1f})"
     return f"{what} over the last {span(seconds)}: {reason.why}"
 
 
-def _with_verdict(reasons: dict[float, NotYet]) -> list[tuple[float, NotYet]]:
-    """Those that say more than that it is too early."""
-    told = [(seconds, reason) for seconds, reason in reasons.items() if not reason.early]
-    return told or list(reasons.items())
+def _telling(window: float, reason: NotYet) -> tuple[bool, bool, float]:
+    """What is near says most, what is too early least: of that, the shortest, which is judged first."""
+    if reason.early:
+        return (False, False, -window)
+    return (reason.near is not None, True, window)
