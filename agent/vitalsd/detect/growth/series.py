@@ -116,6 +116,11 @@ class Series:
             since = rise.ended_at if self.suspicion is None else self.suspicion.since
             self.suspicion = Suspicion(rise, why, since)
 
+    @property
+    def longest_seconds(self) -> float:
+        """The longest window."""
+        return self.floors.blocks[-1].window_seconds
+
     def window_of(self, seconds: float) -> float:
         """The shortest window that is so long, or the longest."""
         windows = [blocks.window_seconds for blocks in self.floors.blocks]

@@ -164,9 +164,11 @@ class GrowthWatch:
         if rise is None:
             return None
         share = self._heap_share(rise)
-        return self._grown(
-            "fragmentation" if share is not None and share < FLAT_SHARE else "leak", "memory", self.memory, rise
-        )
+        if share is None or share >= FLAT_SHARE:
+            return self._grown("leak", "memory", self.memory, rise)
+        if rise.window_seconds < self.used.longest_seconds:
+            return None  # what is known of the inside may be older than that, and this can wait
+        return self._grown("fragmentation", "memory", self.memory, rise)
 
     def _grown(self, kind: Literal["leak", "fragmentation"], by: Proof, series: Series, rise: Rise) -> Grown:
         began_at, per_second = onset(series.floors, rise.window_seconds)
