@@ -19,9 +19,9 @@ from support.files import open_files
 from support.probed import TARGETS
 from support.waiting import wait_for
 
-from vitalsd.sources.descriptors import Descriptors
 from vitalsd.sources.interpreter import Interpreter, Turn
 from vitalsd.sources.interpreter.interpreter import NO_CPYTHON
+from vitalsd.sources.room import Descriptors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

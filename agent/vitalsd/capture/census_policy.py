@@ -29,14 +29,11 @@ class CensusPolicy:
     def __init__(
         self,
         stalling: Callable[[WorkerKey], bool],
-        headroom: Callable[[WorkerKey], int | None] = lambda _key: None,
         *,
         proc: Path = Path("/proc"),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._stalling = stalling
-        self._headroom = headroom
-        """Bytes that are left of its memory limit; None where none is known."""
         self._proc = proc
         self._clock = clock
         self._buckets: OrderedDict[WorkerKey, Bucket] = OrderedDict()
@@ -54,7 +51,8 @@ class CensusPolicy:
             return "stopped", f"process {key.pid} is stopped, and left alone meanwhile"
         if self._stalling(key):
             return "stall", "its event loop is late, and left alone meanwhile"
-        left = self._headroom(key)
+        group = worker.memory.group if worker.memory is not None else None
+        left = group.headroom_bytes if group is not None else None
         if left is not None and left < 2 * NEED_BYTES:
             least = 2 * NEED_BYTES >> 20
             return "headroom", f"only {left >> 20} MiB are left of its memory limit, and {least} must be"

@@ -248,7 +248,10 @@ class GrowthCensuses:
     async def _read(self, watch: _Watch, first: Reading | None) -> Reading:
         count = self._counts.get(watch.topic)
         if count is not None:
-            counts = await asyncio.to_thread(count, watch.key)
+            try:
+                counts = await asyncio.to_thread(count, watch.key)
+            except OSError as error:
+                raise NoCensus(f"{watch.topic} of process {watch.key.pid} may not be read: {error}") from None
             return without_numbers(counts) if watch.topic == "threads" else counts
         path = self._socket_of(watch.key)
         if path is None:

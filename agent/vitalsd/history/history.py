@@ -39,9 +39,11 @@ class History:
         self._minutes = Minutes()
         self._store = Store(folder, listen, kept_seconds, clock)
         self._lost_told = False
+        self._patient_until = 0.0
 
     def start(self) -> None:
         """Open the file, or begin to try."""
+        self._patient_until = time.monotonic() + PATIENCE_SECONDS
         self._store.start(START_SECONDS)
 
     def keep(self, points: Iterable[Point]) -> None:
@@ -89,8 +91,7 @@ class History:
         self._store.close()
 
     async def _opened(self) -> None:
-        deadline = time.monotonic() + PATIENCE_SECONDS
         while not self._store.tried or self.problem is not None:
-            if time.monotonic() >= deadline:
+            if time.monotonic() >= self._patient_until:
                 return
             await asyncio.sleep(AGAIN_SECONDS)

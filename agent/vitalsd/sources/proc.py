@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 
 from vitalsd.model import ProcessVitals
+from vitalsd.sources.descriptors import count_descriptors
 from vitalsd.sources.files import read_file
 from vitalsd.sources.permission import unreadable
 from vitalsd.sources.registry import NoData, Worker, register
@@ -62,11 +63,7 @@ class ProcSource:
 
     def _open_fds(self, folder: str, missing: dict[str, str]) -> int | None:
         try:
-            size = os.stat(folder + "/fd").st_size  # noqa: PTH116 - the number, since Linux 6.2, for everybody
-            if size:
-                return size
-            with os.scandir(folder + "/fd") as entries:
-                return sum(1 for _ in entries)
+            return count_descriptors(folder)
         except PermissionError:
             missing["open_fds"] = unreadable(folder, "fd")
             return None

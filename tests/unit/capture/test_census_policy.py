@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from support.views import OBSERVED
 
 from vitalsd.capture.census_policy import BURST, NEED_BYTES, NEED_DESCRIPTORS, REFILL_SECONDS, CensusPolicy
-from vitalsd.model import WorkerKey
+from vitalsd.model import MemoryGroup, MemoryVitals, WorkerKey
 
 KEY = WorkerKey(50, 777)
 WORKER = replace(OBSERVED, key=KEY)
@@ -25,9 +25,7 @@ class World:
         self.folder = proc / "50"
         self.folder.mkdir()
         self.worker()
-        self.policy = CensusPolicy(
-            lambda key: self.stalling and key == KEY, lambda _key: self.left, proc=proc, clock=lambda: self.now
-        )
+        self.policy = CensusPolicy(lambda key: self.stalling and key == KEY, proc=proc, clock=lambda: self.now)
 
     def worker(self, state: str = "S", started: int = 777) -> None:
         """Write what /proc tells of it."""
@@ -38,7 +36,8 @@ class World:
         """Why it is left alone."""
         assert WORKER.process is not None
         process = replace(WORKER.process, open_fds=opened, max_fds=most)
-        return self.policy.refusal(replace(WORKER, process=process), KEY)
+        memory = MemoryVitals(group=MemoryGroup("/shop", headroom_bytes=self.left))
+        return self.policy.refusal(replace(WORKER, process=process, memory=memory), KEY)
 
 
 @pytest.fixture
@@ -51,7 +50,8 @@ def test_it_may_be_asked(world: World) -> None:
     """Nothing speaks against it, or is known to."""
     assert world.refusal() is None
     assert world.refusal(None, None) is None
-    assert world.policy.refusal(replace(WORKER, process=None), KEY) is None
+    assert world.policy.refusal(replace(WORKER, process=None, memory=None), KEY) is None
+    assert world.policy.refusal(replace(WORKER, memory=MemoryVitals()), KEY) is None
 
 
 @pytest.mark.parametrize(("state", "word"), [("T", "stopped"), ("t", "stopped"), ("Z", "gone"), ("X", "gone")])

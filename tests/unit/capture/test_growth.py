@@ -202,6 +202,24 @@ def test_what_is_counted_from_outside(world: World, kind: str, name: str) -> Non
     )
 
 
+def test_what_may_not_be_counted(world: World) -> None:
+    """A permission that lacks is a reason."""
+
+    def refuse(_key: WorkerKey) -> Mapping[str, int]:
+        raise PermissionError(13, "Permission denied", "/proc/50/fd")
+
+    async def at_once(count, key):
+        return count(key)
+
+    worker = world.worker()
+    world.censuses._counts = {"descriptors": refuse}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("vitalsd.capture.growth.asyncio.to_thread", at_once)
+        world.let(0, (worker, "fd_leak"))
+    reason = str(world.censuses.evidence(worker, "fd_leak")["no_census_reason"])
+    assert reason == "descriptors of process 50 may not be read: [Errno 13] Permission denied: '/proc/50/fd'"
+
+
 def test_nobody_counts(world: World) -> None:
     """Where nobody has said how to count, nothing is said."""
     worker = world.worker()

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from vitalsd.sources.descriptors import Descriptors
 from vitalsd.sources.observer.calls import Calls
 from vitalsd.sources.observer.events import Times
 from vitalsd.sources.observer.thread import ThreadReader
+from vitalsd.sources.room import Descriptors
 
 from .conftest import OWN_FD, RUNNING, SLEEP
 

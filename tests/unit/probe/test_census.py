@@ -162,7 +162,7 @@ def test_in_this_process():
     assert rows[f"{__name__}.Held"] * stride == pytest.approx(len(kept), rel=0.001 if stride == 1 else 0.2)
     assert rows.get(f"{__name__}.Shy", 0) < 10
     assert int(head["looked_at_bytes"]) * stride == pytest.approx(int(head["present_bytes"]), rel=0.1)
-    assert int(head["looked_at_bytes"]) // (module.PARTS_AT_ONCE * PART) <= 1.05 * steps
+    assert int(head["looked_at_bytes"]) < 2 * module.PARTS_AT_ONCE * PART * steps
 
 
 def run(job):

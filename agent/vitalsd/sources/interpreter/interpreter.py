@@ -20,7 +20,6 @@ from pathlib import Path
 
 import msgspec
 
-from vitalsd.sources.descriptors import Descriptors
 from vitalsd.sources.interpreter.described import DESCRIPTION_BYTES, described
 from vitalsd.sources.interpreter.frames import NO_ITERATION, Frames
 from vitalsd.sources.interpreter.image import Image, images
@@ -29,6 +28,7 @@ from vitalsd.sources.interpreter.memory import GoneError, Memory, ProcessMemory,
 from vitalsd.sources.interpreter.objects import Types
 from vitalsd.sources.interpreter.threads import Threads
 from vitalsd.sources.permission import refusal
+from vitalsd.sources.room import Descriptors
 from vitalsd.targets.namespaces import own_number
 
 __all__ = ["Interpreter", "Turn"]

@@ -19,13 +19,13 @@ from pathlib import Path
 import structlog
 
 from vitalsd.model import ObservedLoop, StallEvidence, WorkerKey
-from vitalsd.sources.descriptors import Descriptors
 from vitalsd.sources.observer.budget import Budget
 from vitalsd.sources.observer.calls import Calls
 from vitalsd.sources.observer.events import Ended, Followed, Late
 from vitalsd.sources.observer.probed import Probed
 from vitalsd.sources.observer.unprobed import Unprobed
 from vitalsd.sources.observer.watch import Setting, Watch
+from vitalsd.sources.room import Descriptors
 
 __all__ = ["Observer"]
 

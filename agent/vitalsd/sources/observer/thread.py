@@ -18,9 +18,9 @@ import re
 
 import msgspec
 
-from vitalsd.sources.descriptors import Descriptors
 from vitalsd.sources.observer.calls import Call, Calls, doing, peer_of
 from vitalsd.sources.observer.events import Look, Times
+from vitalsd.sources.room import Descriptors
 
 __all__ = ["GONE", "ThreadReader", "scheduled_seconds"]
 

@@ -13,12 +13,12 @@ from pathlib import Path
 import msgspec
 
 from vitalsd.model import HostEvidence, ObservedLoop, StallEvidence, WorkerKey
-from vitalsd.sources.descriptors import Descriptors
 from vitalsd.sources.interpreter import Interpreter
 from vitalsd.sources.observer.calls import Calls
 from vitalsd.sources.observer.events import Ended, Late, Look
 from vitalsd.sources.observer.stretch import Stretch
 from vitalsd.sources.observer.surroundings import Places, Surroundings, find_places
+from vitalsd.sources.room import Descriptors
 from vitalsd.targets.processes import has_gone
 
 __all__ = ["Setting", "Watch"]
