@@ -42,9 +42,10 @@ from vitalsd.model import (
     WorkerSample,
 )
 from vitalsd.settings.model import Settings
-from vitalsd.sources.kinds import descriptor_kinds, thread_names
+from vitalsd.sources.descriptors import descriptor_kinds
 from vitalsd.sources.observer.events import Ended, Followed, Late
 from vitalsd.sources.observer.observer import Observer
+from vitalsd.sources.threadnames import thread_names
 from vitalsd.targets.finder import Found
 
 __all__ = ["Investigation"]

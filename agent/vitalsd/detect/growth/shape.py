@@ -16,12 +16,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from itertools import pairwise
-from statistics import median
 from typing import Literal
 
 import msgspec
 
-from vitalsd.detect.growth.floors import WINDOW_BLOCKS, Blocks
+from vitalsd.detect.growth.floors import WINDOW_BLOCKS, Blocks, median
 
 __all__ = ["Bounds", "Rise", "judge", "steadiness"]
 

@@ -12,11 +12,10 @@ import math
 from array import array
 from itertools import count as count_up
 from operator import mul
-from statistics import median
 
 import msgspec
 
-from vitalsd.detect.growth.floors import Floors
+from vitalsd.detect.growth.floors import Floors, median
 from vitalsd.detect.growth.plan import Plan
 
 __all__ = ["Exhaustion", "Peaks", "line", "onset"]
