@@ -38,8 +38,8 @@ def _windows(days_kept: float, *lengths: int) -> Windows:
     return {length: math.ceil(days_kept * BASES_PER_DAY / length) for length in lengths}
 
 
-MEMORY = _windows(4, 3, 4, 6) | _windows(DAYS_KEPT, 9, 12, 18, 24, 36, 72, 144)
-"""Windows of 2 h, 2 h 40, 4 h, 6 h, 8 h, 12 h, 16 h, 1 d, 2 d and 4 d."""
+MEMORY = _windows(4, 3, 4, 6) | _windows(DAYS_KEPT, 9, 12, 18, 24, 36, 48, 72, 96, 144)
+"""Windows of 2 h, 2 h 40, 4 h, 6 h, 8 h, 12 h, 16 h, 1 d, 1 d 8 h, 2 d, 2 d 16 h and 4 d."""
 EVIDENCE = _windows(2, 1, 2) | _windows(4, 3, 4) | _windows(DAYS_KEPT, 6, 9, 12)
 """What is seen from inside has no garbage in it, and tells sooner: windows of 40 min to 8 h."""
 IN_USE = _windows(1, 3, 6, 12)
@@ -56,7 +56,7 @@ MEMORY_BOUNDS = Bounds(
         (1 / 2, 0.17),
         (2 / 3, 0.15),
         (1.0, 0.13),
-        (2.0, 0.24),
+        (2.0, 0.23),
         (4.0, 0.4),
     ),
     day=DAY,

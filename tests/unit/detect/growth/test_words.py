@@ -118,4 +118,4 @@ def test_every_time_follows_from_the_day() -> None:
     assert plan.keep_seconds == 480.0
     assert plan_of(Settings()) == DAY
     windows = [blocks.window_seconds / 3600 for blocks in Series(DAY, MEMORY, MEMORY_BOUNDS).floors.blocks]
-    assert windows == pytest.approx([2, 8 / 3, 4, 6, 8, 12, 16, 24, 48, 96])
+    assert windows == pytest.approx([2, 8 / 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96])
