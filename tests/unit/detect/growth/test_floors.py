@@ -98,6 +98,14 @@ def test_after_a_gap_beyond_memory_everything_begins_anew() -> None:
     assert known(floors.blocks[0]) == {60: 60.0, 61: 61.0}
 
 
+def test_any_number_has_room() -> None:
+    """Four bytes hold it, and the difference of two of them is a number."""
+    floors = Floors(BASE, {1: 40})
+    for at, value in ((0, 1e300), (100, 5e-324), (200, 2.0**63), (300, 0.0)):
+        floors.add(at, value)
+    assert known(floors.blocks[0]) == {0: 2.0**100, 1: 0.0, 2: 2.0**63}
+
+
 def test_a_clock_that_was_set_back_changes_nothing_that_is_known() -> None:
     """Readings of a time that is over already are left out; within the block they count."""
     floors = Floors(BASE, {1: 40})

@@ -50,6 +50,13 @@ def test_the_reason_says_so() -> None:
         assert "but so have all 2 others of other ages, and none is larger for being older" in reason
 
 
+def test_what_a_day_shows_too_is_a_leak() -> None:
+    """Load would have gone down by then, in whatever pool."""
+    leaks = opened(pool(lambda _age, number: memory(number, ramp(12, 48)), hours=84.0))
+    assert {worker for _, worker, *_ in leaks} == {"0", "1", "2"}
+    assert all(hour > 60 and said == {"others": 2, "alike": 2} for _, _, hour, said in leaks)
+
+
 def test_one_that_grows_alone_leaks() -> None:
     """The others say so: none of them grows alike."""
     (leak,) = opened(pool(lambda _age, number: memory(number, *([ramp(12, 48)] if number == 1 else []))))

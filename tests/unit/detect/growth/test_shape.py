@@ -147,7 +147,7 @@ def test_a_long_line_needs_to_be_less_high_if_it_is_very_steady() -> None:
     """Twelve hours to a day, hardly disturbed, on a past that was flat."""
     line = [300 + 3.4 * step for step in range(1, 9)]
     assert isinstance(judged([*past(count=12), *line], hours=2), Rise)
-    bent = [300 + 0.42 * step * step for step in range(1, 9)]
+    bent = [300 + 2.5 * step + 0.15 * step * step for step in range(1, 9)]
     rising = [300 - 1.2 * (12 - number) for number in range(12)]
     disturbed = [low + 2 * (-1) ** number for number, low in enumerate(line)]
     for name, lows, hours in (
@@ -182,7 +182,22 @@ def test_against_the_same_hours_of_the_day_before() -> None:
     assert rise.grew == pytest.approx(100 * 7 / 8 * MIB)
 
 
+LATE = [0, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0, 1.0]
+"""A load that is highest when the day ends."""
+
+
+def late(swing: float, *above: float):
+    """Three days of that, the last of them so much above the others."""
+    return [300 + swing * load for _ in range(2) for load in LATE] + [
+        300 + swing * load + more for load, more in zip(LATE, above, strict=True)
+    ]
+
+
 DAILY = {
+    "once as high": [*[300] * 3, 420, *[300] * 12, *[300 + 12.5 * step for step in range(8)]],
+    "by less than half of the swing": late(200, *[12.5 * step for step in range(8)]),
+    "not steadily": late(200, 0, 0, 60, 10, 70, 30, 78, 120),
+    "more slowly": late(0, 5, 25, 44, 62, 77, 90, 102, 113),
     "the same each day": days(300, 300, 300, swing=100),
     "a higher day": days(300, 300, 380, swing=100),
     "by little": leaking(25, swing=60),
@@ -202,6 +217,12 @@ def test_load_is_no_leak(name: str) -> None:
     assert isinstance(judged(DAILY[name], hours=3), NotYet)
 
 
+def test_more_than_half_of_the_swing_is_a_leak() -> None:
+    """As steadily as a leak is, and still at it when the day ends."""
+    rise = judged(late(200, *[16.0 * step for step in range(8)]), hours=3)
+    assert isinstance(rise, Rise)
+
+
 def test_without_a_past_a_day_that_rises_by_itself() -> None:
     """From the first day of life; not for less than a day, nor for what becomes slower."""
     line = [300 + 12 * step for step in range(8)]
@@ -211,6 +232,8 @@ def test_without_a_past_a_day_that_rises_by_itself() -> None:
     assert judged(line, hours=1).why == "there is no day before it to compare with"
     assert judged([300 + 3 * step for step in range(8)], hours=3).why == "it has not grown by much"
     assert judged([300 + 90 * math.sqrt(step) for step in range(8)], hours=3).why == "it levels off"
+    slower = judged([300 + 200 * math.log(block) for block in range(1, 16)], hours=3)
+    assert slower.why == "it grows more slowly the older it gets"
     walk = judged([300, 320, 310, 345, 330, 390, 372, 384], hours=3)
     assert walk.why == "it does not grow steadily"
 
