@@ -18,7 +18,7 @@ from pathlib import Path
 from bench.figures import Figure, table
 
 NAMES = (
-    *("throughput", "idle", "iteration", "agent", "observer", "truth", "start", "causes"),
+    *("throughput", "idle", "iteration", "agent", "memory", "observer", "truth", "start", "causes"),
     *("history", "census", "leaks"),
 )
 
