@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import threading
@@ -57,8 +58,10 @@ def test_samples_may_come_through_a_pipe(recorded) -> None:
 def test_each_incident_is_told_as_it_opens(recorded) -> None:
     """What reads the other end need not wait for the recording to end."""
     lines = (recorded / "recorded.jsonl").read_bytes().splitlines(keepends=True)[: 40 * 6]
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
     with subprocess.Popen(
         [*BACKTEST.split(), "--json", "-"],
+        env=environment,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
