@@ -162,7 +162,7 @@ class Memory(_Section, frozen=True):
     smaps_max_size: Annotated[
         Size,
         Meta(
-            description="Up to this resident size PSS is read of a worker, once a minute at most. "
+            description="Up to this resident size PSS is read of a worker, once in five minutes. "
             "Whatever the worker maps meanwhile waits, 8 ms per GiB. `0B`: of none."
         ),
     ] = 2**30

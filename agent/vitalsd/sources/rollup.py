@@ -1,5 +1,5 @@
 """
-What a process shares of its memory, from /proc/PID/smaps_rollup: PSS and USS, once a minute at most.
+What a process shares of its memory, from /proc/PID/smaps_rollup: PSS and USS, once in five minutes at most.
 
 The kernel walks all pages for it: 8 ms per GiB of small pages and 0.2 us per mapping, and whatever the process
 maps or unmaps meanwhile waits for the end. So a process above `memory.smaps_max_size` is left alone, a reading is
@@ -22,7 +22,7 @@ from vitalsd.sources.permission import unreadable
 
 __all__ = ["MOST_SECONDS", "PERIOD_SECONDS", "REST", "Rollup", "Rollups"]
 
-PERIOD_SECONDS = 60.0
+PERIOD_SECONDS = 300.0
 REST = 20_000.0
 """So ten workers have at most 0.05 % of a core together, and wait for less of their own time."""
 MOST_SECONDS = 0.05
