@@ -27,7 +27,7 @@ from vitalsd.sources.rollup import Rollups
 __all__ = ["MemorySource"]
 
 PLACE_SECONDS = 60.0
-KEPT_SECONDS = 3600.0
+KEPT_SECONDS = 600.0
 """Whom nobody has asked for in this time is gone: longer than anybody's `sampling.interval`."""
 
 
