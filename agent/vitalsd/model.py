@@ -264,7 +264,7 @@ class MemoryVitals(msgspec.Struct, frozen=True):
     group: MemoryGroup | None = None
     """None where no group accounts for it."""
     proportional_bytes: int | None = None
-    """PSS, once a minute at most: what it shares is divided by how many share it."""
+    """PSS, once in five minutes at most: what it shares is divided by how many share it."""
     unique_bytes: int | None = None
     """USS: what would be free if it ended."""
 

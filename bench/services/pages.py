@@ -27,10 +27,10 @@ else:
         kept.append(area)
 print("ready", flush=True)
 for _ in sys.stdin:
-    longest, end = 0.0, time.perf_counter() + SECONDS
+    took, end = [], time.perf_counter() + SECONDS
     while time.perf_counter() < end:
         began = time.perf_counter()
         mmap.mmap(-1, PAGE, flags=PRIVATE).close()
-        longest = max(longest, time.perf_counter() - began)
+        took.append(time.perf_counter() - began)
         time.sleep(0.001)
-    print(longest, flush=True)
+    print(sorted(took)[int(0.99 * len(took))], flush=True)

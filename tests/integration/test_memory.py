@@ -24,6 +24,7 @@ from support.waiting import wait_for
 from vitalsd.model import MemoryGroup, WorkerKey
 from vitalsd.sources.memory import MemorySource
 from vitalsd.sources.registry import Worker
+from vitalsd.sources.rollup import PERIOD_SECONDS
 from vitalsd.targets.processes import read_key
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ class Eater:
         assert key is not None
         return key
 
-    def read(self, pid: int = 0, after: float = 100.0) -> MemoryVitals:
+    def read(self, pid: int = 0, after: float = PERIOD_SECONDS) -> MemoryVitals:
         """What is known so much later, when everything is due; nothing is missing."""
         self.now += after
         missing: dict[str, str] = {}
@@ -232,7 +233,7 @@ def test_the_missing_right_is_named() -> None:
             "from vitalsd.sources.registry import Worker; from vitalsd.targets.processes import read_key; "
             f"os.setgroups([]); os.setgid({NOBODY}); os.setuid({NOBODY}); "
             f"worker = Worker('eats', read_key(pathlib.Path('/proc'), {eater.pid}), None); "
-            "late = iter((1000.0, 1100.0)); source = MemorySource(clock=lambda: next(late)); missing = {}; "
+            "late = iter((1000.0, 2000.0)); source = MemorySource(clock=lambda: next(late)); missing = {}; "
             "source.read(worker, missing); print(source.read(worker, missing).limit_bytes, missing)"
         )
         asked = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30)

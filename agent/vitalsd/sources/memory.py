@@ -27,6 +27,8 @@ from vitalsd.sources.rollup import Rollups
 __all__ = ["MemorySource"]
 
 PLACE_SECONDS = 60.0
+KEPT_SECONDS = 600.0
+"""Whom nobody has asked for in this time is gone: longer than anybody's `sampling.interval`."""
 
 
 class _Place(msgspec.Struct, frozen=True):
@@ -95,8 +97,7 @@ class MemorySource:
         return _Place(now + PLACE_SECONDS, groups, group, own, missing)
 
     def _forget(self, now: float) -> None:
-        """Whom nobody has asked for in two minutes is gone."""
-        gone = {key for key, place in self._places.items() if now >= place.until + PLACE_SECONDS}
+        gone = {key for key, place in self._places.items() if now >= place.until + KEPT_SECONDS}
         self._places = {key: place for key, place in self._places.items() if key not in gone}
         self._rollups.forget(gone)
 

@@ -4,7 +4,7 @@ What a process shares of its memory, from /proc/PID/smaps_rollup: PSS and USS, o
 The kernel walks all pages for it: 8 ms per GiB of small pages and 0.2 us per mapping, and whatever the process
 maps or unmaps meanwhile waits for the end. So a process above `memory.smaps_max_size` is left alone, a reading is
 followed by a rest of twenty thousand times as long as it took, and one that has taken too long is the last of that
-process. Newcomers get their first reading at moments spread over a minute, so that no round has them all.
+process. Newcomers get their first reading at moments spread over that time, so that no round has them all.
 """
 
 from __future__ import annotations

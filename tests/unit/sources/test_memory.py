@@ -10,7 +10,7 @@ from support.groups import PID, Groups
 
 from vitalsd.model import MemoryGroup, MemoryVitals, WorkerKey
 from vitalsd.settings.model import Settings
-from vitalsd.sources.memory import PLACE_SECONDS, MemorySource
+from vitalsd.sources.memory import KEPT_SECONDS, PLACE_SECONDS, MemorySource
 from vitalsd.sources.registry import Worker, execute
 from vitalsd.sources.rollup import PAGE_BYTES, PERIOD_SECONDS
 
@@ -62,7 +62,7 @@ def watched(tree, tmp_path):
 
 
 def test_whole(watched):
-    """Limit and accounts at once, PSS within a minute."""
+    """Limit and accounts at once, PSS within five minutes."""
     group = MemoryGroup(
         "/web",
         limit_bytes=256 * MIB,
@@ -163,7 +163,7 @@ def test_forgotten(watched):
     watched.tree.add(11)
     watched.groups.joins("0::/web\n", pid=11)
     other = WorkerKey(11, 1000)
-    watched.read(after=2 * PLACE_SECONDS, worker=Worker("shop", other, None))
+    watched.read(after=PLACE_SECONDS + KEPT_SECONDS, worker=Worker("shop", other, None))
     assert watched.source._places.keys() == watched.source._rollups._due.keys() == {other}
 
 

@@ -68,8 +68,8 @@ def test_whole(clocked):
     assert clocked.read(LATER) == WHOLE
 
 
-def test_once_a_minute(clocked, tree):
-    """What has been read holds for a minute, in which the file is not opened."""
+def test_once_in_five_minutes(clocked, tree):
+    """What has been read holds for five minutes, in which the file is not opened."""
     assert clocked.read(LATER) == WHOLE
     clocked.add(text=ROLLUP.replace("12000", "13000"))
     assert clocked.read(LATER + PERIOD_SECONDS - 0.1) == WHOLE
@@ -134,7 +134,7 @@ def test_switched_off(clocked):
 
 
 def test_forbidden(clocked, monkeypatch):
-    """A process of somebody else's says which permission lacks, and is asked again in a minute."""
+    """A process of somebody else's says which permission lacks, and is asked again in five minutes."""
     opened, closed = os.open, True
 
     def guarded(path, *arguments, **options):
