@@ -101,9 +101,9 @@ def test_after_a_gap_beyond_memory_everything_begins_anew() -> None:
 def test_any_number_has_room() -> None:
     """Four bytes hold it, and the difference of two of them is a number."""
     floors = Floors(BASE, {1: 40})
-    for at, value in ((0, 1e300), (100, 5e-324), (200, 2.0**63), (300, 0.0)):
+    for at, value in ((0, 1e300), (100, 5e-324), (200, 2.0**63), (300, math.nan), (400, 0.0)):
         floors.add(at, value)
-    assert known(floors.blocks[0]) == {0: 2.0**100, 1: 0.0, 2: 2.0**63}
+    assert known(floors.blocks[0]) == {0: 2.0**100, 1: 0.0, 2: 2.0**63, 3: None}
 
 
 def test_a_clock_that_was_set_back_changes_nothing_that_is_known() -> None:

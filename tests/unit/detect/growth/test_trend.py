@@ -6,10 +6,12 @@ import random
 from array import array
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from unit.detect.growth.lives import DAY, MIB
 
 from vitalsd.detect.growth.floors import Floors
-from vitalsd.detect.growth.trend import Peaks, line, onset
+from vitalsd.detect.growth.trend import STEEPEST, Peaks, line, onset
 
 BASE = 300.0
 
@@ -56,6 +58,20 @@ def test_line_of_least_squares() -> None:
     assert line(array("d", [5])) == (0.0, 0.0)
     slope, fit = line(array("d", [0, 10, 0, 10, 0, 10]))
     assert (slope, fit) == (pytest.approx(0.857, abs=0.001), pytest.approx(0.0857, abs=0.0001))
+
+
+@given(st.lists(st.floats(0, 2.0**62), min_size=12, max_size=72))
+def test_no_line_is_steeper_than_a_step(values) -> None:
+    """So most of what cannot meet the limit is told by its highest and lowest value alone."""
+    slope, _ = line(array("d", values))
+    assert slope * len(values) <= STEEPEST * (max(values) - min(values)) * (1 + 1e-9)
+
+
+def test_a_step_is_as_steep_as_that() -> None:
+    """No smaller bound would do."""
+    slope, _ = line(array("d", [0.0] * 36 + [1.0] * 36))
+    assert slope * 72 == pytest.approx(1.5, rel=0.01)
+    assert STEEPEST >= 1.5
 
 
 def fed(values, limit=1000.0, every=BASE):

@@ -76,6 +76,21 @@ def test_a_live_heap_that_nobody_collects_says_less_than_what_is_in_use() -> Non
     assert grown.kind == "leak"
 
 
+def test_fragmentation_can_wait_for_a_window_of_eight_hours() -> None:
+    """What is known of the inside may be older than a short one; for a while it is neither that nor a leak."""
+    watch, courses = GrowthWatch(DAY), {"heap_live": heap(), "heap_used": heap()}
+    first: dict[str, float] = {}
+    for point in life(62, memory(ramp(30, 48)), **courses):
+        watch.add(point)
+        if watch.memory.rise is not None:
+            first.setdefault("rise", hours(watch.at))
+        if watch.grown is not None:
+            assert watch.grown.rise.window_seconds >= 8 * 3600
+            first.setdefault(watch.grown.kind, hours(watch.at))
+    assert list(first) == ["rise", "fragmentation"]
+    assert first["rise"] < 54 < first["fragmentation"]
+
+
 def test_without_a_look_inside_it_is_a_leak() -> None:
     """As far as anybody can tell from outside."""
     grown = watched(life(63, memory(ramp(6, 48)))).grown
