@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from vitalsd.detect.growth.series import Series
 from vitalsd.detect.growth.shape import Rise
-from vitalsd.detect.growth.trend import onset
 from vitalsd.detect.growth.watch import Count
 from vitalsd.detect.growth.words import not_yet, settling, span
 from vitalsd.detect.registry import Judgement, Seen, StateName, register
@@ -54,7 +53,7 @@ class _CountDetector:
         return seen.growth.counts.get(self.count) if seen.growth is not None else None
 
     def _finding(self, seen: Seen, series: Series, rise: Rise) -> Finding:
-        began_at, per_second = onset(series.floors, rise.window_seconds)
+        began_at, per_second = series.onset(rise.window_seconds)
         latest = series.latest or 0.0
         return Finding(
             kind=self.kind,

@@ -9,6 +9,7 @@ import msgspec
 from vitalsd.detect.growth.floors import Blocks, Floors
 from vitalsd.detect.growth.plan import Plan, Windows
 from vitalsd.detect.growth.shape import Bounds, NotYet, Rise, judge
+from vitalsd.detect.growth.trend import onset
 
 __all__ = ["Series", "Suspicion"]
 
@@ -37,6 +38,8 @@ class Series:
     __slots__ = (
         "_bounds",
         "_day_seconds",
+        "_known_onset",
+        "_onset",
         "floors",
         "found_at",
         "latest",
@@ -48,6 +51,7 @@ class Series:
 
     def __init__(self, plan: Plan, windows: Windows, bounds: Bounds) -> None:
         self.floors = Floors(plan.base_seconds, windows)
+        self._known_onset = self._onset = (0.0, 0.0)
         self.rise: Rise | None = None
         """The latest that was found in the present lifetime, until the growth has ended."""
         self.suspicion: Suspicion | None = None
@@ -67,6 +71,7 @@ class Series:
         self.rise = self.suspicion = None
         self.reasons.clear()
         self.latest = None
+        self._known_onset = (0.0, 0.0)
 
     def add(self, at: float, value: float) -> bool:
         """Take in a reading; whether there was something to judge anew."""
@@ -115,6 +120,13 @@ class Series:
         if long_enough and rise.share >= least and rise.steadiness >= SUSPECT_STEADY:
             since = rise.ended_at if self.suspicion is None else self.suspicion.since
             self.suspicion = Suspicion(rise, why, since)
+
+    def onset(self, window_seconds: float) -> tuple[float, float]:
+        """When the growth of a window began, and how fast it has been since; anew when there is another floor."""
+        known = (window_seconds, self.floors.ends_at(window_seconds))
+        if known != self._known_onset:
+            self._known_onset, self._onset = known, onset(self.floors, window_seconds)
+        return self._onset
 
     @property
     def longest_seconds(self) -> float:

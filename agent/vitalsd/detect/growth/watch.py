@@ -24,7 +24,7 @@ from vitalsd.detect.growth.plan import (
 )
 from vitalsd.detect.growth.series import Series
 from vitalsd.detect.growth.shape import Rise
-from vitalsd.detect.growth.trend import Peaks, onset
+from vitalsd.detect.growth.trend import Peaks
 from vitalsd.history.points import Point
 from vitalsd.model import MemoryTrend
 
@@ -171,9 +171,9 @@ class GrowthWatch:
         return self._grown("fragmentation", "memory", self.memory, rise)
 
     def _grown(self, kind: Literal["leak", "fragmentation"], by: Proof, series: Series, rise: Rise) -> Grown:
-        began_at, per_second = onset(series.floors, rise.window_seconds)
+        began_at, per_second = series.onset(rise.window_seconds)
         if by == "blocks":  # they have no size of their own
-            per_second = onset(self.memory.floors, rise.window_seconds)[1]
+            per_second = self.memory.onset(rise.window_seconds)[1]
         return Grown(
             kind=kind,
             by=by,
