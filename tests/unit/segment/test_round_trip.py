@@ -154,9 +154,9 @@ def test_latest_errors(pair, name):
     frames = (("fetch", "/srv/shop.py", 7), ("", "/srv/app.py", 9))
     written.put(layout.ERROR[2], (3.0,), encode((name, frames), layout.ERROR_BYTES))
     written.put(layout.PROCESS, [1.0] * len(layout.PROCESS_FIELDS))
-    told = [error for error in read_vitals(read, 1.0, 1.0).latest_errors if error is not None]
+    told = read_vitals(read, 1.0, 1.0).latest_errors[2]  # what other tests have left in other channels stays
     shown = " ".join(name.split())[-200:]
-    assert told == [UnhandledError(3, shown, (Frame("fetch", "/srv/shop.py", 7), Frame("", "/srv/app.py", 9)))]
+    assert told == UnhandledError(3, shown, (Frame("fetch", "/srv/shop.py", 7), Frame("", "/srv/app.py", 9)))
 
 
 @given(st.text(), st.lists(st.tuples(st.text(), st.text(), st.integers(0, 10**9)), max_size=12), st.booleans())
