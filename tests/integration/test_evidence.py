@@ -31,6 +31,7 @@ def test_descriptors(tmp_path: Path) -> None:
         for _ in range(3):
             half_closed.append(stack.enter_context(socket.create_connection(server.getsockname())))
             server.accept()[0].close()
+            assert half_closed[-1].recv(1) == b""  # the other end's farewell has arrived
         (tmp_path / "gone").touch()
         for made in (
             os.eventfd(0),
