@@ -13,3 +13,7 @@ class UsageError(VitalsdError):
     """A wrong argument or a configuration that cannot be used."""
 
     exit_code = 2
+
+
+class NotFound(VitalsdError):  # noqa: N818 - it is an answer
+    """There is nothing of that name."""

@@ -14,6 +14,7 @@ import msgspec
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from vitalsd.capture.model import AskedBy, Capture, CaptureKind, RefusalWord
     from vitalsd.incidents.query import Page, TotalOf, Wanted
     from vitalsd.model import (
         Cause,
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
         WorkerSample,
     )
 
-__all__ = ["AgentVitals", "View"]
+__all__ = ["AgentVitals", "CaptureCounts", "Captures", "OpenFile", "View"]
 
 
 class AgentVitals(msgspec.Struct, frozen=True):
@@ -59,6 +60,74 @@ class AgentVitals(msgspec.Struct, frozen=True):
     """Reason -> how often a stack was not taken, or came to nothing."""
 
 
+class CaptureCounts(msgspec.Struct, frozen=True):
+    """What became of the captures that were asked for, since this agent began."""
+
+    taken: Mapping[tuple[str, CaptureKind], int] = {}
+    """Target, kind -> how many are done."""
+    failed: Mapping[tuple[str, CaptureKind], int] = {}
+    refused: Mapping[tuple[str, CaptureKind, RefusalWord], int] = {}
+    pause_seconds: Mapping[tuple[str, CaptureKind], float] = {}
+    """Of the latest: for how long the service was held at a time."""
+
+
+class OpenFile(msgspec.Struct, frozen=True):
+    """One file of a capture, open for reading; who gets it closes it."""
+
+    descriptor: int
+    size_bytes: int
+    media_type: str
+
+
+class Captures(Protocol):
+    """The captures of this agent. Nothing here waits for a disk; what changes on one is a coroutine."""
+
+    def latest(self) -> tuple[Capture, ...]:
+        """All that are known, latest asked for first; the same object until one changes."""
+
+    def one(self, name: str) -> Capture | None:
+        """The capture of this id."""
+
+    def progress(self, name: str) -> float | None:
+        """How much of a running one is done, 0 to 1; None where it does not run."""
+
+    def ask(
+        self,
+        kind: CaptureKind,
+        target: str,
+        worker: str | None,
+        *,
+        seconds: float | None,
+        reason: str,
+        asked_by: AskedBy,
+        who: str,
+        force: bool = False,
+    ) -> Capture:
+        """
+        Ask for one, of the first worker that is up where none is named; refused ones are captures too, and say why.
+
+        Raises NotFound for a target or a worker that is not there.
+        """
+
+    def stop(self, name: str) -> Capture | None:
+        """End a running one early, and keep what it has."""
+
+    def cancel(self, name: str) -> Capture | None:
+        """End one that waits or runs at once, and keep nothing."""
+
+    async def delete(self, name: str) -> bool:
+        """Delete an ended one with its files; False where there is none."""
+
+    async def pin(self, name: str, *, pinned: bool) -> Capture | None:
+        """Have one kept, or no longer."""
+
+    async def open_file(self, name: str, file: str) -> OpenFile | None:
+        """A file of an ended one, by the name that its capture tells."""
+
+    def counts(self) -> CaptureCounts:
+        """For the metrics."""
+
+
 class View(Protocol):
     """The daemon as the exporters see it."""
 
@@ -86,6 +155,10 @@ class View(Protocol):
 
     async def find_incidents(self, wanted: Wanted) -> Page:
         """Incidents that fit, those included that only the disk knows; it may be slow, and the page says so."""
+
+    @property
+    def captures(self) -> Captures:
+        """What was captured, and the way to ask for more."""
 
     def rules(self) -> tuple[RuleState, ...]:
         """Every rule for every worker, and why it has fired or has not."""

@@ -229,6 +229,42 @@ class Workers(_Section, frozen=True):
 class Capture(_Section, frozen=True):
     """What is taken of a running service as evidence."""
 
+    automatic: Annotated[
+        bool,
+        Meta(description="Whether incidents have captures taken by themselves. Stacks of stalls always are."),
+    ] = True
+    cooldown: Annotated[
+        Duration,
+        Meta(ge=0.0, description="The time between two captures of one kind of one target."),
+    ] = 600.0
+    per_hour: Annotated[
+        int,
+        Meta(ge=0, le=1000, description="At most so many captures in any hour, of all kinds and targets. 0: none."),
+    ] = 6
+    cpu_duration: Annotated[
+        Duration, Meta(ge=1.0, le=600.0, description="How long a CPU profile watches where nobody says otherwise.")
+    ] = 15.0
+    memory_duration: Annotated[
+        Duration,
+        Meta(ge=1.0, le=3600.0, description="How long allocations are tracked where nobody says otherwise."),
+    ] = 60.0
+    quota: Annotated[
+        Size,
+        Meta(description="What all captures together may take of the disk: the oldest that is not pinned goes first."),
+    ] = 1 << 30
+    keep_free: Annotated[
+        Size, Meta(description="What must be left of the disk, or nothing is captured.")
+    ] = 512 << 20
+    retention: Annotated[
+        Duration, Meta(ge=60.0, description="After this time a capture is deleted, unless it is pinned.")
+    ] = 14 * 86_400.0
+    allow_debugger_attach: Annotated[
+        bool,
+        Meta(
+            description="Whether gdb may be attached to a service that nothing else can look into. "
+            "It stops the service, and has been seen to end one."
+        ),
+    ] = False
     census_interval: Annotated[
         Duration,
         Meta(

@@ -1,0 +1,1 @@
+"""The ways to make a capture, one file each."""

@@ -1,0 +1,130 @@
+"""
+What an engine is, where engines register, and which one is chosen for a worker.
+
+An engine is one file of 80-250 lines: a docstring (what it runs, what that costs, what it needs), a class with
+`name`, `kind`, `rank`, `fit` and `take`, and `@register`. `fit` looks without touching the service, says what is
+missing in a sentence, and is what `vitalsd doctor` shows; `take` does it, in a folder of its own. An engine knows
+nothing of policies: whether a capture may be taken now was decided before. Whatever happens to the agent in the
+middle of `take`, the service must go on as if nothing had been there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal, Protocol, TypeVar
+
+import msgspec
+
+from vitalsd.capture.model import CaptureKind
+from vitalsd.errors import VitalsdError
+from vitalsd.model import WorkerSample
+from vitalsd.settings.model import Settings
+
+__all__ = ["CaptureError", "Engine", "Fit", "Job", "Made", "Subject", "best", "ladder", "make_engines", "register"]
+
+
+class CaptureError(VitalsdError):
+    """No capture this time: what happened, to whom, and what to do."""
+
+
+class Subject(msgspec.Struct, frozen=True):
+    """The process that a capture is of."""
+
+    worker: WorkerSample
+    """Its `key` is not None."""
+    segment: Path | None
+    """Of its probe."""
+    proc: Path = Path("/proc")
+
+    @property
+    def pid(self) -> int:
+        """In the agent's own pid namespace."""
+        assert self.worker.key is not None
+        return self.worker.key.pid
+
+
+class Fit(msgspec.Struct, frozen=True):
+    """Whether an engine can do it for this process."""
+
+    fits: bool
+    why: str
+    """A sentence: what it would do, or what is in the way."""
+    advice: str | None = None
+    """What to do about it, if something can be done."""
+    weight: Literal["light", "heavy"] = "light"
+    """Heavy takes memory in the service by what the service has: it needs the headroom."""
+
+
+class Job(msgspec.Struct):
+    """One capture as an engine gets it."""
+
+    id: str
+    subject: Subject
+    seconds: float
+    folder: Path
+    """Empty, of mode 0700, on the agent's side: whatever lies there in the end and is named in `Made` is kept."""
+    stop: asyncio.Event
+    """Set when it is to end early and keep what it has; being cancelled is to end at once and keep nothing."""
+    most_bytes: int
+    """What its files may take of the disk."""
+    before: Path | None = None
+    """The folder of the same worker's latest capture of this kind and engine, to compare with."""
+
+
+class Made(msgspec.Struct, frozen=True):
+    """What an engine has made."""
+
+    files: dict[str, str]
+    """Name in the folder -> media type, the one to open first at the beginning."""
+    pause_seconds: float
+    """For how long the service was held at a time, at the most: measured, not estimated."""
+    summary: dict[str, object] = {}
+
+
+class Engine(Protocol):
+    """One way of making one kind of capture."""
+
+    name: str
+    kind: CaptureKind
+    rank: int
+    """The lowest that fits is chosen."""
+
+    def fit(self, subject: Subject) -> Fit:
+        """Whether it can, and what is missing. Reads a few files of /proc; never raises, never waits."""
+        ...
+
+    async def take(self, job: Job) -> Made:
+        """Do it. Raises CaptureError; on CancelledError everything it has started is ended first."""
+        ...
+
+
+E = TypeVar("E", bound="Engine")
+_factories: list[Callable[[Settings], Engine]] = []
+
+
+def register(factory: Callable[[Settings], E]) -> Callable[[Settings], E]:
+    """Make an engine known; it takes from the configuration what it needs."""
+    _factories.append(factory)
+    return factory
+
+
+def make_engines(settings: Settings) -> tuple[Engine, ...]:
+    """One of each registered engine, by kind and rank."""
+    return tuple(sorted((factory(settings) for factory in _factories), key=lambda each: (each.kind, each.rank)))
+
+
+def ladder(engines: tuple[Engine, ...], kind: CaptureKind, subject: Subject) -> list[tuple[Engine, Fit]]:
+    """The engines of a kind, best first, with what each says of this process."""
+    return [(engine, engine.fit(subject)) for engine in engines if engine.kind == kind]
+
+
+def best(engines: tuple[Engine, ...], kind: CaptureKind, subject: Subject, *, light: bool = False) -> Engine | str:
+    """The engine to use, a light one where that is asked for; else the sentence that says why there is none."""
+    reasons = []
+    for engine, fit in ladder(engines, kind, subject):
+        if fit.fits and not (light and fit.weight == "heavy"):
+            return engine
+        reasons.append(f"{engine.name}: {fit.why if not fit.fits else 'it takes too much memory now'}")
+    return "; ".join(reasons) or f"there is no engine for `{kind}`"
