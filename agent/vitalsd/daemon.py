@@ -41,7 +41,7 @@ from vitalsd.targets.folder import SegmentFolder
 from vitalsd.targets.places import default_folders
 from vitalsd.targets.processes import has_gone
 from vitalsd.targets.rules import TargetRule
-from vitalsd.thrift import give_back_code
+from vitalsd.thrift import give_back_code, settle_objects
 from vitalsd_exporters.prometheus.app import metrics_app
 from vitalsd_exporters.web.api import control_app
 from vitalsd_exporters.web.auth import load_token, store_token
@@ -162,7 +162,7 @@ class Daemon:
             follow = tasks.create_task(self._follow())
             stacks = tasks.create_task(self._stacks.run())
             censuses = tasks.create_task(self._investigation.censuses.run())
-            loop.call_later(STARTED_SECONDS, give_back_code)
+            loop.call_later(STARTED_SECONDS, _become_small)
             log.info("agent_started", metrics=self.metrics_url, control=self._listeners[1].addresses[0])
             await self._stopping.wait()
             remembering.cancel()
@@ -280,6 +280,11 @@ class Daemon:
         self.state.reload_successful, self.state.reload_succeeded_at = True, time.time()
         own_log.configure(settings.log.level, settings.log.format)
         log.info("config_reloaded")
+
+
+def _become_small() -> None:
+    settle_objects()
+    give_back_code()
 
 
 def _rules(settings: Settings) -> list[TargetRule]:

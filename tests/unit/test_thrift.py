@@ -1,4 +1,4 @@
-"""Pages of code that are given back: which those are, and that a process goes on without them."""
+"""What an agent does not pay for once it has started: pages of code, and collections of what stays anyway."""
 
 import subprocess
 import sys
@@ -51,3 +51,30 @@ def test_a_process_goes_on():
     """What is taken away comes back where it is run: the libraries work, and the process is smaller meanwhile."""
     answer = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=False)
     assert (answer.stdout, answer.stderr) == ("True True\n", "")
+
+
+KEEPS = """
+import gc, weakref
+from vitalsd.thrift import settle_objects
+
+class Node:
+    pass
+
+def ring():
+    one, other = Node(), Node()
+    one.other, other.other = other, one
+    return weakref.ref(one)
+
+before = ring()
+settle_objects()
+after = ring()
+seen = len(gc.get_objects())
+gc.collect()
+print(before() is None, after() is None, gc.get_freeze_count() > 5000, seen < 1000)
+"""
+
+
+def test_what_stays_is_looked_through_no_more():
+    """What is there by then is left out of collections; garbage is not kept, of before or of later."""
+    answer = subprocess.run([sys.executable, "-c", KEEPS], capture_output=True, text=True, check=False)
+    assert (answer.stdout, answer.stderr) == ("True True True True\n", "")

@@ -190,9 +190,14 @@ class SegmentFile:
         start, size = first * 8, (end - first) * 8
         return Reading(first, self._pread(start, size), self._pread(start, size))
 
-    def live_words(self) -> tuple[float, ...]:
+    def live_bytes(self) -> bytes:
+        """What `live_words` are made of: the same bytes are the same words."""
+        return self._pread(layout.SINCE * 8, LIVE.size)
+
+    @staticmethod
+    def live_words(read: bytes) -> tuple[float, ...]:
         """`since` and then `due` of every loop, as one reading has them: some may be between two moments."""
-        return LIVE.unpack(self._pread(layout.SINCE * 8, LIVE.size))
+        return LIVE.unpack(read)
 
     def look_again(self, reading: Reading) -> Reading:
         """The same words a moment later."""

@@ -2,8 +2,9 @@
 What a process has open, by kind: on demand, as evidence of descriptors that pile up.
 
 3 us for each descriptor that is looked at, and 3 us more for a socket; of very many, evenly spread ones are looked
-at. Where there are TCP sockets, the states of all of the process's network namespace are read up to a bound, 4 to
-8 ms for each of IPv4 and IPv6. Paths are not kept: they may name customers. Needs that user or CAP_SYS_PTRACE.
+at. Where there are TCP sockets, the tables of the process's network namespace are read until their states are
+found, 2 us a row, 60 ms at the most for each of IPv4 and IPv6. Paths are not kept: they may name customers. Needs
+that user or CAP_SYS_PTRACE.
 """
 
 from __future__ import annotations
@@ -33,8 +34,8 @@ STATES = {
     b"0A": "listen",
     b"0B": "closing",
 }
-TABLE_BYTES = 262_144
-"""Of each table of sockets: some 1700 rows, whoever has more."""
+TABLE_BYTES = 4 << 20
+"""Of each table of sockets: some 28,000 rows, whoever has more."""
 PIECE_BYTES = 65_536
 FD_SIZE = re.compile(rb"^FDSize:\s*(\d+)$", re.MULTILINE)
 UP_TO_READ = 4096
@@ -125,16 +126,16 @@ def _family(path: str) -> str:
 def _states(table: str, wanted: set[bytes]) -> dict[bytes, str]:
     """Inode -> state of those sockets, as far as the table is read."""
     states: dict[bytes, str] = {}
+    read = 0
     try:
-        with open(table, "rb", buffering=0) as file:  # noqa: PTH123 - as above
-            text, piece = b"", file.read(PIECE_BYTES)
-            while piece and len(text) < TABLE_BYTES:
-                text += piece
-                piece = file.read(PIECE_BYTES)
+        with open(table, "rb", buffering=PIECE_BYTES) as rows:  # noqa: PTH123 - as above
+            for row in rows:
+                fields = row.split(None, 10)
+                if len(fields) > 9 and fields[9] in wanted:
+                    states[fields[9]] = STATES.get(fields[3], "unknown")
+                read += len(row)
+                if len(states) == len(wanted) or read >= TABLE_BYTES:
+                    break
     except OSError:
-        return states
-    for row in text.splitlines()[1:]:
-        fields = row.split()
-        if len(fields) > 9 and fields[9] in wanted:
-            states[fields[9]] = STATES.get(fields[3], "unknown")
+        pass
     return states

@@ -200,7 +200,7 @@ class SegmentFolder:
 
     def _uid(self, pid: int) -> int | None:
         try:
-            return (self._proc / str(pid)).stat().st_uid
+            return os.stat(f"{self._proc}/{pid}").st_uid  # noqa: PTH116 - a Path would cost more than the call
         except OSError:
             return None
 

@@ -27,6 +27,8 @@ REFRESH_SECONDS = 60.0
 SETTLED_SECONDS = 30.0
 TICKS = os.sysconf("SC_CLK_TCK")
 PF_FORKNOEXEC = 0x40
+STAT_BYTES = 4096
+"""One read brings all of it; a file object for each worker and round would cost as much as that."""
 UNREADABLE = (FileNotFoundError, ProcessLookupError, PermissionError)
 """Gone, or none of this user's business where /proc is mounted with hidepid. With any other error, such as that of
 an agent that has too many files open, nothing is known now."""
@@ -82,8 +84,11 @@ def has_gone(proc: Path, key: WorkerKey) -> bool:
 def _stat(proc: Path, pid: int) -> list[bytes]:
     """The fields of stat after the name; empty when there is no such process, or a zombie, which is none."""
     try:
-        with open(f"{proc}/{pid}/stat", "rb") as file:  # noqa: PTH123 - read for every worker every second
-            fields = file.read().rpartition(b")")[2].split()
+        descriptor = os.open(f"{proc}/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            fields = os.read(descriptor, STAT_BYTES).rpartition(b")")[2].split()
+        finally:
+            os.close(descriptor)
     except UNREADABLE:
         return []
     return fields if len(fields) >= 20 and fields[0] not in (b"Z", b"X") else []

@@ -99,8 +99,7 @@ def test_sockets_without_their_table(tree, opened, protocols):
 
 def test_table_that_is_too_long(tree, opened, protocols, monkeypatch):
     """Only so much of it is read, however many connections others have."""
-    monkeypatch.setattr("vitalsd.sources.descriptors.TABLE_BYTES", 1)
-    monkeypatch.setattr("vitalsd.sources.descriptors.PIECE_BYTES", 250)
+    monkeypatch.setattr("vitalsd.sources.descriptors.TABLE_BYTES", 250)
     opened(["socket:[101]", "socket:[103]"])
     protocols.update({0: b"TCP", 1: b"TCP"})
     (tree.root / "10/net").mkdir()

@@ -3,6 +3,7 @@
 import errno
 import os
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
@@ -177,3 +178,24 @@ def test_many_other_files(folder):
     _, found, logs = look(Place(folder))
     assert found <= {"python-7-00000000.seg"}
     assert [entry["event"] for entry in logs] == ["segment_folder_refused"]
+
+
+def test_listed_when_it_changes(folder, monkeypatch):
+    """A folder at rest is not listed again; one in which a file was made, removed or renamed is, however soon."""
+    listings = []
+    monkeypatch.setattr("os.scandir", lambda path, scandir=os.scandir: listings.append(path) or scandir(path))
+    places = Places(lambda: [Place(folder)])
+    (first,) = folder.iterdir()
+    for _ in range(20):  # as fast as it goes: several within one tick of the clock that files are dated by
+        new = folder / "python-2-0b0b0b0b.seg"
+        new.touch()
+        assert places.segments([]) == {first, new}
+        new.unlink()
+        assert places.segments([]) == {first}
+    os.utime(folder, ns=(0, time.time_ns() - 10**9))
+    assert places.segments([]) == {first}
+    del listings[:]
+    assert places.segments([]) == {first}
+    assert listings == []
+    first.rename(folder / "python-3-0c0c0c0c.seg")
+    assert places.segments([]) == {folder / "python-3-0c0c0c0c.seg"}

@@ -166,6 +166,9 @@ class Observer:
     def _look(self, watch: Watch, late: float) -> None:
         now = self._clock()
         try:
+            if watch.calm(now):
+                watch.due_at = self._base_at
+                return
             quiet = watch.look(now, late)
         except Exception as error:  # noqa: BLE001 - one worker must not take the others down
             quiet = True

@@ -1,12 +1,13 @@
 """
 Watches a worker with a probe: reads the live words of its loops, and the thread of one that is late.
 
-A look is one read of 128 bytes, 2 us, and two more where a loop may be late. The file is opened here for this
+Most looks are one read of 128 bytes, and two more where a loop may be late. The file is opened here for this
 alone: others close theirs when they like.
 """
 
 from __future__ import annotations
 
+import math
 import os
 import struct
 from pathlib import Path
@@ -45,6 +46,11 @@ class Probed(Watch):
         super().__init__(key, setting)
         self.path = segment
         self._file: SegmentFile | None = None
+        self._following = False
+        """Whether a stretch of some loop is being followed."""
+        self._read = b""
+        self._calm_until = 0.0
+        """CLOCK_MONOTONIC until which no loop can be late whose words are still these."""
         self._retry_at = 0.0
         self._dead = False
         self._loops: dict[int, Inside] = {}
@@ -71,7 +77,9 @@ class Probed(Watch):
 
     def look(self, now: float, agent_late: float) -> bool:
         """One look at the live words of all loops; most find at once that there is nothing to see."""
-        if not self._is_late(now):
+        if self._file is None:
+            self._open(now)
+        if self._file is None or self._dead:
             return True
         words = self._words()
         if words is None:
@@ -96,23 +104,23 @@ class Probed(Watch):
                 self._look_at(slot, loop, current, now, until, agent_late)
             elif slot in self._readers:
                 self._readers.pop(slot).close()
+        self._following = not quiet
         return quiet
 
-    def _is_late(self, now: float) -> bool:
-        """Whether any loop may be late, by one reading: what is being written belongs to a loop that turns."""
-        if self._file is None:
-            self._open(now)
-        if self._file is None or self._dead:
+    def calm(self, now: float) -> bool:
+        """
+        Whether no loop can be late, by one reading at the most.
+
+        What is being written belongs to a loop that turns; one that rests leaves its words as they are, and what
+        they came to holds for as long.
+        """
+        file = self._file
+        if file is None or self._following:
             return False
-        if any(loop.current is not None for loop in self._loops.values()):
-            return True
-        noted = now - NOTED_SECONDS
-        words = self._file.live_words()
-        for slot in range(layout.LOOPS):
-            since = words[slot]
-            if since and (0 < since < noted or (since < 0 < words[slot + layout.LOOPS] < noted)):
-                return True
-        return False
+        read = file.live_bytes()
+        if read != self._read:
+            self._read, self._calm_until = read, _calm_until(file.live_words(read))
+        return now < self._calm_until
 
     def _words(self) -> tuple[list[Word], float] | None:
         """`since` and `due` of each slot, and `copied`; None while they cannot be had."""
@@ -188,6 +196,18 @@ class Probed(Watch):
             if own_number(f"{self.process}/task/{name}/status") == theirs:
                 return int(name)
         return self.key.pid
+
+
+def _calm_until(words: tuple[float, ...]) -> float:
+    """When the first of these loops is late, if nothing changes: one at work, or one whose timer is due."""
+    until = math.inf
+    for slot in range(layout.LOOPS):
+        since = words[slot]
+        if since < 0:
+            since = words[slot + layout.LOOPS]
+        if 0 < since < until:
+            until = since
+    return until + NOTED_SECONDS
 
 
 def _name(slot: int) -> str:
