@@ -1,7 +1,7 @@
 """
 What the policy must know of a worker and of the host at this moment, read when a capture is asked for.
 
-Eight small files of /proc, 0.2 ms, and none of them waits for a disk. `free_bytes` may: it is for a thread.
+Eight small files of /proc, 0.1 ms, and none of them waits for a disk. `free_bytes` may: it is for a thread.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import os
 import re
 from pathlib import Path
 
-from vitalsd.capture.policy import Facts
+from vitalsd.capture.policy import HOST_MEMORY, Facts
 from vitalsd.model import WorkerSample
 from vitalsd.sources.descriptors import count_descriptors
 from vitalsd.sources.files import read_file
@@ -105,7 +105,7 @@ def _left(
         (group.headroom_bytes if group is not None else None, "its memory limit"),
         (_difference(own.address_space, sizes.get(b"VmSize")), "its address space (RLIMIT_AS)"),
         (_difference(own.data, sizes.get(b"VmData")), "its data (RLIMIT_DATA)"),
-        (int(available) << 10 if available is not None else None, "the host's memory"),
+        (int(available) << 10 if available is not None else None, HOST_MEMORY),
     ]
     known = [(room, whose) for room, whose in rooms if room is not None]
     return min(known, key=lambda one: one[0], default=(None, "its memory limit"))

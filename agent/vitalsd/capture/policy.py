@@ -21,8 +21,9 @@ from vitalsd.capture.model import ACTIVE, Capture, Refusal, Wanted
 from vitalsd.settings.model import Capture as CaptureSettings
 from vitalsd.settings.units import format_duration, format_size
 
-__all__ = ["Facts", "refusal"]
+__all__ = ["HOST_MEMORY", "Facts", "refusal"]
 
+HOST_MEMORY = "the host's memory"
 HOUR_SECONDS = 3600.0
 MAX_THREADS = 200
 """py-spy #872: with 159 threads a job of 1.5 s took 7.6 s and more."""
@@ -130,7 +131,8 @@ def _of_room(wanted: Wanted, facts: Facts, *, heavy: bool) -> Refusal | None:
     if left >= least:
         return None
     told = f"only {_mib(left)} are left of {facts.left_of}, and {_mib(least)} must be for {what}"
-    advice = "take a lighter form, or raise the limit" if heavy else "raise the limit"
+    more = "free some of it" if facts.left_of == HOST_MEMORY else "raise it"
+    advice = f"take a lighter form, or {more}" if heavy else more
     return Refusal("headroom", f"{told}: {advice}")
 
 

@@ -12,7 +12,15 @@ from msgspec.structs import replace
 from support.capture_words import NOON, capture, wanted
 
 from vitalsd.capture.model import KINDS, Capture, Refusal, RefusalWord, Wanted
-from vitalsd.capture.policy import AGENT_LATE_SECONDS, LIGHT_BYTES, MAX_THREADS, MOST_WAITING, Facts, refusal
+from vitalsd.capture.policy import (
+    AGENT_LATE_SECONDS,
+    HOST_MEMORY,
+    LIGHT_BYTES,
+    MAX_THREADS,
+    MOST_WAITING,
+    Facts,
+    refusal,
+)
 from vitalsd.ids import new_id
 from vitalsd.settings.model import Capture as Settings
 
@@ -93,7 +101,7 @@ def test_it_may_be_taken() -> None:
             {"left_bytes": 15 * MIB},
             (
                 "headroom",
-                "only 15 MiB are left of its memory limit, and 16 MiB must be for any capture: raise the limit",
+                "only 15 MiB are left of its memory limit, and 16 MiB must be for any capture: raise it",
             ),
         ),
         (
@@ -200,10 +208,19 @@ def test_a_heavy_form_needs_twice_the_heap() -> None:
     assert told == Refusal(
         "headroom",
         "only 100 MiB are left of its memory limit, and 1800 MiB must be for twice its heap of 900 MiB: "
-        "take a lighter form, or raise the limit",
+        "take a lighter form, or raise it",
     )
     assert ask(near, kind="heap", engine="census") is None
     assert ask(replace(near, left_bytes=1800 * MIB), heavy=True, kind="heap") is None
+
+
+def test_whose_memory_it_is_is_told() -> None:
+    """What to do about a host is not what to do about a limit."""
+    told = ask(replace(FINE, left_bytes=150 * MIB, left_of=HOST_MEMORY), heavy=True, kind="heap")
+    assert told is not None and told.sentence == (
+        "only 150 MiB are left of the host's memory, and 200 MiB must be for twice its heap of 100 MiB: "
+        "take a lighter form, or free some of it"
+    )
 
 
 @pytest.mark.parametrize("unknown", ["heap_bytes", "left_bytes"])
