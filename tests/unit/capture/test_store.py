@@ -239,6 +239,26 @@ def test_a_folder_that_has_become_a_link_is_not_followed(store: Store, tmp_path:
     assert sorted(path.name for path in elsewhere.rglob("*")) == there
 
 
+@pytest.mark.parametrize("end", ["finish", "abandon", "begin"])
+def test_a_folder_aside_that_has_become_a_link_is_not_followed(store: Store, tmp_path: Path, end: str) -> None:
+    """While the engine was at work: the link goes, and what it leads to stays as it was."""
+    wish = capture(id="0abc")
+    aside = fill(store, wish)
+    elsewhere = tmp_path / "elsewhere"
+    aside.rename(elsewhere)
+    (elsewhere / "precious").write_text("x")
+    aside.symlink_to(elsewhere)
+    if end == "finish":
+        with pytest.raises(CaptureError):
+            store.finish(wish, FILES)
+    elif end == "abandon":
+        store.abandon(wish.id)
+    else:
+        assert list(store.begin(wish.id).iterdir()) == []
+    assert [path.name for path in store.root.iterdir() if path.is_symlink()] == []
+    assert sorted(path.name for path in elsewhere.iterdir()) == ["flame.svg", "precious", "profile.json"]
+
+
 def test_a_folder_that_others_may_write_to_is_not_used(store: Store) -> None:
     """What lies there may be anybody's."""
     done = made(store)
