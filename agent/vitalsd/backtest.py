@@ -18,7 +18,7 @@ from vitalsd.detect.growth.watch import GrowthWatch
 from vitalsd.detect.leak import FragmentationDetector, GrowthDetector, LeakDetector
 from vitalsd.detect.registry import Detector, Seen
 from vitalsd.history.points import Point
-from vitalsd.incidents.ids import new_id
+from vitalsd.ids import new_id
 from vitalsd.incidents.wording import sound
 from vitalsd.model import Finding, Incident, RuleState
 from vitalsd.settings.model import Settings

@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import msgspec
 from msgspec.structs import replace
 
+from vitalsd.ids import new_id
 from vitalsd.incidents.evidence import bounded, longest_seconds, merged
-from vitalsd.incidents.ids import new_id
 from vitalsd.incidents.query import TotalOf
 from vitalsd.incidents.wording import Event, extended, moment, repeated, seconds_text, sentence, sound, sound_frame
 from vitalsd.model import Finding, Incident, Severity, TargetSnapshot

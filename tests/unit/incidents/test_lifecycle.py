@@ -5,8 +5,8 @@ import pytest
 from msgspec.structs import replace
 from support.views import GONE, SHOP, WATCHED
 
+from vitalsd.ids import new_id
 from vitalsd.incidents import lifecycle
-from vitalsd.incidents.ids import new_id
 from vitalsd.incidents.lifecycle import Incidents
 from vitalsd.model import Finding, Frame
 

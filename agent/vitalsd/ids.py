@@ -1,4 +1,4 @@
-"""Names of incidents: short, in the order in which they were opened, and safe in addresses and shells."""
+"""Names of incidents and captures: short, in the order of time, and safe in addresses, paths and shells."""
 
 from __future__ import annotations
 
@@ -12,6 +12,6 @@ DIGITS = "0123456789abcdefghjkmnpqrstvwxyz"
 
 
 def new_id(now: float, draw: Callable[[int], int] = secrets.randbits) -> str:
-    """Eleven letters and digits: the second in which it was opened, so that they sort, and 20 random bits."""
+    """Eleven letters and digits: the second it was made in, so that they sort, and 20 random bits."""
     number = (max(0, int(now)) << 20) | draw(20)
     return "".join(DIGITS[number >> shift & 31] for shift in range(50, -1, -5))

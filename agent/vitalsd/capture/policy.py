@@ -1,0 +1,231 @@
+"""
+Whether a capture may be taken now: of what is wanted, what is known and the captures of before, a refusal or none.
+
+Pure. First what protects the service, which holds for everybody: its own state, the room it has, the host, an
+engine that does harm there, the disk, the queue. Then what protects from too much of it, which `force` sets aside:
+cooldown and budget. The captures of before are all there is to know, so a restart of the agent changes nothing.
+
+A time that lies in the future, since a clock was set back, counts as if it lay as far in the past: it keeps nobody
+waiting for longer than twice what it should, and nothing is forgotten that would count otherwise.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import msgspec
+
+from vitalsd.capture.breaker import open_breaker
+from vitalsd.capture.model import ACTIVE, Capture, Refusal, Wanted
+from vitalsd.settings.model import Capture as CaptureSettings
+from vitalsd.settings.units import format_duration, format_size
+
+__all__ = ["HOST_MEMORY", "Facts", "refusal"]
+
+HOST_MEMORY = "the host's memory"
+HOUR_SECONDS = 3600.0
+MAX_THREADS = 200
+"""py-spy #872: with 159 threads a job of 1.5 s took 7.6 s and more."""
+SPARE_DESCRIPTORS = 8
+"""A capture takes up to four of the service's for a moment; its last ones are its own."""
+LIGHT_BYTES = 16 << 20
+"""What is to be left whatever is taken: py-spy may run in the service's own control group, and takes 8 MiB."""
+HEAVY_HEAPS = 2
+"""What is to be left for what may take as much again as lives in the heap, and once more to write it."""
+CPU_PRESSURE_PERCENT = 80.0
+"""Of many cores somebody always waits for one: PSI alone does not tell that from a host that is overrun."""
+LOAD_PER_CORE = 2.0
+MEMORY_PRESSURE_PERCENT = 20.0
+"""A fifth of the time somebody waits for memory: systemd-oomd begins to kill at three fifths."""
+AGENT_LATE_SECONDS = 0.5
+MOST_WAITING = 8
+"""One is taken at a time, so the last of these is a minute or more away from what it was asked for."""
+
+
+class Facts(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of a worker, of its host and of this agent at one moment; None is not known."""
+
+    state: str | None
+    """The kernel's letter; None when the process has ended."""
+    threads: int | None = None
+    late_seconds: float | None = None
+    """For how long its loop has been stalling; None where none does."""
+    heap_bytes: int | None = None
+    left_bytes: int | None = None
+    """Until it, its group or the host has no more memory."""
+    left_of: str = "its memory limit"
+    """Whose memory that is."""
+    open_fds: int | None = None
+    max_fds: int | None = None
+    cpu_pressure_percent: float | None = None
+    """PSI: of the last ten seconds, in how much somebody has waited."""
+    memory_pressure_percent: float | None = None
+    load: float | None = None
+    """Of the last minute."""
+    cores: int = 1
+    agent_late_seconds: float = 0.0
+    free_bytes: int | None = None
+    """Of the disk that captures are stored on."""
+
+
+def refusal(
+    wanted: Wanted,
+    facts: Facts,
+    recent: Sequence[Capture],
+    settings: CaptureSettings,
+    now: float,
+    *,
+    heavy: bool,
+    engine: str,
+) -> Refusal | None:
+    """Why there is none now; `recent` are all captures of the last day or more, latest first."""
+    if settings.per_hour == 0:
+        return Refusal("budget", "capture.per_hour is 0, so nothing is captured at all: set it higher")
+    return (
+        _of_worker(wanted, facts, engine)
+        or _of_room(wanted, facts, heavy=heavy)
+        or _of_host(facts)
+        or _of_engine(wanted, engine, recent, now)
+        or _of_disk(facts, settings)
+        or _of_queue(recent)
+        or (None if wanted.force else _of_too_much(wanted, recent, settings, now))
+    )
+
+
+def _of_worker(wanted: Wanted, facts: Facts, engine: str) -> Refusal | None:
+    pid = wanted.key.pid
+    if facts.state is None:
+        return Refusal("gone", f"process {pid} has ended: ask for the worker that came in its place")
+    if facts.state in "Tt":
+        return Refusal("stopped", f"process {pid} is stopped, and left alone until it goes on (kill -CONT {pid})")
+    if facts.late_seconds is not None and wanted.kind in ("memory", "heap"):
+        late = f"the event loop of process {pid} has been stalling for {facts.late_seconds:.2f} s"
+        return Refusal("stalling", f"{late}, and `{wanted.kind}` would hold it longer: take `stacks` or `cpu` now")
+    if _is_pyspy(engine) and facts.threads is not None and facts.threads > MAX_THREADS:
+        many = f"process {pid} has {facts.threads} threads: beyond {MAX_THREADS} {engine} may slow it down"
+        return Refusal("threads", f"{many}; with the probe in it, its own stacks can be had")
+    return None
+
+
+def _is_pyspy(engine: str) -> bool:
+    return engine.replace("-", "").startswith("pyspy")
+
+
+def _of_room(wanted: Wanted, facts: Facts, *, heavy: bool) -> Refusal | None:
+    opened, most = facts.open_fds, facts.max_fds
+    if opened is not None and most is not None and most - opened < SPARE_DESCRIPTORS:
+        told = f"{opened} of the {most} file descriptors of process {wanted.key.pid} are open"
+        return Refusal("descriptors", f"{told}, and {SPARE_DESCRIPTORS} must be free: raise that limit")
+    if not heavy:
+        left, least, what = facts.left_bytes, LIGHT_BYTES, "any capture"
+        if left is None:
+            return None
+    elif facts.heap_bytes is None or facts.left_bytes is None:
+        unknown = "how large its heap is" if facts.heap_bytes is None else f"what is left of {facts.left_of}"
+        advice = "take a lighter form, or see `vitalsd doctor` for what it may not read"
+        return Refusal("headroom", f"it is not known {unknown}, so nothing is taken that needs memory: {advice}")
+    else:
+        left, least = facts.left_bytes, max(HEAVY_HEAPS * facts.heap_bytes, LIGHT_BYTES)
+        what = f"twice its heap of {_mib(facts.heap_bytes)}"
+    if left >= least:
+        return None
+    told = f"only {_mib(left)} are left of {facts.left_of}, and {_mib(least)} must be for {what}"
+    more = "free some of it" if facts.left_of == HOST_MEMORY else "raise it"
+    advice = f"take a lighter form, or {more}" if heavy else more
+    return Refusal("headroom", f"{told}: {advice}")
+
+
+def _of_host(facts: Facts) -> Refusal | None:
+    advice = "ask again when it is quieter"
+    waits = facts.memory_pressure_percent
+    if waits is not None and waits >= MEMORY_PRESSURE_PERCENT:
+        told = f"on this host somebody waits for memory {waits:.0f} % of the time, and captures are taken below"
+        return Refusal("overload", f"{told} {MEMORY_PRESSURE_PERCENT:.0f} %: {advice}")
+    # Load alone counts those who wait for a disk, too.
+    waits = facts.cpu_pressure_percent
+    crowded = facts.load is not None and facts.load > LOAD_PER_CORE * facts.cores
+    if crowded and (waits is None or waits >= CPU_PRESSURE_PERCENT):
+        psi = "" if waits is None else f", and somebody waits for one {waits:.0f} % of the time"
+        told = f"the load of this host is {facts.load:.1f} on {facts.cores} processors{psi}"
+        return Refusal("overload", f"{told}; {LOAD_PER_CORE * facts.cores:g} is the most for a capture: {advice}")
+    if facts.agent_late_seconds >= AGENT_LATE_SECONDS:
+        told = f"this agent itself is {facts.agent_late_seconds:.2f} s late"
+        return Refusal("overload", f"{told}, so the host has no time for a capture: {advice}")
+    return None
+
+
+def _of_engine(wanted: Wanted, engine: str, recent: Sequence[Capture], now: float) -> Refusal | None:
+    opened = open_breaker(wanted.target, engine, recent, now)
+    if opened is None:
+        return None
+    rest = opened.rest_seconds
+    told = f"{engine} is not used on {wanted.target} for another {_short(rest)}, since {opened.reason}"
+    return Refusal("breaker", f"{told}; `vitalsd doctor` shows what else would do", rest)
+
+
+def _of_disk(facts: Facts, settings: CaptureSettings) -> Refusal | None:
+    if facts.free_bytes is None or facts.free_bytes >= settings.keep_free:
+        return None
+    told = f"only {_mib(facts.free_bytes)} of the disk are free, and capture.keep_free is"
+    return Refusal("disk", f"{told} {format_size(settings.keep_free)}: make room, or set it lower")
+
+
+def _of_queue(recent: Sequence[Capture]) -> Refusal | None:
+    waiting = sum(capture.state == "waiting" for capture in recent)
+    if waiting < MOST_WAITING:
+        return None
+    told = f"{waiting} captures are waiting, and one is taken at a time"
+    return Refusal("queue", f"{told}: ask again when they are done, or cancel some (`vitalsd captures`)")
+
+
+def _of_too_much(
+    wanted: Wanted, recent: Sequence[Capture], settings: CaptureSettings, now: float
+) -> Refusal | None:
+    return _of_cooldown(wanted, recent, settings, now) or _of_budget(recent, settings, now)
+
+
+def _of_cooldown(
+    wanted: Wanted, recent: Sequence[Capture], settings: CaptureSettings, now: float
+) -> Refusal | None:
+    """From the end of one to the next: the service has its peace in between."""
+    for capture in recent:
+        if (capture.target, capture.kind) != (wanted.target, wanted.kind) or not _counts(capture):
+            continue
+        active = capture.state in ACTIVE
+        ended_at = now if active or capture.ended_at is None else capture.ended_at
+        rest = settings.cooldown - abs(now - ended_at)
+        if rest > 0:
+            latest = f"one is {capture.state}" if active else f"the last was {_short(abs(now - ended_at))} ago"
+            every = f"`{wanted.kind}` of {wanted.target} is taken once in {format_duration(settings.cooldown)}"
+            advice = f"ask again in {_short(rest)}, or now with --force (capture.cooldown)"
+            return Refusal("cooldown", f"{every}, and {latest}: {advice}", rest)
+    return None
+
+
+def _of_budget(recent: Sequence[Capture], settings: CaptureSettings, now: float) -> Refusal | None:
+    """By when they began, so that no hour has more beginnings than that, whenever it is said to start."""
+    ages = [age for each in recent if _counts(each) and (age := _age(each, now)) < HOUR_SECONDS]
+    excess = len(ages) - settings.per_hour
+    if excess < 0:
+        return None
+    rest = HOUR_SECONDS - sorted(ages, reverse=True)[excess]
+    told = f"{len(ages)} captures of the last hour count, and capture.per_hour is {settings.per_hour}"
+    return Refusal("budget", f"{told}: ask again in {_short(rest)}, or now with --force", rest)
+
+
+def _counts(capture: Capture) -> bool:
+    """Whether it was begun, or will be: what was refused or cancelled before costs nobody anything."""
+    return capture.state in ACTIVE or (capture.state != "refused" and capture.started_at is not None)
+
+
+def _age(capture: Capture, now: float) -> float:
+    return 0.0 if capture.started_at is None else abs(now - capture.started_at)
+
+
+def _mib(size: int) -> str:
+    return f"{max(0, size) >> 20} MiB"
+
+
+def _short(seconds: float) -> str:
+    return format_duration(max(1, math.ceil(seconds)))
