@@ -19,6 +19,7 @@ import structlog
 
 from vitalsd import log as own_log
 from vitalsd.capture.stacks import StackSampler
+from vitalsd.capturing import Capturing
 from vitalsd.detect.growth.book import GrowthBook
 from vitalsd.detect.growth.plan import plan_of
 from vitalsd.errors import UsageError, VitalsdError
@@ -97,6 +98,9 @@ class Daemon:
         self._investigation = Investigation(
             self._observer, self._stacks, self._book, self.state.worker, self._growth, settings
         )
+        self._capturing = Capturing(self.state, self._observer, self._book, settings)
+        self._investigation.changed = self._capturing.follow
+        self.state.desk = self._capturing.desk
         self.state.ruled = self._investigation.rules
         self.state.growth = self._growth.of
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -156,12 +160,14 @@ class Daemon:
             serving = [tasks.create_task(listener.run()) for listener in self._listeners]
             self._book.start()
             self._history.start()
+            self._capturing.start()
             self._observer.start()
             remembering = tasks.create_task(self._remember())
             sampling = tasks.create_task(self._sample())
             follow = tasks.create_task(self._follow())
             stacks = tasks.create_task(self._stacks.run())
             censuses = tasks.create_task(self._investigation.censuses.run())
+            captures = tasks.create_task(self._capturing.desk.run())
             loop.call_later(STARTED_SECONDS, _become_small)
             log.info("agent_started", metrics=self.metrics_url, control=self._listeners[1].addresses[0])
             await self._stopping.wait()
@@ -170,6 +176,8 @@ class Daemon:
             follow.cancel()
             stacks.cancel()
             censuses.cancel()
+            await self._capturing.close()
+            captures.cancel()
             self._give_back()
             await asyncio.wait(serving)
         self._observer.stop()
@@ -274,6 +282,7 @@ class Daemon:
         self._sampler.reconfigure(settings)
         self._book.reconfigure(settings.stall.resolve_after)
         self._investigation.reconfigure(settings)
+        self._capturing.reconfigure(settings)
         if self._growth.reconfigure(plan_of(settings)):
             await self._remember()
         self.state.health_max_delay_seconds = settings.health.max_delay

@@ -32,6 +32,7 @@ from vitalsd.incidents.book import Book
 from vitalsd.model import (
     Finding,
     HostEvidence,
+    Incident,
     LoopVitals,
     RuleState,
     Stall,
@@ -110,6 +111,8 @@ class Investigation:
         self._sockets: dict[WorkerKey, Path] = {}
         policy = CensusPolicy(lambda key: bool(observer.in_progress(key)))
         self.censuses = GrowthCensuses(self._socket_of, policy, settings.capture.census_interval, COUNTS)
+        self.changed: Callable[[Iterable[Incident]], None] = lambda _incidents: None
+        """Told of incidents that were opened, or have changed."""
         self.reconfigure(settings)
 
     def reconfigure(self, settings: Settings) -> None:
@@ -190,7 +193,7 @@ class Investigation:
         worker = self._reread(*self._by_key[key]) if case is not None else None
         if case is None or worker is None or worker.key != key or not worker.up:
             return
-        self._book.take(self._find(case, worker, time.time()))
+        self.changed(self._book.take(self._find(case, worker, time.time())))
         if self._observer.in_progress(key):
             self._look_again(key, IN_PROGRESS_SECONDS)
 
@@ -211,7 +214,7 @@ class Investigation:
                 past.take(worker)
                 present.add(place)
                 findings += self._find(self._case(worker, now), worker, now)
-        self._book.take(findings)
+        self.changed(self._book.take(findings))
         for place in set(self._cases) - present:
             self._leave(self._cases.pop(place).key, place)
 

@@ -12,8 +12,11 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 
 from vitalsd import __version__
+from vitalsd.capture.desk import Desk
+from vitalsd.capture.engines.registry import Subject
 from vitalsd.capture.stacks import StackSampler
 from vitalsd.detect.growth.watch import GrowthWatch
+from vitalsd.errors import NotFound
 from vitalsd.history.history import History
 from vitalsd.history.recent import Recent
 from vitalsd.incidents.book import Book
@@ -72,6 +75,8 @@ class State:
         """What `rules` answers."""
         self.growth: Callable[[str, str], GrowthWatch | None] = lambda _target, _worker: None
         """Target and slot -> its growth."""
+        self.desk: Desk | None = None
+        """What `captures` answers, from the first question on."""
 
     def update(self, found: Found, sampled: Round, now: float) -> None:
         """Take over a round of sampling that began at CLOCK_MONOTONIC `now`."""
@@ -100,6 +105,27 @@ class State:
                 if worker.slot == slot:
                     return self._sampler.refresh_probe(worker, self._seats[target, slot])
         return None
+
+    def subject(self, target: str, slot: str | None) -> Subject:
+        """A worker that is up, for a capture: the first where no slot is named; raises NotFound."""
+        snapshot = next((each for each in self._round.targets if each.name == target), None)
+        if snapshot is None:
+            names = ", ".join(f"`{each.name}`" for each in self._round.targets) or "none yet"
+            raise NotFound(f"No target is called `{target}`; there are {names}")
+        up = [worker.slot for worker in snapshot.workers if worker.up and worker.key is not None]
+        if slot is None and not up:
+            raise NotFound(f"No worker of `{target}` is up")
+        worker = self.worker(target, up[0] if slot is None else slot)
+        if worker is None or worker.slot not in up:
+            raise NotFound(f"No worker `{slot}` of `{target}` is up; there are {', '.join(up) or 'none'}")
+        segment = self._seats[target, worker.slot].segment
+        return Subject(worker, segment.path if segment is not None else None)
+
+    @property
+    def captures(self) -> Desk:
+        """What was captured, and the way to ask for more."""
+        assert self.desk is not None
+        return self.desk
 
     def recent(self, worker: WorkerSample) -> Mapping[str, RecentLoop]:
         """Loop -> what it did in the last minute."""

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
+from vitalsd.capture.model import CaptureCounts, OpenFile
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from vitalsd.capture.model import AskedBy, Capture, CaptureKind, RefusalWord
+    from vitalsd.capture.model import AskedBy, Capture, CaptureKind
     from vitalsd.incidents.query import Page, TotalOf, Wanted
     from vitalsd.model import (
         Cause,
@@ -60,25 +62,6 @@ class AgentVitals(msgspec.Struct, frozen=True):
     """Reason -> how often a stack was not taken, or came to nothing."""
 
 
-class CaptureCounts(msgspec.Struct, frozen=True):
-    """What became of the captures that were asked for, since this agent began."""
-
-    taken: Mapping[tuple[str, CaptureKind], int] = {}
-    """Target, kind -> how many are done."""
-    failed: Mapping[tuple[str, CaptureKind], int] = {}
-    refused: Mapping[tuple[str, CaptureKind, RefusalWord], int] = {}
-    pause_seconds: Mapping[tuple[str, CaptureKind], float] = {}
-    """Of the latest: for how long the service was held at a time."""
-
-
-class OpenFile(msgspec.Struct, frozen=True):
-    """One file of a capture, open for reading; who gets it closes it."""
-
-    descriptor: int
-    size_bytes: int
-    media_type: str
-
-
 class Captures(Protocol):
     """The captures of this agent. Nothing here waits for a disk; what changes on one is a coroutine."""
 
@@ -104,7 +87,7 @@ class Captures(Protocol):
         force: bool = False,
     ) -> Capture:
         """
-        Ask for one, of the first worker that is up where none is named; refused ones are captures too, and say why.
+        Ask for one, of the first worker that is up where none is named; one that is refused says why.
 
         Raises NotFound for a target or a worker that is not there.
         """

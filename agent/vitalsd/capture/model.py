@@ -6,6 +6,7 @@ Structs with units in their names, no behaviour. Times are unix here and RFC 333
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 import msgspec
@@ -19,8 +20,10 @@ __all__ = [
     "Artifact",
     "AskedBy",
     "Capture",
+    "CaptureCounts",
     "CaptureKind",
     "CaptureState",
+    "OpenFile",
     "Refusal",
     "RefusalWord",
     "Wanted",
@@ -117,6 +120,8 @@ class Capture(msgspec.Struct, frozen=True):
     problem: str | None = None
     """Why it failed or was refused: a sentence."""
     refusal: RefusalWord | None = None
+    retry_after_seconds: float | None = None
+    """When one that was refused may be asked for again, where that is known."""
     artifacts: tuple[Artifact, ...] = ()
     summary: dict[str, object] = {}
     """What a person wants to know of it without opening a file: `top_sites`, `top_functions`, `growing_types`."""
@@ -124,3 +129,22 @@ class Capture(msgspec.Struct, frozen=True):
     """Never deleted to make room."""
     uploaded_at: float | None = None
     upload_problem: str | None = None
+
+
+class OpenFile(msgspec.Struct, frozen=True):
+    """One file of a capture, open for reading; who gets it closes it."""
+
+    descriptor: int
+    size_bytes: int
+    media_type: str
+
+
+class CaptureCounts(msgspec.Struct, frozen=True):
+    """What became of the captures that were asked for, since this agent began."""
+
+    taken: Mapping[tuple[str, CaptureKind], int] = {}
+    """Target, kind -> how many are done."""
+    failed: Mapping[tuple[str, CaptureKind], int] = {}
+    refused: Mapping[tuple[str, CaptureKind, RefusalWord], int] = {}
+    pause_seconds: Mapping[tuple[str, CaptureKind], float] = {}
+    """Of the latest: for how long the service was held at a time."""

@@ -91,6 +91,12 @@ class Book:
                 self.counts.begin(target, slot, key, stalls, seconds)
         return changed
 
+    def attach(self, name: str, capture: str | None, evidence: Mapping[str, object], text: str | None) -> None:
+        """Add a capture to an incident, or say why there is none, if the incident is still at hand."""
+        incident = self._life.attach(name, capture, evidence, self._clock(), text)
+        if incident is not None:
+            self._store.put(incident, urgent=capture is not None)
+
     def take_slots_left(self) -> tuple[SlotRow, ...]:
         """Those that an earlier agent has left, once: at the start, or when a file that was in use is free."""
         if not self._slots_left:

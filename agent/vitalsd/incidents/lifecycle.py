@@ -29,6 +29,8 @@ MOST_RESOLVED = 100
 """In memory, over all targets: to be reopened or told. Older ones lie on the disk."""
 MOST_PAST = 50
 """In memory, of those that came back too late to be the same: what there is to show where there is no disk."""
+MOST_CAPTURES = 20
+"""That an incident names; each of them names its incident."""
 MUCH_LONGER = 1.5
 """A stall that lasts this many times the longest so far is worth an entry of its own."""
 OF_AN_EMPTY_SLOT = ("worker_down", "crash_loop", "oom_kill", "zombie", "imbalance")
@@ -98,6 +100,28 @@ class Incidents:
         if changed:
             self._all = None
         return changed
+
+    def attach(
+        self, name: str, capture: str | None, evidence: Mapping[str, object], at: float, text: str | None
+    ) -> Incident | None:
+        """Add a capture to an incident, or say why there is none; None where it has been forgotten."""
+        life = next((life for life in self._lives.values() if life.incident.id == name), None)
+        if life is None:
+            return None
+        old = life.incident
+        told, _ = merged(old.evidence, bounded(evidence))
+        if capture is not None:
+            told.pop("no_capture_reason", None)
+        if "count" in old.evidence:  # what was captured is no further finding
+            told["count"] = old.evidence["count"]
+        life.incident = replace(
+            old,
+            captures=(*old.captures, capture)[-MOST_CAPTURES:] if capture is not None else old.captures,
+            evidence=told,
+            timeline=extended(old.timeline, at, "captured", text) if text is not None else old.timeline,
+        )
+        self._all = None
+        return life.incident
 
     def adopt(self, stored: Iterable[Incident], now: float) -> list[Incident]:
         """

@@ -239,7 +239,9 @@ class Capture(_Section, frozen=True):
     ] = 600.0
     per_hour: Annotated[
         int,
-        Meta(ge=0, le=1000, description="At most so many captures in any hour, of all kinds and targets. 0: none."),
+        Meta(
+            ge=0, le=1000, description="At most so many captures in any hour, of all kinds and targets. 0: none."
+        ),
     ] = 6
     cpu_duration: Annotated[
         Duration, Meta(ge=1.0, le=600.0, description="How long a CPU profile watches where nobody says otherwise.")
@@ -250,11 +252,11 @@ class Capture(_Section, frozen=True):
     ] = 60.0
     quota: Annotated[
         Size,
-        Meta(description="What all captures together may take of the disk: the oldest that is not pinned goes first."),
+        Meta(description="What all captures together may take of the disk: the oldest not pinned goes first."),
     ] = 1 << 30
-    keep_free: Annotated[
-        Size, Meta(description="What must be left of the disk, or nothing is captured.")
-    ] = 512 << 20
+    keep_free: Annotated[Size, Meta(description="What must be left of the disk, or nothing is captured.")] = (
+        512 << 20
+    )
     retention: Annotated[
         Duration, Meta(ge=60.0, description="After this time a capture is deleted, unless it is pinned.")
     ] = 14 * 86_400.0

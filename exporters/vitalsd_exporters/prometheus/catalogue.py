@@ -355,6 +355,30 @@ AGENT = (
         "Stacks of stalls that were not taken or came to nothing, by reason, from vitalsd itself.",
         ("reason",),
     ),
+    Descriptor(
+        "vitalsd_captures_total",
+        "counter",
+        "Captures that were taken, from vitalsd itself.",
+        ("target", "kind"),
+    ),
+    Descriptor(
+        "vitalsd_capture_failures_total",
+        "counter",
+        "Captures that were begun and came to nothing, from vitalsd itself.",
+        ("target", "kind"),
+    ),
+    Descriptor(
+        "vitalsd_captures_refused_total",
+        "counter",
+        "Captures that were asked for and not begun, by reason, from vitalsd itself.",
+        ("target", "kind", "reason"),
+    ),
+    Descriptor(
+        "vitalsd_capture_pause_seconds",
+        "gauge",
+        "Longest time at a stretch for which the latest capture held the service, measured by its engine.",
+        ("target", "kind"),
+    ),
 )
 
 CATALOGUE: tuple[Descriptor, ...] = (*UP, *EVENTLOOP, *INCIDENTS, *MEMORY, *PROCESS, *AGENT)

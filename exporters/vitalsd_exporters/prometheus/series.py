@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, get_args
 
 from prometheus_client.samples import Sample
 
+from vitalsd.capture.model import KINDS
 from vitalsd.model import (
     ERROR_CHANNELS,
     OBSERVED_LOOP,
@@ -32,12 +33,14 @@ from vitalsd.model import (
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
+    from vitalsd.capture.model import CaptureCounts
     from vitalsd.incidents.query import TotalOf
     from vitalsd_exporters.state import AgentVitals
 
 __all__ = [
     "Row",
     "agent_rows",
+    "capture_rows",
     "incident_rows",
     "loop_rows",
     "memory_rows",
@@ -64,6 +67,7 @@ INCIDENT_SORTS: tuple[tuple[str, Severity], ...] = (
     *((kind, severity) for kind in WITH_WORSE for severity in WARNING_OR_WORSE),
     *((kind, "warning") for kind in ("fragmentation", "fd_leak", "thread_leak", "task_leak")),
     ("growth", "info"),
+    ("capture_harmful", "warning"),
 )
 """Of which every target has a series from the beginning: what the rules open."""
 
@@ -254,6 +258,20 @@ def source_rows(readings: tuple[SourceReading, ...]) -> Iterator[Row]:
         labels = {"target": reading.target, "source": reading.source}
         yield _row("vitalsd_source_success", labels, reading.success)
         yield _row("vitalsd_source_duration_seconds", labels, reading.duration_seconds)
+
+
+def capture_rows(counts: CaptureCounts, targets: Collection[str]) -> Iterator[Row]:
+    """What became of captures: of each target that is watched, from the beginning."""
+    known = {target for target, *_ in (*counts.taken, *counts.failed, *counts.refused)}
+    for target in sorted({*targets, *known}):
+        for kind in KINDS:
+            labels = {"target": target, "kind": kind}
+            yield _row("vitalsd_captures_total", labels, counts.taken.get((target, kind), 0))
+            yield _row("vitalsd_capture_failures_total", labels, counts.failed.get((target, kind), 0))
+            yield from _known(labels, {"vitalsd_capture_pause_seconds": counts.pause_seconds.get((target, kind))})
+    for (target, kind, reason), count in sorted(counts.refused.items()):
+        labels = {"target": target, "kind": kind, "reason": reason}
+        yield _row("vitalsd_captures_refused_total", labels, count)
 
 
 def agent_rows(agent: AgentVitals, python_version: str) -> Iterator[Row]:

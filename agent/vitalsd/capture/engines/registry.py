@@ -22,7 +22,7 @@ from vitalsd.errors import VitalsdError
 from vitalsd.model import WorkerSample
 from vitalsd.settings.model import Settings
 
-__all__ = ["CaptureError", "Engine", "Fit", "Job", "Made", "Subject", "best", "ladder", "make_engines", "register"]
+__all__ = ["CaptureError", "Engine", "Fit", "Job", "Made", "Subject", "ladder", "make_engines", "register"]
 
 
 class CaptureError(VitalsdError):
@@ -118,13 +118,3 @@ def make_engines(settings: Settings) -> tuple[Engine, ...]:
 def ladder(engines: tuple[Engine, ...], kind: CaptureKind, subject: Subject) -> list[tuple[Engine, Fit]]:
     """The engines of a kind, best first, with what each says of this process."""
     return [(engine, engine.fit(subject)) for engine in engines if engine.kind == kind]
-
-
-def best(engines: tuple[Engine, ...], kind: CaptureKind, subject: Subject, *, light: bool = False) -> Engine | str:
-    """The engine to use, a light one where that is asked for; else the sentence that says why there is none."""
-    reasons = []
-    for engine, fit in ladder(engines, kind, subject):
-        if fit.fits and not (light and fit.weight == "heavy"):
-            return engine
-        reasons.append(f"{engine.name}: {fit.why if not fit.fits else 'it takes too much memory now'}")
-    return "; ".join(reasons) or f"there is no engine for `{kind}`"

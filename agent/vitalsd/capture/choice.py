@@ -1,0 +1,47 @@
+"""
+Which engine takes a capture: the best that fits and that the policy lets, else why there is none. Pure.
+
+Where allocations cannot be tracked, since that needs memory that is not there, what lives in the process is
+counted instead: less, but nothing that could end the service.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import msgspec
+
+from vitalsd.capture.engines.registry import Engine, Fit
+from vitalsd.capture.model import Refusal
+
+__all__ = ["Choice", "choose"]
+
+OF_ONE_ENGINE = frozenset({"headroom", "breaker", "threads"})
+"""Another may do; any other reason holds for all of them."""
+
+
+class Choice(msgspec.Struct, frozen=True):
+    """The engine to use."""
+
+    engine: Engine
+    instead: str | None = None
+    """Why it is not one that is better."""
+
+
+def choose(
+    rungs: Iterable[tuple[Engine, Fit]], refuse: Callable[[Engine, bool], Refusal | None], what: str
+) -> Choice | Refusal:
+    """From the best rung down; `refuse` is told the engine and whether it is heavy."""
+    refused: Refusal | None = None
+    unfit = []
+    for engine, fit in rungs:
+        if not fit.fits:
+            unfit.append(f"{engine.name}: {fit.why}")
+            continue
+        reason = refuse(engine, fit.weight == "heavy")
+        if reason is None:
+            return Choice(engine, refused.sentence if refused is not None else None)
+        if reason.word not in OF_ONE_ENGINE:
+            return reason
+        refused = refused or reason
+    return refused or Refusal("engine", "; ".join(unfit) or f"there is no engine for `{what}`")

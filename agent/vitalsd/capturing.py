@@ -1,0 +1,175 @@
+"""
+Has incidents ask for their captures, and writes into them what came of that: the wiring between desk and book.
+
+An incident asks once for each capture that its kind is worth (`capture/triggers.py`). What is refused for a reason
+that passes is asked for again while the incident is open; the incident says why there is none. Costs a look at a
+table for each incident that has changed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections import OrderedDict
+from collections.abc import Iterable
+
+import msgspec
+
+from vitalsd.capture.desk import Desk
+from vitalsd.capture.engines.registry import Subject
+from vitalsd.capture.ledger import Ledger
+from vitalsd.capture.model import Capture, RefusalWord
+from vitalsd.capture.store import Store
+from vitalsd.capture.triggers import Trigger, triggered
+from vitalsd.errors import NotFound
+from vitalsd.incidents.book import Book
+from vitalsd.model import Finding, Incident, WorkerKey
+from vitalsd.settings.model import Settings
+from vitalsd.settings.storage import storage_dir
+from vitalsd.sources.observer.observer import Observer
+from vitalsd.state import State
+
+__all__ = ["Capturing"]
+
+PASSES: frozenset[RefusalWord] = frozenset(
+    {"overload", "cooldown", "budget", "queue", "host", "stalling", "closed"}
+)
+"""What may be otherwise a little later."""
+AGAIN_SECONDS = 60.0
+MOST_TRIES = 30
+KEPT = 1024
+
+
+class _Order(msgspec.Struct):
+    """What one incident has asked for."""
+
+    incident: str
+    trigger: Trigger
+    target: str
+    worker: str
+    tries: int = 0
+
+
+class Capturing:
+    """The desk, and what it needs to know of the rest of the agent."""
+
+    def __init__(self, state: State, observer: Observer, book: Book, settings: Settings) -> None:
+        self._state = state
+        self._observer = observer
+        self._book = book
+        self._automatic = settings.capture.automatic
+        listen = settings.exporters.prometheus.listen
+        self.ledger = Ledger(lambda: storage_dir(settings.storage), listen)
+        store = Store(lambda: storage_dir(settings.storage), listen)
+        self.desk = Desk(self, self.ledger, store, settings)
+        self._orders: OrderedDict[tuple[str, str], _Order] = OrderedDict()
+        """Incident and kind of capture -> what became of it."""
+
+    def start(self) -> None:
+        """Go on with what is stored."""
+        self.ledger.start()
+
+    def reconfigure(self, settings: Settings) -> None:
+        """Hold to this from now on."""
+        self._automatic = settings.capture.automatic
+        self.desk.reconfigure(settings)
+
+    def follow(self, incidents: Iterable[Incident]) -> None:
+        """Have incidents that were opened, or have changed, ask for what they are worth."""
+        if not self._automatic:
+            return
+        for incident in incidents:
+            if incident.state != "open" or not incident.worker:
+                continue
+            for trigger in triggered(incident, late=self._is_late(incident)):
+                place = incident.id, trigger.kind
+                if place not in self._orders:
+                    self._orders[place] = _Order(incident.id, trigger, incident.target, incident.worker)
+                    self._ask(self._orders[place])
+        while len(self._orders) > KEPT:
+            self._orders.popitem(last=False)
+
+    def _is_late(self, incident: Incident) -> bool:
+        worker = self._state.worker(incident.target, incident.worker)
+        return worker is not None and worker.key is not None and self.late_seconds(worker.key) is not None
+
+    def _ask(self, order: _Order) -> None:
+        order.tries += 1
+        trigger = order.trigger
+        with contextlib.suppress(NotFound):  # the worker has gone, and the incident with it
+            self.desk.ask(
+                trigger.kind,
+                order.target,
+                order.worker,
+                reason=trigger.reason,
+                asked_by="incident",
+                who=order.incident,
+                incident=order.incident,
+            )
+
+    def captured(self, capture: Capture) -> None:
+        """One has ended, one way or another: tell its incident, and try again later what may pass."""
+        if capture.harm is not None:
+            self._book.take([_harmful(capture)])
+        if capture.incident is None:
+            return
+        order = self._orders.get((capture.incident, capture.kind))
+        if capture.state == "done":
+            self._book.attach(
+                capture.incident, capture.id, _told(capture), f"{capture.kind} captured: {capture.id}"
+            )
+            return
+        reason = {"no_capture_reason": f"{capture.kind}: {capture.problem or capture.state}"}
+        self._book.attach(capture.incident, None, reason, None)
+        if order is not None and capture.refusal in PASSES and order.tries < MOST_TRIES:
+            wait = max(AGAIN_SECONDS, capture.retry_after_seconds or 0.0)
+            asyncio.get_running_loop().call_later(wait, self._again, order)
+
+    def _again(self, order: _Order) -> None:
+        """Ask once more, if there is still an incident to ask for."""
+        incident = next((each for each in self._book.incidents() if each.id == order.incident), None)
+        if incident is not None and incident.state == "open":
+            self._ask(order)
+
+    def subject(self, target: str, worker: str | None) -> Subject:
+        """The worker as it is now, the first that is up where none is named; raises NotFound."""
+        return self._state.subject(target, worker)
+
+    def late_seconds(self, key: WorkerKey) -> float | None:
+        """For how long a loop of this worker has been stalling; None where none is."""
+        return max((stall.seconds for stall in self._observer.in_progress(key)), default=None)
+
+    def stalls_lately(self, subject: Subject) -> int:
+        """How often its loops have stalled in the last minute."""
+        return sum(loop.stalls for loop in self._state.recent(subject.worker).values())
+
+    def agent_late_seconds(self, seconds: float) -> float:
+        """By how much the agent itself was late in this time, at the most."""
+        now = time.monotonic()
+        return max(0.0, self._observer.late_seconds(now - seconds, now))
+
+    async def close(self) -> None:
+        """End what runs, and write down what is known."""
+        await self.desk.close()
+
+
+def _told(capture: Capture) -> dict[str, object]:
+    """What an incident says of its capture: the few lines that a person looks at first."""
+    return {name: value for name, value in capture.summary.items() if isinstance(value, list) and value}
+
+
+def _harmful(capture: Capture) -> Finding:
+    return Finding(
+        kind="capture_harmful",
+        target=capture.target,
+        worker=capture.worker,
+        severity="warning",
+        at=capture.ended_at or capture.asked_at,
+        summary=(
+            f"A `{capture.kind}` capture by {capture.engine} has harmed worker {capture.worker} of "
+            f"`{capture.target}`: {capture.harm}. {capture.engine} is not used there for an hour; see capture "
+            f"{capture.id}."
+        ),
+        evidence={"capture": capture.id, "engine": capture.engine, "pause_seconds": capture.pause_seconds},
+    )
