@@ -1,0 +1,85 @@
+"""Which engine is chosen: the best that fits and is let, a lighter one where that has no room."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import pytest
+
+from vitalsd.capture.choice import Choice, choose
+from vitalsd.capture.engines.registry import Fit, Job, Made, Subject
+from vitalsd.capture.model import CaptureKind, Refusal, RefusalWord
+
+
+class Named:
+    """An engine that is never used."""
+
+    kind: CaptureKind = "memory"
+    rank = 0
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def fit(self, _subject: Subject) -> Fit:
+        """Not asked here."""
+        raise NotImplementedError
+
+    async def take(self, _job: Job) -> Made:
+        """Not asked here."""
+        raise NotImplementedError
+
+
+def rung(name: str, *, fits: bool = True, weight: Literal["light", "heavy"] = "light") -> tuple[Named, Fit]:
+    """One engine, and what it says of the process."""
+    return Named(name), Fit(fits, f"{name} can" if fits else f"{name} cannot", weight=weight)
+
+
+def told(rungs: list[tuple[Named, Fit]], refused: dict[str, RefusalWord]) -> str:
+    """The engine that is chosen, else the word of the refusal."""
+    choice = choose(
+        rungs,
+        lambda engine, _heavy: Refusal(refused[engine.name], engine.name) if engine.name in refused else None,
+        "memory",
+    )
+    return choice.engine.name if isinstance(choice, Choice) else choice.word
+
+
+def test_best_first() -> None:
+    """The first that fits is taken."""
+    assert told([rung("a", fits=False), rung("b"), rung("c")], {}) == "b"
+    assert told([rung("a", fits=False)], {}) == "engine"
+    assert told([], {}) == "engine"
+
+
+@pytest.mark.parametrize("word", ["headroom", "breaker", "threads"])
+def test_what_concerns_one_engine(word: RefusalWord) -> None:
+    """Another engine may do where it is only this one that must not."""
+    rungs = [rung("heavy", weight="heavy"), rung("light")]
+    assert told(rungs, {"heavy": word}) == "light"
+    assert told(rungs, {"heavy": word, "light": word}) == word
+
+
+@pytest.mark.parametrize("word", ["stopped", "cooldown", "budget", "overload", "disk", "gone"])
+def test_what_concerns_all(word: RefusalWord) -> None:
+    """What is true of the worker or of the host is true of every engine: no other is tried."""
+    assert told([rung("heavy", weight="heavy"), rung("light")], {"heavy": word}) == word
+
+
+def test_says_why_not_the_better_one() -> None:
+    """A lighter form says what was in the way of the better."""
+    choice = choose(
+        [rung("heavy", weight="heavy"), rung("light")],
+        lambda _engine, heavy: Refusal("headroom", "30 MiB are left") if heavy else None,
+        "memory",
+    )
+    assert isinstance(choice, Choice)
+    assert (choice.engine.name, choice.instead) == ("light", "30 MiB are left")
+
+
+def test_reasons_of_all() -> None:
+    """Where none fits, each says why."""
+    choice = choose([rung("a", fits=False), rung("b", fits=False)], lambda _engine, _heavy: None, "memory")
+    assert choice == Refusal("engine", "a: a cannot; b: b cannot")
+    assert choose([], lambda _engine, _heavy: None, "memory") == Refusal(
+        "engine", "there is no engine for `memory`"
+    )
