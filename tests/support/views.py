@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from support.captures import FakeCaptures
 from vitalsd.incidents.query import Page, Wanted
 from vitalsd.model import (
     DELAY_BOUNDS_SECONDS,
@@ -323,6 +324,7 @@ class FixedView:
             OBSERVED.key: {"main": RecentLoop(12.0, 0.125, (0.0, 0.001), 0)},
         }
     )
+    captures: FakeCaptures = field(default_factory=FakeCaptures)
     history_problem: str | None = None
     is_ready: bool = True
     vitals: AgentVitals = AGENT

@@ -14,6 +14,8 @@ from starlette.middleware import Middleware
 from starlette.routing import Route
 
 from vitalsd.times import rfc3339
+from vitalsd_exporters.web.alerts import alert_routes
+from vitalsd_exporters.web.captures import capture_routes
 from vitalsd_exporters.web.edge import as_json
 from vitalsd_exporters.web.guard import Guard
 from vitalsd_exporters.web.health import stuck_loops
@@ -56,6 +58,11 @@ def control_app(view: View, token: Token, listen_host: str) -> Starlette:
     async def stream(_request: Request) -> Response:
         return LiveStream(view)
 
+    async def openapi(_request: Request) -> Response:
+        from vitalsd_exporters.web.openapi import document  # few ask for it
+
+        return json_reply(document(view.agent().version))
+
     async def landing(request: Request) -> Response:
         body = _target_table(view.targets()) + "\n" + _incident_table(view.incidents())
         response = html_page("vitalsd", body)
@@ -63,18 +70,23 @@ def control_app(view: View, token: Token, listen_host: str) -> Starlette:
             token.remember(request, response)
         return response
 
-    return Starlette(
+    app = Starlette(
         routes=[
             Route("/", landing),
             Route("/api/v1/targets", targets),
             Route("/api/v1/targets/{name}", target),
             Route("/api/v1/sources", sources),
             Route("/api/v1/stream", stream),
+            Route("/api/v1/openapi.json", openapi),
             *incident_routes(view),
+            *capture_routes(view),
+            *alert_routes(view),
         ],
         middleware=[Middleware(Guard, token=token, listen_host=listen_host)],
         exception_handlers={404: _no_such_path, 405: _no_such_method},
     )
+    app.router.redirect_slashes = False  # a path is one of those above, or it is not there
+    return app
 
 
 def _no_such_path(request: Request, _error: Exception) -> Response:
@@ -83,9 +95,16 @@ def _no_such_path(request: Request, _error: Exception) -> Response:
     )
 
 
-def _no_such_method(request: Request, error: Exception) -> Response:
+def _no_such_method(request: Request, _error: Exception) -> Response:
     sentence = f"`{request.scope['path']}` does not take {request.method}; docs/api.md lists every path there is."
-    return json_error(sentence, 405, getattr(error, "headers", None))
+    return json_error(sentence, 405, {"Allow": ", ".join(_methods(request))})
+
+
+def _methods(request: Request) -> list[str]:
+    """What a path takes: a route has one method, and a path perhaps several routes."""
+    routes = [route for route in request.app.routes if isinstance(route, Route)]
+    here = (route for route in routes if route.path_regex.match(request.scope["path"]))
+    return sorted({method for route in here for method in route.methods or ()})
 
 
 def _target_table(targets: tuple[TargetSnapshot, ...]) -> str:

@@ -47,10 +47,14 @@ class Token:
         """Whether `guess` is the token."""
         return hmac.compare_digest(guess.encode(), self._secret)
 
+    def is_borne_by(self, request: HTTPConnection) -> bool:
+        """Whether the request carries the token in its header."""
+        scheme, _, guess = request.headers.get("authorization", "").partition(" ")
+        return scheme.lower() == "bearer" and self.matches(guess.strip())
+
     def admits(self, request: HTTPConnection) -> bool:
         """Whether the request carries the token in its header, or the cookie that stands for it."""
-        scheme, _, guess = request.headers.get("authorization", "").partition(" ")
-        if scheme.lower() == "bearer" and self.matches(guess.strip()):
+        if self.is_borne_by(request):
             return True
         return hmac.compare_digest(request.cookies.get(_cookie_name(request), "").encode(), self._cookie.encode())
 

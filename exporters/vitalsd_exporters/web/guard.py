@@ -1,8 +1,9 @@
 """
 The gate before the control app: who may enter, under which name, and with which headers an answer leaves.
 
-A request must name this listener in its Host header (else a page elsewhere could reach it by DNS rebinding)
-and carry the token. Plain ASGI, so a stream passes without being buffered; costs microseconds.
+A request must name this listener in its Host header (else a page elsewhere could reach it by DNS rebinding) and
+carry the token; what changes something must carry it in the header. Plain ASGI, so a stream passes without being
+buffered; costs microseconds.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["Guard", "host_is_ours"]
 
 LANDING = "/"
+LOOKING = ("GET", "HEAD")
 ANYWHERE = ("", "0.0.0.0", "::")  # noqa: S104 - recognised here, never bound
 SECURITY_HEADERS = {
     "Content-Security-Policy": STRICT_POLICY,
@@ -64,12 +66,14 @@ class Guard:
     def _refusal(self, request: HTTPConnection) -> Response | None:
         if not host_is_ours(request.headers.get("host", ""), self._listen_host):
             return json_error("This is not the host vitalsd listens on; use the address it printed.", 403)
-        if self._token.admits(request):
+        looks = request.scope["method"] in LOOKING
+        if self._token.admits(request) if looks else self._token.is_borne_by(request):
             return None
         challenge = {"WWW-Authenticate": 'Bearer realm="vitalsd"'}
         # Not `request.url`, which is made from the Host header and says whatever that makes it say.
         if request.scope["path"] != LANDING:
-            return json_error("Send the token: `Authorization: Bearer TOKEN`.", 401, challenge)
+            why = "" if looks else " A cookie may look, and changes nothing."
+            return json_error(f"Send the token: `Authorization: Bearer TOKEN`.{why}", 401, challenge)
         if self._token.matches(request.query_params.get("token", "")):
             return None
         body = "<p>Open the link that vitalsd printed when it started: it carries the token.</p>"

@@ -1,20 +1,24 @@
 """
-The targets as server-sent events each second, and incidents when they change, for as long as somebody listens.
+The targets as server-sent events each second, and incidents and captures when they change, while somebody
+listens.
 
-The first event of incidents holds all that are open or were lately; each further one those that have changed.
-Costs one look at the targets per second and listener. Starlette's way of noticing that a client left loads a
-backend of anyio, 2.6 MiB for waiting on two things at once; a TaskGroup does as well.
+The first event of incidents holds all that are open or were lately; each further one those that have changed. The
+same of captures, where one that runs changes with its progress. Costs one look at the targets per second and
+listener. Starlette's way of noticing that a client left loads a backend of anyio, 2.6 MiB for waiting on two
+things at once; a TaskGroup does as well.
 """
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 import msgspec
 import structlog
 from starlette.responses import StreamingResponse
 
+from vitalsd.capture.model import ACTIVE
+from vitalsd_exporters.web.captures import capture_as_json
 from vitalsd_exporters.web.edge import as_json
 from vitalsd_exporters.web.targets import targets_as_json
 
@@ -23,7 +27,7 @@ if TYPE_CHECKING:
 
     from starlette.types import Receive, Scope, Send
 
-    from vitalsd.model import Incident
+    from vitalsd.capture.model import Capture
     from vitalsd_exporters.state import View
 
 __all__ = ["LiveStream"]
@@ -53,35 +57,70 @@ class LiveStream(StreamingResponse):
 
 async def _events(view: View) -> AsyncIterator[bytes]:
     yield HEARTBEAT
-    news = _News(view)
+    incidents = _News(view.incidents)
+    captures = _CaptureNews(view)
     while True:
         yield _event("targets", lambda: targets_as_json(view))
-        if changed := _event("incidents", news.changed):
+        if changed := _event("incidents", incidents.told):
+            yield changed
+        if changed := _event("captures", captures.told):
             yield changed
         await asyncio.sleep(INTERVAL_SECONDS)
 
 
-class _News:
-    """The incidents that one listener does not know yet."""
+class _Named(Protocol):
+    @property
+    def id(self) -> str: ...
+
+
+N = TypeVar("N", bound=_Named)
+
+
+class _News(Generic[N]):
+    """The things of one sort that one listener does not know yet."""
+
+    def __init__(self, read: Callable[[], tuple[N, ...]]) -> None:
+        self._read = read
+        self._known: tuple[N, ...] | None = None
+
+    def told(self) -> object | None:
+        """Those that have changed since it was last asked, at first all; None where nothing has."""
+        changed = self.changed()
+        return as_json(changed) if changed is not None else None
+
+    def changed(self) -> tuple[N, ...] | None:
+        """The same, as they are."""
+        known, now = self._known, self._read()
+        if now is known:
+            return None
+        self._known = now
+        if known is None:
+            return now
+        before = {each.id: each for each in known}
+        return tuple(each for each in now if before.get(each.id) is not each) or None
+
+
+class _CaptureNews:
+    """The captures that one listener does not know yet, or not as far as they have come by now."""
 
     def __init__(self, view: View) -> None:
         self._view = view
-        self._told: tuple[Incident, ...] | None = None
+        self._news: _News[Capture] = _News(self._latest)
+        self._progress: dict[str, float | None] = {}
 
-    def changed(self) -> object | None:
-        """Those that have changed since it was last asked, at first all; None where nothing has."""
-        changed = self._changed()
-        return as_json(changed) if changed is not None else None
+    def _latest(self) -> tuple[Capture, ...]:
+        return self._view.captures.latest()
 
-    def _changed(self) -> tuple[Incident, ...] | None:
-        told, now = self._told, self._view.incidents()
-        if now is told:
-            return None
-        self._told = now
-        if told is None:
-            return now
-        known = {incident.id: incident for incident in told}
-        return tuple(each for each in now if known.get(each.id) is not each) or None
+    def told(self) -> object | None:
+        """Those that have changed, with their progress."""
+        captures = self._view.captures
+        changed = self._news.changed()
+        progress = {each.id: captures.progress(each.id) for each in captures.latest() if each.state in ACTIVE}
+        moved = {name for name, share in progress.items() if self._progress.get(name) != share}
+        self._progress = progress
+        new = {each.id for each in changed or ()}
+        told = [*(changed or ()), *(each for each in captures.latest() if each.id in moved - new)]
+        return [capture_as_json(captures, each) for each in told] if told or changed is not None else None
 
 
 def _event(name: str, read: Callable[[], object | None]) -> bytes:

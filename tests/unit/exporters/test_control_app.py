@@ -6,6 +6,7 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 from structlog.testing import capture_logs
+from support.captures import PROFILE, FakeCaptures
 from support.views import BLOCKING, OVER, SHOP, WATCHED, FixedView
 
 from vitalsd_exporters.web import stream
@@ -250,13 +251,14 @@ def listen(application, events):
 def test_a_stream_sends_the_targets_until_its_client_leaves(monkeypatch):
     """A heartbeat opens it, then come events, and nothing is left running."""
     monkeypatch.setattr(stream, "INTERVAL_SECONDS", 0)
-    start, *bodies = listen(app(), events=4)
+    start, *bodies = listen(app(), events=5)
     assert (b"content-type", b"text/event-stream; charset=utf-8") in start["headers"]
-    [heartbeat, *events] = b"".join(body.get("body", b"") for body in bodies).split(b"\n\n")[:4]
+    [heartbeat, *events] = b"".join(body.get("body", b"") for body in bodies).split(b"\n\n")[:5]
     assert heartbeat.startswith(b":")
     told = [event.split(b"\n") for event in events]
-    assert [name for name, _ in told] == [b"event: targets", b"event: incidents", b"event: targets"]
-    for _, data in (told[0], told[2]):
+    names = [name.removeprefix(b"event: ") for name, _ in told]
+    assert names == [b"targets", b"incidents", b"captures", b"targets"]
+    for _, data in (told[0], told[3]):
         assert msgspec.json.decode(data.removeprefix(b"data: "))["targets"][0]["name"] == "shop"
 
 
@@ -281,6 +283,35 @@ def test_a_stream_sends_incidents_when_they_change(monkeypatch):
     assert msgspec.json.decode(told[0])["incidents"][0]["opened_at"] == "2026-07-01T11:58:00.250Z"
 
 
+def test_a_stream_sends_captures_when_they_change_or_come_further(monkeypatch):
+    """At first all there are, then those that are new or changed, or run and have more of it done."""
+    monkeypatch.setattr(stream, "INTERVAL_SECONDS", 0)
+    runs = replace(PROFILE, id="runs", state="running")
+    rounds = iter([(0.1, (runs, PROFILE)), (0.1, (runs, PROFILE)), (0.5, (runs, PROFILE))])
+    last = (0.5, (replace(runs, state="done"), PROFILE))
+
+    class Changing(FixedView):
+        def targets(self):
+            share, now = next(rounds, last)
+            if now != self.captures.all:
+                self.captures.all = now
+            self.captures.shares = {"runs": share}
+            return ()
+
+    _, *bodies = listen(control_app(Changing(), Token("s3cret"), "127.0.0.1"), events=9)
+    events = b"".join(body.get("body", b"") for body in bodies).split(b"\n\n")
+    told = [event.partition(b"data: ")[2] for event in events if event.startswith(b"event: captures")]
+    shown = [
+        [(each["id"], each["state"], each["progress"]) for each in msgspec.json.decode(data)["captures"]]
+        for data in told
+    ]
+    assert shown == [
+        [("runs", "running", 0.1), (PROFILE.id, "done", None)],
+        [("runs", "running", 0.5)],
+        [("runs", "done", None)],
+    ]
+
+
 def test_a_stream_outlives_a_reading_that_fails(monkeypatch):
     """The client gets a heartbeat instead of an event, and the log says why."""
     monkeypatch.setattr(stream, "INTERVAL_SECONDS", 0)
@@ -291,8 +322,11 @@ def test_a_stream_outlives_a_reading_that_fails(monkeypatch):
 
         incidents = targets
 
+    class NoCaptures(FakeCaptures):
+        latest = Failing.targets
+
     with capture_logs() as logs:
-        _, *bodies = listen(control_app(Failing(), Token("s3cret"), "127.0.0.1"), events=2)
+        _, *bodies = listen(control_app(Failing(captures=NoCaptures()), Token("s3cret"), "127.0.0.1"), events=2)
     assert b"event:" not in b"".join(body.get("body", b"") for body in bodies)
     assert {entry["event"] for entry in logs} == {"stream_reading_failed"}
 
