@@ -33,6 +33,17 @@ COMPONENTS = (
     *("RefusedCapture", "Error"),
 )
 WITH_RECENT = ("LoopVitals", "ObservedLoop")
+SOMEBODY: dict[str, Any] = {
+    "anyOf": [
+        {"required": ["target"], "properties": {"target": {"type": "string"}}},
+        {"required": ["pid"], "properties": {"pid": {"type": "integer"}}},
+    ],
+    "not": {
+        "required": ["worker", "pid"],
+        "properties": {"worker": {"type": "string"}, "pid": {"type": "integer"}},
+    },
+}
+"""What the fields of a capture that is asked for have to do with each other."""
 MOMENT = {"type": "string", "format": "date-time"}
 
 
@@ -56,6 +67,7 @@ def components() -> dict[str, Any]:
     made["RefusedCapture"] = _object(
         {"error": {"type": "string"}, "refusal": word, "capture": _reference("Capture")}
     )
+    taken["Asked"] |= SOMEBODY
     return made | taken
 
 

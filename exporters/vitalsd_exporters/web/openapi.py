@@ -48,11 +48,12 @@ def document(version: str) -> dict[str, Any]:
 
 
 def _operation(operation: Operation) -> dict[str, Any]:
+    errors = {status: _answer(text, "Error") for status, text in (COMMON | operation.errors).items()}
+    answers = errors | {status: _answer(*told) for status, told in operation.answers.items()}
     told: dict[str, Any] = {
         "operationId": operation.name,
         "summary": operation.summary,
-        "responses": {str(status): _answer(*told) for status, told in operation.answers.items()}
-        | {str(status): _answer(text, "Error") for status, text in (COMMON | operation.errors).items()},
+        "responses": {str(status): answers[status] for status in sorted(answers)},
     }
     if parameters := [*_path_parameters(operation), *_others(operation)]:
         told["parameters"] = parameters

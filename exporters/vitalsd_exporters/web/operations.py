@@ -62,7 +62,7 @@ OPERATIONS = (
         "/",
         "page",
         "A page for people: targets, and the incidents that are open.",
-        {200: ("The page.", ("text/html", TEXT))},
+        {200: ("The page.", ("text/html", TEXT)), 401: ("How one gets in.", ("text/html", TEXT))},
         parameters=(Parameter("token", "In the place of the header; it leaves a cookie, which may look."),),
     ),
     Operation(

@@ -1,0 +1,85 @@
+"""
+The control port under schemathesis: whatever is sent, it answers as its OpenAPI document says, and never with a
+5xx.
+
+Over a real socket, since half of what can go wrong is in headers and bytes. The stream is left out: it does not
+end.
+"""
+
+import asyncio
+import threading
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, assume, given, settings
+from hypothesis import strategies as st
+from msgspec.structs import replace
+from schemathesis import GenerationMode
+from schemathesis.specs.openapi.checks import negative_data_rejection, positive_data_acceptance
+from support.captures import FILES, PROFILE, FakeCaptures
+from support.views import FixedView
+
+from vitalsd_exporters.web.api import control_app
+from vitalsd_exporters.web.auth import Token
+from vitalsd_exporters.web.openapi import document
+from vitalsd_exporters.web.serve import Listener
+
+BEARER = {"Authorization": "Bearer s3cret"}
+EXAMPLES = 8
+"""Of each operation and sort: right ones and wrong ones."""
+ENDLESS = "/api/v1/stream"
+RUNS = replace(PROFILE, id="runs", state="running", ended_at=None, artifacts=())
+
+
+KNOWN = st.sampled_from([{}, {"id": PROFILE.id, "name": "profile.bin"}, {"id": "runs", "name": "none"}])
+"""What is there: no guess would ever be one of these."""
+
+
+@pytest.fixture(scope="module")
+def agent():
+    """The captures of an agent, and where it listens."""
+    captures = FakeCaptures()
+    app = control_app(FixedView(captures=captures), Token("s3cret"), "127.0.0.1")
+    listener = Listener(app, "127.0.0.1:0", "exporters.control.listen")
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_until_complete, args=(listener.run(),))
+    thread.start()
+    yield captures, f"http://{listener.addresses[0]}"
+    loop.call_soon_threadsafe(listener.stop)
+    thread.join()
+    loop.close()
+
+
+def operations():
+    """Every one but the stream."""
+    schema = schemathesis.openapi.from_dict(document("0.1.0"))
+    return [each.ok() for each in schema.get_all_operations() if each.ok().path != ENDLESS]
+
+
+@pytest.mark.parametrize("mode", list(GenerationMode), ids=lambda mode: mode.value)
+@pytest.mark.parametrize("operation", operations(), ids=lambda each: each.label)
+def test_it_answers_as_it_says(agent, operation, mode):
+    """Status, type, headers and body of every answer are in the document."""
+    captures, base = agent
+    strategy = operation.as_strategy(generation_mode=mode)
+
+    @settings(
+        max_examples=EXAMPLES,
+        deadline=None,
+        database=None,
+        phases=[Phase.explicit, Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(case=strategy, known=KNOWN)
+    def every(case, known):
+        # A pid of 7.0 is an integer to JSON Schema, and none to us.
+        assume(not (isinstance(case.body, dict) and isinstance(case.body.get("pid"), float)))
+        captures.all, captures.files = (RUNS, PROFILE), dict(FILES)
+        if mode is GenerationMode.POSITIVE:
+            case.path_parameters |= {name: known[name] for name in case.path_parameters if name in known}
+        # The token is always the right one, parameters that a path does not know are no matter to it, and whether
+        # a range is one depends on the file.
+        unmeant = [negative_data_rejection, positive_data_acceptance] if case.method == "GET" else []
+        case.call_and_validate(base_url=base, headers=BEARER, timeout=10, excluded_checks=unmeant)
+
+    every()
