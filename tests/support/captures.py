@@ -148,7 +148,7 @@ class FakeCaptures:
 
     def change(self, name: str, **fields: object) -> Capture | None:
         """Have a capture become something else."""
-        found = self.one(name)
+        found = next((each for each in self.all if each.id == name), None)
         if found is None:
             return None
         changed = replace(found, **fields)

@@ -21,7 +21,21 @@ from vitalsd.errors import VitalsdError
 
 __all__ = ["NAMES", "Command", "build_parser", "load", "main"]
 
-NAMES = ("demo", "run", "watch", "status", "incidents", "history", "backtest", "config", "probe")
+NAMES = (
+    *(
+        "demo",
+        "run",
+        "watch",
+        "status",
+        "incidents",
+        "capture",
+        "captures",
+        "history",
+        "backtest",
+        "config",
+        "probe",
+    ),
+)
 """Each is a module here, with a class of that name."""
 
 

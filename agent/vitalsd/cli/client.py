@@ -7,22 +7,26 @@ agent was expected: the kernel says whose a socket of this machine is.
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import os
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from vitalsd import __version__
 from vitalsd.cli.listeners import listeners
 from vitalsd.errors import VitalsdError
 from vitalsd.settings.model import Settings, split_listen
 from vitalsd.settings.storage import token_path
 
-__all__ = ["ask", "reachable"]
+__all__ = ["Reply", "ask", "fetch", "reachable", "send"]
 
 TIMEOUT_SECONDS = 5.0
+PIECE_BYTES = 1 << 18
 
 
 def reachable(listen: str) -> tuple[str, int]:
@@ -31,21 +35,77 @@ def reachable(listen: str) -> tuple[str, int]:
     return {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host), port  # noqa: S104 - what may be configured
 
 
+class Reply(msgspec.Struct, frozen=True):
+    """What the agent has answered."""
+
+    status: int
+    body: bytes
+    listen: str
+
+    def json(self) -> Any:
+        """The body; VitalsdError where it is no JSON, so no agent's."""
+        try:
+            return msgspec.json.decode(self.body)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise _no_agent(self.listen) from error
+
+    def refusal(self) -> VitalsdError:
+        """What it says in place of what was wanted."""
+        return VitalsdError(_refusal(self.body) or f"The agent on {self.listen} answers {self.status}.")
+
+
 def ask(settings: Settings, path: str) -> Any:
     """The JSON that the agent of this machine answers."""
+    with _exchange(settings, "GET", path) as answer:
+        reply = Reply(answer.status, answer.read(), settings.exporters.control.listen)
+    if reply.status != http.client.OK:
+        raise reply.refusal()
+    return reply.json()
+
+
+def send(settings: Settings, method: str, path: str, body: object = None) -> Reply:
+    """Have the agent change something; whatever it answers is the caller's to understand, but for 401."""
+    with _exchange(settings, method, path, body) as answer:
+        return Reply(answer.status, answer.read(), settings.exporters.control.listen)
+
+
+def fetch(settings: Settings, path: str) -> Iterator[bytes]:
+    """The pieces of a file, as they come; fewer than were promised are an error."""
+    with _exchange(settings, "GET", path) as answer:
+        if answer.status != http.client.OK:
+            raise Reply(answer.status, answer.read(), settings.exporters.control.listen).refusal()
+        while piece := answer.read(PIECE_BYTES):
+            yield piece
+
+
+@contextlib.contextmanager
+def _exchange(
+    settings: Settings, method: str, path: str, body: object = None
+) -> Iterator[http.client.HTTPResponse]:
+    """One request, and its answer while it is read; what goes wrong meanwhile is a sentence."""
     control = settings.exporters.control
     host, port = reachable(control.listen)
     token, owner = _token(settings)
     connection = http.client.HTTPConnection(host, port, timeout=TIMEOUT_SECONDS)
+    headers = {"Authorization": f"Bearer {token}", "User-Agent": f"vitalsd/{__version__}"}
+    sent = None
+    if body is not None:
+        sent, headers["Content-Type"] = msgspec.json.encode(body), "application/json"
     try:
         # Both before and after, since a listener may come in between, or go once it has been connected to.
         for *_, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
             _refuse_strangers(address, control.listen, owner)
         connection.connect()
         _refuse_strangers(connection.sock.getpeername(), control.listen, owner)
-        connection.request("GET", path, headers={"Authorization": f"Bearer {token}"})
+        connection.request(method, path, sent, headers)
         answer = connection.getresponse()
-        body = answer.read()
+        if answer.status == http.client.UNAUTHORIZED:
+            raise VitalsdError(
+                f"The agent on {control.listen} refuses our token: it was started with another configuration."
+            )
+        yield answer
+    except http.client.IncompleteRead as error:
+        raise VitalsdError(f"The agent on {control.listen} has ended in the middle of an answer.") from error
     except http.client.HTTPException as error:
         raise _no_agent(control.listen) from error
     except TimeoutError as error:
@@ -60,22 +120,16 @@ def ask(settings: Settings, path: str) -> Any:
         ) from error
     finally:
         connection.close()
-    if answer.status == http.client.UNAUTHORIZED:
-        raise VitalsdError(
-            f"The agent on {control.listen} refuses our token: it was started with another configuration."
-        )
-    if answer.status != http.client.OK:
-        raise VitalsdError(_refusal(body) or f"The agent on {control.listen} answers {answer.status}.")
-    try:
-        return msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise _no_agent(control.listen) from error
+
+
+class _Error(msgspec.Struct):
+    error: str
 
 
 def _refusal(body: bytes) -> str | None:
     """What the agent says in place of an answer."""
     try:
-        said = msgspec.json.decode(body, type=dict[str, str]).get("error")
+        said = msgspec.json.decode(body, type=_Error).error
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None
     return f"{said}." if said and not said.endswith((".", "?")) else said

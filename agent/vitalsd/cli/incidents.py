@@ -13,8 +13,10 @@ import msgspec
 
 from vitalsd.cli.client import ask
 from vitalsd.cli.growing import ABOUT, growing
+from vitalsd.errors import VitalsdError
+from vitalsd.settings.model import Settings
 
-__all__ = ["Incidents", "described", "listed", "short"]
+__all__ = ["Incidents", "cut", "described", "facts", "listed", "moment", "short", "unix"]
 
 HEADER = ("ID", "OPENED", "SEVERITY", "WORKER", "STATE", "LASTED", "COUNT")
 WIDTH = 80
@@ -45,11 +47,13 @@ class Incidents:
         """Ask the agent and print; an id that does not exist is an error."""
         from vitalsd.cli.options import config_loader
 
-        answer = ask(config_loader(args)().settings, _path(args))
+        settings = config_loader(args)().settings
+        answer = ask(settings, _path(args))
         if args.json:
             print(msgspec.json.format(msgspec.json.encode(answer)).decode())
         elif args.id is not None:
             print(described(answer))
+            print(_captures(settings, answer), end="")
         else:
             print(listed(answer["incidents"], time.time()))
             if "problem" in answer:
@@ -64,7 +68,7 @@ def listed(incidents: Iterable[dict[str, Any]], now: float) -> str:
         rows.append(
             (
                 incident["id"],
-                _moment(incident["opened_at"], now),
+                moment(incident["opened_at"], now),
                 incident["severity"],
                 _where(incident),
                 incident["state"],
@@ -80,14 +84,14 @@ def listed(incidents: Iterable[dict[str, Any]], now: float) -> str:
     for row, cause in zip(rows, causes, strict=True):
         cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
         lines.append("  ".join(cells).rstrip())
-        lines += [_cut(INDENT + cause)] if cause else []
+        lines += [cut(INDENT + cause)] if cause else []
     return "\n".join(lines)
 
 
 def described(incident: dict[str, Any]) -> str:
     """One incident in full: the sentence, what happened when, the stalls and the stacks."""
     evidence = incident["evidence"]
-    facts = {
+    told = {
         "incident": incident["id"],
         "worker": _where(incident),
         "what": _what(incident),
@@ -103,7 +107,7 @@ def described(incident: dict[str, Any]) -> str:
     others = {name: value for name, value in evidence.items() if name not in apart}
     parts = [
         incident["summary"],
-        _facts(facts),
+        facts(told),
         "\n".join(
             [
                 "timeline",
@@ -128,6 +132,19 @@ def short(incident: dict[str, Any], now: float) -> str:
     return f"{what}, open for {_lasted(incident, now)}, {times}"
 
 
+def _captures(settings: Settings, incident: dict[str, Any]) -> str:
+    """The captures that are evidence of it, with what is in each."""
+    from vitalsd.cli.captured import sentence, summary
+
+    path = f"/api/v1/captures?{urlencode({'incident': incident['id']})}"
+    try:
+        captures = ask(settings, path)["captures"]
+    except VitalsdError as error:
+        return f"\nnote: captures: {error}\n"
+    told = [f"capture {each['id']}: {sentence(each)}\n\n{summary(each)}".rstrip() for each in captures]
+    return "".join(f"\n{each}\n" for each in told)
+
+
 def _path(args: argparse.Namespace) -> str:
     if args.id is not None:
         return f"/api/v1/incidents/{quote(args.id, safe='')}"
@@ -148,9 +165,9 @@ def _what(incident: dict[str, Any]) -> str:
     return f"{what} in {culprit['function']} ({culprit['file'].rpartition('/')[2]}:{culprit['line']})"
 
 
-def _moment(text: str | None, now: float) -> str:
+def moment(text: str | None, now: float) -> str:
     """In local time: the time of today, the date of another day."""
-    at = _unix(text)
+    at = unix(text)
     if at is None:
         return "-"
     here = datetime.fromtimestamp(at, UTC).astimezone()
@@ -160,7 +177,7 @@ def _moment(text: str | None, now: float) -> str:
 
 def _lasted(incident: dict[str, Any], now: float) -> str:
     """From opening to resolving, or until now: `45s`, `12m`, `3h05m`, `2d04h`."""
-    opened, resolved = _unix(incident["opened_at"]), _unix(incident["resolved_at"])
+    opened, resolved = unix(incident["opened_at"]), unix(incident["resolved_at"])
     if opened is None:
         return "-"
     seconds = max(0, int((resolved if resolved is not None else now) - opened))
@@ -173,13 +190,15 @@ def _lasted(incident: dict[str, Any], now: float) -> str:
     return f"{seconds // 86_400}d{seconds % 86_400 // 3600:02}h"
 
 
-def _unix(text: str | None) -> float | None:
+def unix(text: str | None) -> float | None:
+    """A time of the API's."""
     return datetime.fromisoformat(text).timestamp() if text else None
 
 
-def _facts(facts: dict[str, Any]) -> str:
-    width = max(map(len, facts))
-    return "\n".join(f"{name:{width}}  {value}" for name, value in facts.items() if value not in (None, ""))
+def facts(told: dict[str, Any]) -> str:
+    """A line for each that is known."""
+    width = max(map(len, told))
+    return "\n".join(f"{name:{width}}  {value}" for name, value in told.items() if value not in (None, ""))
 
 
 def _stalls(evidence: dict[str, Any]) -> str:
@@ -211,5 +230,6 @@ def _plain(value: object) -> str:
     return value if isinstance(value, str) else msgspec.json.encode(value).decode()
 
 
-def _cut(line: str) -> str:
+def cut(line: str) -> str:
+    """As much as a terminal has room for."""
     return line if len(line) <= WIDTH else line[: WIDTH - 3] + "..."

@@ -1,0 +1,193 @@
+"""Captures as text: a list, one in full, and what is in one, as small tables that fit a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import msgspec
+
+from vitalsd.cli.incidents import cut, facts, moment, unix
+from vitalsd.detect.growth.words import size
+
+__all__ = ["described", "files", "listed", "sentence", "summary", "where"]
+
+HEADER = ("ID", "ASKED", "KIND", "WORKER", "STATE", "TOOK", "HELD", "BY")
+WIDTH = 80
+INDENT = "  "
+MOST_ROWS = 10
+TABLES = {
+    "top_sites": "allocated and still there, most first",
+    "top_functions": "where the time went, most first",
+    "growing_types": "types that grow",
+}
+"""Field of a summary -> the heading above its rows."""
+PLACE = ("function", "type", "file", "line", "origin")
+"""The fields of a row that say what it is of; the others are figures."""
+LONG = 24
+
+
+def listed(captures: Iterable[Mapping[str, Any]], now: float) -> str:
+    """The captures as an aligned table of two lines each, the second with why, or what was in the way."""
+    rows, reasons = [HEADER], [""]
+    for capture in captures:
+        rows.append(
+            (
+                capture["id"],
+                moment(capture["asked_at"], now),
+                capture["kind"],
+                where(capture),
+                capture["state"],
+                _seconds(_took(capture)),
+                _seconds(capture["pause_seconds"]),
+                capture["asked_by"],
+            )
+        )
+        reasons.append(plain(capture["problem"] or capture["reason"]))
+    if len(rows) == 1:
+        return "No capture: none was asked for, or the filters leave none."
+    widths = [max(len(row[column]) for row in rows) for column in range(len(HEADER))]
+    lines = []
+    for row, reason in zip(rows, reasons, strict=True):
+        lines.append("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+        lines += [cut(INDENT + reason)] if reason else []
+    return "\n".join(lines)
+
+
+def described(capture: Mapping[str, Any]) -> str:
+    """One capture in full, without where its files lie."""
+    told = {
+        "capture": capture["id"],
+        "kind": capture["kind"],
+        "worker": f"{where(capture)}, pid {capture['pid']}",
+        "state": _state(capture),
+        "engine": capture["engine"],
+        "reason": plain(capture["reason"]),
+        "asked by": f"{capture['asked_by']} {plain(capture['who'])}",
+        "incident": capture["incident"],
+        "asked": capture["asked_at"],
+        "started": capture["started_at"],
+        "ended": capture["ended_at"],
+        "held": _seconds(capture["pause_seconds"], None),
+        "harm": capture["harm"],
+        "pinned": "yes" if capture["pinned"] else None,
+        "uploaded": capture["uploaded_at"],
+        "not uploaded": capture["upload_problem"],
+    }
+    return "\n\n".join(part for part in (sentence(capture), facts(told), summary(capture)) if part)
+
+
+def sentence(capture: Mapping[str, Any]) -> str:
+    """What has become of it, for somebody who reads one line."""
+    what = f"{capture['kind']} of {where(capture)}"
+    problem = plain(capture["problem"] or "it does not say why").rstrip(".")
+    state = capture["state"]
+    if state == "done":
+        held, took, engine = capture["pause_seconds"], _took(capture), capture["engine"]
+        said = f"Captured {what}" + (f" by {engine}" if engine else "") + (f" in {_seconds(took)}" if took else "")
+        if held is not None:
+            said += f"; it held the service for at most {_seconds(held)} at a time"
+        return f"{said}." + (f" It did harm: {plain(capture['harm'])}" if capture["harm"] else "")
+    if state == "refused":
+        return f"No {what}: {problem}."
+    if state == "failed":
+        return f"The capture of {what} failed: {problem}."
+    if state == "cancelled":
+        return f"The capture of {what} was cancelled, and nothing of it is kept."
+    return f"The capture of {what} is {state}."
+
+
+def summary(capture: Mapping[str, Any]) -> str:
+    """What is in it: the tables that it has, and each figure beside them."""
+    told = capture["summary"]
+    parts = []
+    for name, heading in TABLES.items():
+        rows = [row for row in told.get(name) or () if isinstance(row, dict)]
+        if rows:
+            parts.append("\n".join([heading, *_table(rows)]))
+    others = {plain(name): value for name, value in told.items() if name not in TABLES and _is_short(value)}
+    if others:
+        width = max(map(len, others))
+        parts.append("\n".join(cut(f"{name:{width}}  {_figure(name, value)}") for name, value in others.items()))
+    return "\n\n".join(parts)
+
+
+def files(capture: Mapping[str, Any], lie: str | None) -> str:
+    """Its files, and where they are."""
+    rows = [
+        (plain(each["name"]), size(each["size_bytes"]), plain(each["media_type"])) for each in capture["artifacts"]
+    ]
+    if not rows:
+        return ""
+    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+    lines = [
+        INDENT + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
+    return "\n".join([f"files in {lie}" if lie is not None else "files", *lines])
+
+
+def where(capture: Mapping[str, Any]) -> str:
+    """`shop/0`."""
+    return plain(f"{capture['target']}/{capture['worker']}" if capture["worker"] else capture["target"])
+
+
+def plain(text: object) -> str:
+    """A text that a service, or somebody else, has chosen: without what a terminal would obey."""
+    return "".join(letter if letter.isprintable() else "?" for letter in str(text))
+
+
+def _state(capture: Mapping[str, Any]) -> str:
+    share = capture.get("progress")
+    state = str(capture["state"])
+    return state if share is None else f"{state}, {share:.0%} done"
+
+
+def _took(capture: Mapping[str, Any]) -> float | None:
+    started, ended = unix(capture["started_at"]), unix(capture["ended_at"])
+    return None if started is None or ended is None else max(0.0, ended - started)
+
+
+def _seconds(seconds: float | None, unknown: str | None = "-") -> str:
+    if seconds is None:
+        return unknown or ""
+    return f"{seconds * 1000:.3g}ms" if seconds < 1 else f"{seconds:.1f}s"
+
+
+def _table(rows: list[dict[str, Any]]) -> list[str]:
+    """The figures of each row, and then what they are of, as far as the line goes."""
+    names = [name for name in rows[0] if name not in PLACE and _is_short(rows[0][name])]
+    cells = [[_figure(name, row.get(name)) for name in names] + [_of(row)] for row in rows[:MOST_ROWS]]
+    head = [plain(name).removesuffix("_share").removesuffix("_bytes").replace("_", " ") for name in names] + [""]
+    widths = [max(len(row[column]) for row in [head, *cells]) for column in range(len(names))]
+    lines = []
+    for row in [head, *cells]:
+        figures = [cell.rjust(width) for cell, width in zip(row, widths, strict=False)]
+        lines.append(cut((INDENT + "  ".join([*figures, row[-1]])).rstrip()))
+    return lines + ([f"{INDENT}and {len(rows) - MOST_ROWS} more: --json"] if len(rows) > MOST_ROWS else [])
+
+
+def _of(row: Mapping[str, Any]) -> str:
+    """`parse (orders.py:41)`, or a type."""
+    name = plain(row.get("function") or row.get("type") or "?")
+    if not row.get("file"):
+        return name
+    return f"{name} ({plain(row['file']).rpartition('/')[2]}:{row.get('line')})"
+
+
+def _is_short(value: object) -> bool:
+    return isinstance(value, int | float | str) and len(str(value)) <= 200
+
+
+def _figure(name: str, value: object) -> str:
+    if isinstance(value, bool) or value is None:
+        return "-" if value is None else "yes" if value else "no"
+    if isinstance(value, int | float):
+        if name.endswith("share"):
+            return f"{value:.1%}"
+        if name.endswith("bytes"):
+            return size(value)
+        if name.endswith("seconds"):
+            return _seconds(float(value))
+        return f"{value:.6g}" if isinstance(value, float) else str(value)
+    return plain(value if isinstance(value, str) else msgspec.json.encode(value).decode())

@@ -1,0 +1,120 @@
+"""`vitalsd captures`: what was captured, as the agent of this machine tells it, and what is to become of it."""
+
+from __future__ import annotations
+
+import argparse
+import http.client
+import time
+from pathlib import Path
+from typing import Any, get_args
+from urllib.parse import quote, urlencode
+
+from vitalsd.capture.model import ACTIVE, KINDS, CaptureState
+from vitalsd.cli.capture import lie, print_json
+from vitalsd.cli.captured import described, files, listed
+from vitalsd.cli.client import ask, send
+from vitalsd.cli.downloads import save
+from vitalsd.errors import UsageError, VitalsdError
+from vitalsd.settings.model import Settings
+
+__all__ = ["Captures"]
+
+FILTERS = ("target", "kind", "state", "incident")
+ACTIONS = {
+    "pin": "keep it, whatever room its files take",
+    "unpin": "let it be deleted to make room again",
+    "stop": "end it early and keep what it has",
+    "cancel": "end it and keep nothing",
+    "delete": "delete it with its files",
+}
+
+
+class Captures:
+    """Show captures, refused ones too, or one in full; or pin, stop, cancel, delete or download one."""
+
+    name = "captures"
+
+    def prepare(self, parser: argparse.ArgumentParser) -> None:
+        """Add the arguments."""
+        parser.add_argument("id", nargs="?", metavar="ID", help="show this one in full")
+        parser.add_argument("--target", metavar="T", help="list those of one target")
+        parser.add_argument("--kind", choices=KINDS, help="list those of one kind")
+        parser.add_argument("--state", choices=get_args(CaptureState), help="list those in one state")
+        parser.add_argument("--incident", metavar="I", help="list those that are evidence of one incident")
+        parser.add_argument("--limit", type=int, default=20, metavar="N", help="list the latest N (20)")
+        what = parser.add_mutually_exclusive_group()
+        for name, text in ACTIONS.items():
+            what.add_argument(f"--{name}", dest="action", action="store_const", const=name, help=text)
+        what.add_argument("--download", metavar="DIR", help="copy its files there")
+        parser.add_argument("--json", action="store_true", help="print what the API answers")
+        parser.add_argument("--config", metavar="FILE", help="the agent's configuration")
+        parser.add_argument("--control-listen", metavar="ADDR", help="where the agent serves its API")
+
+    def run(self, args: argparse.Namespace) -> int:
+        """Ask the agent and print; an id that does not exist is an error."""
+        from vitalsd.cli.options import config_loader
+
+        if args.id is None and (args.action is not None or args.download is not None):
+            raise UsageError("Say of which capture: give its ID, as `vitalsd captures` lists them.")
+        settings = config_loader(args)().settings
+        if args.id is None:
+            _list(settings, args)
+            return 0
+        path = f"/api/v1/captures/{quote(args.id, safe='')}"
+        capture = ask(settings, path)
+        if args.download is not None:
+            saved = save(settings, capture, Path(args.download))
+            if not saved:
+                raise VitalsdError(f"Capture `{capture['id']}` is {capture['state']} and has no files.")
+            if args.json:
+                print_json([str(each) for each in saved])
+            else:
+                print("\n".join(map(str, saved)))
+            return 0
+        if args.action is not None:
+            capture = _change(settings, capture, args.action, path)
+        if capture is None:
+            print(f"Capture {args.id} is deleted.")
+        elif args.json:
+            print_json(capture)
+        elif args.action is not None:
+            pinned = ", pinned" if capture["pinned"] else ""
+            print(f"Capture {capture['id']} is {capture['state']}{pinned}.")
+        else:
+            parts = [described(capture), files(capture, lie(settings, capture))]
+            print("\n\n".join(part for part in parts if part))
+        return 0
+
+
+def _list(settings: Settings, args: argparse.Namespace) -> None:
+    filters = {"limit": args.limit, **{name: getattr(args, name) for name in FILTERS}}
+    query = urlencode({name: value for name, value in filters.items() if value is not None})
+    answer = ask(settings, f"/api/v1/captures?{query}")
+    if args.json:
+        print_json(answer)
+    else:
+        print(listed(answer["captures"], time.time()))
+
+
+def _change(settings: Settings, capture: dict[str, Any], action: str, path: str) -> dict[str, Any] | None:
+    """Do it; as it is then, or None where it is no more."""
+    active = capture["state"] in ACTIVE
+    # DELETE is both, so it is only sent for what was meant.
+    if action == "cancel" and not active:
+        raise VitalsdError(f"Capture `{capture['id']}` is {capture['state']}: there is nothing to cancel.")
+    if action == "delete" and active:
+        raise VitalsdError(
+            f"Capture `{capture['id']}` is {capture['state']}: `--cancel` ends it and keeps nothing."
+        )
+    if action in ("cancel", "delete"):
+        reply = send(settings, "DELETE", path)
+    elif action == "stop":
+        reply = send(settings, "POST", f"{path}/stop")
+    else:
+        reply = send(settings, "PATCH", path, {"pinned": action == "pin"})
+    if reply.status == http.client.NO_CONTENT:
+        return None
+    if reply.status not in (http.client.OK, http.client.ACCEPTED):
+        raise reply.refusal()
+    now: dict[str, Any] = reply.json()
+    return now
