@@ -117,8 +117,8 @@ class FakeCaptures:
         slot = worker if worker is not None else slots[0]
         if slot not in slots:
             raise NotFound(f"Target `{target}` has no worker `{worker}`; it has {', '.join(slots)}.")
-        self.asked.append({"kind": kind, "target": target, "worker": slot, "seconds": seconds, "force": force})
-        self.asked[-1] |= {"reason": reason, "asked_by": asked_by, "who": who}
+        asked: dict[str, object] = {"kind": kind, "target": target, "worker": slot, "seconds": seconds}
+        self.asked.append({**asked, "force": force, "reason": reason, "asked_by": asked_by, "who": who})
         self.number += 1
         capture = Capture(
             id=f"new{self.number}",

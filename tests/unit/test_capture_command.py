@@ -64,7 +64,7 @@ def test_a_capture_is_asked_for_and_told(run: Any, at: Desk) -> None:
     """One sentence, what took the time, and the files with the way to get them; all within 80 columns."""
     code, out, err = run("capture", "cpu", "shop/1", "--seconds", "5", "--reason", "slow since noon")
     assert code == 0
-    assert out.startswith("Captured cpu of shop/1 by pyspy")
+    assert out.startswith("Took a cpu capture of shop/1 by pyspy")
     assert "it held the service for at most 0.4ms at a time." in out
     assert "parse (orders.py:41)" in out and "71.0%" in out
     assert "flamegraph.svg" in out and "vitalsd captures new1 --download DIR" in out
@@ -139,7 +139,7 @@ def test_a_refusal_is_a_sentence_and_what_to_do(run: Any, at: Desk, refusal: Ref
     at.captures.refusal = refusal
     code, out, err = run("capture", "memory", "shop")
     assert (code, out) == (1, "")
-    assert err.startswith(f"vitalsd: No memory of shop/0: {refusal.sentence[:-1]}")
+    assert err.startswith(f"vitalsd: No memory capture of shop/0: {refusal.sentence[:-1]}")
     assert [word for word in words if word not in err] == []
     code, out, _ = run("capture", "memory", "shop", "--json")
     assert (code, json.loads(out)["refusal"]) == (1, refusal.word)
@@ -150,7 +150,7 @@ def test_a_failure_is_told(run: Any, at: Desk) -> None:
     at.captures.failing = "py-spy ended with 1."  # type: ignore[attr-defined]
     code, out, err = run("capture", "cpu", "shop")
     assert (code, out) == (1, "")
-    assert "The capture of cpu of shop/0 failed: py-spy ended with 1." in err
+    assert "The cpu capture of shop/0 failed: py-spy ended with 1." in err
 
 
 def test_force_is_passed_on(run: Any, at: Desk) -> None:
@@ -162,7 +162,7 @@ def test_force_is_passed_on(run: Any, at: Desk) -> None:
 def test_one_need_not_wait(run: Any, at: Desk) -> None:
     """Then its id is told."""
     code, out, _ = run("capture", "cpu", "shop", "--no-wait")
-    assert (code, out) == (0, "The capture of cpu of shop/0 is waiting. See `vitalsd captures new1`.\n")
+    assert (code, out) == (0, "The cpu capture of shop/0 is waiting. See `vitalsd captures new1`.\n")
 
 
 @pytest.mark.parametrize(
@@ -303,5 +303,5 @@ def test_an_incident_shows_its_captures(run: Any) -> None:
     code, out, _ = run("incidents", BLOCKING.id)
     assert code == 0
     below = out.partition("stack, seen")[2]
-    assert f"capture {PROFILE.id}: Captured cpu of shop/0 by pyspy in 15.0s" in below
+    assert f"capture {PROFILE.id}: Took a cpu capture of shop/0 by pyspy in 15.0s" in below
     assert "parse (orders.py:41)" in below.partition("most first")[2]

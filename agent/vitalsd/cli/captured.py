@@ -79,22 +79,22 @@ def described(capture: Mapping[str, Any]) -> str:
 
 def sentence(capture: Mapping[str, Any]) -> str:
     """What has become of it, for somebody who reads one line."""
-    what = f"{capture['kind']} of {where(capture)}"
+    what = f"{capture['kind']} capture of {where(capture)}"
     problem = plain(capture["problem"] or "it does not say why").rstrip(".")
     state = capture["state"]
     if state == "done":
         held, took, engine = capture["pause_seconds"], _took(capture), capture["engine"]
-        said = f"Captured {what}" + (f" by {engine}" if engine else "") + (f" in {_seconds(took)}" if took else "")
+        said = f"Took a {what}" + (f" by {engine}" if engine else "") + (f" in {_seconds(took)}" if took else "")
         if held is not None:
             said += f"; it held the service for at most {_seconds(held)} at a time"
         return f"{said}." + (f" It did harm: {plain(capture['harm'])}" if capture["harm"] else "")
     if state == "refused":
         return f"No {what}: {problem}."
     if state == "failed":
-        return f"The capture of {what} failed: {problem}."
+        return f"The {what} failed: {problem}."
     if state == "cancelled":
-        return f"The capture of {what} was cancelled, and nothing of it is kept."
-    return f"The capture of {what} is {state}."
+        return f"The {what} was cancelled, and nothing of it is kept."
+    return f"The {what} is {state}."
 
 
 def summary(capture: Mapping[str, Any]) -> str:
