@@ -13,8 +13,10 @@ from support.views import BLOCKING, SHOP, FixedView
 
 from vitalsd_exporters.prometheus.app import metrics_app
 from vitalsd_exporters.web.api import control_app
+from vitalsd_exporters.web.audit import EVENTS
 from vitalsd_exporters.web.auth import Token
-from vitalsd_exporters.web.incidents import FILTERS
+from vitalsd_exporters.web.captures import FILTERS as CAPTURE_FILTERS
+from vitalsd_exporters.web.incidents import FILTERS as INCIDENT_FILTERS
 
 PAGE = (Path(__file__).parents[2] / "docs" / "api.md").read_text(encoding="utf-8")
 OPEN, GUARDED = re.findall(r"(?ms)^## The (?:open|guarded) port\n(.*?)(?=^## )", PAGE)
@@ -73,16 +75,24 @@ def test_answers_that_are_shown_have_the_fields_of_real_ones(path, body):
 
 
 def test_there_is_an_answer_of_each_sort():
-    """Health, targets, sources, incidents, rules and an error."""
+    """Health, targets, sources, incidents, rules, captures and an error."""
     begins = {re.match(r"/(?:api/v1/)?\w+", path)[0] for path, _ in EXAMPLE.findall(PAGE)}
-    kinds = ("targets", "sources", "incidents", "rules")
+    kinds = ("targets", "sources", "incidents", "rules", "captures")
     assert begins == {"/health", *(f"/api/v1/{kind}" for kind in kinds)}
 
 
-def test_every_filter_has_one_row():
+@pytest.mark.parametrize(("head", "known"), [("Incidents", INCIDENT_FILTERS), ("Captures", CAPTURE_FILTERS)])
+def test_every_filter_has_one_row(head, known):
     """As the API knows them."""
-    (table,) = re.findall(r"(?ms)^\| parameter \| meaning \|\n(.*?)\n\n", PAGE)
-    assert tuple(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) == FILTERS
+    (section,) = re.findall(rf"(?ms)^### {head}\n(.*?)(?=^### )", PAGE)
+    (table,) = re.findall(r"(?ms)^\| parameter \| meaning \|\n(.*?)\n\n", section)
+    assert tuple(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) == known
+
+
+def test_every_event_of_the_audit_log_has_one_row():
+    """As they are written."""
+    (table,) = re.findall(r"(?ms)^\| event \| when \| `outcome` \|\n(.*?)\n\n", PAGE)
+    assert tuple(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) == EVENTS
 
 
 def test_a_field_that_no_answer_has_is_found():

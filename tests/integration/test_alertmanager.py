@@ -122,7 +122,7 @@ def alert(name: str, **labels: str) -> dict[str, Any]:
 
 
 def test_an_alert_asks_for_a_capture_and_its_end_does_not(at: Desk, tmp_path: Path) -> None:
-    """Of the worker in its labels, by its fingerprint; without the annotation, or resolved, it asks for nothing."""
+    """Of the worker in its labels, by its fingerprint; without annotation, or resolved, it asks for nothing."""
     with alerting(at.address, TOKEN, tmp_path / "server") as server:
         firing = alert("HighDelay", worker="1")
         server.fire(firing, {"labels": {"alertname": "HighDelay", "target": "legacy"}})
