@@ -93,7 +93,7 @@ class Captures(Protocol):
         """
 
     def stop(self, name: str) -> Capture | None:
-        """End a running one early, and keep what it has."""
+        """End a running one early, and keep what it has; one that waits is cancelled."""
 
     def cancel(self, name: str) -> Capture | None:
         """End one that waits or runs at once, and keep nothing."""

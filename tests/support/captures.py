@@ -166,8 +166,10 @@ class FakeCaptures:
         self.change(name, state="done", artifacts=made, ended_at=AT + 15, **fields)
 
     def stop(self, name: str) -> Capture | None:
-        """It is stopping."""
-        return self.change(name, state="stopping")
+        """It is stopping, if it runs."""
+        found = next((each for each in self.all if each.id == name), None)
+        waits = found is not None and found.state == "waiting"
+        return self.change(name, state="cancelled" if waits else "stopping")
 
     def cancel(self, name: str) -> Capture | None:
         """It is cancelled."""

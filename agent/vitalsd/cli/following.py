@@ -89,7 +89,7 @@ def _now(settings: Settings, capture: dict[str, Any]) -> dict[str, Any]:
 def _interrupt(settings: Settings, capture: Mapping[str, Any], times: int, shown: Shown) -> None:
     if times > 2:
         raise KeyboardInterrupt
-    if times == 1 and capture["state"] != "waiting":
+    if times == 1:
         send(settings, "POST", path_of(capture, "/stop"))
         shown.say("ending it early and keeping what it has; Ctrl-C again throws it away")
     else:

@@ -90,11 +90,8 @@ def capture_routes(view: View) -> list[Route]:
         found = _find(view.captures, request)
         if found.state not in ACTIVE:
             raise RefusedError(f"Capture `{found.id}` has ended already: it is {found.state}.", 409, "ended")
-        if found.state == "waiting":
-            sentence = f"Capture `{found.id}` has not begun, so there is nothing to keep: DELETE cancels it."
-            raise RefusedError(sentence, 409, "waiting")
         now = view.captures.stop(found.id) or found
-        return Done(json_reply(capture_as_json(view.captures, now), 202, _place(now)), "stopping")
+        return Done(json_reply(capture_as_json(view.captures, now), 202, _place(now)), now.state)
 
     async def delete(request: Request) -> Done:
         found = _find(view.captures, request)

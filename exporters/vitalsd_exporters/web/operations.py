@@ -188,9 +188,9 @@ OPERATIONS = (
         "POST",
         "/api/v1/captures/{id}/stop",
         "stopCapture",
-        "End a capture early, and keep what it has.",
+        "End a capture early, and keep what it has; one that waits is cancelled.",
         {202: ("It is being ended.", "Capture", ("Location",))},
-        {404: NO_CAPTURE, 409: "It has not begun, or has ended."},
+        {404: NO_CAPTURE, 409: "It has ended already."},
     ),
     Operation(
         "GET",
