@@ -15,6 +15,7 @@ from support.views import BLOCKING
 
 from vitalsd.capture.model import Artifact, Refusal
 from vitalsd.cli import main
+from vitalsd.cli.captured import summary
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -305,3 +306,81 @@ def test_an_incident_shows_its_captures(run: Any) -> None:
     below = out.partition("stack, seen")[2]
     assert f"capture {PROFILE.id}: Took a cpu capture of shop/0 by pyspy in 15.0s" in below
     assert "parse (orders.py:41)" in below.partition("most first")[2]
+
+
+SUMMARIES = {
+    "memory": {
+        "leaked_bytes": 52_428_800,
+        "top_sites": [
+            {
+                "function": "remember",
+                "file": "/srv/shop/cache.py",
+                "line": 7,
+                "bytes": 41_943_040,
+                "allocations": 1234,
+                "bytes_per_second": 699_050,
+                "new": False,
+                "bytes_per_second_before": 0,
+            }
+        ],
+    },
+    "heap": {
+        "census_share": 1.0,
+        "growing_types": [{"type": "shop.Session", "grew": 51_234, "bytes": 2_459_232, "now": 61_000}],
+        "holders": [{"samples": 3, "rooted": True, "chain": "dict of shop.cache <- Session" + "x" * 200}],
+    },
+    "stacks": {
+        "thread_count": 2,
+        "threads": [
+            {"name": "MainThread", "id": 7, "active": True, "at": {"function": "f", "file": "/a/b.py", "line": 3}},
+            {"name": "worker", "id": 8, "active": False, "at": None},
+        ],
+    },
+    "cpu": {
+        "top_functions": [
+            {"function": f"f{number}", "file": "/a/b.py", "line": number, "self_share": 0.01, "total_share": 0.5}
+            for number in range(25)
+        ],
+        "no_samples_reason": None,
+        "threads": [],
+    },
+}
+SHOWN = {
+    "memory": """\
+allocated and still there, most first
+   bytes  allocations    bytes/s  new
+  40 MiB         1234  683 KiB/s   no  remember (cache.py:7)
+
+leaked bytes  50 MiB""",
+    "heap": """\
+types that grow
+   grew    bytes    now
+  51234  2.3 MiB  61000  shop.Session
+
+holders
+  samples  rooted
+        3     yes  dict of shop.cache <- Sessionxxxxxxxxxxxxxxxxxxxxxxxxxxxxx...
+
+census share  100.0%""",
+    "stacks": """\
+threads
+  active
+     yes  MainThread, in f (b.py:3)
+      no  worker
+
+thread count  2""",
+}
+
+
+@pytest.mark.parametrize("kind", SHOWN)
+def test_what_is_in_a_capture_is_a_small_table(kind: str) -> None:
+    """Whatever its engine tells: figures first, what they are of last, and no wider than a terminal."""
+    assert summary({"summary": SUMMARIES[kind]}) == SHOWN[kind]
+
+
+def test_a_long_table_is_cut() -> None:
+    """Ten rows, and how many more there are; what is not known is not shown."""
+    text = summary({"summary": SUMMARIES["cpu"]})
+    assert "f9 (b.py:9)" in text and "f10" not in text
+    assert text.endswith("and 15 more: --json")
+    assert summary({"summary": {}}) == ""

@@ -21,10 +21,12 @@ TABLES = {
     "top_functions": "where the time went, most first",
     "growing_types": "types that grow",
 }
-"""Field of a summary -> the heading above its rows."""
-PLACE = ("function", "type", "file", "line", "origin")
-"""The fields of a row that say what it is of; the others are figures."""
-LONG = 24
+"""Field of a summary -> the heading above its rows, where its name does not say enough."""
+NAMES = ("function", "type", "name", "chain")
+"""The field of a row that says what it is of, the first that it has."""
+NO_FIGURES = (*NAMES, "file", "line", "id")
+FIGURES_WIDTH = 42
+"""What a table has for figures, of what a terminal has."""
 
 
 def listed(captures: Iterable[Mapping[str, Any]], now: float) -> str:
@@ -101,14 +103,16 @@ def summary(capture: Mapping[str, Any]) -> str:
     """What is in it: the tables that it has, and each figure beside them."""
     told = capture["summary"]
     parts = []
-    for name, heading in TABLES.items():
-        rows = [row for row in told.get(name) or () if isinstance(row, dict)]
+    for name in (*(name for name in TABLES if name in told), *(name for name in told if name not in TABLES)):
+        rows = [row for row in told[name] if isinstance(row, dict)] if isinstance(told[name], list) else []
         if rows:
-            parts.append("\n".join([heading, *_table(rows)]))
-    others = {plain(name): value for name, value in told.items() if name not in TABLES and _is_short(value)}
+            parts.append("\n".join([cut(TABLES.get(name, plain(name).replace("_", " "))), *_table(rows)]))
+    others = {
+        plain(name).replace("_", " "): _figure(name, value) for name, value in told.items() if _is_short(value)
+    }
     if others:
         width = max(map(len, others))
-        parts.append("\n".join(cut(f"{name:{width}}  {_figure(name, value)}") for name, value in others.items()))
+        parts.append("\n".join(cut(f"{name:{width}}  {value}") for name, value in others.items()))
     return "\n\n".join(parts)
 
 
@@ -155,24 +159,37 @@ def _seconds(seconds: float | None, unknown: str | None = "-") -> str:
 
 
 def _table(rows: list[dict[str, Any]]) -> list[str]:
-    """The figures of each row, and then what they are of, as far as the line goes."""
-    names = [name for name in rows[0] if name not in PLACE and _is_short(rows[0][name])]
-    cells = [[_figure(name, row.get(name)) for name in names] + [_of(row)] for row in rows[:MOST_ROWS]]
-    head = [plain(name).removesuffix("_share").removesuffix("_bytes").replace("_", " ") for name in names] + [""]
-    widths = [max(len(row[column]) for row in [head, *cells]) for column in range(len(names))]
-    lines = []
-    for row in [head, *cells]:
-        figures = [cell.rjust(width) for cell, width in zip(row, widths, strict=False)]
-        lines.append(cut((INDENT + "  ".join([*figures, row[-1]])).rstrip()))
+    """The figures of each row, as many as there is room for, and then what they are of."""
+    shown = rows[:MOST_ROWS]
+    columns: list[list[str]] = []
+    for name in (name for name in rows[0] if name not in NO_FIGURES and _is_figure(rows[0][name])):
+        head = plain(name).removesuffix("_share").replace("_per_second", "/s").replace("_", " ")
+        column = [head, *(_figure(name, row.get(name)) for row in shown)]
+        width = max(map(len, column))
+        if sum(len(each[0]) + 2 for each in columns) + width > FIGURES_WIDTH:
+            break
+        columns.append([cell.rjust(width) for cell in column])
+    lines = [
+        cut((INDENT + "  ".join([*figures, of])).rstrip())
+        for *figures, of in zip(*columns, ["", *map(_of, shown)], strict=True)
+    ]
+    lines = lines if columns else lines[1:]
     return lines + ([f"{INDENT}and {len(rows) - MOST_ROWS} more: --json"] if len(rows) > MOST_ROWS else [])
 
 
 def _of(row: Mapping[str, Any]) -> str:
-    """`parse (orders.py:41)`, or a type."""
-    name = plain(row.get("function") or row.get("type") or "?")
-    if not row.get("file"):
-        return name
-    return f"{name} ({plain(row['file']).rpartition('/')[2]}:{row.get('line')})"
+    """`parse (orders.py:41)`, a type, or a thread and where it is."""
+    name = plain(next((row[field] for field in NAMES if row.get(field)), "?"))
+    if row.get("file"):
+        name += f" ({plain(row['file']).rpartition('/')[2]}:{row.get('line')})"
+    at = row.get("at")
+    if isinstance(at, dict):
+        return f"{name}, in {_of(at)}"
+    return f"{name}, in {plain(at)}" if isinstance(at, str) else name
+
+
+def _is_figure(value: object) -> bool:
+    return isinstance(value, int | float)
 
 
 def _is_short(value: object) -> bool:
@@ -187,6 +204,8 @@ def _figure(name: str, value: object) -> str:
             return f"{value:.1%}"
         if name.endswith("bytes"):
             return size(value)
+        if "bytes_per_second" in name:
+            return f"{size(value)}/s"
         if name.endswith("seconds"):
             return _seconds(float(value))
         return f"{value:.6g}" if isinstance(value, float) else str(value)
