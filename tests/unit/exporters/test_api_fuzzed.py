@@ -7,9 +7,14 @@ end.
 """
 
 import asyncio
+import sys
 import threading
 
 import pytest
+
+if sys.modules.get("rich", sys) is None:
+    del sys.modules["rich"]  # kept out of the agent's process, and of this one once `vitalsd.log` is imported
+
 import schemathesis
 from hypothesis import HealthCheck, Phase, assume, given, settings
 from hypothesis import strategies as st
