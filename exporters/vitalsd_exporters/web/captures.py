@@ -24,7 +24,7 @@ from vitalsd_exporters.web.audit import Done, address, audited, record
 from vitalsd_exporters.web.bodies import RefusedError, on_one_line, read_json
 from vitalsd_exporters.web.edge import as_json
 from vitalsd_exporters.web.files import FileAnswer
-from vitalsd_exporters.web.reply import json_error, json_reply
+from vitalsd_exporters.web.reply import as_sentence, json_error, json_reply
 
 if TYPE_CHECKING:
     from starlette.datastructures import QueryParams
@@ -149,9 +149,9 @@ def _ask(view: View, asked: Asked, request: Request) -> Done:
             force=asked.force,
         )
     except NotFound as error:
-        raise RefusedError(str(error), 404, "unknown") from None
+        raise RefusedError(as_sentence(str(error)), 404, "unknown") from None
     except VitalsdError as error:
-        raise RefusedError(str(error), 400, "malformed") from None
+        raise RefusedError(as_sentence(str(error)), 400, "malformed") from None
     facts = {"capture": capture.id, **_facts(capture), "reason": capture.reason, "force": asked.force}
     told = capture_as_json(view.captures, capture)
     if capture.state != "refused":
@@ -160,7 +160,8 @@ def _ask(view: View, asked: Asked, request: Request) -> Done:
     headers = _place(capture)
     if status == 429 and capture.retry_after_seconds is not None:
         headers["Retry-After"] = str(max(1, ceil(capture.retry_after_seconds)))
-    body = {"error": capture.problem or "It was refused.", "refusal": capture.refusal, "capture": told}
+    problem = as_sentence(capture.problem or "it was refused")
+    body = {"error": problem, "refusal": capture.refusal, "capture": told}
     return Done(json_reply(body, status, headers), "refused", facts=facts | {"refusal": capture.refusal})
 
 

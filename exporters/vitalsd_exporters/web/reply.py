@@ -11,10 +11,15 @@ from starlette.responses import HTMLResponse, Response
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["html_page", "json_error", "json_reply"]
+__all__ = ["as_sentence", "html_page", "json_error", "json_reply"]
 
 STRICT_POLICY = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 """These pages are text and links: no script, no style, no image, nothing from elsewhere."""
+
+
+def as_sentence(text: str) -> str:
+    """What another room says, as errors here read: from a capital letter to a full stop."""
+    return f"{text[:1].upper()}{text[1:]}" + ("" if text.endswith((".", "?")) else ".")
 
 
 def json_reply(value: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:

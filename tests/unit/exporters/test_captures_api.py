@@ -247,7 +247,7 @@ def test_a_body_is_json_and_says_so(call, captures, sort):
 )
 def test_a_refusal_has_its_reason_and_when_to_come_again(call, captures, word, seconds, status, after):
     """429 for what passes with time, 409 for what the service is in; the capture is kept as refused."""
-    captures.refusal = Refusal(word, "Not now.", seconds)
+    captures.refusal = Refusal(word, "not now", seconds)
     answer = call("POST", "/captures", json={"kind": "cpu", "target": "shop"})
     assert answer.status_code == status
     assert answer.headers.get("retry-after") == after
