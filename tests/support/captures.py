@@ -200,5 +200,10 @@ class FakeCaptures:
         return OpenFile(descriptor, len(body), artifact.media_type)
 
     def counts(self) -> CaptureCounts:
-        """None."""
-        return CaptureCounts()
+        """Some of each sort, as if more had been before."""
+        return CaptureCounts(
+            taken={("shop", "cpu"): 2, ("shop", "stacks"): 5},
+            failed={("shop", "heap"): 1},
+            refused={("legacy", "memory", "cooldown"): 3},
+            pause_seconds={("shop", "cpu"): 0.0004},
+        )
