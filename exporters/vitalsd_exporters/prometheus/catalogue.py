@@ -376,7 +376,7 @@ AGENT = (
     Descriptor(
         "vitalsd_capture_pause_seconds",
         "gauge",
-        "Longest time at a stretch for which the latest capture held the service, measured by its engine.",
+        "Longest time for which the latest capture held the service at a stretch, from vitalsd itself.",
         ("target", "kind"),
     ),
 )

@@ -65,7 +65,7 @@ def test_stall_in_progress() -> None:
 
 
 def test_stall_again_and_again() -> None:
-    """A profile is for what computes, and recurs; one stall has its stacks, and a call that waits has no profile."""
+    """A profile is for what computes, and recurs: one stall has its stacks, and what waits shows in none."""
     assert asked(incident("stall", cause="blocking_cpu", count=STALLS - 1)) == []
     assert asked(incident("stall", cause="blocking_cpu", count=STALLS)) == ["cpu"]
     assert asked(incident("stall", cause="disk_io", count=100)) == []
