@@ -49,7 +49,7 @@ class _Worker:
         self.opened: set[str] = set()
 
     def seen(self, pool: list[GrowthWatch]) -> Seen:
-        peers = tuple(pool) if self.watch.grown is not None else ()
+        peers = tuple(pool) if self.watch.wants_peers else ()
         return Seen(self.target, self.worker, self.watch.at, (), growth=self.watch, peers=peers)
 
 
@@ -104,7 +104,7 @@ class Backtest:
                     self._opened += 1
                     yield _incident(finding, seen.now, self._opened)
         for kind, found_at in list(worker.open.items()):
-            if worker.watch.at - found_at > self._resolve_after:
+            if not 0 <= worker.watch.at - found_at <= self._resolve_after:
                 del worker.open[kind]
 
 

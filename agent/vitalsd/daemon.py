@@ -231,9 +231,10 @@ class Daemon:
         self._growth.forget(time.time())
 
     async def _remember(self) -> None:
-        """Have growth judged by what was before this agent, or before other windows held."""
-        since = time.time() - self._growth.plan.keep_seconds
-        await self._growth.remember(self._history.replay(since))
+        """Have growth judged by what was before: this agent, other windows, or a clock that was set back."""
+        while await self._growth.past_wanted.wait():
+            since = time.time() - self._growth.plan.keep_seconds
+            await self._growth.remember(self._history.replay(since))
 
     async def _follow(self) -> None:
         """End with the service that `vitalsd run` started beside us."""
@@ -274,8 +275,7 @@ class Daemon:
         self._sampler.reconfigure(settings)
         self._book.reconfigure(settings.stall.resolve_after)
         self._investigation.reconfigure(settings)
-        if self._growth.reconfigure(plan_of(settings)):
-            await self._remember()
+        self._growth.reconfigure(plan_of(settings))
         self.state.health_max_delay_seconds = settings.health.max_delay
         self.state.reload_successful, self.state.reload_succeeded_at = True, time.time()
         own_log.configure(settings.log.level, settings.log.format)

@@ -234,7 +234,7 @@ class Investigation:
             stalls=stalls,
             quiet_since=case.last_stall_at or case.since,
             growth=growth,
-            peers=self._growth.pool(worker.target) if growth is not None and growth.grown is not None else (),
+            peers=self._growth.pool(worker.target) if growth is not None and growth.wants_peers else (),
             past=self._pasts.get((worker.target, worker.slot)),
         )
 

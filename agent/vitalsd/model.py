@@ -241,6 +241,8 @@ class MemoryGroup(msgspec.Struct, frozen=True):
     """Used, less pages of files that nobody has looked at lately: what Kubernetes evicts by."""
     headroom_bytes: int | None = None
     """From the working set to the limit that is met first, be it of this group or of one above."""
+    left_bytes: int | None = None
+    """The same where the kernel takes back all pages of files: so much is left before it kills somebody."""
     oom_kills: int | None = None
     """Processes of the group that the kernel has killed for memory."""
     ooms: int | None = None

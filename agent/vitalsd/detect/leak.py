@@ -54,6 +54,7 @@ def _evidence(watch: GrowthWatch, grown: Grown) -> dict[str, object]:
         "memory_bytes": round(watch.memory.latest or 0.0),
         "peak_bytes": round(grown.peak) if grown.peak is not None else None,
         "limit_bytes": round(grown.limit) if grown.limit is not None else None,
+        "left_bytes": round(grown.left) if grown.left is not None else None,
         "time_to_limit_seconds": round(grown.seconds_left) if grown.seconds_left is not None else None,
         "live_heap_share": round(grown.heap_share, 3) if grown.heap_share is not None else None,
         "lifetimes": watch.lifetimes,
@@ -111,7 +112,8 @@ class LeakDetector:
         about = f" about {rate(grown.per_second)}" if grown.per_second > 0 else ""
         advice = "see what grows, and plan a restart"
         if left is not None and grown.limit is not None:
-            pace = f"at this pace it meets its limit of {size(grown.limit)} in {span(left)}"
+            together = "" if grown.seconds_together != left else ", with all that share it,"
+            pace = f"at this pace it meets its limit of {size(grown.limit)}{together} in {span(left)}"
             advice = f"{pace}; {advice} before that"
         return Finding(
             kind=self.kind,

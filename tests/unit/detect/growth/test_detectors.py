@@ -187,6 +187,41 @@ def test_exhaustion_is_critical_within_the_hour() -> None:
     assert found(life(8, memory(ramp(60)), limit=830), ExhaustionDetector).severity == "critical"
 
 
+def shared(paces, hours=52, limit=2100):
+    """What each of these workers comes to, that grow by so much an hour under one limit."""
+    courses = [memory(ramp(pace, 48)) for pace in paces]
+    left = lambda at: (limit - sum(course(at) for course in courses)) * MIB  # noqa: E731 - a course
+    watches = tuple(watched(life(hours, course, limit=limit, left=left)) for course in courses)
+    detector = ExhaustionDetector(Settings())
+    seen = [
+        Seen("shop", str(slot), watch.at, (), growth=watch, peers=watches) for slot, watch in enumerate(watches)
+    ]
+    return [detector.judge(each) for each in seen]
+
+
+def test_exhaustion_of_a_limit_that_is_shared() -> None:
+    """It is met by all together, and sooner than any of them would meet it."""
+    first, second = shared((60, 60), limit=1200)
+    assert first.state.state == second.state.state == "fired"
+    (finding,) = first.findings
+    assert finding.summary == (
+        "Worker 0 of `shop` meets its memory limit of 1.2 GiB in 66 min: it has 539 MiB, and all who share that "
+        "limit have 123 MiB left, less by 120 MiB an hour; restart it in time, or give it more."
+    )
+    assert finding.evidence["left_bytes"] == pytest.approx(123 * MIB, rel=0.02)
+    assert finding.evidence["bytes_per_second"] == pytest.approx(120 * MIB / 3600, rel=0.02)
+
+
+def test_of_those_who_share_a_limit_the_ones_that_grow_are_told_of() -> None:
+    """The others are not to be restarted; why they are not told of is told."""
+    grows, rests = shared((120, 0), limit=1200)
+    assert grows.state.state == "fired"
+    assert rests.findings == ()
+    assert rests.state.state == "watching"
+    assert rests.state.reason.startswith("its limit of 1.2 GiB is met in ")
+    assert rests.state.reason.endswith(", by others that share it")
+
+
 COUNTED = {
     FdLeakDetector: (
         {"fds": lambda at: 60 + 3 * max(0.0, at - 48)},
