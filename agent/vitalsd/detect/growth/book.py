@@ -7,8 +7,10 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Iterable
+from itertools import islice
 
 from vitalsd.detect.growth.plan import Plan
+from vitalsd.detect.growth.pool import MOST_PEERS
 from vitalsd.detect.growth.watch import SET_BACK_SECONDS, GrowthWatch
 from vitalsd.history.points import Point
 
@@ -91,8 +93,9 @@ class GrowthBook:
             del self._watches[place]
 
     def pool(self, target: str) -> tuple[GrowthWatch, ...]:
-        """All watches of one target."""
-        return tuple(watch for (name, _), watch in self._watches.items() if name == target)
+        """The watches of one target, or as many as there is sense in asking."""
+        of_target = (watch for (name, _), watch in self._watches.items() if name == target)
+        return tuple(islice(of_target, MOST_PEERS))
 
     def of(self, target: str, worker: str) -> GrowthWatch | None:
         """The watch of one slot, where anything is known of it."""
