@@ -30,8 +30,9 @@ from vitalsd.limits import raise_open_files
 from vitalsd.model import WorkerKey
 from vitalsd.probe import python as own_probe
 from vitalsd.settings.load import Loaded
-from vitalsd.settings.model import Settings, split_listen
+from vitalsd.settings.model import Settings
 from vitalsd.settings.storage import segment_dir, storage_dir, token_path
+from vitalsd.settings.types import split_listen
 from vitalsd.sources.observer.events import Ended, Late
 from vitalsd.sources.observer.observer import Observer
 from vitalsd.sources.sampler import Sampler

@@ -17,8 +17,9 @@ import msgspec
 
 from vitalsd.cli.listeners import listeners
 from vitalsd.errors import VitalsdError
-from vitalsd.settings.model import Settings, split_listen
+from vitalsd.settings.model import Settings
 from vitalsd.settings.storage import token_path
+from vitalsd.settings.types import split_listen
 
 __all__ = ["ask", "reachable"]
 
