@@ -25,7 +25,7 @@ from vitalsd.errors import UsageError, VitalsdError
 from vitalsd.history.history import History
 from vitalsd.history.points import Point, point_of
 from vitalsd.incidents.book import Book
-from vitalsd.investigation import Investigation
+from vitalsd.investigation.investigation import Investigation
 from vitalsd.limits import raise_open_files
 from vitalsd.model import WorkerKey
 from vitalsd.probe import python as own_probe

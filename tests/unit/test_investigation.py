@@ -12,7 +12,7 @@ from vitalsd.capture.stacks import StackSampler
 from vitalsd.detect.growth.book import GrowthBook
 from vitalsd.detect.growth.plan import plan_of
 from vitalsd.incidents.book import Book
-from vitalsd.investigation import Investigation
+from vitalsd.investigation.investigation import Investigation
 from vitalsd.model import Finding, Frame, Stack, StallEvidence, StallInProgress, TargetSnapshot, ThreadEvidence
 from vitalsd.settings.model import Settings, Stall, Workers
 from vitalsd.sources.observer.events import Ended, Late
@@ -64,6 +64,17 @@ def world(tmp_path):
     world = World(tmp_path)
     world.look()
     return world
+
+
+def test_samples_of_a_clock_that_was_ahead_are_let_go(world):
+    """Detectors look at the last minute, which those would never leave."""
+    case = world.investigation._cases[world.worker.target, world.worker.slot]
+    now = time.time()
+    for at in (now + 3600, now + 3610, now + 3620, now, now + 10):
+        world.worker = replace(world.worker, at=at)
+        case.take(world.worker, at)
+    assert [sample.at for sample in case.samples][-2:] == [now, now + 10]
+    assert max(sample.at for sample in case.samples) == now + 10
 
 
 def told(world):
@@ -189,7 +200,7 @@ def test_whoever_had_a_stack_first(world, probe_after, seen_by):
     evidence = StallEvidence("main", since, 0.3, False, stacks=outside, stack_after_seconds=0.1)
     case = world.investigation._cases[world.worker.target, world.worker.slot]
     case.seen["main", since] = evidence
-    world.investigation._judge_probed(case, world.worker, MAIN_LOOP, stall, time.time())
+    world.investigation._stalls.judge_probed(case, world.worker, MAIN_LOOP, stall, time.time())
     ((judged, _, _),) = case.told
     assert judged.stacks[0].frames[0].function == seen_by
     assert judged.stack_after_seconds == min(0.1, probe_after)
@@ -258,7 +269,7 @@ def test_what_is_found_of_the_past_is_an_incident(world):
 def test_what_grows_is_told_by_the_incident(world, monkeypatch):
     """A finding that something grows has a census from the next round on, or why there is none."""
     leak = Finding("leak", "old", "0", "warning", time.time(), "It leaks.")
-    monkeypatch.setattr("vitalsd.investigation.find_all", lambda *_: [leak])
+    monkeypatch.setattr("vitalsd.investigation.investigation.find_all", lambda *_: [leak])
 
     async def run():
         censuses = asyncio.create_task(world.investigation.censuses.run())
