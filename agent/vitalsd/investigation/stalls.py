@@ -8,6 +8,7 @@ what the observer saw of it is kept until then. One without a probe is counted w
 
 from __future__ import annotations
 
+import os
 import time
 
 import msgspec
@@ -15,10 +16,11 @@ import msgspec
 from vitalsd.capture.stacks import Late as LateThread
 from vitalsd.capture.stacks import Stacks, StackSampler
 from vitalsd.detect.cause import decide
+from vitalsd.detect.words import of
 from vitalsd.history.stalls import StallCounts
 from vitalsd.investigation.case import Case
 from vitalsd.investigation.evidence import is_guessed, joined, loop_of, with_stacks
-from vitalsd.model import HostEvidence, LoopVitals, Stall, StallEvidence, WorkerSample
+from vitalsd.model import HostEvidence, LoopVitals, Stall, StallEvidence, Verdict, WorkerKey, WorkerSample
 from vitalsd.sources.observer.events import Ended, Late
 from vitalsd.sources.observer.observer import Observer
 
@@ -35,6 +37,7 @@ class Stalls:
         self._observer = observer
         self._sampler = sampler
         self._counts = counts
+        self._own_pid = os.getpid()
 
     def late(self, case: Case, event: Late) -> None:
         """Have stacks taken of a loop that is late, for as long as it is."""
@@ -89,18 +92,28 @@ class Stalls:
     def judge_probed(self, case: Case, worker: WorkerSample, loop: LoopVitals, stall: Stall, now: float) -> None:
         """Count one that the probe has told."""
         seen = case.seen.pop((loop.name, stall.since), None)
-        host = seen.host if seen is not None else self._unseen(stall)
-        evidence = joined(worker, loop.name, stall, seen, host)
-        verdict = decide(evidence)
         assert worker.key is not None
+        host = self._host(seen, stall.since, stall.duration_seconds)
+        evidence = joined(worker, loop.name, stall, seen, host)
+        verdict = self._decide(worker.key, evidence)
         self._counts.add(worker.target, worker.slot, worker.key, verdict.cause, evidence.seconds)
         case.last_stall_at = min(now, stall.ended_at)
         case.told.append((evidence, verdict, stall.ended_at - stall.duration_seconds))
 
-    def _unseen(self, stall: Stall) -> HostEvidence:
-        """Why nobody looked at a stall: the agent may have been late itself."""
-        late = self._observer.late_seconds(stall.since, stall.since + stall.duration_seconds)
-        return HostEvidence(agent_late_seconds=max(0.0, late))
+    def _host(self, seen: StallEvidence | None, since: float, seconds: float) -> HostEvidence:
+        """What the host told, and by how much the agent was late meanwhile, which may be why nobody looked."""
+        host = seen.host if seen is not None else HostEvidence()
+        late = max(host.agent_late_seconds, self._observer.late_seconds(since, since + seconds))
+        return msgspec.structs.replace(host, agent_late_seconds=late)
+
+    def _decide(self, key: WorkerKey, evidence: StallEvidence) -> Verdict:
+        """The cause; of the agent's own stalls it is no witness, where it could not look."""
+        verdict = decide(evidence)
+        if verdict.cause != "host_wide" or key.pid != self._own_pid:
+            return verdict
+        late = of(evidence.host.agent_late_seconds, evidence.seconds)
+        why = "it was stopped, had no processor, or the whole host stood still"
+        return Verdict("unknown", None, f"the agent itself did not run for {late}, and cannot say why: {why}")
 
     def in_progress(self, case: Case, worker: WorkerSample, now: float) -> None:
         """Judge a long stall before its end, by what is known so far."""
@@ -113,8 +126,12 @@ class Stalls:
             loop = loop_of(worker, evidence.loop)
             if not stacks.stacks and loop is not None and loop.current_stall is not None:
                 stacks = Stacks(loop.current_stall.stacks)
-            judged = msgspec.structs.replace(with_stacks(evidence, stacks), probed=worker.probe is not None)
-            verdict = decide(judged)
+            judged = msgspec.structs.replace(
+                with_stacks(evidence, stacks),
+                probed=worker.probe is not None,
+                host=self._host(evidence, evidence.since, evidence.seconds),
+            )
+            verdict = self._decide(worker.key, judged)
             if worker.probe is None and verdict.stall and is_guessed(judged, verdict):
                 continue  # it may be a loop that is never idle: at its end more is known
             if worker.probe is None:
