@@ -55,6 +55,23 @@ class _CountDetector:
     def _finding(self, seen: Seen, series: Series, rise: Rise) -> Finding:
         began_at, per_second = series.onset(rise.window_seconds)
         latest = series.latest or 0.0
+        limit, advice = self._limit(seen), self.advice
+        evidence: dict[str, object] = {
+            "since": rfc3339(series.found_at),
+            "began_at": rfc3339(began_at),
+            "count": round(latest),
+            "grew": round(rise.grew),
+            "grew_share": round(rise.share, 4),
+            "per_hour": round(per_second * 3600, 2),
+            "window_seconds": rise.window_seconds,
+            "steadiness": round(rise.steadiness, 1),
+            "against": rise.view,
+            "floors": [round(floor) for floor in rise.floors],
+        }
+        if limit is not None and per_second > 0:
+            left = max(0.0, (limit - latest) / per_second)
+            evidence |= {"limit": limit, "time_to_limit_seconds": round(left)}
+            advice = f"it may have {limit}, which it meets in {span(left)}; {advice}"
         return Finding(
             kind=self.kind,
             target=seen.target,
@@ -64,22 +81,15 @@ class _CountDetector:
             summary=(
                 f"Worker {seen.worker} of `{seen.target}` leaks {self.noun}: there are {latest:.0f}, after steady "
                 f"growth by {rise.grew:.0f} in {span(rise.window_seconds)}, about {per_second * 3600:.1f} more "
-                f"each hour; {self.advice}."
+                f"each hour; {advice}."
             ),
             started_at=began_at,
-            evidence={
-                "since": rfc3339(series.found_at),
-                "began_at": rfc3339(began_at),
-                "count": round(latest),
-                "grew": round(rise.grew),
-                "grew_share": round(rise.share, 4),
-                "per_hour": round(per_second * 3600, 2),
-                "window_seconds": rise.window_seconds,
-                "steadiness": round(rise.steadiness, 1),
-                "against": rise.view,
-                "floors": [round(floor) for floor in rise.floors],
-            },
+            evidence=evidence,
         )
+
+    def _limit(self, _seen: Seen) -> int | None:
+        """How many it may have, where somebody knows."""
+        return None
 
     def _judgement(self, seen: Seen, finding: Finding | None, state: StateName, reason: str) -> Judgement:
         findings = (finding,) if finding is not None else ()
@@ -95,6 +105,11 @@ class FdLeakDetector(_CountDetector):
     noun = "file descriptors"
     advice = "see which kind grows, and close what is opened for each request"
     unknown = "the number of its file descriptors may not be read"
+
+    def _limit(self, seen: Seen) -> int | None:
+        """RLIMIT_NOFILE: beyond it, every `open` and `accept` fails."""
+        process = seen.samples[-1].process if seen.samples else None
+        return process.max_fds if process is not None else None
 
 
 @register

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
+from support.views import OBSERVED
 from unit.detect.growth.lives import DAY, MIB, MIDNIGHT, flat, life, noise, ramp, readings, saw, together, watched
 
 from vitalsd.detect.counts import FdLeakDetector, TaskLeakDetector, ThreadLeakDetector
@@ -245,6 +247,19 @@ COUNTED = {
         ),
     ),
 }
+
+
+@pytest.mark.parametrize(("most", "told"), [(1024, "in 12 d 20 h"), (64, "in 0 s"), (None, None)])
+def test_descriptors_have_a_limit(most, told) -> None:
+    """That it is met, and when, is what makes it urgent."""
+    watch = watched(life(61, fds=lambda at: 60 + 3 * max(0.0, at - 48)))
+    assert OBSERVED.process is not None
+    sample = replace(OBSERVED, process=replace(OBSERVED.process, max_fds=most))
+    (finding,) = FdLeakDetector(Settings()).judge(Seen("shop", "0", watch.at, (sample,), growth=watch)).findings
+    assert ("; it may have " in finding.summary) is (most is not None)
+    assert finding.evidence.get("limit") == most
+    if told is not None:
+        assert f"; it may have {most}, which it meets {told}; see which kind grows" in finding.summary
 
 
 @pytest.mark.parametrize("detector", COUNTED, ids=lambda each: each.kind)
