@@ -2,8 +2,8 @@
 The detectors of growth over recorded points: what would have opened, when, and why nothing did.
 
 As the agent does it, in the recording's own time: an incident is what was known when it opened, and no point is
-looked at before its time has come. Takes 56 KiB of memory for each worker of whom everything is known, a quarter of
-that with RSS alone, however long the recording.
+looked at before its time has come. Takes 56 KiB of memory for each worker of whom everything is known, a quarter
+of that with RSS alone, however long the recording.
 """
 
 from __future__ import annotations

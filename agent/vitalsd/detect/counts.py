@@ -10,8 +10,8 @@ from vitalsd.detect.growth.series import Series
 from vitalsd.detect.growth.shape import Rise
 from vitalsd.detect.growth.watch import Count
 from vitalsd.detect.growth.words import not_yet, settling, span
-from vitalsd.detect.registry import Judgement, Seen, StateName, register
-from vitalsd.model import Finding, RuleState
+from vitalsd.detect.registry import Judgement, Seen, fired, nothing, register
+from vitalsd.model import Finding
 from vitalsd.settings.model import Settings
 from vitalsd.times import rfc3339
 
@@ -41,13 +41,13 @@ class _CountDetector:
         if series is None or series.latest is None:
             young = settling(seen.growth)
             if young is not None:
-                return self._judgement(seen, None, "quiet", young)
-            return self._judgement(seen, None, "unavailable", self.unknown)
+                return nothing(self.kind, seen, "quiet", young)
+            return nothing(self.kind, seen, "unavailable", self.unknown)
         rise = series.risen(seen.now)
         if rise is None:
-            return self._judgement(seen, None, "quiet", not_yet(series, f"the number of {self.noun}"))
+            return nothing(self.kind, seen, "quiet", not_yet(series, f"the number of {self.noun}"))
         finding = self._finding(seen, series, rise)
-        return self._judgement(seen, finding, "fired", finding.summary)
+        return fired(self.kind, seen, finding)
 
     def _series(self, seen: Seen) -> Series | None:
         return seen.growth.counts.get(self.count) if seen.growth is not None else None
@@ -90,10 +90,6 @@ class _CountDetector:
     def _limit(self, _seen: Seen) -> int | None:
         """How many it may have, where somebody knows."""
         return None
-
-    def _judgement(self, seen: Seen, finding: Finding | None, state: StateName, reason: str) -> Judgement:
-        findings = (finding,) if finding is not None else ()
-        return Judgement(findings, RuleState(self.kind, seen.target, seen.worker, state, reason))
 
 
 @register

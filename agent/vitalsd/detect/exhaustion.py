@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from vitalsd.detect.growth.trend import Exhaustion
 from vitalsd.detect.growth.watch import GrowthWatch
 from vitalsd.detect.growth.words import rate, settling, size, span
-from vitalsd.detect.registry import Judgement, Seen, StateName, register
-from vitalsd.model import Finding, RuleState, Severity
+from vitalsd.detect.registry import Judgement, Seen, fired, nothing, register
+from vitalsd.model import Finding, Severity
 from vitalsd.settings.model import Settings
 from vitalsd.times import rfc3339
 
@@ -44,23 +44,23 @@ class ExhaustionDetector:
         if watch is None or watch.memory.latest is None:
             young = settling(watch)
             if young is not None:
-                return self._none(seen, "quiet", young)
-            return self._none(seen, "unavailable", "its memory is not known yet")
+                return nothing(self.kind, seen, "quiet", young)
+            return nothing(self.kind, seen, "unavailable", "its memory is not known yet")
         if watch.limit is None:
-            return self._none(seen, "unavailable", "its memory has no limit that is known")
+            return nothing(self.kind, seen, "unavailable", "its memory has no limit that is known")
         found, peak = watch.exhaustion, watch.peaks.latest()
         if found is None or peak is None:
-            return self._none(
-                seen, "quiet", f"the trend of its peaks does not meet its limit of {size(watch.limit)}"
+            return nothing(
+                self.kind, seen, "quiet", f"the trend of its peaks does not meet its limit of {size(watch.limit)}"
             )
         left = watch.left if found is watch.shared.exhaustion else None
         if left is not None and not _takes_part(watch, seen.peers):
             reason = (
                 f"its limit of {size(watch.limit)} is met in {span(found.seconds_left)}, by others that share it"
             )
-            return self._none(seen, "watching", reason)
+            return nothing(self.kind, seen, "watching", reason)
         finding = self._finding(seen, watch, watch.limit, found, peak, left)
-        return Judgement((finding,), RuleState(self.kind, seen.target, seen.worker, "fired", finding.summary))
+        return fired(self.kind, seen, finding)
 
     def _finding(
         self,
@@ -100,9 +100,6 @@ class ExhaustionDetector:
             started_at=found.since,
             evidence=evidence,
         )
-
-    def _none(self, seen: Seen, state: StateName, reason: str) -> Judgement:
-        return Judgement((), RuleState(self.kind, seen.target, seen.worker, state, reason))
 
 
 def _takes_part(watch: GrowthWatch, peers: Sequence[GrowthWatch]) -> bool:
