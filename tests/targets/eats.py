@@ -1,9 +1,9 @@
 """
 Does with memory what it is told, line by line, and answers `done`:
 
-`join FOLDER` enters a control group; `take N` keeps N MiB; `fill FILE` writes 40 MiB and reads them again and again,
-so that their pages stay; `share` forks a child that has nothing of its own, and tells its pid; `burst N` forks
-a child that takes N MiB and is the first to be killed, and tells how it ended.
+`join FOLDER` enters a control group; `take N` keeps N MiB; `fill FILE` writes 40 MiB and reads them again and
+again, so that their pages stay; `share` forks a child that has nothing of its own, and tells its pid; `burst N`
+forks a child that takes N MiB and is the first to be killed, and tells how it ended.
 """
 
 import mmap

@@ -223,7 +223,7 @@ class MemoryGroup(msgspec.Struct, frozen=True):
     headroom_bytes: int | None = None
     """From the working set to the limit that is met first, be it of this group or of one above."""
     left_bytes: int | None = None
-    """The same where the kernel takes back all pages of files: so much is left before it kills somebody."""
+    """The same where the kernel takes back all that it can, such as pages of files: then it kills somebody."""
     oom_kills: int | None = None
     """Processes of the group that the kernel has killed for memory."""
     ooms: int | None = None

@@ -145,6 +145,14 @@ def test_v1(v1):
     )
 
 
+def test_what_is_left_in_v1_is_without_the_kernel(v1):
+    """It does not tell which of its memory it would take back."""
+    legacy(v1, "docker/web", limit=256, used=200, inactive=20)
+    assert read(v1).left_bytes == 80 * MIB
+    legacy(v1, "docker/web", limit=256, used=200, inactive=20, memory_kmem__usage_in_bytes=50 * MIB)
+    assert read(v1).left_bytes == 130 * MIB
+
+
 @pytest.mark.parametrize("version", ["v1", "v2"])
 def test_no_limit(version, request):
     """A group without a limit has none, be the host as small as it may; what it uses is known all the same."""
@@ -183,6 +191,9 @@ def test_what_is_left_is_without_files(v2):
     unified(v2, "shop.slice/web", limit=256, used=250, inactive=10, active=180)
     told = read(v2)
     assert (told.headroom_bytes, told.left_bytes) == (16 * MIB, 196 * MIB)
+    stat = f"inactive_file {10 * MIB}\nactive_file {80 * MIB}\nslab_reclaimable {70 * MIB}\nslab_unreclaimable 9\n"
+    (v2.top / "shop.slice/web/memory.stat").write_text(stat)
+    assert read(v2).left_bytes == 166 * MIB
     (v2.top / "shop.slice/web/memory.stat").write_text(f"inactive_file {10 * MIB}\n")
     told = read(v2)
     assert (told.headroom_bytes, told.left_bytes) == (16 * MIB, None)

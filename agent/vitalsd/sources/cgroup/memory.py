@@ -42,7 +42,8 @@ class _Use(msgspec.Struct, frozen=True):
 
     used: int | None
     inactive_file: int | None
-    active_file: int | None
+    reclaimable: int | None
+    """Beside that: what the kernel takes back before it kills somebody."""
     limit_above: int | None
     """Version 1 tells the least limit of all groups above, those out of sight too."""
     swap_above: int | None
@@ -54,10 +55,10 @@ class _Use(msgspec.Struct, frozen=True):
         return max(0, self.used - self.inactive_file)
 
     @property
-    def without_files(self) -> int | None:
-        if self.working_set is None or self.active_file is None:
+    def kept(self) -> int | None:
+        if self.working_set is None or self.reclaimable is None:
             return None
-        return max(0, self.working_set - self.active_file)
+        return max(0, self.working_set - self.reclaimable)
 
 
 def find_memory_group(proc: Path, pid: int, groups: str | None = None) -> Group | None:
@@ -114,7 +115,7 @@ class MemoryAccounts:
         self, group: Group, limits: list[tuple[Level, _Limits]], least: int | None, now: float
     ) -> list[tuple[int, int | None]]:
         """
-        Up to each limit, with the pages of files that are in use and without; nothing when one is out of sight.
+        Up to each limit, with what the kernel could take back and without; nothing when one is out of sight.
 
         It is not the least limit that need be met first.
         """
@@ -126,7 +127,7 @@ class MemoryAccounts:
                 use = self._use(group, level, now, age)
                 if use.working_set is None:
                     return []
-                kept = use.without_files
+                kept = use.kept
                 left = max(0, here.memory - kept) if kept is not None else None
                 rooms.append((max(0, here.memory - use.working_set), left))
                 lowest = min(lowest, here.memory)
@@ -171,8 +172,13 @@ def _limits_v1(folder: str) -> _Limits:
 
 def _use_v2(folder: str) -> _Use:
     stat = _table(folder + "/memory.stat")
-    inactive, active = stat.get(b"inactive_file"), stat.get(b"active_file")
-    return _Use(_number(folder + "/memory.current"), inactive, active, None, None)
+    return _Use(
+        used=_number(folder + "/memory.current"),
+        inactive_file=stat.get(b"inactive_file"),
+        reclaimable=_sum(stat.get(b"active_file"), stat.get(b"slab_reclaimable", 0)),
+        limit_above=None,
+        swap_above=None,
+    )
 
 
 def _use_v1(folder: str) -> _Use:
@@ -182,7 +188,8 @@ def _use_v1(folder: str) -> _Use:
     return _Use(
         used=_number(folder + "/memory.usage_in_bytes"),
         inactive_file=stat.get(b"total_inactive_file"),
-        active_file=stat.get(b"total_active_file"),
+        # How much of the kernel's own is names of files, version 1 does not tell: most of it, where it is much.
+        reclaimable=_sum(stat.get(b"total_active_file"), _number(folder + "/memory.kmem.usage_in_bytes") or 0),
         limit_above=memory,
         swap_above=max(0, both - memory) if both is not None and memory is not None else None,
     )
@@ -201,6 +208,10 @@ def _events(version: Literal[1, 2], folder: str) -> dict[bytes, int]:
 
 def _least(numbers: list[int | None]) -> int | None:
     return min((number for number in numbers if number is not None), default=None)
+
+
+def _sum(first: int | None, second: int) -> int | None:
+    return first + second if first is not None else None
 
 
 def _limited(number: int | None) -> int | None:
