@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import msgspec
 
+from vitalsd.detect.growth.grown import Grown
 from vitalsd.detect.growth.pool import Pool, pool_of
 from vitalsd.detect.growth.series import Suspicion
 from vitalsd.detect.growth.shape import Rise
-from vitalsd.detect.growth.watch import Grown, GrowthWatch
+from vitalsd.detect.growth.watch import GrowthWatch
 from vitalsd.detect.growth.words import not_yet, rate, settling, size, span
 from vitalsd.detect.registry import Judgement, Seen, fired, nothing, register
 from vitalsd.model import Finding, Severity

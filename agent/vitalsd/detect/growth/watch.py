@@ -12,6 +12,7 @@ from typing import Literal
 
 import msgspec
 
+from vitalsd.detect.growth.grown import Grown, Proof
 from vitalsd.detect.growth.plan import (
     COUNT_LEAST,
     COUNTS,
@@ -29,7 +30,7 @@ from vitalsd.detect.growth.trend import Exhaustion, Peaks
 from vitalsd.history.points import Point
 from vitalsd.model import MemoryTrend
 
-__all__ = ["Count", "Grown", "GrowthWatch"]
+__all__ = ["SET_BACK_SECONDS", "Count", "GrowthWatch"]
 
 SAME_START_SECONDS = 1.5
 """The start of a process is known to a clock tick, and a clock may be set meanwhile."""
@@ -42,47 +43,6 @@ FORESEEN_DAYS = 30
 SET_BACK_SECONDS = 60.0
 """A clock that is set back by more, and by more than a block, has told times that never were."""
 Count = Literal["fds", "threads", "tasks"]
-Proof = Literal["memory", "heap", "blocks"]
-
-
-class Grown(msgspec.Struct, frozen=True):
-    """Growth of memory that has been proven, and what of."""
-
-    kind: Literal["leak", "fragmentation"]
-    by: Proof
-    """Which series has proven it."""
-    rise: Rise
-    found_at: float
-    began_at: float
-    per_second: float
-    level: float
-    """The floor of the process's memory now."""
-    peak: float | None
-    limit: float | None
-    heap_share: float | None
-    """Of the growth of the process, what the live heap has grown by; None where it is not known."""
-    left: float | None = None
-    """To all that share the limit; None where nobody is known to."""
-    left_per_second: float = 0.0
-    """What it gets less by."""
-
-    @property
-    def seconds_left(self) -> float | None:
-        """Until its peaks meet the limit, or until all that share it do together."""
-        known = [self._seconds_by_itself, self.seconds_together]
-        return min((seconds for seconds in known if seconds is not None), default=None)
-
-    @property
-    def _seconds_by_itself(self) -> float | None:
-        if self.limit is None or self.peak is None or self.per_second <= 0:
-            return None
-        return max(0.0, (self.limit - self.peak) / self.per_second)
-
-    @property
-    def seconds_together(self) -> float | None:
-        """Until nothing is left to all that share the limit."""
-        pace = max(self.per_second, self.left_per_second)
-        return self.left / pace if self.left is not None and self.limit is not None and pace > 0 else None
 
 
 class GrowthWatch:
@@ -107,6 +67,8 @@ class GrowthWatch:
         """What is left to all that share the limit, below zero."""
         self._shared_at = -math.inf
         self.start: float | None = None
+        self._counts_from = 0.0
+        """Unix time from when on readings of the present lifetime do."""
         self.limit: float | None = None
         self.lifetimes = 0
         self.at = 0.0
@@ -127,8 +89,8 @@ class GrowthWatch:
             self._begin()
         self.at = at
         if self.start is None or abs(point.start - self.start) > SAME_START_SECONDS:
-            self._reborn(point.start)
-        if at < point.start + self._settle_seconds:
+            self._reborn(point.start, at)
+        if at < self._counts_from:
             return False
         if point.limit is not None:
             self.limit = point.limit if 0 < point.limit < NO_LIMIT else None
@@ -159,9 +121,8 @@ class GrowthWatch:
     @property
     def settling_seconds(self) -> float | None:
         """How long its readings do not count yet; None where they do."""
-        if self.start is None or self.at >= self.start + self._plan.settle_seconds:
-            return None
-        return self.start + self._plan.settle_seconds - self.at
+        known = self.start is not None and self.at < self._counts_from
+        return self._counts_from - self.at if known else None
 
     @property
     def wants_peers(self) -> bool:
@@ -192,20 +153,21 @@ class GrowthWatch:
         found = [self.peaks.exhaustion, self.shared.exhaustion if self.left is not None else None]
         return min((each for each in found if each is not None), key=_soonest, default=None)
 
-    def _reborn(self, start: float) -> None:
+    def _reborn(self, start: float, at: float) -> None:
         self.start = start
         self.lifetimes += 1
-        counts_from = start + self._settle_seconds
+        self._counts_from = (
+            min(start, at) + self._settle_seconds
+        )  # none begins later, but by a clock that is ahead
         for series in (self.memory, self.heap, self.used, self.blocks, *self.counts.values()):
-            series.reborn(counts_from)
+            series.reborn(self._counts_from)
         self.peaks.reborn()
         self.shared.reborn()
         self.grown = None
 
     def _new_count(self, name: Count) -> Series:
         series = self.counts[name] = Series(self._plan, COUNTS, count_bounds(COUNT_LEAST[name]))
-        assert self.start is not None
-        series.reborn(self.start + self._settle_seconds)
+        series.reborn(self._counts_from)
         return series
 
     def _verdict(self) -> Grown | None:

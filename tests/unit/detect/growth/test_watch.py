@@ -300,6 +300,14 @@ def test_a_clock_that_is_set_back_hides_no_leak() -> None:
     assert hours(watch.grown.began_at) == pytest.approx(70, abs=2)
 
 
+def test_a_process_that_a_wrong_clock_has_seen_begin_is_not_waited_for() -> None:
+    """It began in what is the future now; it has been there since now at the least."""
+    watch = watched(life(2, memory(), born=10))
+    assert watch.memory.latest is not None
+    assert watch.settling_seconds is None
+    assert watched(life(0.5, memory(), born=10)).settling_seconds == pytest.approx(1800, abs=200)
+
+
 def test_a_point_from_a_little_before_is_left_out() -> None:
     """A clock that is put right by a second, or two readings that were written in the wrong order."""
     watch = watched(life(50, memory()))
