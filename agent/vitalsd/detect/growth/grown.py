@@ -1,4 +1,4 @@
-"""What growth of memory comes to once it is proven: what of, since when, how fast, and how long it can go on. Pure."""
+"""Growth of memory that is proven: what of, since when, how fast, and how long it can go on. Pure."""
 
 from __future__ import annotations
 
