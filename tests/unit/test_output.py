@@ -101,3 +101,14 @@ def test_the_streams_are_given_back():
     before = sys.stdout, sys.stderr
     assert main(["config", "check", "/nowhere/vitalsd.yaml"]) == UsageError.exit_code != VitalsdError.exit_code
     assert (sys.stdout, sys.stderr) == before
+
+
+def test_what_was_printed_before_comes_first():
+    """And what is printed after it comes last."""
+    told = "print('before'); main(['config', 'show']); print('after')"
+    answer = subprocess.run(
+        [sys.executable, "-c", f"from vitalsd.cli import main; {told}"], capture_output=True, text=True, check=True
+    )
+    lines = answer.stdout.splitlines()
+    assert (lines[0], lines[-1]) == ("before", "after")
+    assert len(lines) > 2

@@ -87,6 +87,7 @@ def _stream(name: str) -> TextIO:
     below = given.buffer  # a file itself with PYTHONUNBUFFERED
     if not isinstance(getattr(below, "raw", below), io.FileIO):
         return given  # it is no file: somebody runs the command from within
+    given.flush()  # what was printed before comes first
     file = io.BufferedWriter(_File(name, given.fileno()))
     by_line = name == "stderr" or bool(given.line_buffering) or getattr(given, "write_through", False)
     return io.TextIOWrapper(file, given.encoding, given.errors, line_buffering=by_line)
