@@ -70,12 +70,13 @@ def _service(worker: str, seed: int, rounds: int) -> Iterator[Point]:
             live = int(level * 0.6 * chance.gauss(1, 0.01)) // 16 * 16
         if chance.random() < 0.005:
             threads = max(4, threads + chance.choice((-1, 1)))
+        own = int(level + garbage + wander + abs(chance.gauss(0, noise))) // PAGE * PAGE
         yield Point(
             t,
             "shop",
             worker,
             BEGINS - 86_400.33,
-            rss_anon=int(level + garbage + wander + abs(chance.gauss(0, noise))) // PAGE * PAGE,
+            rss_anon=own,
             swap=0,
             limit=600 * MIB,
             heap_live=live,
@@ -84,6 +85,7 @@ def _service(worker: str, seed: int, rounds: int) -> Iterator[Point]:
             fds=int(files * (1 + abs(chance.gauss(0, 0.1)))),
             threads=threads,
             tasks=int(tasks * (1 + abs(chance.gauss(0, 0.3)))),
+            left=max(0, 600 * MIB - own - int(abs(chance.gauss(0, noise))) // PAGE * PAGE),
         )
 
 

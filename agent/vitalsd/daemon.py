@@ -26,13 +26,14 @@ from vitalsd.errors import UsageError, VitalsdError
 from vitalsd.history.history import History
 from vitalsd.history.points import Point, point_of
 from vitalsd.incidents.book import Book
-from vitalsd.investigation import Investigation
+from vitalsd.investigation.investigation import Investigation
 from vitalsd.limits import raise_open_files
 from vitalsd.model import WorkerKey
 from vitalsd.probe import python as own_probe
 from vitalsd.settings.load import Loaded
-from vitalsd.settings.model import Settings, split_listen
+from vitalsd.settings.model import Settings
 from vitalsd.settings.storage import segment_dir, storage_dir, token_path
+from vitalsd.settings.types import split_listen
 from vitalsd.sources.observer.events import Ended, Late
 from vitalsd.sources.observer.observer import Observer
 from vitalsd.sources.sampler import Sampler
@@ -239,9 +240,10 @@ class Daemon:
         self._growth.forget(time.time())
 
     async def _remember(self) -> None:
-        """Have growth judged by what was before this agent, or before other windows held."""
-        since = time.time() - self._growth.plan.keep_seconds
-        await self._growth.remember(self._history.replay(since))
+        """Have growth judged by what was before: this agent, other windows, or a clock that was set back."""
+        while await self._growth.past_wanted.wait():
+            since = time.time() - self._growth.plan.keep_seconds
+            await self._growth.remember(self._history.replay(since))
 
     async def _follow(self) -> None:
         """End with the service that `vitalsd run` started beside us."""
@@ -283,8 +285,7 @@ class Daemon:
         self._book.reconfigure(settings.stall.resolve_after)
         self._investigation.reconfigure(settings)
         self._capturing.reconfigure(settings)
-        if self._growth.reconfigure(plan_of(settings)):
-            await self._remember()
+        self._growth.reconfigure(plan_of(settings))
         self.state.health_max_delay_seconds = settings.health.max_delay
         self.state.reload_successful, self.state.reload_succeeded_at = True, time.time()
         own_log.configure(settings.log.level, settings.log.format)

@@ -12,6 +12,7 @@ import resource
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ from support.probed import TARGETS
 from support.waiting import wait_for
 
 from vitalsd.model import MemoryGroup, WorkerKey
+from vitalsd.probe.python.segment import in_memory
 from vitalsd.sources.memory import MemorySource
 from vitalsd.sources.registry import Worker
 from vitalsd.sources.rollup import PERIOD_SECONDS
@@ -176,6 +178,28 @@ def test_limit_use_and_kills(new_group: Callable[..., Path]) -> None:
         if not psutil.swap_memory().total:  # version 1 does not count hits of its limit of both in every kernel
             assert killed.limit_hits > 0
         assert eater.process.poll() is None
+
+
+@pytest.mark.parametrize(("place", "kept"), [("/var/tmp", False), ("/dev/shm", True)])
+def test_pages_of_files_are_left(new_group: Callable[..., Path], place: str, kept: bool) -> None:
+    """They count as used, and the kernel takes them back before it kills; not those of files in memory."""
+    if in_memory(place) != kept:
+        pytest.skip(f"{place} is {'on a disk' if kept else 'in memory'}")
+    folder = new_group("vitalsd-test", 96)
+    with eating() as eater, tempfile.NamedTemporaryFile(dir=place) as file:
+        eater.do(f"join {folder}")
+        before = eater.group()
+        eater.do(f"fill {file.name}")
+        after = eater.group()
+        assert before.left_bytes is not None
+        assert after.left_bytes is not None
+        assert after.headroom_bytes is not None
+        assert (before.left_bytes - after.left_bytes >= 40 * MIB) is kept
+        assert after.left_bytes >= after.headroom_bytes
+        if not kept:
+            assert before.left_bytes - after.left_bytes <= 6 * MIB
+            eater.do("take 64")  # there is room: files make it
+            assert eater.process.poll() is None
 
 
 def test_limit_of_a_group_above(new_group: Callable[..., Path]) -> None:

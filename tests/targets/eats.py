@@ -1,8 +1,9 @@
 """
 Does with memory what it is told, line by line, and answers `done`:
 
-`join FOLDER` enters a control group; `take N` keeps N MiB; `share` forks a child that has nothing of its own, and
-tells its pid; `burst N` forks a child that takes N MiB and is the first to be killed, and tells how it ended.
+`join FOLDER` enters a control group; `take N` keeps N MiB; `fill FILE` writes 40 MiB and reads them again and
+again, so that their pages stay; `share` forks a child that has nothing of its own, and tells its pid; `burst N`
+forks a child that takes N MiB and is the first to be killed, and tells how it ended.
 """
 
 import mmap
@@ -25,6 +26,17 @@ def take(mebibytes):
 def join(folder):
     with open(folder + "/cgroup.procs", "w") as procs:
         procs.write(str(os.getpid()))
+
+
+def fill(path):
+    with open(path, "wb") as file:
+        file.write(os.urandom(40 << 20))
+        file.flush()
+        os.fsync(file.fileno())
+    for _ in range(4):
+        with open(path, "rb", buffering=0) as file:
+            while file.read(1 << 20):
+                pass
 
 
 def share():
@@ -54,6 +66,8 @@ for line in iter(sys.stdin.readline, ""):
         answer = join(value)
     elif what == "take":
         answer = take(int(value))
+    elif what == "fill":
+        answer = fill(value)
     elif what == "share":
         answer = share()
     else:

@@ -11,6 +11,7 @@ import msgspec
 import pytest
 from unit.detect.growth.lives import flat, life, noise, ramp, together
 
+from vitalsd import backtest as run_module
 from vitalsd.cli import backtest as command_module
 from vitalsd.cli import build_parser, main
 from vitalsd.cli.backtest import MOST_BAD_LINES
@@ -223,3 +224,13 @@ def test_errors_are_for_people():
     with pytest.raises(UsageError) as raised:
         command.run(parser.parse_args(["/dev/null"]))
     assert raised.value.exit_code == 2
+
+
+def test_very_many_workers_are_looked_at_as_far_as_there_is_room(backtest, recorded, monkeypatch):
+    """The others are told of, and do not make a machine swap."""
+    monkeypatch.setattr(run_module, "MOST_WORKERS", 2)
+    rows = [line.replace(b'"worker":"0"', b'"worker":"%d"' % slot) for line in LEAKING[:9] for slot in range(5)]
+    code, out, err = backtest(recorded(*rows))
+    assert code == 0
+    assert err == "recorded.jsonl has more than 2 workers; 27 samples of others were not looked at: split it\n"
+    assert out.endswith("18 samples of 2 workers: 0 incidents would have opened\n")

@@ -8,10 +8,11 @@ from msgspec.structs import replace
 from vitalsd import daemon as daemon_module
 from vitalsd.daemon import Daemon
 from vitalsd.history.database import Database as History
+from vitalsd.history.points import Point
 from vitalsd.incidents.database import Database as Incidents
 from vitalsd.model import Finding
 from vitalsd.settings.load import Loaded
-from vitalsd.settings.model import Control, Exporters, Prometheus, Settings, Stall, Storage
+from vitalsd.settings.model import Control, Exporters, Memory, Prometheus, Settings, Stall, Storage
 from vitalsd.storage.file import file_name
 
 ANY_PORT = "127.0.0.1:0"
@@ -82,3 +83,37 @@ def test_a_reload_reaches_everyone_who_goes_by_the_stall_settings(daemons):
     assert (incident.state, incident.timeline[-1]["text"][:23]) == ("resolved", "not found again for 5 s")
     bounds = next(rule.bounds for rule in daemon._investigation._detectors if rule.kind == "stall")
     assert (bounds.threshold_seconds, bounds.critical_seconds) == (0.25, 0.75)
+
+
+def test_what_was_before_is_remembered_whenever_that_is_wanted(daemons, monkeypatch):
+    """At the start, by other windows, and when the clock has been set back."""
+    daemon, written = daemons()
+    asked = []
+
+    async def replay(since):
+        asked.append(since)
+        yield []
+
+    monkeypatch.setattr(daemon._history, "replay", replay)
+
+    async def settled(times):
+        async with asyncio.timeout(10):
+            while len(asked) < times or daemon._growth.past_wanted.is_set():  # noqa: ASYNC110 - nobody tells
+                await asyncio.sleep(0)
+
+    async def run():
+        remembering = asyncio.create_task(daemon._remember())
+        await settled(1)
+        written[0] = replace(written[0], memory=Memory(day=3600.0))
+        await daemon.state.reload()
+        await settled(2)
+        daemon._points([Point(9000.0, "shop", "0", 0.0)])
+        daemon._points([Point(8000.0, "shop", "0", 0.0)])
+        await settled(3)
+        daemon._points([Point(8010.0, "shop", "0", 0.0)])
+        await settled(3)
+        remembering.cancel()
+
+    asyncio.run(run())
+    assert len(asked) == 3
+    assert asked[1] - asked[0] == pytest.approx(8 * (86_400 - 3600), abs=60)

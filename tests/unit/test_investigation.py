@@ -1,6 +1,7 @@
 """What becomes of a stall between the observer's first word and the book."""
 
 import asyncio
+import os
 import time
 
 import pytest
@@ -12,8 +13,18 @@ from vitalsd.capture.stacks import StackSampler
 from vitalsd.detect.growth.book import GrowthBook
 from vitalsd.detect.growth.plan import plan_of
 from vitalsd.incidents.book import Book
-from vitalsd.investigation import Investigation
-from vitalsd.model import Finding, Frame, Stack, StallEvidence, StallInProgress, TargetSnapshot, ThreadEvidence
+from vitalsd.investigation.case import Case
+from vitalsd.investigation.investigation import Investigation
+from vitalsd.model import (
+    Finding,
+    Frame,
+    Stack,
+    StallEvidence,
+    StallInProgress,
+    TargetSnapshot,
+    ThreadEvidence,
+    WorkerKey,
+)
 from vitalsd.settings.model import Settings, Stall, Workers
 from vitalsd.sources.observer.events import Ended, Late
 from vitalsd.sources.observer.observer import Observer
@@ -64,6 +75,17 @@ def world(tmp_path):
     world = World(tmp_path)
     world.look()
     return world
+
+
+def test_samples_of_a_clock_that_was_ahead_are_let_go(world):
+    """Detectors look at the last minute, which those would never leave."""
+    case = world.investigation._cases[world.worker.target, world.worker.slot]
+    now = time.time()
+    for at in (now + 3600, now + 3610, now + 3620, now, now + 10):
+        world.worker = replace(world.worker, at=at)
+        case.take(world.worker, at)
+    assert [sample.at for sample in case.samples][-2:] == [now, now + 10]
+    assert max(sample.at for sample in case.samples) == now + 10
 
 
 def told(world):
@@ -189,10 +211,24 @@ def test_whoever_had_a_stack_first(world, probe_after, seen_by):
     evidence = StallEvidence("main", since, 0.3, False, stacks=outside, stack_after_seconds=0.1)
     case = world.investigation._cases[world.worker.target, world.worker.slot]
     case.seen["main", since] = evidence
-    world.investigation._judge_probed(case, world.worker, MAIN_LOOP, stall, time.time())
+    world.investigation._stalls.judge_probed(case, world.worker, MAIN_LOOP, stall, time.time())
     ((judged, _, _),) = case.told
     assert judged.stacks[0].frames[0].function == seen_by
     assert judged.stack_after_seconds == min(0.1, probe_after)
+
+
+@pytest.mark.parametrize(("own", "cause"), [(False, "host_wide"), (True, "unknown")])
+def test_the_agent_is_no_witness_of_its_own_stalls(world, own, cause):
+    """That it could not look blames the host where somebody else stalled; where it stalled itself, nobody."""
+    since = time.monotonic() - 1.3
+    stall = replace(MAIN_LOOP.recent_stalls[0], since=since, duration_seconds=1.3, cpu_seconds=0.0, stacks=())
+    worker = replace(world.worker, key=WorkerKey(os.getpid() if own else 1, 5))
+    case = Case.of(worker.key, time.time())
+    world.observer._late.append((since + 0.01, since + 1.29))
+    world.investigation._stalls.judge_probed(case, worker, MAIN_LOOP, stall, time.time())
+    ((_, verdict, _),) = case.told
+    assert verdict.cause == cause
+    assert verdict.reason.startswith("the agent itself ")
 
 
 def failing(world, errors, pid=77, age=3600.0):
@@ -258,7 +294,7 @@ def test_what_is_found_of_the_past_is_an_incident(world):
 def test_what_grows_is_told_by_the_incident(world, monkeypatch):
     """A finding that something grows has a census from the next round on, or why there is none."""
     leak = Finding("leak", "old", "0", "warning", time.time(), "It leaks.")
-    monkeypatch.setattr("vitalsd.investigation.find_all", lambda *_: [leak])
+    monkeypatch.setattr("vitalsd.investigation.investigation.find_all", lambda *_: [leak])
 
     async def run():
         censuses = asyncio.create_task(world.investigation.censuses.run())

@@ -1,8 +1,9 @@
 """
 Whether a worker may be asked for a census now: not while it stalls, is stopped, or is short of what one takes.
 
-What it takes is 1 MiB of memory and four descriptors, for two seconds; there must be several times that. Six
-an hour of one worker. Two small files of /proc are read, in microseconds.
+What it takes is 1 MiB of memory and four descriptors, for two seconds; there must be several times that, of the
+control group's limit and of the process's own. Six an hour of one worker. Three small files of /proc are read, in
+microseconds.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from pathlib import Path
 
 from vitalsd.capture.tokens import Bucket
 from vitalsd.model import WorkerKey, WorkerSample
+from vitalsd.sources.rlimits import memory_left
 
 __all__ = ["CensusPolicy"]
 
@@ -52,10 +54,11 @@ class CensusPolicy:
         if self._stalling(key):
             return "stall", "its event loop is late, and left alone meanwhile"
         group = worker.memory.group if worker.memory is not None else None
-        left = group.headroom_bytes if group is not None else None
-        if left is not None and left < 2 * NEED_BYTES:
-            least = 2 * NEED_BYTES >> 20
-            return "headroom", f"only {left >> 20} MiB are left of its memory limit, and {least} must be"
+        headroom = group.headroom_bytes if group is not None else None
+        for left in (headroom, self._left_by_itself(key)):
+            if left is not None and left < 2 * NEED_BYTES:
+                least = 2 * NEED_BYTES >> 20
+                return "headroom", f"only {left >> 20} MiB are left of its memory limit, and {least} must be"
         process = worker.process
         opened, most = (process.open_fds, process.max_fds) if process is not None else (None, None)
         if opened is not None and most is not None and most - opened < NEED_DESCRIPTORS:
@@ -63,6 +66,13 @@ class CensusPolicy:
         if not self._take(key):
             return "budget", f"the budget of {BURST} censuses, one more each {REFILL_SECONDS:g} s, is used up"
         return None
+
+    def _left_by_itself(self, key: WorkerKey) -> int | None:
+        """Of RLIMIT_AS and RLIMIT_DATA; beyond them an allocation of the service's own would fail."""
+        try:
+            return memory_left(f"{self._proc}/{key.pid}")
+        except (OSError, ValueError, IndexError):
+            return None
 
     def _state(self, key: WorkerKey) -> str | None:
         """The kernel's letter; None when it has ended."""

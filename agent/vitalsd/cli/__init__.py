@@ -4,19 +4,19 @@ The command line: one file per command, each a class whose docstring is its help
 Only the command that is asked for is imported: the agent is one of them, and small.
 
 Errors for people end here as one text on standard error and an exit code: 0 good, 1 the answer is no, 2 usage or
-configuration.
+configuration. What cannot be printed is one of them, see `output`.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
 from typing import Protocol
 
 from vitalsd import __version__
+from vitalsd.cli.output import tell, written
 from vitalsd.errors import VitalsdError
 
 __all__ = ["NAMES", "Command", "build_parser", "load", "main"]
@@ -80,16 +80,16 @@ def build_parser(names: Sequence[str] = NAMES) -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command."""
-    given = list(sys.argv[1:] if argv is None else argv)
+    return written(lambda: _run(list(sys.argv[1:] if argv is None else argv)))
+
+
+def _run(given: Sequence[str]) -> int:
     args = build_parser(given[:1] if given[:1] and given[0] in NAMES else NAMES).parse_args(given)
     command: Command = args.chosen
     try:
         return command.run(args)
     except VitalsdError as error:
-        print(f"vitalsd: {error}" if "\n" not in str(error) else str(error), file=sys.stderr)
+        tell(error)
         return error.exit_code
     except KeyboardInterrupt:
         return 130
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0

@@ -54,6 +54,9 @@ class Backtest:
                     when = rfc3339(incident.opened_at)
                     print(f"{when}  {incident.severity:8}  {incident.kind:13}  {incident.summary}")
         bad.sum_up()
+        if run.points_left_out:
+            others = f"{run.points_left_out} samples of others were not looked at"
+            print(f"{args.file} has more than {run.workers} workers; {others}: split it", file=sys.stderr)
         out = sys.stderr if args.json else sys.stdout
         for state in run.quiet():
             print(sound(f"{state.target}/{state.worker}: no {state.rule}: {state.reason}"), file=out)

@@ -20,8 +20,9 @@ import msgspec
 from vitalsd import __version__
 from vitalsd.cli.listeners import listeners
 from vitalsd.errors import VitalsdError
-from vitalsd.settings.model import Settings, split_listen
+from vitalsd.settings.model import Settings
 from vitalsd.settings.storage import token_path
+from vitalsd.settings.types import split_listen
 
 __all__ = ["Reply", "ask", "fetch", "reachable", "send"]
 

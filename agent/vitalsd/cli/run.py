@@ -12,9 +12,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from vitalsd.cli.options import add_config_options, config_loader
+from vitalsd.cli.output import tell
 from vitalsd.errors import UsageError, VitalsdError
 from vitalsd.probe.python.segment import in_memory
 from vitalsd.settings.model import Settings
+from vitalsd.settings.problems import ConfigErrors
 
 __all__ = ["Run", "service_environment"]
 
@@ -50,22 +52,32 @@ class Run:
         from vitalsd_exporters.web.sockets import PortTakenError
 
         name = program_name(" ".join(command)) if args.name is None else args.name
-        settings = config_loader(args, name=name, pid=os.getpid())().settings
+        try:
+            settings = config_loader(args, name=name, pid=os.getpid())().settings
+        except ConfigErrors as error:
+            tell(error)
+            tell(UsageError(f"{command[0]} was not started: mend this first, or start it without `vitalsd run`."))
+            return error.exit_code
         environment = service_environment(os.environ, name, settings)
         _prepare_segment_folder(environment)
         try:
             with contextlib.suppress(PortTakenError):  # the agent says so, and waits for them
                 check_ports(settings)
         except VitalsdError as error:
-            print(f"vitalsd: {error} The service starts without an agent of its own.", file=sys.stderr)
+            _say(f"vitalsd: {error} The service starts without an agent of its own.")
         else:
             _start_agent(args, name, settings)
-        sys.stdout.flush()
         _restore_signals()
         try:
             os.execvpe(command[0], command, environment)  # noqa: S606 - to become the service is the point
         except OSError as error:
             raise UsageError(f"Cannot execute {command[0]}: {error.strerror}.") from error
+
+
+def _say(sentence: str) -> None:
+    """On standard error, which is the service's: where it takes nothing, the service starts all the same."""
+    with contextlib.suppress(OSError):
+        os.write(2, f"{sentence}\n".encode("utf-8", "replace"))
 
 
 def service_environment(environ: Mapping[str, str], name: str, settings: Settings) -> dict[str, str]:

@@ -24,7 +24,7 @@ from vitalsd.demo.observe import TARGET, Agent, fetch, loops
 from vitalsd.demo.service import WORKERS
 from vitalsd.demo.worker import HOST
 from vitalsd.errors import UsageError, VitalsdError
-from vitalsd.settings.model import split_listen
+from vitalsd.settings.types import split_listen
 from vitalsd_exporters.web.sockets import bind
 
 __all__ = ["Stage"]

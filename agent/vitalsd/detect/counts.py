@@ -10,8 +10,8 @@ from vitalsd.detect.growth.series import Series
 from vitalsd.detect.growth.shape import Rise
 from vitalsd.detect.growth.watch import Count
 from vitalsd.detect.growth.words import not_yet, settling, span
-from vitalsd.detect.registry import Judgement, Seen, StateName, register
-from vitalsd.model import Finding, RuleState
+from vitalsd.detect.registry import Judgement, Seen, fired, nothing, register
+from vitalsd.model import Finding
 from vitalsd.settings.model import Settings
 from vitalsd.times import rfc3339
 
@@ -41,13 +41,13 @@ class _CountDetector:
         if series is None or series.latest is None:
             young = settling(seen.growth)
             if young is not None:
-                return self._judgement(seen, None, "quiet", young)
-            return self._judgement(seen, None, "unavailable", self.unknown)
+                return nothing(self.kind, seen, "quiet", young)
+            return nothing(self.kind, seen, "unavailable", self.unknown)
         rise = series.risen(seen.now)
         if rise is None:
-            return self._judgement(seen, None, "quiet", not_yet(series, f"the number of {self.noun}"))
+            return nothing(self.kind, seen, "quiet", not_yet(series, f"the number of {self.noun}"))
         finding = self._finding(seen, series, rise)
-        return self._judgement(seen, finding, "fired", finding.summary)
+        return fired(self.kind, seen, finding)
 
     def _series(self, seen: Seen) -> Series | None:
         return seen.growth.counts.get(self.count) if seen.growth is not None else None
@@ -55,6 +55,23 @@ class _CountDetector:
     def _finding(self, seen: Seen, series: Series, rise: Rise) -> Finding:
         began_at, per_second = series.onset(rise.window_seconds)
         latest = series.latest or 0.0
+        limit, advice = self._limit(seen), self.advice
+        evidence: dict[str, object] = {
+            "since": rfc3339(series.found_at),
+            "began_at": rfc3339(began_at),
+            "count": round(latest),
+            "grew": round(rise.grew),
+            "grew_share": round(rise.share, 4),
+            "per_hour": round(per_second * 3600, 2),
+            "window_seconds": rise.window_seconds,
+            "steadiness": round(rise.steadiness, 1),
+            "against": rise.view,
+            "floors": [round(floor) for floor in rise.floors],
+        }
+        if limit is not None and per_second > 0:
+            left = max(0.0, (limit - latest) / per_second)
+            evidence |= {"limit": limit, "time_to_limit_seconds": round(left)}
+            advice = f"it may have {limit}, which it meets in {span(left)}; {advice}"
         return Finding(
             kind=self.kind,
             target=seen.target,
@@ -64,26 +81,15 @@ class _CountDetector:
             summary=(
                 f"Worker {seen.worker} of `{seen.target}` leaks {self.noun}: there are {latest:.0f}, after steady "
                 f"growth by {rise.grew:.0f} in {span(rise.window_seconds)}, about {per_second * 3600:.1f} more "
-                f"each hour; {self.advice}."
+                f"each hour; {advice}."
             ),
             started_at=began_at,
-            evidence={
-                "since": rfc3339(series.found_at),
-                "began_at": rfc3339(began_at),
-                "count": round(latest),
-                "grew": round(rise.grew),
-                "grew_share": round(rise.share, 4),
-                "per_hour": round(per_second * 3600, 2),
-                "window_seconds": rise.window_seconds,
-                "steadiness": round(rise.steadiness, 1),
-                "against": rise.view,
-                "floors": [round(floor) for floor in rise.floors],
-            },
+            evidence=evidence,
         )
 
-    def _judgement(self, seen: Seen, finding: Finding | None, state: StateName, reason: str) -> Judgement:
-        findings = (finding,) if finding is not None else ()
-        return Judgement(findings, RuleState(self.kind, seen.target, seen.worker, state, reason))
+    def _limit(self, _seen: Seen) -> int | None:
+        """How many it may have, where somebody knows."""
+        return None
 
 
 @register
@@ -95,6 +101,11 @@ class FdLeakDetector(_CountDetector):
     noun = "file descriptors"
     advice = "see which kind grows, and close what is opened for each request"
     unknown = "the number of its file descriptors may not be read"
+
+    def _limit(self, seen: Seen) -> int | None:
+        """RLIMIT_NOFILE: beyond it, every `open` and `accept` fails."""
+        process = seen.samples[-1].process if seen.samples else None
+        return process.max_fds if process is not None else None
 
 
 @register

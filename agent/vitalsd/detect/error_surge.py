@@ -17,10 +17,10 @@ import msgspec
 
 from vitalsd.detect.culprit import find_culprit, stacks_as_evidence
 from vitalsd.detect.probed import no_probe_reason
-from vitalsd.detect.registry import Judgement, Seen, StateName, register
+from vitalsd.detect.registry import Judgement, Seen, fired, nothing, register
 from vitalsd.detect.words import place, times
 from vitalsd.history.failures import Failures, Recent
-from vitalsd.model import ERROR_CHANNELS, Finding, Frame, RuleState, Severity, Stack, UnhandledError
+from vitalsd.model import ERROR_CHANNELS, Finding, Frame, Severity, Stack, UnhandledError
 from vitalsd.settings.model import Settings
 
 __all__ = ["ErrorBounds", "ErrorSurgeDetector", "surprise"]
@@ -90,7 +90,7 @@ class ErrorSurgeDetector:
         """Whether any channel has more errors than it used to."""
         reason = no_probe_reason(seen, "unhandled errors")
         if reason is not None or seen.past is None:
-            return self._judgement(seen, (), "unavailable", reason or "nothing is known of this worker")
+            return nothing(self.kind, seen, "unavailable", reason or "nothing is known of this worker")
         failures = seen.past.failures
         recent = {index: failures.recent(index) for index in range(len(ERROR_CHANNELS))}
         found = {index: one for index, one in recent.items() if one is not None}
@@ -102,11 +102,11 @@ class ErrorSurgeDetector:
         surges = [one for one in judged if one.against is None]
         if surges:
             finding = self._finding(seen, sorted(surges, key=lambda one: -one.recent.count))
-            return self._judgement(seen, (finding,), "fired", finding.summary)
+            return fired(self.kind, seen, finding)
         if judged:
             worst = max(judged, key=lambda one: one.recent.count)
-            return self._judgement(seen, (), "watching", f"{_told(worst, self.bounds)}, but {worst.against}")
-        return self._judgement(seen, (), "quiet", self._quiet(seen, found))
+            return nothing(self.kind, seen, "watching", f"{_told(worst, self.bounds)}, but {worst.against}")
+        return nothing(self.kind, seen, "quiet", self._quiet(seen, found))
 
     def is_quiet(self, seen: Seen) -> bool:
         """Where there are few errors, there is nothing."""
@@ -185,9 +185,6 @@ class ErrorSurgeDetector:
             return f"no unhandled errors {window}"
         told = ", ".join(f"{ERROR_CHANNELS[index]} {one.count}" for index, one in found.items())
         return f"unhandled errors {window}: {told}; fewer than {self.bounds.least} are never a surge"
-
-    def _judgement(self, seen: Seen, findings: tuple[Finding, ...], state: StateName, reason: str) -> Judgement:
-        return Judgement(findings, RuleState(self.kind, seen.target, seen.worker, state, reason))
 
 
 def surprise(count: float, seconds: float, before: float, before_seconds: float) -> float:

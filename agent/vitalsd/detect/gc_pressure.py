@@ -10,10 +10,10 @@ from __future__ import annotations
 import msgspec
 
 from vitalsd.detect.probed import no_probe_reason
-from vitalsd.detect.registry import Judgement, Seen, StateName, register
+from vitalsd.detect.registry import Judgement, Seen, StateName, fired, nothing, register
 from vitalsd.detect.words import percent
 from vitalsd.history.garbage import Collected
-from vitalsd.model import GC_BOUNDS_SECONDS, Finding, ProbeVitals, RuleState, Severity
+from vitalsd.model import GC_BOUNDS_SECONDS, Finding, ProbeVitals, Severity
 from vitalsd.settings.model import Settings
 
 __all__ = ["GcBounds", "GcPressureDetector"]
@@ -57,7 +57,7 @@ class GcPressureDetector:
         reason = no_probe_reason(seen, "collections")
         probe = seen.samples[-1].probe if seen.samples else None
         if reason is not None or probe is None or seen.past is None:
-            return self._judgement(seen, (), "unavailable", reason or "nothing is known of this worker")
+            return nothing(self.kind, seen, "unavailable", reason or "nothing is known of this worker")
         windows, lately = seen.past.garbage.windows(), seen.past.garbage.lately()
         loaded = [collected for collected in windows if collected.share >= self.bounds.share]
         recurring = sum(lately.longer(self.bounds.pause_seconds)) if lately is not None else 0
@@ -65,11 +65,11 @@ class GcPressureDetector:
         if by_share or (recurring >= self.bounds.pauses and lately is not None):
             held = _joined(windows) if by_share or lately is None else lately
             finding = self._finding(seen, probe, held, by_share=by_share, recurring=recurring)
-            return self._judgement(seen, (finding,), "fired", finding.summary)
+            return fired(self.kind, seen, finding)
         if not windows or lately is None:
-            return self._judgement(seen, (), "quiet", "it has not run for long enough since it settled")
+            return nothing(self.kind, seen, "quiet", "it has not run for long enough since it settled")
         state: StateName = "watching" if windows[0] in loaded or recurring else "quiet"
-        return self._judgement(seen, (), state, self._why_not(windows, recurring))
+        return nothing(self.kind, seen, state, self._why_not(windows, recurring))
 
     def is_quiet(self, seen: Seen) -> bool:
         """Where the latest window is calm and no long pauses recur, there is nothing."""
@@ -131,9 +131,6 @@ class GcPressureDetector:
         """The bucket's bound that holds."""
         fitting = [bound for bound in GC_BOUNDS_SECONDS if bound >= self.bounds.pause_seconds]
         return f"{(fitting[0] if fitting else self.bounds.pause_seconds) * 1000:.0f} ms"
-
-    def _judgement(self, seen: Seen, findings: tuple[Finding, ...], state: StateName, reason: str) -> Judgement:
-        return Judgement(findings, RuleState(self.kind, seen.target, seen.worker, state, reason))
 
 
 def _joined(windows: tuple[Collected, ...]) -> Collected:

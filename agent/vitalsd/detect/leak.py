@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import msgspec
 
+from vitalsd.detect.growth.grown import Grown
 from vitalsd.detect.growth.pool import Pool, pool_of
 from vitalsd.detect.growth.series import Suspicion
 from vitalsd.detect.growth.shape import Rise
-from vitalsd.detect.growth.watch import Grown, GrowthWatch
+from vitalsd.detect.growth.watch import GrowthWatch
 from vitalsd.detect.growth.words import not_yet, rate, settling, size, span
-from vitalsd.detect.registry import Judgement, Seen, StateName, register
-from vitalsd.model import Finding, RuleState, Severity
+from vitalsd.detect.registry import Judgement, Seen, fired, nothing, register
+from vitalsd.model import Finding, Severity
 from vitalsd.settings.model import Settings
 from vitalsd.times import rfc3339
 
@@ -26,16 +27,11 @@ CRITICAL_SECONDS = 6 * 3600.0
 PROOF = {"memory": "its memory", "heap": "its live heap", "blocks": "the number of its allocated blocks"}
 
 
-def _judgement(kind: str, seen: Seen, finding: Finding | None, state: StateName, reason: str) -> Judgement:
-    findings = (finding,) if finding is not None else ()
-    return Judgement(findings, RuleState(kind, seen.target, seen.worker, state, reason))
-
-
 def _unknown(kind: str, seen: Seen) -> Judgement:
     young = settling(seen.growth)
     if young is not None:
-        return _judgement(kind, seen, None, "quiet", young)
-    return _judgement(kind, seen, None, "unavailable", "its memory is not known yet")
+        return nothing(kind, seen, "quiet", young)
+    return nothing(kind, seen, "unavailable", "its memory is not known yet")
 
 
 def _evidence(watch: GrowthWatch, grown: Grown) -> dict[str, object]:
@@ -54,6 +50,7 @@ def _evidence(watch: GrowthWatch, grown: Grown) -> dict[str, object]:
         "memory_bytes": round(watch.memory.latest or 0.0),
         "peak_bytes": round(grown.peak) if grown.peak is not None else None,
         "limit_bytes": round(grown.limit) if grown.limit is not None else None,
+        "left_bytes": round(grown.left) if grown.left is not None else None,
         "time_to_limit_seconds": round(grown.seconds_left) if grown.seconds_left is not None else None,
         "live_heap_share": round(grown.heap_share, 3) if grown.heap_share is not None else None,
         "lifetimes": watch.lifetimes,
@@ -93,17 +90,17 @@ class LeakDetector:
         grown = watch.grown
         if grown is None or grown.kind != "leak":
             if grown is not None:
-                return _judgement(self.kind, seen, None, "quiet", "memory grows, and the live heap does not")
-            return _judgement(self.kind, seen, None, "quiet", not_yet(watch.memory, "its memory"))
+                return nothing(self.kind, seen, "quiet", "memory grows, and the live heap does not")
+            return nothing(self.kind, seen, "quiet", not_yet(watch.memory, "its memory"))
         pool = pool_of(watch, seen.peers, grown.rise)
         if pool.is_load and grown.by == "memory" and grown.rise.window_seconds < self._day_seconds:
             reason = (
                 f"{_grew(grown.rise, grown.by)}, but so have all {pool.others} others of other ages, and none is "
                 f"larger for being older: that is load, unless a window of a day shows it too"
             )
-            return _judgement(self.kind, seen, None, "watching", reason)
+            return nothing(self.kind, seen, "watching", reason)
         finding = self._finding(seen, watch, grown, pool)
-        return _judgement(self.kind, seen, finding, "fired", finding.summary)
+        return fired(self.kind, seen, finding)
 
     def _finding(self, seen: Seen, watch: GrowthWatch, grown: Grown, pool: Pool) -> Finding:
         left = grown.seconds_left
@@ -111,7 +108,8 @@ class LeakDetector:
         about = f" about {rate(grown.per_second)}" if grown.per_second > 0 else ""
         advice = "see what grows, and plan a restart"
         if left is not None and grown.limit is not None:
-            pace = f"at this pace it meets its limit of {size(grown.limit)} in {span(left)}"
+            together = "" if grown.seconds_together != left else ", with all that share it,"
+            pace = f"at this pace it meets its limit of {size(grown.limit)}{together} in {span(left)}"
             advice = f"{pace}; {advice} before that"
         return Finding(
             kind=self.kind,
@@ -147,12 +145,12 @@ class FragmentationDetector:
             return _unknown(self.kind, seen)
         if all(series.latest is None for series in (watch.heap, watch.used, watch.blocks)):
             reason = "without a probe nobody knows what of its memory is in use"
-            return _judgement(self.kind, seen, None, "unavailable", reason)
+            return nothing(self.kind, seen, "unavailable", reason)
         grown = watch.grown
         if grown is not None and grown.kind != "fragmentation":
-            return _judgement(self.kind, seen, None, "quiet", f"see `{grown.kind}`")
+            return nothing(self.kind, seen, "quiet", f"see `{grown.kind}`")
         if grown is None:
-            return _judgement(self.kind, seen, None, "quiet", not_yet(watch.memory, "its memory"))
+            return nothing(self.kind, seen, "quiet", not_yet(watch.memory, "its memory"))
         share = grown.heap_share or 0.0
         finding = Finding(
             kind=self.kind,
@@ -168,7 +166,7 @@ class FragmentationDetector:
             started_at=grown.began_at,
             evidence=_evidence(watch, grown),
         )
-        return _judgement(self.kind, seen, finding, "fired", finding.summary)
+        return fired(self.kind, seen, finding)
 
 
 @register
@@ -190,10 +188,10 @@ class GrowthDetector:
         if watch is None or watch.memory.latest is None:
             return _unknown(self.kind, seen)
         if watch.grown is not None:
-            return _judgement(self.kind, seen, None, "quiet", f"see `{watch.grown.kind}`")
+            return nothing(self.kind, seen, "quiet", f"see `{watch.grown.kind}`")
         suspicion = self._suspicion(watch)
         if suspicion is None:
-            return _judgement(self.kind, seen, None, "quiet", not_yet(watch.memory, "its memory"))
+            return nothing(self.kind, seen, "quiet", not_yet(watch.memory, "its memory"))
         rise, why = suspicion.rise, suspicion.why
         finding = Finding(
             kind=self.kind,
@@ -216,7 +214,7 @@ class GrowthDetector:
                 "bytes_per_second": round(rise.grew / rise.window_seconds, 1),
             },
         )
-        return _judgement(self.kind, seen, finding, "fired", finding.summary)
+        return fired(self.kind, seen, finding)
 
     def _suspicion(self, watch: GrowthWatch) -> Suspicion | None:
         return watch.memory.suspicion if watch.grown is None else None

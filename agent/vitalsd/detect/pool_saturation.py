@@ -13,10 +13,10 @@ from collections.abc import Sequence
 import msgspec
 
 from vitalsd.detect.probed import no_probe_reason
-from vitalsd.detect.registry import Judgement, Seen, StateName, register
+from vitalsd.detect.registry import Judgement, Seen, fired, nothing, register
 from vitalsd.history.past import POOL_PARTS
 from vitalsd.history.spaced import Spaced
-from vitalsd.model import Finding, PoolVitals, RuleState, Severity
+from vitalsd.model import Finding, PoolVitals, Severity
 from vitalsd.settings.model import Settings
 
 __all__ = ["PoolSaturationDetector"]
@@ -77,22 +77,22 @@ class PoolSaturationDetector:
         reason = no_probe_reason(seen, "executors")
         probe = seen.samples[-1].probe if seen.samples else None
         if reason is not None or probe is None or seen.past is None:
-            return self._judgement(seen, (), "unavailable", reason or "nothing is known of this worker")
+            return nothing(self.kind, seen, "unavailable", reason or "nothing is known of this worker")
         if probe.executor_threads is None:
             why = seen.samples[-1].missing.get("probe.executors", "its probe does not tell of executors")
-            return self._judgement(seen, (), "unavailable", why)
+            return nothing(self.kind, seen, "unavailable", why)
         held = self._held(seen.past.pools)
         to_tell = [one for one in held if self._fires(one)]
         if to_tell:
             worst = max(to_tell, key=lambda one: one.latest.queued / max(1, one.latest.threads))
             finding = self._finding(seen, worst, probe.pools)
-            return self._judgement(seen, (finding,), "fired", finding.summary)
+            return fired(self.kind, seen, finding)
         if held:
-            return self._judgement(seen, (), "watching", self._why_not(max(held, key=lambda one: one.seconds)))
+            return nothing(self.kind, seen, "watching", self._why_not(max(held, key=lambda one: one.seconds)))
         if not probe.executor_threads:
-            return self._judgement(seen, (), "quiet", "it has no executor with threads")
+            return nothing(self.kind, seen, "quiet", "it has no executor with threads")
         counts = f"{probe.executor_busy} of {probe.executor_threads} threads are busy"
-        return self._judgement(seen, (), "quiet", f"{counts}, {probe.executor_queued} calls wait")
+        return nothing(self.kind, seen, "quiet", f"{counts}, {probe.executor_queued} calls wait")
 
     def is_quiet(self, seen: Seen) -> bool:
         """Where no call waits now, there is nothing."""
@@ -172,9 +172,6 @@ class PoolSaturationDetector:
         if drained is not None and self._drains(held):
             return f"{told}, but it shrinks, and is empty in {drained:.0f} s as it does now"
         return f"{told}, but at times less than a call for each thread, and no more than before"
-
-    def _judgement(self, seen: Seen, findings: tuple[Finding, ...], state: StateName, reason: str) -> Judgement:
-        return Judgement(findings, RuleState(self.kind, seen.target, seen.worker, state, reason))
 
 
 def _named(pools: Sequence[PoolVitals], name: str) -> PoolVitals | None:

@@ -24,8 +24,10 @@ __all__ = [
     "StateName",
     "ToldStall",
     "find_all",
+    "fired",
     "judge_all",
     "make_detectors",
+    "nothing",
     "register",
 ]
 
@@ -60,6 +62,16 @@ class Judgement(msgspec.Struct, frozen=True):
 
     findings: tuple[Finding, ...]
     state: RuleState
+
+
+def fired(kind: str, seen: Seen, *findings: Finding) -> Judgement:
+    """Something was found; the first of it is the reason."""
+    return Judgement(findings, RuleState(kind, seen.target, seen.worker, "fired", findings[0].summary))
+
+
+def nothing(kind: str, seen: Seen, state: StateName, reason: str) -> Judgement:
+    """Nothing was found, and why."""
+    return Judgement((), RuleState(kind, seen.target, seen.worker, state, reason))
 
 
 class Detector(Protocol):
@@ -129,4 +141,4 @@ def _judge(detector: Detector, seen: Seen) -> Judgement:
         return detector.judge(seen)
     except Exception as error:  # noqa: BLE001 - one detector must not take the others down
         reason = f"this detector failed: {type(error).__name__}: {error}"
-        return Judgement((), RuleState(detector.kind, seen.target, seen.worker, "unavailable", reason))
+        return nothing(detector.kind, seen, "unavailable", reason)

@@ -13,9 +13,9 @@ from itertools import pairwise
 import msgspec
 
 from vitalsd.detect.loops import LoopView, loops_of, no_loop_reason
-from vitalsd.detect.registry import Judgement, Seen, StateName, register
+from vitalsd.detect.registry import Judgement, Seen, fired, nothing, register
 from vitalsd.detect.words import duration, percent, place
-from vitalsd.model import Cause, Finding, Frame, Histogram, RuleState, Severity, WorkerSample
+from vitalsd.model import Cause, Finding, Frame, Histogram, Severity, WorkerSample
 from vitalsd.settings.model import Settings
 
 __all__ = ["StarvationBounds", "StarvationDetector", "quantile"]
@@ -116,22 +116,22 @@ class StarvationDetector:
         latest = seen.samples[-1] if seen.samples else None
         loops = loops_of(latest) if latest is not None else ()
         if latest is None or not loops:
-            return self._judgement(seen, (), "unavailable", no_loop_reason(latest))
+            return nothing(self.kind, seen, "unavailable", no_loop_reason(latest))
         held = [self._held(seen.samples, loop.name) for loop in loops]
         starving = [one for one in held if one.stretches and one.seconds >= self.bounds.held_seconds]
         to_tell = [one for one in starving if one.stalled_share < STALLED_SHARE]
         findings = tuple(self._finding(seen, latest, one) for one in to_tell)
         if findings:
-            return self._judgement(seen, findings, "fired", findings[0].summary)
+            return fired(self.kind, seen, *findings)
         if starving:
             share = percent(starving[0].stalled_share)
             reason = f"arrivals wait ({_told(starving[0])}), but {share} of the busy time are stalls: see `stall`"
-            return self._judgement(seen, (), "watching", reason)
+            return nothing(self.kind, seen, "watching", reason)
         over = max(held, key=lambda one: one.seconds)
         if over.stretches:
             so_far = f"held for {over.seconds:.0f} of {self.bounds.held_seconds:.0f} s"
-            return self._judgement(seen, (), "watching", f"{_told(over)}: {so_far}")
-        return self._judgement(seen, (), "quiet", self._quiet(seen.samples, [loop.name for loop in loops]))
+            return nothing(self.kind, seen, "watching", f"{_told(over)}: {so_far}")
+        return nothing(self.kind, seen, "quiet", self._quiet(seen.samples, [loop.name for loop in loops]))
 
     def is_quiet(self, seen: Seen) -> bool:
         """Where nothing waits now, nothing has waited up to now."""
@@ -201,9 +201,6 @@ class StarvationDetector:
             return f"nothing to compare with yet; {bounds}"
         worst = max(told, key=lambda stretch: quantile(stretch.delay, 0.99))
         return f"p99 is {_ms(quantile(worst.delay, 0.99))}, mean {_ms(mean(worst.delay))}; {bounds}"
-
-    def _judgement(self, seen: Seen, findings: tuple[Finding, ...], state: StateName, reason: str) -> Judgement:
-        return Judgement(findings, RuleState(self.kind, seen.target, seen.worker, state, reason))
 
 
 def _stretches(samples: Sequence[WorkerSample], loop: str) -> Iterator[Stretch | None]:

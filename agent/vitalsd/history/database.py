@@ -43,7 +43,7 @@ TABLES = {"worker": "id, target, slot, hour", "hour": "id, records"}
 """`worker.hour` is the latest it was seen in; `hour.id` the hour since 1970 and, in WORKER_BITS, the worker."""
 WORKER_BITS = 24
 MOST_BYTES = 256 * 2**20
-"""Twice what a thousand workers take in eight days."""
+"""Half as much again as a thousand workers take in eight days."""
 CACHE_KIB = 128
 """Each page is needed once in four minutes."""
 PATIENCE_SECONDS = 5.0

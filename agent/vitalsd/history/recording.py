@@ -83,6 +83,7 @@ def _wrong(point: Point) -> str | None:
         and 0 <= (point.fds or 0.0) < MOST
         and 0 <= (point.threads or 0.0) < MOST
         and 0 <= (point.tasks or 0.0) < MOST
+        and 0 <= (point.left or 0.0) < MOST
     ):
         return None
     return "a value is less than nothing, or more than any machine has"

@@ -56,7 +56,7 @@ class Grain(msgspec.Struct, frozen=True):
 
 GRAINS = (
     Grain(60, ("rss_anon", "swap", "limit")),
-    Grain(300, ("heap_live", "heap_used", "blocks", "fds", "threads", "tasks")),
+    Grain(300, ("heap_live", "heap_used", "blocks", "fds", "threads", "tasks", "left")),
 )
 """Together in the order in which a `Point` has them."""
 

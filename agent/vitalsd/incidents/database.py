@@ -53,13 +53,14 @@ MIGRATIONS = (
         PRIMARY KEY (target, slot)
     ) WITHOUT ROWID;
     """,
+    "ALTER TABLE slot ADD COLUMN match TEXT",
 )
 """What brings a file from each version of the schema to the next."""
 TABLES = {
     "incident": "id, state, target, kind, opened_at, resolved_at, document",
     "total": "target, kind, severity, count",
     "stall": "boot, pid, start_ticks, cause, target, slot, count, seconds, seen_at",
-    "slot": "boot, target, slot, pid, start_ticks, restarts, seen_at",
+    "slot": "boot, target, slot, pid, start_ticks, restarts, seen_at, match",
 }
 KEPT_SECONDS = 30 * 86_400.0
 COUNTS_KEPT_SECONDS = 86_400.0
@@ -103,7 +104,8 @@ class Database(StorageFile):
         )
         totals = self._connection.execute("SELECT target, kind, severity, count FROM total").fetchall()
         slots = self._connection.execute(
-            "SELECT target, slot, pid, start_ticks, restarts, seen_at FROM slot WHERE boot = ?", (self._boot,)
+            "SELECT target, slot, pid, start_ticks, restarts, seen_at, match FROM slot WHERE boot = ?",
+            (self._boot,),
         )
         return Loaded(
             tuple(incidents),

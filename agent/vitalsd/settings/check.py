@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from vitalsd.settings.keys import Path, dotted
-from vitalsd.settings.model import Settings, split_listen
+from vitalsd.settings.model import Settings
 from vitalsd.settings.problems import Problem
+from vitalsd.settings.types import split_listen
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vitalsd.errors import UsageError
-from vitalsd.settings.model import split_listen
+from vitalsd.settings.types import split_listen
 
 if TYPE_CHECKING:
     from vitalsd.settings.model import Settings, Storage

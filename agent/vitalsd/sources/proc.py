@@ -8,9 +8,11 @@ or CAP_SYS_PTRACE, and each field that lacks it says so.
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from vitalsd.model import ProcessVitals
@@ -24,6 +26,8 @@ __all__ = ["ProcSource"]
 
 TICKS = os.sysconf("SC_CLK_TCK")
 LIMITS_SECONDS = 60.0
+CLOCK_SECONDS = 60.0
+"""When the clock is set by more, processes have begun at another time by it."""
 STATUS = re.compile(rb"\n(VmRSS|RssAnon|VmSwap|voluntary_ctxt_switches|nonvoluntary_ctxt_switches):[ \t]*(\d+)")
 """The lines that tell something here, of sixty."""
 
@@ -35,9 +39,11 @@ class ProcSource:
     name = "proc"
     fills = "process"
 
-    def __init__(self, proc: Path = Path("/proc")) -> None:
+    def __init__(self, proc: Path = Path("/proc"), clock: Callable[[], float] = time.time) -> None:
         self._proc = proc
-        self._booted_at = _boot_time(proc)
+        self._clock = clock
+        self._booted_at = self._clock_ahead = -math.inf
+        self._follow_clock()
         self._limits: dict[object, tuple[float, int | None]] = {}
 
     def read(self, worker: Worker, missing: dict[str, str]) -> ProcessVitals:
@@ -46,6 +52,7 @@ class ProcSource:
         stat = read_file(folder + "/stat").rpartition(b")")[2].split()
         if int(stat[19]) != worker.key.start_ticks:
             raise NoData  # the pid is somebody else's by now
+        self._follow_clock()
         status = {line: int(number) for line, number in STATUS.findall(read_file(folder + "/status"))}
         return ProcessVitals(
             state=stat[0].decode(),
@@ -60,6 +67,12 @@ class ProcSource:
             open_fds=self._open_fds(folder, missing),
             max_fds=self._max_fds(folder, worker, missing),
         )
+
+    def _follow_clock(self) -> None:
+        """The kernel tells when it was booted by the clock of now; between two settings that is the same."""
+        ahead = self._clock() - time.clock_gettime(time.CLOCK_BOOTTIME)
+        if abs(ahead - self._clock_ahead) > CLOCK_SECONDS:
+            self._booted_at, self._clock_ahead = _boot_time(self._proc), ahead
 
     def _open_fds(self, folder: str, missing: dict[str, str]) -> int | None:
         try:

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import structlog
 
-from vitalsd.settings.model import split_listen
+from vitalsd.settings.types import split_listen
 
 __all__ = ["DamagedError", "StorageFile", "file_name", "is_damage"]
 

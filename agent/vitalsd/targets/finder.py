@@ -95,6 +95,8 @@ class Finder:
         for name, of_target in left.items():
             if self._rules and name not in self._slots:
                 continue  # it is not watched any more
+            if {row.match for row in of_target} - {None} - {self._match(name)}:
+                continue  # another service had the name
             lives = any(not has_gone(self._proc, row.key) for row in of_target)
             if lives or at - max(row.seen_at for row in of_target) <= JOINED_SECONDS:
                 self._slots.setdefault(name, Slots()).restore(of_target)
@@ -102,7 +104,15 @@ class Finder:
     def slots(self) -> tuple[SlotRow, ...]:
         """What the next agent must know to go on; our own slot is anew with each of them."""
         watched = ((name, slots) for name, slots in self._slots.items() if name != OWN_TARGET)
-        return tuple(row for name, slots in watched for row in slots.rows(name))
+        return tuple(
+            msgspec.structs.replace(row, match=self._match(name))
+            for name, slots in watched
+            for row in slots.rows(name)
+        )
+
+    def _match(self, name: str) -> str:
+        """The pattern that a target is found by; empty where it is a pid, or what it publishes."""
+        return next((rule.match or "" for rule in self._rules if rule.name == name), "")
 
     def find(self, now: float) -> Found:
         """The workers at CLOCK_MONOTONIC `now`."""

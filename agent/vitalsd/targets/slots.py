@@ -34,6 +34,8 @@ class SlotRow(msgspec.Struct, frozen=True):
     restarts: int
     seen_at: float = 0.0
     """Unix time at which an agent last knew it so."""
+    match: str | None = None
+    """The pattern that its target was found by, if that is known: by another, the same name is another service."""
 
     @property
     def key(self) -> WorkerKey:

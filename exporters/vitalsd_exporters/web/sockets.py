@@ -11,7 +11,7 @@ import errno
 import socket
 
 from vitalsd.errors import UsageError
-from vitalsd.settings.model import split_listen
+from vitalsd.settings.types import split_listen
 
 __all__ = ["PortTakenError", "bind"]
 

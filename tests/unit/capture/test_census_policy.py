@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from vitalsd.model import MemoryGroup, MemoryVitals, WorkerKey
 
 KEY = WorkerKey(50, 777)
 WORKER = replace(OBSERVED, key=KEY)
+PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 class World:
@@ -81,6 +83,27 @@ def test_never_during_a_stall(world: World) -> None:
 def test_headroom(world: World, left: int, refused: bool) -> None:
     """Twice what it takes must be left of the memory limit."""
     world.left = left
+    refusal = world.refusal()
+    assert (refusal is not None) == refused
+    assert refusal is None or refusal[0] == "headroom"
+
+
+@pytest.mark.parametrize(
+    ("address_space", "data", "refused"),
+    [
+        ("unlimited", "unlimited", False),
+        (300 * PAGE + 2 * NEED_BYTES, "unlimited", False),
+        (300 * PAGE + 2 * NEED_BYTES - 1, "unlimited", True),
+        (10**12, 60 * PAGE + 2 * NEED_BYTES - 1, True),
+        (10**12, 60 * PAGE + 2 * NEED_BYTES, False),
+        (PAGE, PAGE, True),
+    ],
+)
+def test_its_own_limits(world: World, address_space: object, data: object, refused: bool) -> None:
+    """Of RLIMIT_AS and RLIMIT_DATA as much must be left: an allocation of the service's might fail meanwhile."""
+    rows = ["Limit Soft Hard Units", f"{'Max data size':26}{data} x", f"{'Max address space':26}{address_space} x"]
+    (world.folder / "limits").write_text("\n".join(rows))
+    (world.folder / "statm").write_text("300 200 10 5 0 60 0\n")
     refusal = world.refusal()
     assert (refusal is not None) == refused
     assert refusal is None or refusal[0] == "headroom"

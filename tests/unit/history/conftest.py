@@ -5,14 +5,12 @@ from __future__ import annotations
 import contextlib
 
 import pytest
+from support.storing import LISTEN, NOON, Clock
 from support.waiting import wait_for
 
 from vitalsd.history.history import History
 from vitalsd.history.points import Point
 
-NOON = 1_782_907_200.0
-"""2026-07-01T12:00:00Z."""
-LISTEN = "127.0.0.1:18780"
 MIB = 2**20
 
 
@@ -25,17 +23,6 @@ def point():
         return Point(t, target, worker, start, rss_anon=rss, **values)
 
     return make
-
-
-class Clock:
-    """Unix time that stands still until it is set."""
-
-    def __init__(self):
-        self.now = NOON
-
-    def __call__(self):
-        """What it shows."""
-        return self.now
 
 
 @pytest.fixture

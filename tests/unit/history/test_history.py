@@ -11,6 +11,7 @@ import time
 
 import pytest
 from structlog.testing import capture_logs
+from support.storing import LISTEN, NOON, try_again_at_once
 from support.waiting import wait_for
 
 from vitalsd.errors import VitalsdError
@@ -20,8 +21,6 @@ from vitalsd.history.replay import replay
 from vitalsd.storage import keeper
 from vitalsd.storage.file import file_name
 
-NOON = 1_782_907_200.0
-LISTEN = "127.0.0.1:18780"
 MIB = 2**20
 DAY = 86_400.0
 
@@ -29,9 +28,7 @@ DAY = 86_400.0
 @pytest.fixture(autouse=True)
 def quickly(monkeypatch):
     """Try again at once."""
-    monkeypatch.setattr(keeper, "RETRY_SECONDS", 0.05)
-    monkeypatch.setattr(keeper, "LONGEST_RETRY_SECONDS", 0.05)
-    monkeypatch.setattr(keeper, "AT_ONCE_SECONDS", 0.0)
+    try_again_at_once(monkeypatch)
     monkeypatch.setattr(history, "AGAIN_SECONDS", 0.01)
 
 

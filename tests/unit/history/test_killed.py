@@ -1,13 +1,10 @@
 """An agent that is killed in the middle of writing: what it had written is there, and the file is whole."""
 
 import itertools
-import select
-import signal
-import subprocess
-import sys
 
 import pytest
 from structlog.testing import capture_logs
+from support.storing import told_by_killed_writer
 
 from vitalsd.history.database import KIND, Database, Reading
 from vitalsd.history.replay import replay
@@ -32,19 +29,7 @@ for number in range(10**6):
 def test_nothing_that_was_written_is_lost(tmp_path, after):
     """Killed between any two instructions: every minute that was told is there, of all workers or of none."""
     path = tmp_path / file_name(KIND, ":1")
-    process = subprocess.Popen([sys.executable, "-c", WRITER, str(path)], stdout=subprocess.PIPE, text=True)
-    try:
-        told = 0
-        while told < after:
-            assert select.select([process.stdout], [], [], 30)[0], "the writer says nothing"
-            told = int(process.stdout.readline())
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        told = int((process.stdout.read().split() or [told])[-1])
-    finally:
-        process.kill()
-        process.wait()
-        process.stdout.close()
+    told = told_by_killed_writer(WRITER, path, after)
     rows = Reading(path)
     points = list(itertools.chain.from_iterable(replay(rows, pytest.fail)))
     rows.close()

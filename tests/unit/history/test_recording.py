@@ -43,6 +43,7 @@ def test_every_field() -> None:
         "fds": 7.0,
         "threads": 8.0,
         "tasks": 9.0,
+        "left": 10.0,
     }
     (point,), bad = read(line(**fields))
     assert point == Point(100.0, "shop", "0", 5.0, **fields)

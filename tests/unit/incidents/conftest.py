@@ -5,15 +5,13 @@ from __future__ import annotations
 import contextlib
 
 import pytest
+from support.storing import LISTEN, NOON, Clock
 from support.waiting import wait_for
 
 from vitalsd.incidents.book import Book
 from vitalsd.model import Finding, Frame, Stack
 
-NOON = 1_782_907_200.0
-"""2026-07-01T12:00:00Z."""
 PARSE = Frame("parse", "/srv/shop/orders.py", 41)
-LISTEN = "127.0.0.1:18780"
 
 
 @pytest.fixture
@@ -39,17 +37,6 @@ def stalled():
         )
 
     return make
-
-
-class Clock:
-    """Unix time that stands still until it is set."""
-
-    def __init__(self):
-        self.now = NOON
-
-    def __call__(self):
-        """What it shows."""
-        return self.now
 
 
 @pytest.fixture

@@ -1,12 +1,12 @@
 """An agent that is killed in the middle of writing: what it had told is there, and the file is whole."""
 
-import select
 import signal
 import subprocess
 import sys
 
 import pytest
 from structlog.testing import capture_logs
+from support.storing import told_by_killed_writer
 
 from vitalsd.incidents import database
 from vitalsd.model import WorkerKey
@@ -38,22 +38,7 @@ while True:
 @pytest.mark.parametrize("after", [1, 7, 40, 90])
 def test_nothing_that_was_written_is_lost(books, tmp_path, after):
     """Killed between any two instructions; every count it had written is there, and so is every incident."""
-    process = subprocess.Popen([sys.executable, "-c", WRITER, str(tmp_path)], stdout=subprocess.PIPE, text=True)
-    try:
-        told = 0
-        while told < after:
-            assert select.select([process.stdout], [], [], 30)[0], "the writer says nothing"
-            told = int(process.stdout.readline())
-        process.send_signal(signal.SIGKILL)
-        told = (
-            int(process.stdout.read().split()[-1:][0]) if select.select([process.stdout], [], [], 0)[0] else told
-        )
-    except IndexError:
-        pass
-    finally:
-        process.kill()
-        process.wait()
-        process.stdout.close()
+    told = told_by_killed_writer(WRITER, tmp_path, after)
     with capture_logs() as logs:
         book = books()
     assert (logs, book.problem) == ([], None)

@@ -9,6 +9,7 @@ import time
 import pytest
 from msgspec.structs import replace
 from structlog.testing import capture_logs
+from support.storing import LISTEN, try_again_at_once
 from support.views import SHOP
 from support.waiting import wait_for
 
@@ -23,15 +24,12 @@ from vitalsd.storage.file import file_name
 from vitalsd.targets.slots import SlotRow
 
 KEY = WorkerKey(4242, 123_456)
-LISTEN = "127.0.0.1:18780"
 
 
 @pytest.fixture(autouse=True)
 def quickly(monkeypatch):
     """Try again at once."""
-    monkeypatch.setattr(keeper, "RETRY_SECONDS", 0.05)
-    monkeypatch.setattr(keeper, "LONGEST_RETRY_SECONDS", 0.05)
-    monkeypatch.setattr(keeper, "AT_ONCE_SECONDS", 0.0)
+    try_again_at_once(monkeypatch)
     monkeypatch.setattr(store, "SPACING_SECONDS", 0.0)
 
 

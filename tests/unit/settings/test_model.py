@@ -6,8 +6,9 @@ import pytest
 
 from vitalsd.errors import UsageError
 from vitalsd.settings import storage
-from vitalsd.settings.model import Settings, Storage, split_listen
+from vitalsd.settings.model import Settings, Storage
 from vitalsd.settings.storage import storage_dir
+from vitalsd.settings.types import split_listen
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,8 @@ MIB = 2**20
 NONE_V1 = 9223372036854771712
 EVENTS = "low 0\nhigh {high}\nmax {max}\noom {oom}\noom_kill {oom_kill}\noom_group_kill 0"
 STAT_V1 = (
-    "cache 1\nhierarchical_memory_limit {limit}\nhierarchical_memsw_limit {both}\ntotal_inactive_file {inactive}"
+    "cache 1\nhierarchical_memory_limit {limit}\nhierarchical_memsw_limit {both}\n"
+    "total_inactive_file {inactive}\ntotal_active_file 4194304"
 )
 
 
@@ -52,7 +53,7 @@ def v1(groups):
     return groups
 
 
-def unified(groups, name, *, limit="max", swap="max", high="max", used=100, inactive=30, events=None):
+def unified(groups, name, *, limit="max", swap="max", high="max", used=100, inactive=30, active=0, events=None):
     """A group of version 2; sizes in MiB, `max` is no limit."""
     groups.group(
         name,
@@ -60,7 +61,7 @@ def unified(groups, name, *, limit="max", swap="max", high="max", used=100, inac
         memory_swap__max=size(swap),
         memory_high=size(high),
         memory_current=size(used),
-        memory_stat=f"anon 5\ninactive_file {size(inactive)}\nactive_file 7",
+        memory_stat=f"anon 5\ninactive_file {size(inactive)}\nactive_file {size(active)}",
         memory_events=EVENTS.format(**({"high": 0, "max": 0, "oom": 0, "oom_kill": 0} | (events or {}))),
     )
 
@@ -99,7 +100,7 @@ def read(groups, accounts=None, now=1000.0):
 def test_v2(v2):
     """Everything that a group of version 2 tells."""
     events = {"high": 7, "max": 5, "oom": 3, "oom_kill": 2}
-    unified(v2, "shop.slice/web", limit=256, swap=64, high=200, used=120, inactive=20, events=events)
+    unified(v2, "shop.slice/web", limit=256, swap=64, high=200, used=120, inactive=20, active=8, events=events)
     assert read(v2) == MemoryGroup(
         name="/shop.slice/web",
         limit_bytes=256 * MIB,
@@ -108,6 +109,7 @@ def test_v2(v2):
         used_bytes=120 * MIB,
         working_set_bytes=100 * MIB,
         headroom_bytes=156 * MIB,
+        left_bytes=164 * MIB,
         oom_kills=2,
         ooms=3,
         limit_hits=5,
@@ -137,9 +139,18 @@ def test_v1(v1):
         used_bytes=120 * MIB,
         working_set_bytes=100 * MIB,
         headroom_bytes=156 * MIB,
+        left_bytes=160 * MIB,
         oom_kills=2,
         limit_hits=5,
     )
+
+
+def test_what_is_left_in_v1_is_without_the_kernel(v1):
+    """It does not tell which of its memory it would take back."""
+    legacy(v1, "docker/web", limit=256, used=200, inactive=20)
+    assert read(v1).left_bytes == 80 * MIB
+    legacy(v1, "docker/web", limit=256, used=200, inactive=20, memory_kmem__usage_in_bytes=50 * MIB)
+    assert read(v1).left_bytes == 130 * MIB
 
 
 @pytest.mark.parametrize("version", ["v1", "v2"])
@@ -170,9 +181,22 @@ def test_headroom_is_that_of_the_limit_met_first(v2):
     unified(v2, "shop.slice/web", limit=256, used=100, inactive=30)
     unified(v2, "shop.slice", limit=1024, used=1000, inactive=10)
     told = read(v2)
-    assert (told.limit_bytes, told.headroom_bytes) == (256 * MIB, 34 * MIB)
+    assert (told.limit_bytes, told.headroom_bytes, told.left_bytes) == (256 * MIB, 34 * MIB, 34 * MIB)
     unified(v2, "shop.slice", limit=1024, used=1025, inactive=0)
-    assert read(v2).headroom_bytes == 0
+    assert (read(v2).headroom_bytes, read(v2).left_bytes) == (0, 0)
+
+
+def test_what_is_left_is_without_files(v2):
+    """The kernel takes their pages back before it kills: a group full of them is not short of memory."""
+    unified(v2, "shop.slice/web", limit=256, used=250, inactive=10, active=180)
+    told = read(v2)
+    assert (told.headroom_bytes, told.left_bytes) == (16 * MIB, 196 * MIB)
+    stat = f"inactive_file {10 * MIB}\nactive_file {80 * MIB}\nslab_reclaimable {70 * MIB}\nslab_unreclaimable 9\n"
+    (v2.top / "shop.slice/web/memory.stat").write_text(stat)
+    assert read(v2).left_bytes == 166 * MIB
+    (v2.top / "shop.slice/web/memory.stat").write_text(f"inactive_file {10 * MIB}\n")
+    told = read(v2)
+    assert (told.headroom_bytes, told.left_bytes) == (16 * MIB, None)
 
 
 def test_limit_out_of_sight(v1):

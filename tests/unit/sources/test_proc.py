@@ -50,6 +50,18 @@ def source(tree):
     return ProcSource(tree.root)
 
 
+@pytest.mark.parametrize(("step", "moved"), [(-7200, -7200), (7200, 7200), (30, 0)])
+def test_a_clock_that_is_set(tree, step, moved):
+    """A process has begun at another time by it, and is no older and no younger; a little makes no difference."""
+    tree.add(10, start=4321)
+    now = time.time()
+    source = ProcSource(tree.root, lambda: now)
+    assert source.read(worker(), {}).started_at == WHOLE.started_at
+    now += step
+    (tree.root / "stat").write_text(f"cpu 1\nbtime {BOOTED_AT + step}\n")
+    assert source.read(worker(), {}).started_at == WHOLE.started_at + moved
+
+
 @pytest.fixture
 def forbid(monkeypatch):
     """Return a function that takes the right to read one file or folder of a process; root would have it."""

@@ -275,3 +275,25 @@ def test_targets_that_are_no_longer_watched_are_not_restored(finder, tree):
     second.restore([SlotRow("other", 0, 10, 1000, 5, 0.0), SlotRow("vitalsd", 0, 10, 1000, 5, 0.0)], 0.0)
     found = second.find(0.0)
     assert (found.targets.keys(), restarts(found)) == ({"shop"}, {"0": 0})
+
+
+@pytest.mark.parametrize("match", [r"shop\.web", "", "other"])
+def test_slots_of_another_service_of_that_name_are_not_restored(finder, tree, match):
+    """`--match` has one name for whatever it finds: what an agent before was told to watch is not told as down."""
+    tree.add(10, "python -m shop.web")
+    first = finder(TargetRule("service", match=match) if match else TargetRule("service", pid=10))
+    first.find(0.0)
+    rows = first.slots() or (SlotRow("service", 0, 9, 9, 0, match=match),)
+    rows = [replace(row, slot=4) for row in rows]
+    assert {row.match for row in rows} == {match}
+    second = finder(TargetRule("service", match=r"shop\.web"))
+    second.restore(rows, 1.0)
+    assert second.find(1.0).targets["service"][0].slot == ("4" if match == r"shop\.web" else "0")
+
+
+def test_slots_that_an_older_agent_has_left_are_restored(finder, tree):
+    """It did not say what they were found by."""
+    tree.add(10, "python -m shop.web")
+    second = finder(SHOP)
+    second.restore([SlotRow("shop", 4, 10, 1000, 5, 0.0)], 1.0)
+    assert second.find(1.0).targets["shop"][0].slot == "4"

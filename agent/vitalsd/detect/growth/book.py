@@ -4,11 +4,14 @@ The growth of every worker that is watched: one watch for each slot, bounded, an
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Iterable
+from itertools import islice
 
 from vitalsd.detect.growth.plan import Plan
-from vitalsd.detect.growth.watch import GrowthWatch
+from vitalsd.detect.growth.pool import MOST_PEERS
+from vitalsd.detect.growth.watch import SET_BACK_SECONDS, GrowthWatch
 from vitalsd.history.points import Point
 
 __all__ = ["GrowthBook"]
@@ -26,9 +29,15 @@ class GrowthBook:
         self.plan = plan
         self._watches: OrderedDict[tuple[str, str], GrowthWatch] = OrderedDict()
         self._held: list[Point] | None = None
+        self._at = 0.0
+        """Of the latest point that was taken in."""
+        self.past_wanted = asyncio.Event()
+        """Whether somebody should have this remember what was before."""
+        self.past_wanted.set()
 
     async def remember(self, history: AsyncIterator[list[Point]]) -> None:
         """Go through what was before; what is read meanwhile is taken in after that, since it is later."""
+        self.past_wanted.clear()
         self._held = self._held or []
         try:
             async for points in history:
@@ -43,13 +52,22 @@ class GrowthBook:
         if plan == self.plan:
             return False
         self.plan = plan
-        self._watches.clear()
-        self._held = []
+        self._begin_anew()
         return True
 
+    def _begin_anew(self) -> None:
+        """Know nothing until what was before is remembered."""
+        self._watches.clear()
+        self._held = []
+        self.past_wanted.set()
+
     def take(self, points: Iterable[Point]) -> None:
-        """Take in points, in the order of time for each slot."""
+        """Take in points, in the order of time; once the clock has been set back, what was before it is wanted."""
         for point in points:
+            if self._at - point.t >= max(SET_BACK_SECONDS, self.plan.base_seconds):
+                self._begin_anew()
+                self._at = point.t
+            self._at = max(self._at, point.t)
             if self._held is None:
                 self._take(point)
             elif len(self._held) < MOST_HELD:
@@ -75,8 +93,9 @@ class GrowthBook:
             del self._watches[place]
 
     def pool(self, target: str) -> tuple[GrowthWatch, ...]:
-        """All watches of one target."""
-        return tuple(watch for (name, _), watch in self._watches.items() if name == target)
+        """The watches of one target, or as many as there is sense in asking."""
+        of_target = (watch for (name, _), watch in self._watches.items() if name == target)
+        return tuple(islice(of_target, MOST_PEERS))
 
     def of(self, target: str, worker: str) -> GrowthWatch | None:
         """The watch of one slot, where anything is known of it."""

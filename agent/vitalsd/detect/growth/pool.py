@@ -11,7 +11,10 @@ import msgspec
 from vitalsd.detect.growth.shape import Rise
 from vitalsd.detect.growth.watch import GrowthWatch
 
-__all__ = ["Pool", "pool_of"]
+__all__ = ["MOST_PEERS", "Pool", "pool_of"]
+
+MOST_PEERS = 50
+"""More tell no more, and all of them are asked for each worker that grows."""
 
 LEAST_OTHERS = 2
 """One other that grows alike may have the same leak."""

@@ -1,5 +1,6 @@
 """
-Where memory is going: the line through its peaks, and when that meets the limit.
+Where memory is going: the line through its peaks, and when that meets the limit. Of one process, or of all that
+share a limit: what is left to them counts as what they use, below zero, and the limit is zero.
 
 By peaks, because it is a peak that the kernel kills at; over the last six hours, or the last one when things go
 fast: each looks four times as far ahead as it looks back. A line that has flattened tells nothing of the future.

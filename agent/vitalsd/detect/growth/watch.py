@@ -7,10 +7,12 @@ same points come to the same verdicts. Pure.
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 import msgspec
 
+from vitalsd.detect.growth.grown import Grown, Proof
 from vitalsd.detect.growth.plan import (
     COUNT_LEAST,
     COUNTS,
@@ -24,11 +26,11 @@ from vitalsd.detect.growth.plan import (
 )
 from vitalsd.detect.growth.series import Series
 from vitalsd.detect.growth.shape import Rise
-from vitalsd.detect.growth.trend import Peaks
+from vitalsd.detect.growth.trend import Exhaustion, Peaks
 from vitalsd.history.points import Point
 from vitalsd.model import MemoryTrend
 
-__all__ = ["Count", "Grown", "GrowthWatch"]
+__all__ = ["SET_BACK_SECONDS", "Count", "GrowthWatch"]
 
 SAME_START_SECONDS = 1.5
 """The start of a process is known to a clock tick, and a clock may be set meanwhile."""
@@ -38,33 +40,9 @@ LEAST_BLOCKS = 20_000.0
 NO_LIMIT = 2.0**60
 """From here on, and at 0, it is how somebody writes that there is none."""
 FORESEEN_DAYS = 30
+SET_BACK_SECONDS = 60.0
+"""A clock that is set back by more, and by more than a block, has told times that never were."""
 Count = Literal["fds", "threads", "tasks"]
-Proof = Literal["memory", "heap", "blocks"]
-
-
-class Grown(msgspec.Struct, frozen=True):
-    """Growth of memory that has been proven, and what of."""
-
-    kind: Literal["leak", "fragmentation"]
-    by: Proof
-    """Which series has proven it."""
-    rise: Rise
-    found_at: float
-    began_at: float
-    per_second: float
-    level: float
-    """The floor of the process's memory now."""
-    peak: float | None
-    limit: float | None
-    heap_share: float | None
-    """Of the growth of the process, what the live heap has grown by; None where it is not known."""
-
-    @property
-    def seconds_left(self) -> float | None:
-        """Until its peaks meet the limit."""
-        if self.limit is None or self.peak is None or self.per_second <= 0:
-            return None
-        return max(0.0, (self.limit - self.peak) / self.per_second)
 
 
 class GrowthWatch:
@@ -73,6 +51,11 @@ class GrowthWatch:
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
         self._settle_seconds = plan.settle_seconds
+        self._set_back_seconds = max(SET_BACK_SECONDS, plan.base_seconds)
+        self._begin()
+
+    def _begin(self) -> None:
+        plan = self._plan
         self.memory = Series(plan, MEMORY, MEMORY_BOUNDS)
         self.heap = Series(plan, EVIDENCE, EVIDENCE_BOUNDS)
         self.used = Series(plan, IN_USE, EVIDENCE_BOUNDS)
@@ -80,7 +63,12 @@ class GrowthWatch:
         self.blocks = Series(plan, EVIDENCE, msgspec.structs.replace(EVIDENCE_BOUNDS, least=LEAST_BLOCKS))
         self.counts: dict[Count, Series] = {}
         self.peaks = Peaks(plan)
+        self.shared = Peaks(plan)
+        """What is left to all that share the limit, below zero."""
+        self._shared_at = -math.inf
         self.start: float | None = None
+        self._counts_from = 0.0
+        """Unix time from when on readings of the present lifetime do."""
         self.limit: float | None = None
         self.lifetimes = 0
         self.at = 0.0
@@ -88,14 +76,21 @@ class GrowthWatch:
         self.grown: Grown | None = None
 
     def add(self, point: Point) -> bool:
-        """Take in a point; whether there was something to judge anew. One from before the last is left out."""
+        """
+        Take in a point; whether there was something to judge anew.
+
+        One from before the last is left out, unless it shows that the clock has been set back: what was known
+        has another time then, or none that ever was, so all of it is forgotten.
+        """
         at = point.t
         if at < self.at:
-            return False
+            if self.at - at < self._set_back_seconds:
+                return False
+            self._begin()
         self.at = at
         if self.start is None or abs(point.start - self.start) > SAME_START_SECONDS:
-            self._reborn(point.start)
-        if at < point.start + self._settle_seconds:
+            self._reborn(point.start, at)
+        if at < self._counts_from:
             return False
         if point.limit is not None:
             self.limit = point.limit if 0 < point.limit < NO_LIMIT else None
@@ -104,6 +99,9 @@ class GrowthWatch:
             memory = point.rss_anon + (point.swap or 0.0)
             self.peaks.add(at, memory, self.limit)
             judged = self.memory.add(at, memory)
+        if point.left is not None:
+            self._shared_at = at
+            self.shared.add(at, -point.left, 0.0)
         if point.heap_live is not None:
             judged |= self.heap.add(at, point.heap_live)
         if point.heap_used is not None:
@@ -123,33 +121,53 @@ class GrowthWatch:
     @property
     def settling_seconds(self) -> float | None:
         """How long its readings do not count yet; None where they do."""
-        if self.start is None or self.at >= self.start + self._plan.settle_seconds:
-            return None
-        return self.start + self._plan.settle_seconds - self.at
+        known = self.start is not None and self.at < self._counts_from
+        return self._counts_from - self.at if known else None
+
+    @property
+    def wants_peers(self) -> bool:
+        """Whether what is found of it depends on how others do."""
+        return self.grown is not None or self.exhaustion is not None
 
     @property
     def trend(self) -> MemoryTrend:
         """Where its memory is going, proven or not."""
-        pace, peak = self.peaks.slope(), self.peaks.latest()
-        left = None
-        if pace is not None and pace > 0 and peak is not None and self.limit is not None:
-            left = max(0.0, self.limit - peak) / pace
+        pace, limit = self.peaks.slope(), self.limit
+        lefts = [_seconds_to(limit, self.peaks)] if limit is not None else []
+        lefts += [_seconds_to(0.0, self.shared)] if self.left is not None else []
+        left = min((seconds for seconds in lefts if seconds is not None), default=None)
         foreseen = left is not None and left <= FORESEEN_DAYS * self._plan.day_seconds
         return MemoryTrend(pace, self.at + left if left is not None and foreseen else None)
 
-    def _reborn(self, start: float) -> None:
+    @property
+    def left(self) -> float | None:
+        """To all that share the limit; None where nobody is known to, or not any more."""
+        latest = self.shared.latest()
+        if latest is None or self.limit is None or self.at - self._shared_at > 2 * self._plan.base_seconds:
+            return None
+        return max(0.0, -latest)
+
+    @property
+    def exhaustion(self) -> Exhaustion | None:
+        """When memory is used up, by itself or by all that share the limit: whichever is sooner."""
+        found = [self.peaks.exhaustion, self.shared.exhaustion if self.left is not None else None]
+        return min((each for each in found if each is not None), key=_soonest, default=None)
+
+    def _reborn(self, start: float, at: float) -> None:
         self.start = start
         self.lifetimes += 1
-        counts_from = start + self._settle_seconds
+        self._counts_from = (
+            min(start, at) + self._settle_seconds
+        )  # none begins later, but by a clock that is ahead
         for series in (self.memory, self.heap, self.used, self.blocks, *self.counts.values()):
-            series.reborn(counts_from)
+            series.reborn(self._counts_from)
         self.peaks.reborn()
+        self.shared.reborn()
         self.grown = None
 
     def _new_count(self, name: Count) -> Series:
         series = self.counts[name] = Series(self._plan, COUNTS, count_bounds(COUNT_LEAST[name]))
-        assert self.start is not None
-        series.reborn(self.start + self._settle_seconds)
+        series.reborn(self._counts_from)
         return series
 
     def _verdict(self) -> Grown | None:
@@ -185,6 +203,8 @@ class GrowthWatch:
             peak=self.peaks.latest(),
             limit=self.limit,
             heap_share=self._heap_share(rise),
+            left=self.left,
+            left_per_second=self.shared.slope() or 0.0,
         )
 
     def _heap_share(self, rise: Rise) -> float | None:
@@ -199,3 +219,12 @@ class GrowthWatch:
         if blocks is not None and count:
             shares.append(blocks / count / (grew / level))
         return max(shares, default=None)
+
+
+def _seconds_to(limit: float, peaks: Peaks) -> float | None:
+    pace, peak = peaks.slope(), peaks.latest()
+    return max(0.0, limit - peak) / pace if pace is not None and pace > 0 and peak is not None else None
+
+
+def _soonest(exhaustion: Exhaustion) -> float:
+    return exhaustion.seconds_left

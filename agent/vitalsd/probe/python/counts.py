@@ -8,10 +8,11 @@ is left out by whoever asked: a pool of somebody's own kind costs its number, no
 from __future__ import annotations
 
 import sys
-from time import sleep, thread_time
+from time import thread_time
 from weakref import ref
 
 from . import layout
+from .lifecycle import sleep
 
 TYPE_CHECKING = False  # importing typing would be more than the service asked for
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ child would inherit their locks.
 import os
 import sys
 from _thread import RLock, allocate_lock, get_ident, start_new_thread  # as they are before gevent replaces them
-from time import monotonic
+from time import monotonic, sleep
 
 from .forking import forking, hook_forks
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from .active import Active
 
-__all__ = ["RLock", "allocate_lock", "arm", "get_ident", "start_new_thread"]
+__all__ = ["RLock", "allocate_lock", "arm", "get_ident", "sleep", "start_new_thread"]
 
 MINIMUM_AGE_SECONDS = 1.0
 IMPORT_PATIENCE_SECONDS = 0.05

@@ -19,9 +19,10 @@ import os
 import struct
 import sys
 from binascii import crc32
-from time import monotonic, sleep, time
+from time import monotonic, time
 
 from . import layout
+from .lifecycle import sleep
 from .sweep import sweep
 
 TYPE_CHECKING = False  # importing typing would be more than the service asked for

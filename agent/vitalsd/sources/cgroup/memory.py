@@ -42,6 +42,8 @@ class _Use(msgspec.Struct, frozen=True):
 
     used: int | None
     inactive_file: int | None
+    reclaimable: int | None
+    """Beside that: what the kernel takes back before it kills somebody."""
     limit_above: int | None
     """Version 1 tells the least limit of all groups above, those out of sight too."""
     swap_above: int | None
@@ -51,6 +53,12 @@ class _Use(msgspec.Struct, frozen=True):
         if self.used is None or self.inactive_file is None:
             return None
         return max(0, self.used - self.inactive_file)
+
+    @property
+    def kept(self) -> int | None:
+        if self.working_set is None or self.reclaimable is None:
+            return None
+        return max(0, self.working_set - self.reclaimable)
 
 
 def find_memory_group(proc: Path, pid: int, groups: str | None = None) -> Group | None:
@@ -87,6 +95,7 @@ class MemoryAccounts:
             limits.append((level, here))
         memory = _least([use.limit_above, *(here.memory for _, here in limits)])
         events = _events(group.version, own.folder)
+        rooms = self._rooms(group, limits, memory, now)
         return MemoryGroup(
             name=own.name,
             limit_bytes=memory,
@@ -94,28 +103,35 @@ class MemoryAccounts:
             high_bytes=_least([here.high for _, here in limits]),
             used_bytes=use.used,
             working_set_bytes=use.working_set,
-            headroom_bytes=self._headroom(group, limits, memory, now),
+            headroom_bytes=_least([room for room, _ in rooms]),
+            left_bytes=_least([left for _, left in rooms]) if all(left is not None for _, left in rooms) else None,
             oom_kills=events.get(b"oom_kill"),
             ooms=events.get(b"oom"),
             limit_hits=events.get(b"max"),
             high_hits=events.get(b"high"),
         )
 
-    def _headroom(
+    def _rooms(
         self, group: Group, limits: list[tuple[Level, _Limits]], least: int | None, now: float
-    ) -> int | None:
-        """Up to the limit that is met first, which need not be the least; None when one is out of sight."""
+    ) -> list[tuple[int, int | None]]:
+        """
+        Up to each limit, with what the kernel could take back and without; nothing when one is out of sight.
+
+        It is not the least limit that need be met first.
+        """
         rooms = []
+        lowest = NO_LIMIT
         for level, here in limits:
             if here.memory is not None:
                 age = OWN_SECONDS if level is group.levels[0] else ABOVE_SECONDS
-                used = self._use(group, level, now, age).working_set
-                if used is None:
-                    return None
-                rooms.append((here.memory, max(0, here.memory - used)))
-        if least is None or least < min((limit for limit, _ in rooms), default=NO_LIMIT):
-            return None
-        return min(room for _, room in rooms)
+                use = self._use(group, level, now, age)
+                if use.working_set is None:
+                    return []
+                kept = use.kept
+                left = max(0, here.memory - kept) if kept is not None else None
+                rooms.append((max(0, here.memory - use.working_set), left))
+                lowest = min(lowest, here.memory)
+        return rooms if least is not None and least >= lowest else []
 
     def _limits_of(self, group: Group, level: Level, now: float) -> _Limits:
         known = self._limits.get(level.name)
@@ -156,7 +172,13 @@ def _limits_v1(folder: str) -> _Limits:
 
 def _use_v2(folder: str) -> _Use:
     stat = _table(folder + "/memory.stat")
-    return _Use(_number(folder + "/memory.current"), stat.get(b"inactive_file"), None, None)
+    return _Use(
+        used=_number(folder + "/memory.current"),
+        inactive_file=stat.get(b"inactive_file"),
+        reclaimable=_sum(stat.get(b"active_file"), stat.get(b"slab_reclaimable", 0)),
+        limit_above=None,
+        swap_above=None,
+    )
 
 
 def _use_v1(folder: str) -> _Use:
@@ -166,6 +188,8 @@ def _use_v1(folder: str) -> _Use:
     return _Use(
         used=_number(folder + "/memory.usage_in_bytes"),
         inactive_file=stat.get(b"total_inactive_file"),
+        # How much of the kernel's own is names of files, version 1 does not tell: most of it, where it is much.
+        reclaimable=_sum(stat.get(b"total_active_file"), _number(folder + "/memory.kmem.usage_in_bytes") or 0),
         limit_above=memory,
         swap_above=max(0, both - memory) if both is not None and memory is not None else None,
     )
@@ -184,6 +208,10 @@ def _events(version: Literal[1, 2], folder: str) -> dict[bytes, int]:
 
 def _least(numbers: list[int | None]) -> int | None:
     return min((number for number in numbers if number is not None), default=None)
+
+
+def _sum(first: int | None, second: int) -> int | None:
+    return first + second if first is not None else None
 
 
 def _limited(number: int | None) -> int | None:

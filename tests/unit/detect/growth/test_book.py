@@ -120,3 +120,26 @@ def test_the_pool_of_a_target() -> None:
     book.take([point("0"), point("1"), point("0", "legacy")])
     assert set(book.pool("shop")) == {book.of("shop", "0"), book.of("shop", "1")}
     assert book.pool("gone") == ()
+
+
+def test_a_clock_that_is_set_back_has_the_past_remembered_anew() -> None:
+    """What was before lies in history; what comes meanwhile waits, and what the wrong clock told is gone."""
+    book = GrowthBook(DAY)
+
+    async def nothing():
+        return
+        yield
+
+    assert book.past_wanted.is_set()
+    asyncio.run(book.remember(nothing()))
+    book.take([point(at=MIDNIGHT + 7200), point("1", at=MIDNIGHT + 7200)])
+    assert not book.past_wanted.is_set()
+    book.take([point(at=MIDNIGHT + 30), point("1", at=MIDNIGHT + 30)])
+    assert book.past_wanted.is_set()
+    assert book.of("shop", "0") is None
+    asyncio.run(book.remember(recorded(point(at=MIDNIGHT - 300))))
+    assert book.of("shop", "0").at == book.of("shop", "1").at == MIDNIGHT + 30
+    shortest = book.of("shop", "0").memory.floors.blocks[0]
+    assert shortest.first * shortest.length == MIDNIGHT - shortest.length
+    book.take([point(at=MIDNIGHT - 200)])
+    assert not book.past_wanted.is_set()

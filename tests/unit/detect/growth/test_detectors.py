@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
+from support.views import OBSERVED
 from unit.detect.growth.lives import DAY, MIB, MIDNIGHT, flat, life, noise, ramp, readings, saw, together, watched
 
 from vitalsd.detect.counts import FdLeakDetector, TaskLeakDetector, ThreadLeakDetector
@@ -187,6 +189,41 @@ def test_exhaustion_is_critical_within_the_hour() -> None:
     assert found(life(8, memory(ramp(60)), limit=830), ExhaustionDetector).severity == "critical"
 
 
+def shared(paces, hours=52, limit=2100):
+    """What each of these workers comes to, that grow by so much an hour under one limit."""
+    courses = [memory(ramp(pace, 48)) for pace in paces]
+    left = lambda at: (limit - sum(course(at) for course in courses)) * MIB  # noqa: E731 - a course
+    watches = tuple(watched(life(hours, course, limit=limit, left=left)) for course in courses)
+    detector = ExhaustionDetector(Settings())
+    seen = [
+        Seen("shop", str(slot), watch.at, (), growth=watch, peers=watches) for slot, watch in enumerate(watches)
+    ]
+    return [detector.judge(each) for each in seen]
+
+
+def test_exhaustion_of_a_limit_that_is_shared() -> None:
+    """It is met by all together, and sooner than any of them would meet it."""
+    first, second = shared((60, 60), limit=1200)
+    assert first.state.state == second.state.state == "fired"
+    (finding,) = first.findings
+    assert finding.summary == (
+        "Worker 0 of `shop` meets its memory limit of 1.2 GiB in 66 min: it has 539 MiB, and all who share that "
+        "limit have 123 MiB left, less by 120 MiB an hour; restart it in time, or give it more."
+    )
+    assert finding.evidence["left_bytes"] == pytest.approx(123 * MIB, rel=0.02)
+    assert finding.evidence["bytes_per_second"] == pytest.approx(120 * MIB / 3600, rel=0.02)
+
+
+def test_of_those_who_share_a_limit_the_ones_that_grow_are_told_of() -> None:
+    """The others are not to be restarted; why they are not told of is told."""
+    grows, rests = shared((120, 0), limit=1200)
+    assert grows.state.state == "fired"
+    assert rests.findings == ()
+    assert rests.state.state == "watching"
+    assert rests.state.reason.startswith("its limit of 1.2 GiB is met in ")
+    assert rests.state.reason.endswith(", by others that share it")
+
+
 COUNTED = {
     FdLeakDetector: (
         {"fds": lambda at: 60 + 3 * max(0.0, at - 48)},
@@ -210,6 +247,19 @@ COUNTED = {
         ),
     ),
 }
+
+
+@pytest.mark.parametrize(("most", "told"), [(1024, "in 12 d 20 h"), (64, "in 0 s"), (None, None)])
+def test_descriptors_have_a_limit(most, told) -> None:
+    """That it is met, and when, is what makes it urgent."""
+    watch = watched(life(61, fds=lambda at: 60 + 3 * max(0.0, at - 48)))
+    assert OBSERVED.process is not None
+    sample = replace(OBSERVED, process=replace(OBSERVED.process, max_fds=most))
+    (finding,) = FdLeakDetector(Settings()).judge(Seen("shop", "0", watch.at, (sample,), growth=watch)).findings
+    assert ("; it may have " in finding.summary) is (most is not None)
+    assert finding.evidence.get("limit") == most
+    if told is not None:
+        assert f"; it may have {most}, which it meets {told}; see which kind grows" in finding.summary
 
 
 @pytest.mark.parametrize("detector", COUNTED, ids=lambda each: each.kind)

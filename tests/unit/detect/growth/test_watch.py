@@ -4,7 +4,20 @@ from __future__ import annotations
 
 import pytest
 from msgspec.structs import replace
-from unit.detect.growth.lives import DAY, MIB, MIDNIGHT, flat, life, noise, ramp, readings, saw, together, watched
+from unit.detect.growth.lives import (
+    DAY,
+    MIB,
+    MIDNIGHT,
+    daily,
+    flat,
+    life,
+    noise,
+    ramp,
+    readings,
+    saw,
+    together,
+    watched,
+)
 
 from vitalsd.detect.growth.watch import GrowthWatch
 from vitalsd.history.points import Point
@@ -253,3 +266,109 @@ def test_nothing_at_all_is_no_growth() -> None:
         Point(t=MIDNIGHT + number * 300, target="shop", worker="0", start=0.0, **NOTHING) for number in range(600)
     )
     assert (watch.grown, watch.trend.bytes_per_second) == (None, 0.0)
+
+
+def ahead(points, hours, until):
+    """The same as a clock tells them that was so far ahead until this hour."""
+    for point in points:
+        yield replace(point, t=point.t + hours * 3600) if point.t < MIDNIGHT + until * 3600 else point
+
+
+def test_a_clock_that_is_set_back_begins_anew() -> None:
+    """Points count from then on, where they would be left out for as long as the clock was ahead."""
+    watch = watched(ahead(life(60, memory(), limit=600), 5, until=50))
+    assert watch.at == pytest.approx(MIDNIGHT + 60 * 3600, abs=300)
+    assert watch.memory.latest_at == watch.at
+    assert watch.memory.floors.blocks[0].ends_at <= watch.at
+    assert watch.lifetimes == 1
+
+
+@pytest.mark.parametrize("until", [24, 36, 48, 50, 54])
+def test_a_clock_that_is_set_back_makes_no_leak(until: int) -> None:
+    """A daily load, seen at other hours than before, is none."""
+    course = together(flat(300), noise(1.0), daily(60))
+    watch = GrowthWatch(DAY)
+    for point in ahead(life(96, course, limit=600), 7, until):
+        watch.add(point)
+        assert watch.grown is None
+
+
+def test_a_clock_that_is_set_back_hides_no_leak() -> None:
+    """It is proven by what came after."""
+    watch = watched(ahead(life(96, memory(ramp(10, 70)), limit=900), 5, until=40))
+    assert watch.grown is not None
+    assert hours(watch.grown.began_at) == pytest.approx(70, abs=2)
+
+
+def test_a_process_that_a_wrong_clock_has_seen_begin_is_not_waited_for() -> None:
+    """It began in what is the future now; it has been there since now at the least."""
+    watch = watched(life(2, memory(), born=10))
+    assert watch.memory.latest is not None
+    assert watch.settling_seconds is None
+    assert watched(life(0.5, memory(), born=10)).settling_seconds == pytest.approx(1800, abs=200)
+
+
+def test_a_point_from_a_little_before_is_left_out() -> None:
+    """A clock that is put right by a second, or two readings that were written in the wrong order."""
+    watch = watched(life(50, memory()))
+    before = watch.memory.floors.blocks[0].own_count()
+    assert watch.add(Point(watch.at - 290, "shop", "0", watch.start, rss_anon=1.0)) is False
+    assert watch.memory.latest != 1.0
+    assert watch.memory.floors.blocks[0].own_count() == before
+
+
+def group(*users, limit):
+    """What is left of a limit to all of these."""
+    return lambda hours: (limit - sum(user(hours) for user in users)) * MIB
+
+
+def test_workers_share_a_limit() -> None:
+    """Four of 400 MiB that leak 25 MiB an hour each have 500 MiB left together, which lasts for five hours."""
+    leaks = [together(flat(400), noise(1.0, seed=seed), ramp(25, 48)) for seed in range(4)]
+    left = group(*leaks, limit=2100)
+    watches = [watched(life(52, leak, limit=2100, left=left)) for leak in leaks]
+    for watch in watches:
+        assert watch.peaks.exhaustion is None
+        found = watch.exhaustion
+        assert found is not None
+        assert found is watch.shared.exhaustion
+        assert found.seconds_left / 3600 == pytest.approx(1.0, abs=0.3)
+        assert watch.trend.exhausted_at == pytest.approx(MIDNIGHT + 53 * 3600, abs=3600)
+        assert watch.trend.bytes_per_second < 30 * MIB / 3600
+        assert watch.wants_peers
+
+
+def test_a_leak_meets_the_limit_that_is_shared() -> None:
+    """By the pace of all."""
+    leaks = [together(flat(400), noise(1.0, seed=seed), ramp(20, 48)) for seed in range(4)]
+    left = group(*leaks, limit=3000)
+    grown = watched(life(60, leaks[0], limit=3000, left=left)).grown
+    assert grown is not None
+    assert grown.seconds_left == grown.seconds_together
+    assert grown.seconds_left / 3600 == pytest.approx((3000 - 4 * 640) / 80, rel=0.2)
+
+
+def test_a_limit_that_is_taken_away_is_met_by_nobody() -> None:
+    """0 says so; what is not known leaves it as it was."""
+    leak = together(flat(400), noise(1.0), ramp(25, 48))
+    points = list(life(52, leak, limit=550, left=group(leak, limit=550)))
+    watch = watched(points)
+    assert watch.exhaustion is not None
+    assert watch.left is not None
+    last = points[-1]
+    watch.add(replace(last, t=last.t + 10, limit=None))
+    assert watch.exhaustion is not None
+    watch.add(replace(last, t=last.t + 20, limit=0, left=None))
+    assert (watch.limit, watch.left) == (None, None)
+    watch.add(replace(last, t=last.t + 310, limit=0, left=None))
+    assert watch.exhaustion is None
+
+
+def test_what_is_left_is_not_believed_for_long() -> None:
+    """Where nobody tells of it any more, it is not known."""
+    leak = together(flat(400), noise(1.0), ramp(25, 48))
+    watch = watched(life(50, leak, limit=900, left=group(leak, limit=900)))
+    assert watch.left is not None
+    for point in life(1, leak, limit=900, begins=50):
+        watch.add(point)
+    assert watch.left is None

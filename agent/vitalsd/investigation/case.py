@@ -1,0 +1,69 @@
+"""One worker under observation: its latest samples, and what is known of stalls that are not told yet. Pure."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TypeVar
+
+import msgspec
+
+from vitalsd.capture.stacks import Late as LateThread
+from vitalsd.detect.registry import ToldStall
+from vitalsd.history.recent import SPACING_SECONDS, WINDOW_SECONDS
+from vitalsd.model import StallEvidence, WorkerKey, WorkerSample
+
+__all__ = ["Case", "StallName"]
+
+KEPT = 256
+StallName = tuple[str, float]
+"""Its loop, and CLOCK_MONOTONIC at which it began."""
+Thing = TypeVar("Thing")
+
+
+class Case(msgspec.Struct):
+    """One worker."""
+
+    key: WorkerKey
+    since: float
+    """Unix time at which it was first seen."""
+    samples: deque[WorkerSample]
+    numbers: dict[str, int]
+    """Loop -> the number of the last of its stalls that was counted."""
+    seen: dict[StallName, StallEvidence]
+    """What the observer saw of stalls that their probe has not told yet."""
+    late: dict[StallName, LateThread]
+    """Stalls in progress whose stacks are being taken from outside."""
+    told: list[ToldStall]
+    turning: ToldStall | None = None
+    """What looked like a stall last, and was none."""
+    last_stall_at: float | None = None
+
+    @classmethod
+    def of(cls, key: WorkerKey, now: float) -> Case:
+        """A worker that is seen for the first time."""
+        return cls(key, now, deque(), {}, {}, {}, [])
+
+    def take(self, worker: WorkerSample, now: float) -> None:
+        """Take in a sample; those of more than a minute ago go, and those that a wrong clock calls later."""
+        samples = self.samples
+        while samples and samples[-1].at > worker.at:
+            samples.pop()
+        samples.append(worker)
+        if len(samples) > 2 and samples[-2].at - samples[-3].at < SPACING_SECONDS:
+            del samples[-2]
+        while len(samples) > 1 and samples[0].at < now - WINDOW_SECONDS:
+            samples.popleft()
+
+    def note_seen(self, evidence: StallEvidence) -> None:
+        """Keep what the observer saw until the probe tells the stall."""
+        _put(self.seen, (evidence.loop, evidence.since), evidence)
+
+    def note_late(self, loop: str, late: LateThread) -> None:
+        """Keep whose stacks are being taken."""
+        _put(self.late, (loop, late.since), late)
+
+
+def _put(kept: dict[StallName, Thing], name: StallName, thing: Thing) -> None:
+    kept[name] = thing
+    while len(kept) > KEPT:
+        del kept[next(iter(kept))]

@@ -1,0 +1,140 @@
+"""
+Follows each stall from the observer's first word to what detectors are told: has stacks taken, joins them with
+what observer and probe tell, has the cause decided, and counts it.
+
+A stall of a probed loop is counted when the probe's own ring of stalls tells of it, so none is missed or doubled;
+what the observer saw of it is kept until then. One without a probe is counted when the observer has seen its end.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+
+import msgspec
+
+from vitalsd.capture.stacks import Late as LateThread
+from vitalsd.capture.stacks import Stacks, StackSampler
+from vitalsd.detect.cause import decide
+from vitalsd.detect.words import of
+from vitalsd.history.stalls import StallCounts
+from vitalsd.investigation.case import Case
+from vitalsd.investigation.evidence import is_guessed, joined, loop_of, with_stacks
+from vitalsd.model import HostEvidence, LoopVitals, Stall, StallEvidence, Verdict, WorkerKey, WorkerSample
+from vitalsd.sources.observer.events import Ended, Late
+from vitalsd.sources.observer.observer import Observer
+
+__all__ = ["IN_PROGRESS_SECONDS", "Stalls"]
+
+IN_PROGRESS_SECONDS = 1.0
+"""A stall that lasts this long is told before its end."""
+
+
+class Stalls:
+    """Those of all workers, each in the case of its own."""
+
+    def __init__(self, observer: Observer, sampler: StackSampler, counts: StallCounts) -> None:
+        self._observer = observer
+        self._sampler = sampler
+        self._counts = counts
+        self._own_pid = os.getpid()
+
+    def late(self, case: Case, event: Late) -> None:
+        """Have stacks taken of a loop that is late, for as long as it is."""
+        thread_id, name = self._thread_of(case.samples[-1], event.loop)
+        late = LateThread(key=event.key, thread_id=thread_id, since=event.since, thread_name=name)
+        case.note_late(event.loop, late)
+        self._sampler.late(late)
+
+    def _thread_of(self, worker: WorkerSample, name: str) -> tuple[int, str]:
+        loop = loop_of(worker, name)
+        assert worker.key is not None
+        if loop is not None and loop.thread_id:
+            return loop.thread_id, loop.thread
+        observed = self._observer.observed(worker.key)
+        return (observed.thread_id if observed is not None else worker.key.pid), ""
+
+    def ended(self, case: Case, event: Ended) -> None:
+        """Keep what was seen of a stall for what its probe tells; without one, that is all there is to know."""
+        evidence = with_stacks(event.evidence, self._stacks(case, event.evidence))
+        if event.probed:
+            case.note_seen(evidence)
+            return
+        verdict = decide(evidence)
+        self._observer.settle(event.key, evidence.since, verdict.stall)
+        worker = case.samples[-1]
+        started_at = time.time() - (time.monotonic() - evidence.since)
+        if verdict.stall:
+            self._counts.add(worker.target, worker.slot, event.key, verdict.cause, evidence.seconds)
+            case.last_stall_at = started_at + evidence.seconds
+        case.told.append((evidence, verdict, started_at))
+
+    def _stacks(self, case: Case, evidence: StallEvidence) -> Stacks:
+        late = case.late.pop((evidence.loop, evidence.since), None)
+        if late is None:
+            return Stacks()
+        return self._sampler.ended(late, evidence.since + evidence.seconds)
+
+    def read_ring(self, case: Case, worker: WorkerSample, now: float) -> None:
+        """Count and judge the stalls that the probe has told since the last round."""
+        if worker.probe is None:
+            return
+        for loop in worker.probe.loops:
+            last = case.numbers.get(loop.name)
+            newest = max((stall.number for stall in loop.recent_stalls), default=0)
+            case.numbers[loop.name] = max(last or 0, newest)
+            if last is None:
+                continue  # what was before the agent has no evidence; the book counts it as it is
+            for stall in loop.recent_stalls:
+                if stall.number > last:
+                    self.judge_probed(case, worker, loop, stall, now)
+
+    def judge_probed(self, case: Case, worker: WorkerSample, loop: LoopVitals, stall: Stall, now: float) -> None:
+        """Count one that the probe has told."""
+        seen = case.seen.pop((loop.name, stall.since), None)
+        assert worker.key is not None
+        host = self._host(seen, stall.since, stall.duration_seconds)
+        evidence = joined(worker, loop.name, stall, seen, host)
+        verdict = self._decide(worker.key, evidence)
+        self._counts.add(worker.target, worker.slot, worker.key, verdict.cause, evidence.seconds)
+        case.last_stall_at = min(now, stall.ended_at)
+        case.told.append((evidence, verdict, stall.ended_at - stall.duration_seconds))
+
+    def _host(self, seen: StallEvidence | None, since: float, seconds: float) -> HostEvidence:
+        """What the host told, and by how much the agent was late meanwhile, which may be why nobody looked."""
+        host = seen.host if seen is not None else HostEvidence()
+        late = max(host.agent_late_seconds, self._observer.late_seconds(since, since + seconds))
+        return msgspec.structs.replace(host, agent_late_seconds=late)
+
+    def _decide(self, key: WorkerKey, evidence: StallEvidence) -> Verdict:
+        """The cause; of the agent's own stalls it is no witness, where it could not look."""
+        verdict = decide(evidence)
+        if verdict.cause != "host_wide" or key.pid != self._own_pid:
+            return verdict
+        late = of(evidence.host.agent_late_seconds, evidence.seconds)
+        why = "it was stopped, had no processor, or the whole host stood still"
+        return Verdict("unknown", None, f"the agent itself did not run for {late}, and cannot say why: {why}")
+
+    def in_progress(self, case: Case, worker: WorkerSample, now: float) -> None:
+        """Judge a long stall before its end, by what is known so far."""
+        assert worker.key is not None
+        for evidence in self._observer.in_progress(worker.key):
+            if evidence.seconds < IN_PROGRESS_SECONDS:
+                continue
+            late = case.late.get((evidence.loop, evidence.since))
+            stacks = self._sampler.seen(late) if late is not None else Stacks()
+            loop = loop_of(worker, evidence.loop)
+            if not stacks.stacks and loop is not None and loop.current_stall is not None:
+                stacks = Stacks(loop.current_stall.stacks)
+            judged = msgspec.structs.replace(
+                with_stacks(evidence, stacks),
+                probed=worker.probe is not None,
+                host=self._host(evidence, evidence.since, evidence.seconds),
+            )
+            verdict = self._decide(worker.key, judged)
+            if worker.probe is None and verdict.stall and is_guessed(judged, verdict):
+                continue  # it may be a loop that is never idle: at its end more is known
+            if worker.probe is None:
+                self._observer.settle(worker.key, evidence.since, verdict.stall)
+            started_at = now - (time.monotonic() - evidence.since)
+            case.told.append((judged, verdict, started_at))

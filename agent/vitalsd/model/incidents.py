@@ -1,0 +1,82 @@
+"""What detectors find, and what becomes of it: findings, incidents, the states of rules."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from vitalsd.model.stalls import Cause
+from vitalsd.model.vitals import Frame
+
+__all__ = [
+    "ONE_OF_A_WORKER",
+    "Finding",
+    "Incident",
+    "RuleState",
+    "Severity",
+]
+
+Severity = Literal["info", "warning", "critical"]
+ONE_OF_A_WORKER = frozenset({"error_surge"})
+"""Kinds of which a worker has one at a time, whoever is to blame: that may change from one moment to the next."""
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """What a detector has found at one instant. Findings alike in `place` are one incident."""
+
+    kind: str
+    target: str
+    worker: str
+    severity: Severity
+    at: float
+    """Unix time."""
+    summary: str
+    """One sentence that somebody on call can act on."""
+    cause: Cause | None = None
+    culprit: Frame | None = None
+    started_at: float | None = None
+    """Unix time since when it has been so, if that is earlier."""
+    evidence: dict[str, object] = {}
+
+    @property
+    def place(self) -> tuple[str, str, str, str, str]:
+        """What makes it the same incident: target, worker, kind, cause and the culprit's function, no line."""
+        culprit = self.culprit if self.kind not in ONE_OF_A_WORKER else None
+        function = f"{culprit.file}:{culprit.function}" if culprit is not None else ""
+        return self.target, self.worker, self.kind, self.cause or "", function
+
+
+class Incident(msgspec.Struct, frozen=True):
+    """The life of one finding. Times are unix here and RFC 3339 where people read them."""
+
+    id: str
+    kind: str
+    target: str
+    worker: str
+    severity: Severity
+    state: Literal["open", "resolved"]
+    opened_at: float
+    resolved_at: float | None
+    cause: Cause | None
+    culprit: Frame | None
+    summary: str
+    evidence: dict[str, object]
+    captures: tuple[str, ...] = ()
+    updated_at: float = 0.0
+    """When it was last found."""
+    count: int = 1
+    """How often."""
+    timeline: tuple[dict[str, object], ...] = ()
+    """What happened: `at`, `event` (opened, worse, evidence, resolved, reopened), `text`."""
+
+
+class RuleState(msgspec.Struct, frozen=True):
+    """One rule for one worker, and why it has fired or has not."""
+
+    rule: str
+    """The kind of incident it opens."""
+    target: str
+    worker: str
+    state: Literal["quiet", "watching", "fired", "unavailable"]
+    reason: str

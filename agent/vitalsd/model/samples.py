@@ -1,0 +1,86 @@
+"""One round of sampling: workers and targets as they were read, and what a little past makes of them."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from vitalsd.model.vitals import MemoryVitals, ObservedLoop, ProbeVitals, ProcessVitals, WorkerKey
+
+__all__ = [
+    "OBSERVED_LOOP",
+    "LagSource",
+    "MemoryTrend",
+    "RecentLoop",
+    "SourceReading",
+    "TargetSnapshot",
+    "WorkerSample",
+]
+
+LagSource = Literal["probe", "observer", "none"]
+OBSERVED_LOOP = "main"
+"""From outside one loop is seen per process."""
+
+
+class SourceReading(msgspec.Struct, frozen=True):
+    """How the latest reading of one source of one target went."""
+
+    target: str
+    source: str
+    success: bool
+    duration_seconds: float
+    problem: str | None = None
+
+
+class WorkerSample(msgspec.Struct, frozen=True):
+    """What was read of one worker at one instant."""
+
+    target: str
+    slot: str
+    key: WorkerKey | None
+    """None while the slot waits for a replacement."""
+    at: float
+    """Unix time of the sample."""
+    up: bool
+    command: str
+    """The command line, shortened and scrubbed."""
+    lag_source: LagSource
+    process: ProcessVitals | None
+    probe: ProbeVitals | None
+    observed: ObservedLoop | None = None
+    memory: MemoryVitals | None = None
+    missing: dict[str, str] = {}
+    """Field -> why it could not be read, with the permission that lacks."""
+
+
+class TargetSnapshot(msgspec.Struct, frozen=True):
+    """One target with its workers, as the last round of sampling left it."""
+
+    name: str
+    up: bool
+    workers: tuple[WorkerSample, ...]
+    restarts: dict[str, dict[str, int]] = {}
+    """Slot -> reason -> how often a worker of that slot was replaced."""
+
+
+class RecentLoop(msgspec.Struct, frozen=True):
+    """What one loop did lately."""
+
+    seconds: float
+    """How far back this looks: a minute, or less while worker or agent are younger."""
+    busy_share: float | None
+    """Of the time in which it ran."""
+    delay_p99_between_seconds: tuple[float, float | None] | None
+    """The bucket in which the 99th percentile of its delay lies; the last one has no end."""
+    stalls: int
+    """That have ended in this time."""
+
+
+class MemoryTrend(msgspec.Struct, frozen=True):
+    """Where a worker's memory is going."""
+
+    bytes_per_second: float | None
+    """Of its peaks, over the last six hours or what is known of them."""
+    exhausted_at: float | None
+    """Unix time at which they meet the limit at this pace; None where they do not within a month."""

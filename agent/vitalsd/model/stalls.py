@@ -1,0 +1,138 @@
+"""One stall: what was seen of it, from inside, outside and the host, and what that comes to."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from vitalsd.model.vitals import Frame, Stack
+
+__all__ = [
+    "Cause",
+    "Doing",
+    "HostEvidence",
+    "StackRefusal",
+    "StallEvidence",
+    "ThreadEvidence",
+    "TurnEvidence",
+    "Verdict",
+]
+
+Cause = Literal[
+    "blocking_cpu",
+    "blocking_call",
+    "disk_io",
+    "gc_pause",
+    "gil_contention",
+    "lock_wait",
+    "ready_flood",
+    "microtask_flood",
+    "cpu_throttled",
+    "cpu_contention",
+    "page_faults",
+    "swap",
+    "stopped",
+    "host_wide",
+    "unknown",
+]
+"""Why a loop was late."""
+StackRefusal = Literal["forbidden", "timeout", "failed", "thread", "over", "gone", "stopped", "threads", "budget"]
+"""Why a stack was not taken from outside; docs/metrics.md has each in words."""
+
+Doing = Literal["loop", "running", "futex", "sleep", "call", "disk", "blocked", "unknown"]
+"""
+What a thread was found doing: waiting for its loop's events; running; in a lock; asleep; in a call that waits for
+somebody (a socket, a pipe, a child, another epoll); in a call to a file; blocked outside any call (a page that is
+being read in); or not to be seen.
+"""
+
+
+class ThreadEvidence(msgspec.Struct, frozen=True):
+    """What /proc told of a loop's thread between the first and the last look at one stall."""
+
+    seconds: float
+    """Between the two."""
+    looks: int
+    doing: dict[Doing, int]
+    """In how many of the looks it was doing what."""
+    states: dict[str, int]
+    """The kernel's letter -> looks."""
+    cpu_seconds: float | None = None
+    runqueue_seconds: float | None = None
+    """Ready to run, and waiting for a processor; a quota that is used up counts too."""
+    voluntary_switches: int | None = None
+    major_faults: int | None = None
+    traced: bool = False
+    """A debugger holds it."""
+    sibling_cpu_share: float | None = None
+    """Of the busiest other thread of the process."""
+    peer: str | None = None
+    """What the call waits for, as far as its descriptor tells: `socket`, `pipe`, `/srv/file`."""
+
+
+class TurnEvidence(msgspec.Struct, frozen=True):
+    """What the interpreter's own memory told between the first and the last look at one stall."""
+
+    looks: int
+    collecting: int
+    """In how many of the looks garbage was being collected."""
+    one_turn: bool = False
+    """All of it was one turn of the loop, whose beginning is known."""
+    ready: int | None = None
+    """How many callbacks this turn runs."""
+    ran: int | None = None
+    """With how many of them it began while it was looked at."""
+
+
+class HostEvidence(msgspec.Struct, frozen=True):
+    """What the host and the cgroup told of the same time."""
+
+    agent_late_seconds: float = 0.0
+    """The most that the agent itself was late."""
+    throttled_seconds: float | None = None
+    throttled_periods: int | None = None
+    periods: int | None = None
+    memory_pressure_share: float | None = None
+    cpu_pressure_share: float | None = None
+    swap_bytes: int | None = None
+
+
+class StallEvidence(msgspec.Struct, frozen=True):
+    """Everything that is known of one stall, from whichever way in."""
+
+    loop: str
+    since: float
+    """CLOCK_MONOTONIC; with worker and loop it names the stall."""
+    seconds: float
+    """So far, while it is in progress."""
+    in_progress: bool
+    runtime: str = "unknown"
+    thread: ThreadEvidence | None = None
+    host: HostEvidence = HostEvidence()
+    turn: TurnEvidence | None = None
+    cpu_seconds: float | None = None
+    """CPU time of the thread as the probe has it, over the whole stall."""
+    gc_seconds: float | None = None
+    ready_callbacks: int | None = None
+    stacks: tuple[Stack, ...] = ()
+    """Of the loop's thread."""
+    holder_stacks: tuple[Stack, ...] = ()
+    """Of another thread that held the interpreter lock meanwhile."""
+    stack_after_seconds: float | None = None
+    """How old it was when the first stack was taken."""
+    no_stack_reason: str | None = None
+    """Why none was taken from outside, where that was tried and there is none."""
+    probed: bool = False
+    """A probe has measured it."""
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """What one stall comes to."""
+
+    cause: Cause
+    culprit: Frame | None
+    reason: str
+    """The evidence in words: what decided it."""
+    stall: bool = True
+    """False for what only looked like one: a loop that turns fast and is never idle."""
