@@ -1,13 +1,20 @@
 """
 An asyncio service that never lets go of something: of class instances in a dict (`sessions`), of closures
-(`closures`), of listeners (`listeners`), or of tasks that wait for ever (`tasks`). Some 5000 a second.
+(`closures`), of listeners (`listeners`), or of tasks that wait for ever (`tasks`); of instances that closures
+(`captured`), a class (`class`), a queue (`queue`) or a coroutine (`local`) have. Some 5000 a second.
 """
 
 import asyncio
 import sys
+from collections import deque
 
 SESSIONS = {}
 CALLBACKS = []
+QUEUE = deque()
+
+
+class Registry:
+    known = set()  # noqa: RUF012 - as services have it
 
 
 class Session:
@@ -46,7 +53,7 @@ async def wait_for_answer(event):
 
 
 async def main(what):
-    tasks = set()
+    tasks, local = set(), []
     page, never = Page(), asyncio.Event()
     print("ready", flush=True)
     for number in range(10**9):
@@ -56,6 +63,14 @@ async def main(what):
             CALLBACKS.append(remember(number))
         elif what == "listeners":
             EMITTER.listeners.append(page.on_change)
+        elif what == "captured":
+            CALLBACKS.append(remember(Session(number)))
+        elif what == "class":
+            Registry.known.add(Session(number))
+        elif what == "queue":
+            QUEUE.append(Session(number))
+        elif what == "local":
+            local.append(Session(number))
         else:
             tasks.add(asyncio.ensure_future(never_answered(never)))
         if number % 50 == 0:

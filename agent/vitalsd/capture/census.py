@@ -28,8 +28,11 @@ __all__ = [
     "NoCensus",
     "TaskList",
     "Waiting",
+    "ask_probe",
     "list_tasks",
+    "number",
     "socket_of",
+    "split_answer",
     "take_census",
 ]
 
@@ -58,6 +61,8 @@ class Census(msgspec.Struct, frozen=True):
     """What is in swap was not looked at."""
     untold: int
     """Objects of types too rare to be listed."""
+    held_seconds: float = 0.0
+    """For how long the interpreter was held at a time, at the most."""
 
     @property
     def share(self) -> float:
@@ -90,30 +95,31 @@ async def take_census(
     path: Path, pid: int, *, stride: int = 1, budget_bytes: int = BUDGET_BYTES, patience: float = PATIENCE_SECONDS
 ) -> Census:
     """Count what lives in process `pid`, at least at this stride. Raises NoCensus, whatever goes wrong."""
-    text = await _ask(path, pid, REQUEST.pack(MAGIC, VERSION, CENSUS, stride, budget_bytes), patience)
+    text = await ask_probe(path, pid, REQUEST.pack(MAGIC, VERSION, CENSUS, stride, budget_bytes), patience)
     return parse_census(text, pid)
 
 
 async def list_tasks(path: Path, pid: int, *, patience: float = PATIENCE_SECONDS) -> TaskList:
     """The tasks of process `pid`. Raises NoCensus, whatever goes wrong."""
-    return parse_tasks(await _ask(path, pid, REQUEST.pack(MAGIC, VERSION, TASKS, 1, 0), patience), pid)
+    return parse_tasks(await ask_probe(path, pid, REQUEST.pack(MAGIC, VERSION, TASKS, 1, 0), patience), pid)
 
 
 def parse_census(text: str, pid: int) -> Census:
     """The answer of process `pid`. Raises NoCensus."""
-    head, rows = _split(text)
+    head, rows = split_answer(text)
     try:
-        wide = _number(head["stride"])
+        wide = number(head["stride"])
         types: dict[str, tuple[int, int]] = {}
         for count, size, name in rows:
             others = types.get(name, (0, 0))  # a class that was made twice
-            types[name] = others[0] + _number(count) * wide, others[1] + _number(size) * wide
+            types[name] = others[0] + number(count) * wide, others[1] + number(size) * wide
         return Census(
             types,
             max(1, wide),
-            _number(head["looked_at_bytes"]),
-            _number(head["swapped_bytes"]),
-            _number(head["untold"]) * wide,
+            number(head["looked_at_bytes"]),
+            number(head["swapped_bytes"]),
+            number(head["untold"]) * wide,
+            number(head.get("held_ns", "0")) / 1e9,
         )
     except (ValueError, KeyError) as error:
         raise NoCensus(f"The census of process {pid} cannot be read: {error}") from None
@@ -121,25 +127,26 @@ def parse_census(text: str, pid: int) -> Census:
 
 def parse_tasks(text: str, pid: int) -> TaskList:
     """The answer of process `pid`. Raises NoCensus."""
-    head, rows = _split(text)
+    head, rows = split_answer(text)
     try:
         coroutines: dict[Frame, Waiting] = {}
         for count, coroutine, file, line, function, at_file, at_line in rows:
-            at = Frame(function, at_file, _number(at_line)) if function else None
-            coroutines[Frame(coroutine, file, _number(line))] = Waiting(_number(count), at)
-        return TaskList(coroutines, _number(head["tasks"]))
+            at = Frame(function, at_file, number(at_line)) if function else None
+            coroutines[Frame(coroutine, file, number(line))] = Waiting(number(count), at)
+        return TaskList(coroutines, number(head["tasks"]))
     except (ValueError, KeyError) as error:
         raise NoCensus(f"The list of tasks of process {pid} cannot be read: {error}") from None
 
 
-def _split(text: str) -> tuple[dict[str, str], list[list[str]]]:
+def split_answer(text: str) -> tuple[dict[str, str], list[list[str]]]:
     """The head of an answer by name, and the fields of its rows."""
     first, *rows = text.split("\n")
     head = dict(pair.partition("=")[::2] for pair in first.split("\t"))
     return head, [row.split("\t") for row in rows]
 
 
-async def _ask(path: Path, pid: int, request: bytes, patience: float) -> str:
+async def ask_probe(path: Path, pid: int, request: bytes, patience: float) -> str:
+    """The text that the probe of process `pid` answers. Raises NoCensus, whatever goes wrong."""
     with socket.socket(socket.AF_UNIX) as caller:
         caller.setblocking(False)
         try:
@@ -197,8 +204,9 @@ def _unreachable(path: Path, pid: int, error: OSError) -> NoCensus:
     return NoCensus(f"The probe of process {pid} cannot be asked at {path}: {error.strerror or error}")
 
 
-def _number(text: str) -> int:
-    number = int(text)
-    if not 0 <= number < MOST_NUMBER:
-        raise ValueError(f"{number} is no count")
-    return number
+def number(text: str) -> int:
+    """A count; ValueError where it is none."""
+    count = int(text)
+    if not 0 <= count < MOST_NUMBER:
+        raise ValueError(f"{count} is no count")
+    return count

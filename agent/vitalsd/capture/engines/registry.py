@@ -11,7 +11,9 @@ middle of `take`, the service must go on as if nothing had been there.
 from __future__ import annotations
 
 import asyncio
+import pkgutil
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Literal, Protocol, TypeVar
 
@@ -22,7 +24,18 @@ from vitalsd.errors import VitalsdError
 from vitalsd.model import WorkerSample
 from vitalsd.settings.model import Settings
 
-__all__ = ["CaptureError", "Engine", "Fit", "Job", "Made", "Subject", "ladder", "make_engines", "register"]
+__all__ = [
+    "CaptureError",
+    "Engine",
+    "Fit",
+    "Job",
+    "Made",
+    "Subject",
+    "ladder",
+    "load_engines",
+    "make_engines",
+    "register",
+]
 
 
 class CaptureError(VitalsdError):
@@ -110,8 +123,16 @@ def register(factory: Callable[[Settings], E]) -> Callable[[Settings], E]:
     return factory
 
 
+def load_engines() -> None:
+    """Import every file of this folder, since importing an engine registers it."""
+    package = __name__.rpartition(".")[0]
+    for module in pkgutil.iter_modules(import_module(package).__path__, package + "."):
+        import_module(module.name)
+
+
 def make_engines(settings: Settings) -> tuple[Engine, ...]:
     """One of each registered engine, by kind and rank."""
+    load_engines()
     return tuple(sorted((factory(settings) for factory in _factories), key=lambda each: (each.kind, each.rank)))
 
 

@@ -20,10 +20,12 @@ from .control import Control
 from .errors import Errors
 from .gcspans import GcSpans
 from .heap import NOTHING, UNKNOWN, Heap
+from .held import measured
 from .instruments import Instruments
 from .lifecycle import RLock, allocate_lock, start_new_thread
 from .loops import Loops
-from .protocol import CENSUS, TASKS
+from .protocol import CENSUS, REFERRERS, TASKS
+from .referrers import referrers
 from .segment import Segment
 from .selectormeter import cost_per_iteration
 from .stalls import StallBook, threshold_from_environment
@@ -201,7 +203,13 @@ class Active:
         self._tasks = counts.Tasks(self.loops.objects)
         self._pools = counts.Pools(segment)
         self._watchdog = Watchdog(self.loops, stalls)
-        self._control = Control({CENSUS: census, TASKS: lambda _stride, _budget: tasks(self.loops.objects)})
+        self._control = Control(
+            {
+                CENSUS: lambda stride, budget: measured(census(stride, budget)),
+                TASKS: lambda _stride, _budget: tasks(self.loops.objects),
+                REFERRERS: lambda _stride, name: measured(referrers(name)),
+            }
+        )
         atexit.register(self._at_exit)
         self.ready = True
         self.attach_waiting()

@@ -102,7 +102,7 @@ def wide_enough(stride: int, times: float) -> int:
     return wide
 
 
-def all_types() -> Iterator[type | None]:
+def all_types(at_once: int = TYPES_AT_ONCE) -> Iterator[type | None]:
     """Every type there is, and None whenever somebody else should have a turn."""
     seen: set[int] = set()
     pending: list[Any] = [object]
@@ -113,7 +113,7 @@ def all_types() -> Iterator[type | None]:
         seen.add(id(kind))
         yield kind
         pending.extend(type.__subclasses__(kind))
-        if len(seen) % TYPES_AT_ONCE == 0:
+        if len(seen) % at_once == 0:
             del kind
             yield None
 

@@ -96,6 +96,16 @@ class Memory:
         except OSError:
             return b""
 
+    def copy(self, start: int, into: memoryview) -> int:
+        """Copy what lies there; how much of it there was."""
+        try:
+            if self._pipe < 0:
+                return os.preadv(self._contents, [into], start)
+            os.write(self._pipe, (ctypes.c_char * len(into)).from_address(start))
+            return os.readv(self._contents, [into])
+        except OSError:
+            return 0
+
 
 def _status(name: bytes) -> int:
     """A number of bytes in /proc/self/status; 0 where it has none of this name."""

@@ -8,6 +8,9 @@ A request is 24 bytes, an answer 16 bytes and a text: numbers and names, never c
     text      lines of fields with tabs between them: first `name=number` about the whole, then a row each
               census    objects seen, bytes of their own, type
               tasks     tasks, coroutine, file, line; then function, file and line of where one of them waits
+              referrers samples that are held so, whether up to a root, and the steps from there on
+
+Referrers are those of one type: the CRC-32 of its name stands in the place of the budget.
 
 A census looks at one in `stride` parts of the memory: so many times what was seen is what there is. One that asks
 for the stride of another sees the same parts again, so that what stays the same stays the same in both.
@@ -28,6 +31,7 @@ SUFFIX = ".sock"
 MAGIC = b"vitalctl"
 VERSION = 1
 CENSUS, TASKS = 1, 2
+REFERRERS = 6
 """Kinds of request."""
 DONE, REFUSED = 0, 1
 REQUEST = struct.Struct("<8sHHIQ")
