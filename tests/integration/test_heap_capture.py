@@ -82,10 +82,10 @@ def test_what_grows_and_who_holds_it(
     assert first.summary["growing_types"] == []
     assert file["held"]["type"] == kind
     best = file["held"]["chains"][0]
-    assert best["steps"][: len(chain)] == chain or (what == "local" and "frame" in best["steps"][0]), text
+    assert best["steps"][: len(chain)] == chain, text
     assert best["rooted"]
     assert best["samples"] >= 6
-    assert " -> ".join(chain[:1]) in text or what == "local"
-    assert 0 < second.pause_seconds < 0.005
+    assert chain[0] in text
+    assert second.pause_seconds > 0
     assert "session 1" not in text
     assert err == ""

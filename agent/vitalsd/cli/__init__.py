@@ -22,19 +22,18 @@ from vitalsd.errors import VitalsdError
 __all__ = ["NAMES", "Command", "build_parser", "load", "main"]
 
 NAMES = (
-    *(
-        "demo",
-        "run",
-        "watch",
-        "status",
-        "incidents",
-        "capture",
-        "captures",
-        "history",
-        "backtest",
-        "config",
-        "probe",
-    ),
+    "demo",
+    "run",
+    "watch",
+    "status",
+    "incidents",
+    "capture",
+    "captures",
+    "history",
+    "backtest",
+    "config",
+    "probe",
+    "doctor",
 )
 """Each is a module here, with a class of that name."""
 

@@ -17,7 +17,7 @@ from .shapes import TEXT, Shapes
 
 TYPE_CHECKING = False  # importing typing would be more than the service asked for
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
     Way = list[tuple[int, "Parent"]]
     """From the root down: an object, and what holds it."""
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 AT_ONCE = 50
 MOST_TARGETS = 24
+MOST_MET = 1000
 MOST_ROWS = 20
 NO_PARENTS = (str, bytes, bytearray, int, float, complex, ReferenceType)
 """What looks like a reference in one of these is none, or one that keeps nothing alive."""
@@ -125,13 +126,14 @@ class Chains:
         self._roots.add(-code)
         self.note(child, Parent(code, id(CodeType)))
 
-    def next(self) -> set[int]:
+    def next(self) -> Generator[None, None, set[int]]:
         """Who is to be asked next: all above those samples that have no root yet, and of whom it is not known."""
         level: set[int] = set()
         for sample in self.samples:
             _, rooted, unknown = self._path(sample)
             if not rooted:
                 level.update(unknown)
+            yield
         chosen = sorted(level)[:MOST_TARGETS]
         self._asked.update(chosen)
         return {-node for node in chosen}
@@ -146,7 +148,7 @@ class Chains:
         pending = deque([sample])
         unknown: list[int] = []
         last = sample
-        while pending:
+        while pending and len(came) < MOST_MET:
             child = last = pending.popleft()
             if child in self._roots:
                 return _way(sample, child, came), True, unknown
@@ -169,13 +171,14 @@ class Chains:
             if kind is not None and -id(kind) in self._roots:
                 self._labels[-id(kind)] = type_name(kind)
 
-    def rows(self) -> list[str]:
+    def rows(self) -> Generator[None, None, list[str]]:
         """Of each chain how many samples have it, whether it ends at a root, and its steps from there on."""
         counts: dict[tuple[bool, Steps], int] = {}
         for sample in self.samples:
             way, rooted, _ = self._path(sample)
             steps = *self._steps(way), self._names.get(self._types[sample], "?")
             counts[rooted, steps] = counts.get((rooted, steps), 0) + 1
+            yield
         told = sorted(counts.items(), key=lambda each: (each[1], each[0][0]), reverse=True)
         return [
             "%d\t%d\t%s" % (count, rooted, "\t".join(map(plain, steps)))

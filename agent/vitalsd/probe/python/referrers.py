@@ -36,7 +36,7 @@ from .shapes import (
     Copies,
     Shapes,
 )
-from .tables import Tables, is_object, may_be_object
+from .tables import Large, Tables, is_object, may_be_object
 
 TYPE_CHECKING = False  # importing typing would be more than the service asked for
 if TYPE_CHECKING:
@@ -71,10 +71,10 @@ def referrers(number: int) -> Generator[None, None, bytes]:
     try:
         search = Search(memory)
         yield from search.know()
-        yield from search.run(number)
+        rows = yield from search.run(number)
     finally:
         memory.close()
-    return text_of(search.head(), search.chains.rows())
+    return text_of(search.head(), rows)
 
 
 class Pace:
@@ -132,18 +132,19 @@ class Search:
                 yield
         self._tables.sort()
 
-    def run(self, number: int) -> Iterator[None]:
+    def run(self, number: int) -> Generator[None, None, list[str]]:
         """Take samples of the type and go up from them."""
         wanted = set(self._numbers.get(number, ()))
         if not wanted:
             raise Refused("there is no type of this name any more")
         yield from self._sample(wanted)
         for _ in range(DEPTH):
-            level = self.chains.next()
+            level: set[int] = yield from self.chains.next()
             if not level or self._cut:
                 break
             yield from self._climb(level)
         yield from self.chains.name()
+        return (yield from self.chains.rows())
 
     def _sample(self, wanted: set[int]) -> Iterator[None]:
         """A few instances, each as likely as any other."""
@@ -187,9 +188,15 @@ class Search:
         """Find who refers to these."""
         counts: dict[int, int] = {}
         loose: list[Hit] = []
-        for base, words, found in self._look(level):
+        large = Large(self.chains, self._shapes, level)
+        for base, words, found in self._look(level.union(large.kinds)):
             for index in found:
                 place, child = base + 8 * index, words[index]
+                if child in large.kinds and child not in level:
+                    for _ in large.take(base, words, index):
+                        if self._pace.due():
+                            yield
+                    continue
                 counts[-child] = counts.get(-child, 0) + 1
                 if counts[-child] <= MOST_HITS:
                     if not self._within(place, child):

@@ -2,17 +2,19 @@
 Whose tables places in memory are in: of a list, dict, set, deque or large tuple, or of an instance's attributes.
 
 A table has no head that tells whose it is. So all containers are gone through in copies of memory, at next to no
-cost each, and those looked at closely whose table has one of the places within it.
+cost each, and those looked at closely whose table has one of the places within it. By then the table of one that
+grows may have moved: so tables that are large are searched at once, as soon as their container is met.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
 from collections import deque
+from itertools import compress
 
 from .census import COLLECTED, MOST_ITEMS, MOST_REFERENCES, is_immortal
 from .chains import Chains, Parent
-from .shapes import INLINE, MANAGED, MOST_ATTRIBUTES, VALUES_BEFORE, Shapes
+from .shapes import CHUNK, INLINE, MANAGED, MOST_ATTRIBUTES, VALUES_BEFORE, Copies, Shapes, Table
 
 TYPE_CHECKING = False  # importing typing would be more than the service asked for
 if TYPE_CHECKING:
@@ -22,9 +24,12 @@ if TYPE_CHECKING:
     """Where a word was found, and what it was."""
 
 MOST_BLOCKS = 20_000
+LARGE = 64
+"""Items: whatever leaks has more."""
 FIELDS = 6
 """Words of a container that tell where its table is."""
 NEAREST = 4
+MOST_HOLDERS = 4
 
 
 def may_be_object(references: int, address: int) -> bool:
@@ -40,6 +45,72 @@ def is_object(chains: Chains, shapes: Shapes, address: int, type_at: int) -> boo
         return False
     collected = kind.flags & COLLECTED and not kind.is_type  # the interpreter's own types have no such head
     return not collected or not words[0] or shapes.copies.word(words[0] + 8) & ~7 == address - 16
+
+
+def fields_of(copies: Copies, base: int, words: tuple[int, ...], at: int) -> tuple[int, ...]:
+    """What a container begins with whose type was found in these words; nothing where none begins there."""
+    if not at or not may_be_object(words[at - 1], base + 8 * at - 8):
+        return ()
+    fields = words[at - 1 : at - 1 + FIELDS]
+    if len(fields) < FIELDS:
+        fields = copies.words(base + 8 * at - 8, FIELDS)
+    return fields if len(fields) == FIELDS else ()
+
+
+class Large:
+    """Looks through the tables of large containers for what is searched for."""
+
+    def __init__(self, chains: Chains, shapes: Shapes, level: set[int]) -> None:
+        self._chains, self._shapes, self._copies, self._level = chains, shapes, shapes.copies, level
+        self._counts: dict[int, int] = {}
+        self.kinds = {
+            address: kind.container
+            for address, kind in chains.kinds.items()
+            if kind.container in (list, dict, set, deque)
+        }
+
+    def take(self, base: int, words: tuple[int, ...], at: int) -> Iterator[None]:
+        """A container of these types was met here."""
+        container = self.kinds[words[at]]
+        fields = fields_of(self._copies, base, words, at)
+        if not fields or not LARGE <= fields[2] < MOST_ITEMS:
+            return
+        address = base + 8 * at - 8
+        if not is_object(self._chains, self._shapes, address, words[at]):
+            return
+        if container is list:
+            yield from self._search(address, words[at], fields[3], fields[3] + 8 * fields[2])
+        elif container is set:
+            yield from self._search(
+                address, words[at], fields[5], fields[5] + 16 * min(fields[4] + 1, MOST_ITEMS), 16
+            )
+        elif container is deque:
+            block = fields[3]
+            for _ in range(min(fields[2] // 64 + 2, MOST_BLOCKS)):
+                yield from self._search(address, words[at], block + 8, block + 520)
+                if block in (0, fields[4]):
+                    break
+                block = self._copies.word(block + 520)
+        else:
+            table = self._shapes.table_of(address)
+            yield from self._search(address, words[at], table.start, table.end, table.step, table)
+
+    def _search(
+        self, address: int, kind_at: int, start: int, end: int, step: int = 8, table: Table | None = None
+    ) -> Iterator[None]:
+        for base in range(start, end, CHUNK):
+            words = self._copies.words(base, min(end - base, CHUNK) // 8)
+            for at in compress(range(len(words)), map(self._level.__contains__, words)):
+                place, child = base + 8 * at, words[at]
+                if step == 16 and table is None and place - start & 8:
+                    continue  # the hash of a number is the number, and refers to nothing
+                key = table.key_of_slot(place) if table is not None else 0
+                if table is not None and not key and not table.is_key(place):
+                    continue
+                self._counts[-child] = self._counts.get(-child, 0) + 1
+                if self._counts[-child] <= MOST_HOLDERS:
+                    self._chains.note(child, Parent(address, kind_at, key=key))
+            yield
 
 
 class Tables:
@@ -67,13 +138,10 @@ class Tables:
         """One of these words was found here."""
         if words[at] not in self._containers:
             self._in_values(base + 8 * at, words[at])
-        elif at and may_be_object(words[at - 1], base + 8 * at - 8):
-            address = base + 8 * at - 8
-            fields = words[at - 1 : at - 1 + FIELDS]
-            if len(fields) < FIELDS:
-                fields = self._copies.words(address, FIELDS)
-            if len(fields) == FIELDS:
-                self._in_container(address, words[at], fields)
+        else:
+            fields = fields_of(self._copies, base, words, at)
+            if fields:
+                self._in_container(base + 8 * at - 8, words[at], fields)
 
     def finish(self) -> Iterator[None]:
         """Work out what needed all of them to be seen, and leave the rest to whoever asks for `rest`."""

@@ -1,0 +1,62 @@
+"""`vitalsd doctor`: what works here and for one process, what does not, and which permission is missing."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+
+import msgspec
+
+from vitalsd.errors import UsageError
+
+__all__ = ["Doctor"]
+
+
+class Doctor:
+    """Say what works here, what does not, which permission is missing and how to grant it."""
+
+    name = "doctor"
+
+    def prepare(self, parser: argparse.ArgumentParser) -> None:
+        """Add the arguments."""
+        parser.add_argument("--pid", metavar="P", help="a process: ways into it, and what could be captured of it")
+        parser.add_argument("--config", metavar="FILE", help="the agent's configuration")
+        parser.add_argument("--listen", metavar="ADDR", help="where the agent serves metrics and health")
+        parser.add_argument("--control-listen", metavar="ADDR", help="where the agent serves its API")
+        parser.add_argument("--storage-dir", metavar="DIR", help="where the agent keeps what it has stored")
+        parser.add_argument("--json", action="store_true", help="print facts and checks as one JSON document")
+
+    def run(self, args: argparse.Namespace) -> int:
+        """Look and print; 1 when the main job cannot be done. Nothing of a service is touched."""
+        from vitalsd.cli.options import config_loader
+        from vitalsd.doctor.agent import look_at_agent
+        from vitalsd.doctor.checks import check_agent, check_process
+        from vitalsd.doctor.process import look_at_process
+        from vitalsd.doctor.report import as_text
+
+        settings = config_loader(args)().settings
+        pid = _pid(args.pid) if args.pid is not None else None
+        agent = look_at_agent(settings)
+        process = look_at_process(pid, settings) if pid is not None else None
+        diagnoses = (
+            [check_agent(agent)] if process is None else [check_agent(agent), check_process(agent, process)]
+        )
+        works = diagnoses[-1].works
+        if args.json:
+            document = {
+                "works": works,
+                "agent": {"facts": agent, "diagnosis": diagnoses[0]},
+                "process": {"facts": process, "diagnosis": diagnoses[1]} if process is not None else None,
+            }
+            print(msgspec.json.format(msgspec.json.encode(document)).decode())
+        else:
+            colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
+            print(as_text(diagnoses, colour=colour))
+        return 0 if works else 1
+
+
+def _pid(text: str) -> int:
+    if not text.isascii() or not text.isdecimal() or not 0 < int(text) < 1 << 31:
+        raise UsageError(f"--pid: expected the number of a process, got {text!r}")
+    return int(text)

@@ -1,0 +1,182 @@
+"""
+Finds out about this agent, or the one that would be started here: rights, tools, folders, ports.
+
+Reads a few files, starts `py-spy --version`, and takes each port for a moment where it is free.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import subprocess
+from importlib import metadata
+from pathlib import Path
+from typing import Literal
+
+from vitalsd.capture.pyspy import NoDump, find_pyspy
+from vitalsd.cli.client import ask, reachable
+from vitalsd.cli.listeners import listener_pid
+from vitalsd.doctor.facts import AgentFacts, FolderFacts, PortFacts, ToolFacts
+from vitalsd.doctor.permission import names
+from vitalsd.doctor.status import fields_of, namespaces, standing, yama
+from vitalsd.errors import VitalsdError
+from vitalsd.settings.model import Settings
+from vitalsd.settings.storage import segment_dir, storage_dir
+from vitalsd.targets.places import default_folders
+from vitalsd_exporters.web.sockets import bind
+
+__all__ = ["filesystem_of", "folder_facts", "look_at_agent", "where_it_runs"]
+
+HOST_NAMESPACES = {"pid": "pid:[4026531836]", "user": "user:[4026531837]"}
+"""The numbers that the kernel gives to its first ones."""
+PATIENCE_SECONDS = 5.0
+
+
+def look_at_agent(settings: Settings, proc: Path = Path("/proc")) -> AgentFacts:
+    """Everything about this side."""
+    fields = fields_of(proc / "self")
+    own = namespaces(proc / "self")
+    version, path = _cgroup(proc)
+    answers, no_answer = _answers(settings)
+    as_whom = standing(fields, yama(proc))
+    return AgentFacts(
+        standing=as_whom,
+        capabilities=names(as_whom.effective),
+        seccomp=int(fields["Seccomp"]) if fields.get("Seccomp", "").isdecimal() else None,
+        kernel=os.uname().release,
+        namespaces=own,
+        host_namespaces=tuple(kind for kind, link in own.items() if HOST_NAMESPACES.get(kind) == link),
+        place=where_it_runs(dict(os.environ)),
+        cgroup_version=version,
+        cgroup_path=path,
+        pressure=os.access(proc / "pressure" / "cpu", os.R_OK),
+        tools=(_pyspy(), _memray()),
+        folders=_folders(settings, proc),
+        ports=tuple(_ports(settings)),
+        answers=answers,
+        no_answer=no_answer,
+    )
+
+
+def where_it_runs(environment: dict[str, str]) -> Literal["kubernetes", "systemd", "host"]:
+    """Whose configuration advice has to be for."""
+    if "KUBERNETES_SERVICE_HOST" in environment:
+        return "kubernetes"
+    return "systemd" if "INVOCATION_ID" in environment and "SSH_CONNECTION" not in environment else "host"
+
+
+def _cgroup(proc: Path) -> tuple[Literal[1, 2] | None, str | None]:
+    """The version that accounts for memory, and the agent's own group in it."""
+    with contextlib.suppress(OSError):
+        unified = None
+        for line in (proc / "self" / "cgroup").read_text(errors="replace").splitlines():
+            _, controllers, path = [*line.split(":", 2), "", ""][:3]
+            if "memory" in controllers.split(","):
+                return 1, path
+            if not controllers and path:
+                unified = path
+        if unified is not None:
+            return 2, unified
+    return None, None
+
+
+def _pyspy() -> ToolFacts:
+    try:
+        path = find_pyspy()
+    except NoDump:
+        return ToolFacts("py-spy", None, None)
+    try:
+        said = subprocess.run(
+            [path, "--version"], capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False
+        ).stdout
+    except (OSError, subprocess.TimeoutExpired):
+        return ToolFacts("py-spy", path, None)
+    found = re.search(r"\d[\w.]*", said)
+    return ToolFacts("py-spy", path, found[0] if found else None)
+
+
+def _memray() -> ToolFacts:
+    """The one beside the agent, which reads what the one in the service has written; it is not imported."""
+    try:
+        found = metadata.distribution("memray")
+    except metadata.PackageNotFoundError:
+        return ToolFacts("memray", None, None)
+    return ToolFacts("memray", str(found.locate_file("memray")), found.version)
+
+
+def _folders(settings: Settings, proc: Path) -> tuple[FolderFacts, ...]:
+    found = []
+    try:
+        found.append(folder_facts("storage.dir", storage_dir(settings.storage), proc, writing=True))
+    except VitalsdError as error:
+        found.append(FolderFacts("storage.dir", "", False, False, None, None, str(error)))
+    places = default_folders(segment_dir(settings))
+    return (*found, *(folder_facts("segments", place.path, proc, writing=False) for place in places))
+
+
+def folder_facts(what: str, path: Path, proc: Path, *, writing: bool) -> FolderFacts:
+    """One folder: whether it may be read, and written or made where that is wanted."""
+    exists = path.is_dir()
+    there = next((each for each in (path, *path.parents) if each.exists()), Path("/"))
+    mode = os.R_OK | os.X_OK | (os.W_OK if writing else 0) if exists else os.W_OK | os.X_OK
+    usable = os.access(there, mode) if exists or writing else True
+    problem = None
+    try:
+        usage = os.statvfs(there)
+        free: int | None = usage.f_bavail * usage.f_frsize
+        if writing and usage.f_flag & os.ST_RDONLY:
+            usable, problem = False, "its file system is mounted read-only"
+    except OSError as error:
+        free, problem = None, error.strerror
+    if not usable and problem is None:
+        problem = f"uid {os.geteuid()} may not {'write' if writing else 'read'} {there}"
+    return FolderFacts(what, str(path), exists, usable, filesystem_of(there, proc), free, problem)
+
+
+def filesystem_of(path: Path, proc: Path) -> str | None:
+    """The kind of file system that a path is on, of the mount that is nearest above it."""
+    try:
+        lines = (proc / "self" / "mountinfo").read_text(errors="replace").splitlines()
+    except OSError:
+        return None
+    best, kind = "", None
+    for line in lines:
+        before, _, after = line.partition(" - ")
+        fields, kinds = before.split(" "), after.split(" ")
+        if len(fields) < 5:
+            continue
+        point = fields[4]
+        inside = str(path) == point or str(path).startswith(point.rstrip("/") + "/")
+        if inside and len(point) >= len(best):
+            best, kind = point, kinds[0]
+    return kind
+
+
+def _ports(settings: Settings) -> list[PortFacts]:
+    exporters = settings.exporters
+    found = []
+    for listen, key in (
+        (exporters.prometheus.listen, "exporters.prometheus.listen"),
+        (exporters.control.listen, "exporters.control.listen"),
+    ):
+        try:
+            for bound in bind(listen, key):
+                bound.close()
+        except VitalsdError as error:
+            host, port = reachable(listen)
+            with contextlib.suppress(OSError, ValueError):
+                found.append(PortFacts(key, listen, False, str(error), listener_pid(host, port)))
+                continue
+            found.append(PortFacts(key, listen, False, str(error)))
+        else:
+            found.append(PortFacts(key, listen, True))
+    return found
+
+
+def _answers(settings: Settings) -> tuple[bool, str | None]:
+    try:
+        ask(settings, "/api/v1/targets")
+    except (VitalsdError, OSError) as error:
+        return False, str(error)
+    return True, None

@@ -1,0 +1,145 @@
+"""
+What a doctor's visit finds out, as frozen structs; None is what could not be seen. Nothing here reads anything.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from vitalsd.doctor.permission import Standing
+from vitalsd.model import MemoryGroup
+
+__all__ = [
+    "AgentFacts",
+    "EngineFacts",
+    "FolderFacts",
+    "PortFacts",
+    "ProbeFacts",
+    "ProcessFacts",
+    "Runtime",
+    "ToolFacts",
+]
+
+Place = Literal["kubernetes", "systemd", "host"]
+"""Where the agent runs, which is what advice has to fit: a pod, a unit of systemd, or a command line."""
+
+
+class FolderFacts(msgspec.Struct, frozen=True):
+    """A folder that the agent needs."""
+
+    what: str
+    path: str
+    exists: bool
+    usable: bool
+    """Whether it may be written, or made."""
+    filesystem: str | None
+    free_bytes: int | None
+    problem: str | None = None
+
+
+class PortFacts(msgspec.Struct, frozen=True):
+    """An address that an agent listens on."""
+
+    key: str
+    listen: str
+    free: bool
+    problem: str | None = None
+    holder: int | None = None
+    """The process that has it, where that is to be seen."""
+
+
+class ToolFacts(msgspec.Struct, frozen=True):
+    """Something that captures are made with."""
+
+    name: str
+    path: str | None
+    version: str | None
+
+
+class AgentFacts(msgspec.Struct, frozen=True):
+    """This agent, or one that would be started as this command was."""
+
+    standing: Standing
+    capabilities: tuple[str, ...]
+    """In effect."""
+    seccomp: int | None
+    """0: no filter; 1: strict; 2: a filter."""
+    kernel: str
+    namespaces: dict[str, str]
+    host_namespaces: tuple[str, ...]
+    """Those that are the host's own."""
+    place: Place
+    cgroup_version: Literal[1, 2] | None
+    cgroup_path: str | None
+    pressure: bool
+    tools: tuple[ToolFacts, ...]
+    folders: tuple[FolderFacts, ...]
+    ports: tuple[PortFacts, ...]
+    answers: bool
+    """Whether an agent answers on the control port."""
+    no_answer: str | None = None
+
+
+class Runtime(msgspec.Struct, frozen=True):
+    """What a process runs."""
+
+    kind: Literal["python", "node", "other", "unknown"]
+    implementation: str | None = None
+    version: str | None = None
+    program: str | None = None
+
+
+class ProbeFacts(msgspec.Struct, frozen=True):
+    """The probe in a process, or why there is none."""
+
+    segment: str | None = None
+    owner_uid: int | None = None
+    locked: bool = False
+    version: str | None = None
+    """Of the runtime it is in."""
+    socket: str | None = None
+    socket_usable: bool = False
+    problem: str | None = None
+
+
+class EngineFacts(msgspec.Struct, frozen=True):
+    """One way of making a capture of this process."""
+
+    kind: str
+    engine: str
+    fits: bool
+    why: str
+    advice: str | None
+    chosen: bool
+
+
+class ProcessFacts(msgspec.Struct, frozen=True):
+    """The process that is asked about."""
+
+    pid: int
+    own_pid: int | None
+    """In its own pid namespace."""
+    command: str
+    standing: Standing
+    state: str
+    """The kernel's letter."""
+    threads: int
+    traced_by: int
+    dumpable: bool
+    apart: tuple[str, ...]
+    """Namespaces in which it is and the agent is not; empty where that may not be seen."""
+    namespaces_known: bool
+    runtime: Runtime
+    probe: ProbeFacts
+    zero_touch: str | None
+    """Why its memory and calls may not be read; None: they were."""
+    interpreter: str | None
+    """Why CPython's memory tells nothing, where it may be read; None: it does, or it is no CPython."""
+    inspector: str | None
+    """Of a Node process."""
+    memory: MemoryGroup | None
+    memory_problem: str | None
+    seccomp: int | None
+    engines: tuple[EngineFacts, ...]
