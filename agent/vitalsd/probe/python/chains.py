@@ -13,7 +13,7 @@ from weakref import ReferenceType
 
 from .census import all_types, type_name
 from .protocol import plain
-from .shapes import TEXT, Shapes
+from .shapes import FRAME_CODE, TEXT, Shapes
 
 TYPE_CHECKING = False  # importing typing would be more than the service asked for
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     Steps = tuple[str, ...]
 
 AT_ONCE = 50
-MOST_TARGETS = 24
+MOST_OF_A_SAMPLE = 4
 MOST_MET = 1000
 MOST_ROWS = 20
 NO_PARENTS = (str, bytes, bytearray, int, float, complex, ReferenceType)
@@ -106,14 +106,22 @@ class Chains:
             self._roots.add(parent.node)
         elif kind is not None and (kind.is_type or kind.frame):
             self._roots.add(parent.node)
-        if kind is not None and kind.named and parent.node not in self._labels:
-            field = self._shapes.function_name if kind.named == 1 else self._shapes.generator_name
-            self._labels[parent.node] = self._shapes.name_at(self._shapes.copies.word(field - parent.node))
+        if kind is not None and (kind.named or kind.frame) and parent.node not in self._labels:
+            self._labels[parent.node] = self._label(-parent.node, kind)
         if parent.own:  # of the dict's keys we know now that they are names
             for each in self._dicts.get(-address, ()):
                 each.name = each.name or self._shapes.name_at(each.key)
         if parent.key:
             self._dicts.setdefault(parent.node, []).append(parent)
+
+    def _label(self, address: int, kind: Kind) -> str:
+        """What a function, a coroutine or a frame is called."""
+        word, name = self._shapes.copies.word, self._shapes.name_at
+        if kind.named:
+            return name(
+                word(address + (self._shapes.function_name if kind.named == 1 else self._shapes.generator_name))
+            )
+        return name(word(word(address + FRAME_CODE) + self._shapes.code_name)) if FRAME_CODE else ""
 
     def note_sample(self, address: int, kind: int, place: int) -> None:
         """Take this object for a sample in this place."""
@@ -127,16 +135,15 @@ class Chains:
         self.note(child, Parent(code, id(CodeType)))
 
     def next(self) -> Generator[None, None, set[int]]:
-        """Who is to be asked next: all above those samples that have no root yet, and of whom it is not known."""
+        """Who is to be asked next: the nearest above each sample that has no root yet."""
         level: set[int] = set()
         for sample in self.samples:
             _, rooted, unknown = self._path(sample)
             if not rooted:
-                level.update(unknown)
+                level.update(unknown[:MOST_OF_A_SAMPLE])
             yield
-        chosen = sorted(level)[:MOST_TARGETS]
-        self._asked.update(chosen)
-        return {-node for node in chosen}
+        self._asked |= level
+        return {-node for node in level}
 
     def ask_again(self, address: int) -> None:
         """Who holds this was not found out."""

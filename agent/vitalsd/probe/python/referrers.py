@@ -33,6 +33,7 @@ from .shapes import (
     MOST_ATTRIBUTES,
     SMALL,
     TYPE_DICT,
+    VALUE_STACK,
     Copies,
     Shapes,
 )
@@ -48,7 +49,7 @@ if TYPE_CHECKING:
 
 AT_ONCE = 16
 SAMPLES = 12
-DEPTH = 10
+DEPTH = 16
 MOST_HITS = 12
 """Of each target: a few referrers are enough to be told, and one that everybody refers to is of no use."""
 MOST_CPU_SECONDS = 4.0
@@ -277,6 +278,8 @@ class Search:
             return False
         if kind.raw or offset < 16 or address == child:
             return True
+        if kind.frame and not kind.named and VALUE_STACK and place >= self._copies.word(address + VALUE_STACK):
+            return True  # what it has worked with, which it may be done with
         if kind.container in (set, frozenset) and offset & 8:
             return True  # the hash of a number is the number, and refers to nothing
         name = self._shapes.attribute(type_at, (offset - kind.basic) // 8 - 1) if inline else ""

@@ -36,6 +36,8 @@ INLINE = sys.version_info >= (3, 13)
 MANAGED, HAS_INLINE = 1 << 4, 1 << 2
 """Flags of types whose instances have these."""
 TYPE_DICT = 264
+FRAME_CODE, VALUE_STACK = (0, 0) if COMPACT else (32, 64)
+"""Where a frame that is an object, before 3.11, has its code, and where its variables end."""
 TYPE_WORDS = 128
 MOST_ATTRIBUTES = 31
 MOST_NAME = 100
@@ -176,6 +178,11 @@ class Shapes:
         """Where a code object has the number of its local variables."""
         if FRAME is not None:
             self._check_frames(function, generator, mark)
+        else:
+            frame = generator.gi_frame
+            end = self.copies.word(id(frame) + VALUE_STACK)
+            _expect("frames", self.copies.word(id(frame) + FRAME_CODE) == id(function.__code__))
+            _expect("frames", 0 < end - id(frame) < type(frame).__basicsize__ + 8 * MOST_FIELDS)
 
     def _check_frames(self, function: Any, generator: Any, mark: object) -> None:
         """Where frames are told otherwise, no variable of one is found."""

@@ -43,8 +43,11 @@ def is_object(chains: Chains, shapes: Shapes, address: int, type_at: int) -> boo
     words = shapes.copies.words(address - 16, 4)
     if kind is None or len(words) < 4 or words[3] != type_at or not may_be_object(words[2], address):
         return False
-    collected = kind.flags & COLLECTED and not kind.is_type  # the interpreter's own types have no such head
-    return not collected or not words[0] or shapes.copies.word(words[0] + 8) & ~7 == address - 16
+    if not kind.flags & COLLECTED or kind.is_type or not words[0]:
+        return True  # it is in no list; nor have the interpreter's own types such a head
+    # Whom it points at on either side must point back. What came after the youngest one is gone with our own steps.
+    here, word = address - 16, shapes.copies.word
+    return word(words[1] & ~7) == here or word(words[0] + 8) & ~7 == here
 
 
 def fields_of(copies: Copies, base: int, words: tuple[int, ...], at: int) -> tuple[int, ...]:

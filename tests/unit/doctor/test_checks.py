@@ -1,0 +1,192 @@
+"""What facts come to: marks, sentences, what to do, and the verdict that decides the exit code."""
+
+import pytest
+from msgspec.structs import replace
+
+from vitalsd.doctor.checks import Check, Diagnosis, check_agent, check_process
+from vitalsd.doctor.facts import (
+    AgentFacts,
+    EngineFacts,
+    FolderFacts,
+    PortFacts,
+    ProbeFacts,
+    ProcessFacts,
+    Runtime,
+    ToolFacts,
+)
+from vitalsd.doctor.permission import SYS_PTRACE, Standing
+from vitalsd.doctor.report import WIDTH, as_text
+from vitalsd.model import MemoryGroup
+
+USER = Standing((7, 7, 7), (7, 7, 7))
+AGENT = AgentFacts(
+    standing=USER,
+    capabilities=(),
+    seccomp=2,
+    kernel="6.1.0",
+    namespaces={"pid": "pid:[1]", "user": "user:[2]"},
+    host_namespaces=(),
+    place="host",
+    cgroup_version=2,
+    cgroup_path="/agent",
+    pressure=True,
+    tools=(ToolFacts("py-spy", "/venv/bin/py-spy", "0.4.3"), ToolFacts("memray", None, None)),
+    folders=(FolderFacts("storage.dir", "/var/lib/vitalsd", True, True, "ext4", 1 << 30),),
+    ports=(PortFacts("exporters.control.listen", "127.0.0.1:18781", True),),
+    answers=False,
+)
+PROCESS = ProcessFacts(
+    pid=4711,
+    own_pid=4711,
+    command="python3 app.py " + "--option " * 20,
+    standing=USER,
+    state="S",
+    threads=3,
+    traced_by=0,
+    dumpable=True,
+    apart=(),
+    namespaces_known=True,
+    runtime=Runtime("python", "CPython", "3.11", "python3.11"),
+    probe=ProbeFacts(problem="this worker publishes no segment"),
+    zero_touch=None,
+    interpreter=None,
+    inspector=None,
+    memory=MemoryGroup("/app", limit_bytes=1 << 30, used_bytes=1 << 29, headroom_bytes=1 << 29),
+    memory_problem=None,
+    seccomp=0,
+    engines=(
+        EngineFacts("cpu", "py-spy", True, "it samples", None, True),
+        EngineFacts("heap", "census", False, "there is no probe", "vitalsd run -- CMD", False),
+    ),
+)
+PROBED = replace(PROCESS, probe=ProbeFacts("/run/vitalsd/a.seg", 7, True, "3.11.7", "/run/vitalsd/a.sock", True))
+
+
+def mark(diagnosis, name):
+    """Of the line with this name."""
+    return next(check for check in diagnosis.checks if check.name == name)
+
+
+def test_an_agent_that_can_run():
+    """What is missing beside the main job is a warning, with the command that adds it."""
+    diagnosis = check_agent(AGENT)
+    assert diagnosis.works
+    assert mark(diagnosis, "storage.dir").mark == "ok"
+    assert (mark(diagnosis, "memray").mark, mark(diagnosis, "memray").fix) == ("warning", "pip install memray")
+
+
+@pytest.mark.parametrize(
+    ("change", "name", "fix"),
+    [
+        (
+            {
+                "folders": (
+                    FolderFacts("storage.dir", "/srv/x", False, False, "ext4", 1, "uid 7 may not write /srv"),
+                )
+            },
+            "storage.dir",
+            "sudo install -d -m 700 -o $(id -u) /srv/x",
+        ),
+        (
+            {"ports": (PortFacts("exporters.control.listen", "127.0.0.1:1", False, "in use", 99),)},
+            "control.listen",
+            "vitalsd watch --control-listen ADDR",
+        ),
+    ],
+)
+def test_an_agent_that_cannot(change, name, fix):
+    """No, the name of what is broken in the verdict, and the command that mends it."""
+    diagnosis = check_agent(replace(AGENT, **change))
+    assert not diagnosis.works
+    assert name in diagnosis.verdict
+    assert (mark(diagnosis, name).mark, mark(diagnosis, name).fix) == ("no", fix)
+
+
+def test_ports_of_an_agent_that_answers():
+    """They are its own: nothing is wrong with that."""
+    taken = (PortFacts("exporters.control.listen", "127.0.0.1:1", False, "in use", 99),)
+    assert check_agent(replace(AGENT, ports=taken, answers=True)).works
+
+
+@pytest.mark.parametrize(
+    ("standing", "place", "name", "expected"),
+    [
+        (replace(USER, yama=1), "host", "Yama", "sudo sysctl -w kernel.yama.ptrace_scope=0"),
+        (replace(USER, yama=1), "kubernetes", "Yama", "on the node: sysctl -w kernel.yama.ptrace_scope=0"),
+        (replace(USER, bounding=SYS_PTRACE), "kubernetes", "other users", "runAsUser: 0"),
+        (replace(USER, effective=SYS_PTRACE), "systemd", "py-spy's rights", "AmbientCapabilities"),
+    ],
+)
+def test_rights_that_are_missing(standing, place, name, expected):
+    """Each with what to write where this agent runs."""
+    check = mark(check_agent(replace(AGENT, standing=standing, place=place)), name)
+    assert check.mark == "warning"
+    assert expected in check.fix
+
+
+@pytest.mark.parametrize(
+    ("process", "works"),
+    [
+        (PROCESS, True),
+        (PROBED, True),
+        (replace(PROBED, zero_touch="denied"), True),
+        (replace(PROCESS, zero_touch="denied"), False),
+        (replace(PROCESS, runtime=Runtime("other", program="bash")), False),
+        (replace(PROCESS, runtime=Runtime("node", program="node")), True),
+        (replace(PROCESS, state="T"), True),
+        (replace(PROBED, state="Z"), False),
+    ],
+)
+def test_whether_it_can_be_watched(process, works):
+    """By a probe, or from outside where calls may be read and there is a loop; a zombie by nothing."""
+    assert check_process(AGENT, process).works is works
+
+
+def test_what_keeps_zero_touch_out():
+    """The kernel's rule in words and the line that grants it; where that allows it, what the kernel said."""
+    other = replace(PROCESS, zero_touch="denied", standing=Standing((8, 8, 8), (8, 8, 8)))
+    check = mark(check_process(AGENT, other), "zero-touch")
+    assert "uid 8" in check.text
+    assert check.fix == "sudo vitalsd watch --pid 4711"
+    same = mark(check_process(AGENT, replace(PROCESS, zero_touch="denied")), "zero-touch")
+    assert "security module" in same.text
+
+
+def test_little_memory_left():
+    """A group at nine tenths of its limit gets light captures alone."""
+    tight = MemoryGroup("/app", limit_bytes=1 << 30, used_bytes=1000 << 20, headroom_bytes=24 << 20)
+    check = mark(check_process(AGENT, replace(PROCESS, memory=tight)), "memory")
+    assert (check.mark, "24 MiB left" in check.text) == ("warning", True)
+
+
+def test_captures():
+    """For each kind the engine that would be used, or why none would and what to do."""
+    checks = {check.group: check for check in check_process(AGENT, PROCESS).checks if "Captures" in check.group}
+    assert (checks["Captures of cpu"].mark, checks["Captures of heap"].mark) == ("ok", "no")
+    assert checks["Captures of heap"].fix == "vitalsd run -- CMD"
+    assert "no engine" in checks["Captures of memory"].text
+
+
+def test_the_report_fits_on_a_terminal():
+    """No line is longer than 80 columns, and there is no colour but where it is asked for."""
+    diagnoses = [check_agent(AGENT), check_process(AGENT, PROCESS)]
+    text = as_text(diagnoses, colour=False)
+    assert max(map(len, text.splitlines())) <= WIDTH
+    assert "\x1b" not in text
+    assert "\x1b[31m" in as_text(diagnoses, colour=True)
+
+
+def test_a_report():
+    """Groups, marks, names, and what to do below."""
+    checks = (
+        Check("This agent", "user", "ok", "uid 7"),
+        Check("This agent", "memray", "warning", "is missing", "pip install memray"),
+    )
+    assert as_text([Diagnosis(False, "no agent can run here", checks)], colour=False) == (
+        "This agent\n"
+        "  ok   user              uid 7\n"
+        "  warn memray            is missing\n"
+        "                         do: pip install memray\n"
+        "\n"
+        "no   No agent can run here."
+    )
