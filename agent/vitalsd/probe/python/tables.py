@@ -45,7 +45,7 @@ def is_object(chains: Chains, shapes: Shapes, address: int, type_at: int) -> boo
         return False
     if not kind.flags & COLLECTED or kind.is_type or not words[0]:
         return True  # it is in no list; nor have the interpreter's own types such a head
-    # Whom it points at on either side must point back. What came after the youngest one is gone with our own steps.
+    # Its neighbours must point back; those of the youngest are ours, and may be gone by now.
     here, word = address - 16, shapes.copies.word
     return word(words[1] & ~7) == here or word(words[0] + 8) & ~7 == here
 
