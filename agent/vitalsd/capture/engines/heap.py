@@ -2,9 +2,9 @@
 The census of live objects, by the probe in the process: what lives there by type, what has grown since the last
 capture of the same process, and who holds what has grown most.
 
-It needs a probe with a control socket, and its user or root. It costs the service 0.3 s of a processor for 64 MiB
-of heap, as much again for each step of a chain, in slices of less than a millisecond, and no memory beyond 1 MiB;
-what is taken of the heap is a sample where the heap is large. Nothing is stopped, touched or kept alive.
+It needs a probe with a control socket, and its user or root. The census costs the service 0.3 s of a processor, of
+which the interpreter is held for a millisecond or two at a time, and those who hold what grows up to 4 s more; both
+take no memory beyond 1 MiB. Of a large heap the census is a sample. Nothing is stopped, touched or kept alive.
 """
 
 from __future__ import annotations

@@ -145,6 +145,10 @@ class Chains:
         self._asked |= level
         return {-node for node in level}
 
+    def is_done(self) -> bool:
+        """Whether there is a chain from a root to each sample."""
+        return all(self._path(sample)[1] for sample in self.samples)
+
     def ask_again(self, address: int) -> None:
         """Who holds this was not found out."""
         self._asked.discard(-address)

@@ -7,8 +7,9 @@ or of an instance's attributes, which is found by who points at it. So each step
 and one for whose tables they were found in, until there is a module's dict, a class, a coroutine or a frame.
 
 Names of attributes and of variables of modules are told, since they stand in the source; keys of other dicts are
-values of the service's, and never are. Costs 0.3 s of a processor for each search of 64 MiB, a third of a
-millisecond at a time, and is ended after 4 s with what there is by then.
+values of the service's, and never are. Costs 0.4 s of a processor for each search of 64 MiB, a third of a
+millisecond at a time, and is ended after 4 s with what there is by then: of a heap of some 150 MiB a leak that a
+module's variable holds is told to its root, of a larger one often no more than its nearest holders.
 """
 
 from __future__ import annotations
@@ -141,7 +142,10 @@ class Search:
         yield from self._sample(wanted)
         for _ in range(DEPTH):
             level: set[int] = yield from self.chains.next()
-            if not level or self._cut:
+            if not level:
+                break
+            yield from self._in_modules(level)
+            if self._cut or self.chains.is_done():
                 break
             yield from self._climb(level)
         yield from self.chains.name()
@@ -184,6 +188,16 @@ class Search:
                         self._cut = 1
                         return
                     first = flags.find(1, beyond)
+
+    def _in_modules(self, level: set[int]) -> Iterator[None]:
+        """Look for these where most chains end, which takes no search of all memory."""
+        for start, end, _ in self._tables:
+            for base in range(start, end, CHUNK):
+                words = self._copies.words(base, min(end - base, CHUNK) // 8)
+                for index in compress(range(len(words)), map(level.__contains__, words)):
+                    self._within(base + 8 * index, words[index])
+            if self._pace.due():
+                yield
 
     def _climb(self, level: set[int]) -> Iterator[None]:
         """Find who refers to these."""
