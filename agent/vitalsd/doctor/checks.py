@@ -12,7 +12,7 @@ from typing import Literal
 import msgspec
 
 from vitalsd.capture.model import KINDS
-from vitalsd.doctor.facts import AgentFacts, FolderFacts, PortFacts, ProcessFacts
+from vitalsd.doctor.facts import AgentFacts, EngineFacts, FolderFacts, PortFacts, ProcessFacts
 from vitalsd.doctor.permission import SYS_PTRACE, grant, may_look
 
 __all__ = ["Check", "Diagnosis", "Mark", "check_agent", "check_process"]
@@ -267,21 +267,14 @@ def _probe(group: str, process: ProcessFacts) -> Check:
 def _zero_touch(group: str, agent: AgentFacts, process: ProcessFacts) -> Check:
     name, kind = "zero-touch", process.runtime.kind
     if process.zero_touch is not None:
-        looked = may_look(
-            agent.standing, process.standing, dumpable=process.dumpable, related=_related(agent, process)
-        )
-        why = (
-            looked.why
-            if not looked.may
-            else "by its user and capabilities it should be: a security module may refuse it"
-        )
-        return Check(
-            group,
-            name,
-            "no",
-            f"its calls may not be read: {why}",
-            grant(agent.standing, process.standing, process.pid, agent.place),
-        )
+        related = _related(agent, process)
+        looked = may_look(agent.standing, process.standing, dumpable=process.dumpable, related=related)
+        why, fix = looked.why, None
+        if looked.may:
+            why = "by its user and capabilities it should be: a security module may refuse it"
+        else:
+            fix = grant(agent.standing, process.standing, process.pid, agent.place)
+        return Check(group, name, "no", f"its calls may not be read: {why}", fix)
     if kind not in ("python", "node"):
         return Check(
             group, name, "no", "its calls may be read, and there is no event loop of Python or Node in it"
@@ -302,15 +295,21 @@ def _proc_only(group: str) -> Check:
 
 def _captures(process: ProcessFacts) -> list[Check]:
     checks = []
-    for each in process.engines:
-        kind = f"Captures of {each.kind}"
-        if each.chosen:
-            checks.append(Check(kind, each.engine, "ok", f"would be used: {each.why}"))
-        elif each.fits:
-            checks.append(Check(kind, each.engine, "note", f"would be next: {each.why}"))
-        else:
-            checks.append(Check(kind, each.engine, "no", each.why, each.advice))
-    kinds = {each.kind for each in process.engines}
-    missing = (kind for kind in KINDS if kind not in kinds)
-    nothing = "this version has no engine for it"
-    return [*checks, *(Check(f"Captures of {kind}", "none", "no", nothing) for kind in missing)]
+    for kind in KINDS:
+        group = f"Captures of {kind}"
+        rungs = [each for each in process.engines if each.kind == kind]
+        checks += [_rung(group, each) for each in rungs]
+        if not rungs:
+            checks.append(Check(group, "none", "no", "this version has no engine for it"))
+    return checks
+
+
+def _rung(group: str, engine: EngineFacts) -> Check:
+    if engine.fits:
+        return Check(
+            group,
+            engine.engine,
+            "ok" if engine.chosen else "note",
+            f"would be {'used' if engine.chosen else 'next'}: {engine.why}",
+        )
+    return Check(group, engine.engine, "no", engine.why, engine.advice)
