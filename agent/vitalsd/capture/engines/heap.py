@@ -4,7 +4,8 @@ capture of the same process, and who holds what has grown most.
 
 It needs a probe with a control socket, and its user or root. The census costs the service 0.3 s of a processor, in
 steps that hold the interpreter for a millisecond or two; to find who holds what grows costs up to 4 s more, and
-neither takes more than 1 MiB of memory. Of a large heap the census is a sample. Nothing is stopped, touched or kept alive.
+neither takes more than 1 MiB of memory. Of a large heap the census is a sample. Nothing is stopped, touched or
+kept alive.
 """
 
 from __future__ import annotations
