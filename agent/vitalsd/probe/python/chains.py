@@ -145,6 +145,10 @@ class Chains:
         self._asked |= level
         return {-node for node in level}
 
+    def is_held(self, address: int) -> bool:
+        """Whether anybody is known to hold it."""
+        return -address in self._parents
+
     def is_done(self) -> bool:
         """Whether there is a chain from a root to each sample."""
         return all(self._path(sample)[1] for sample in self.samples)

@@ -112,6 +112,9 @@ class Search:
         """What a request calls a type -> the addresses of those that are called so."""
         self._tables: list[tuple[int, int, int]] = []
         """Of modules: start, end and dict."""
+        self._asked_again: set[int] = set()
+        self._put_off: list[Hit] = []
+        """Places whose tables were not looked for."""
         self._seen = self._searched = self._cut = 0
         self._pace = Pace()
 
@@ -142,6 +145,10 @@ class Search:
         yield from self._sample(wanted)
         for _ in range(DEPTH):
             level: set[int] = yield from self.chains.next()
+            if not level and self._put_off and not self._cut and not self.chains.is_done():
+                loose, self._put_off = self._put_off, []
+                yield from self._find_tables(loose)
+                continue
             if not level:
                 break
             yield from self._in_modules(level)
@@ -221,6 +228,9 @@ class Search:
             if self._pace.due():
                 yield
         self._searched += 1
+        # Of those that somebody is known to hold, others are looked for only if he leads nowhere.
+        self._put_off += [hit for hit in loose if self.chains.is_held(hit[1])]
+        loose = [hit for hit in loose if not self.chains.is_held(hit[1])]
         if loose and not self._cut:
             yield from self._find_tables(loose)
 
@@ -241,7 +251,8 @@ class Search:
         for place, child in tables.rest:
             if self._copies.word(place) == child:
                 self._in_frame(place, child)
-            else:
+            elif -child not in self._asked_again:
+                self._asked_again.add(-child)
                 self.chains.ask_again(child)  # its table has grown, and is elsewhere by now
             if self._pace.due():
                 yield
@@ -303,10 +314,14 @@ class Search:
 
     def _in_frame(self, place: int, child: int) -> None:
         """What is in no table may be a local variable of a function that runs."""
-        words = self._copies.words(place - RUNNING_BYTES, RUNNING_BYTES // 8)
+        base = place - RUNNING_BYTES
+        words = self._copies.words(base, RUNNING_BYTES // 8)
+        if len(words) < RUNNING_BYTES // 8:  # memory begins between them
+            base = place // PAGE * PAGE
+            words = self._copies.words(base, (place - base) // 8)
         for at in range(len(words) - 1, -1, -1):
             if not self.chains.modules.get(words[at], OWN).startswith(OWN):
-                code = self._shapes.code_of_frame(place - RUNNING_BYTES + 8 * at, place)
+                code = self._shapes.code_of_frame(base + 8 * at, place)
                 if code:
                     self.chains.note_frame(child, code)
                     return
