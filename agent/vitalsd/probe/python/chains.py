@@ -27,8 +27,8 @@ AT_ONCE = 50
 MOST_OF_A_SAMPLE = 4
 MOST_MET = 1000
 MOST_ROWS = 20
-NO_PARENTS = (str, bytes, bytearray, int, float, complex, ReferenceType)
-"""What looks like a reference in one of these is none, or one that keeps nothing alive."""
+NO_PARENTS = (str, bytes, bytearray, int, float, complex, ReferenceType, CodeType)
+"""What looks like a reference in one of these is none, or keeps nothing alive, as the caches of code do not."""
 CONTAINERS = (list, dict, set, frozenset, tuple, deque)
 
 _basic_size = type.__dict__["__basicsize__"].__get__
