@@ -61,8 +61,8 @@ class Bounds(msgspec.Struct, frozen=True):
     birth_score: float = 1.3
     steady: float = 4.5
     """At least, of windows shorter than a day."""
-    early_score: float = 0.0
-    """In place of `level_score` where less than EARLY_DAYS were seen before the window: a Monday comes after that."""
+    early: float = 0.0
+    """The least share where less than EARLY_DAYS were seen before the window: the first Monday may be one of them."""
     birth_days: float = 1.0
     """Without any other past, windows from this length on, in days."""
     young: float = 2 / 3
@@ -160,8 +160,9 @@ def _level(
     if not line:
         if beyond < least * middle:
             return NotYet("it has not grown by much", rise)
-        score = max(bounds.level_score, bounds.early_score if len(past) < EARLY_DAYS * per_day else 0.0)
-        if steady < needed or share * steady < score:
+        if share < bounds.early and len(past) < EARLY_DAYS * per_day:
+            return NotYet("too few days are known to tell it from load", rise)
+        if steady < needed or share * steady < bounds.level_score:
             return NotYet("it does not grow steadily", rise)
     if before > NEW and not _ages(blocks):
         return NotYet("it grows more slowly the older it gets")
