@@ -23,7 +23,9 @@ from bench.machines import Machine, read
 from bench.series import LEAKS
 from bench.verdicts import (
     ALONE,
+    COUNT_HOURS,
     INSIDE,
+    WITHIN_HOURS,
     Outcome,
     at_once,
     judge_busy,
@@ -51,7 +53,7 @@ BARS = {
     "real: series alarmed": Bar(2, "%"),
     **{f"real: {slope:.0%} an hour told in 48 h": Bar(RECALL[slope], "%", at_least=True) for slope in SLOPES},
     "counts: busy series alarmed": Bar(0, "%"),
-    "counts: leaks told in 48 h": Bar(100, "%", at_least=True),
+    "counts: leaks told in 96 h": Bar(100, "%", at_least=True),
     f"classic, {INSIDE}: told after, at the worst": Bar(45, "min"),
     f"classic, {ALONE}: told before the kill": Bar(100, "%", at_least=True),
     **{f"classic, {who}: error of the time to the limit": Bar(20, "%") for who in (ALONE, INSIDE)},
@@ -192,14 +194,21 @@ def _counts(seed: int, each: int) -> list[Figure]:
     for background in BACKGROUNDS:
         print(
             f"| {background} | "
-            + " | ".join(_recall(by_place[background, slope], ALONE) for slope in COUNT_SLOPES)
+            + " | ".join(_recall(by_place[background, slope], ALONE, COUNT_HOURS) for slope in COUNT_SLOPES)
             + " |"
         )
     print()
     busy = [outcome for outcomes in by_kind.values() for outcome in outcomes]
     return [
         _share("counts: busy series alarmed", sum(bool(one.alarms[ALONE]) for one in busy), len(busy)),
-        _share("counts: leaks told in 48 h", sum(one.delay(ALONE) is not None for one in results), len(results)),
+        *(
+            _share(
+                f"counts: leaks told in {hours:g} h",
+                sum(one.delay(ALONE, hours) is not None for one in results),
+                len(results),
+            )
+            for hours in (COUNT_HOURS, WITHIN_HOURS)
+        ),
     ]
 
 
@@ -275,8 +284,8 @@ def _opened(outcomes: Sequence[Outcome], kind: str) -> str:
     return "/".join(str(sum(kind in one.others[who] for one in outcomes)) for who in (ALONE, INSIDE))
 
 
-def _recall(outcomes: Sequence[Outcome], who: str) -> str:
-    delays = [delay for one in outcomes if (delay := one.delay(who)) is not None]
+def _recall(outcomes: Sequence[Outcome], who: str, within: float = WITHIN_HOURS) -> str:
+    delays = [delay for one in outcomes if (delay := one.delay(who, within)) is not None]
     told = f"{100 * len(delays) / len(outcomes):.0f} %"
     return f"{told}, {median(delays):.1f} h (p90 {quantile(delays, 0.9):.1f})" if delays else told
 

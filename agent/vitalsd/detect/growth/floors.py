@@ -33,12 +33,25 @@ def median(values: Sequence[float]) -> float:
 class Blocks:
     """The floors of one length, oldest first."""
 
-    __slots__ = ("_keep", "_per_base", "first", "length", "low", "lows", "over_at", "own", "window_seconds")
+    __slots__ = (
+        "_keep",
+        "_per_base",
+        "elder",
+        "first",
+        "length",
+        "low",
+        "lows",
+        "over_at",
+        "own",
+        "window_seconds",
+    )
 
     def __init__(self, length: float, per_base: int, keep: int) -> None:
         self.length = length
         """Seconds of a block."""
         self.window_seconds = length * WINDOW_BLOCKS
+        self.elder: Blocks | None = None
+        """Longer ones of the same series, which are remembered for longer."""
         self.lows = array("f")
         self.first = 0
         """The number of the oldest block on the clock's grid."""
@@ -101,6 +114,14 @@ class Blocks:
             floors[index] = (floors[index - 1] + after) / 2
         return floors
 
+    def highest_earlier(self) -> float:
+        """The highest floor of the longer blocks that ended before these begin; what is remembered of it."""
+        elder = self.elder
+        if elder is None:
+            return -math.inf
+        count = max(0, math.ceil(self.first * self.length / elder.length) - elder.first)
+        return max((low for low in elder.lows[:count] if low == low), default=-math.inf)
+
     def past(self) -> Sequence[float]:
         """What was before the window, of all lifetimes."""
         before = self.lows[: max(0, len(self.lows) - WINDOW_BLOCKS)]
@@ -118,6 +139,12 @@ class Floors:
         self.blocks = tuple(
             Blocks(base_seconds * multiple, multiple, count) for multiple, count in sorted(keep.items())
         )
+        spans = [blocks.length * keep[round(blocks.length / base_seconds)] for blocks in self.blocks]
+        longest = max(spans)
+        eldest = next(blocks for blocks, span in zip(self.blocks, spans, strict=True) if span >= 0.99 * longest)
+        for blocks, span in zip(self.blocks, spans, strict=True):
+            if span < 0.99 * longest:
+                blocks.elder = eldest
         self._low = math.inf
         self._number: int | None = None
         self._begins_at = self._ends_at = math.inf

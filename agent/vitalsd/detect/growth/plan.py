@@ -106,4 +106,4 @@ def plan_of(settings: Settings) -> Plan:
 
 def count_bounds(least: float) -> Bounds:
     """Counts are small numbers: a few more are nothing, whatever their share."""
-    return msgspec.structs.replace(MEMORY_BOUNDS, least=least)
+    return msgspec.structs.replace(MEMORY_BOUNDS, least=least, early=1.0, birth_days=2.0)

@@ -27,6 +27,7 @@ __all__ = ["Bounds", "Rise", "judge", "steadiness"]
 STEPS = WINDOW_BLOCKS - 1
 A_DAY = 0.95
 """So much of a day before the window shows what a day does."""
+EARLY_DAYS = 2.0
 OF_DAILY_SWING = 0.5
 """Against the day before: so much of the swing that the past had."""
 HOLDS = 0.7
@@ -60,6 +61,10 @@ class Bounds(msgspec.Struct, frozen=True):
     birth_score: float = 1.3
     steady: float = 4.5
     """At least, of windows shorter than a day."""
+    early: float = 0.0
+    """The least share where less than EARLY_DAYS were seen before the window: the first Monday may be one of them."""
+    birth_days: float = 1.0
+    """Without any other past, windows from this length on, in days."""
     young: float = 2 / 3
     """In the first day of a life shorter windows than this, in days, tell nothing: a cache may fill for hours."""
 
@@ -130,7 +135,7 @@ def _level(
     bounds: Bounds,
 ) -> Rise | NotYet:
     """Above all that was before."""
-    middle, highest = median(past), max(past)
+    middle, highest = median(past), max(max(past), blocks.highest_earlier())
     if middle <= 0:
         return NotYet("it was nothing before")
     beyond = min(floors[-2:]) - highest
@@ -155,6 +160,8 @@ def _level(
     if not line:
         if beyond < least * middle:
             return NotYet("it has not grown by much", rise)
+        if share < bounds.early and len(past) < EARLY_DAYS * per_day:
+            return NotYet("too few days are known to tell it from load", rise)
         if steady < needed or share * steady < bounds.level_score:
             return NotYet("it does not grow steadily", rise)
     if before > NEW and not _ages(blocks):
@@ -193,7 +200,7 @@ def _birth(blocks: Blocks, floors: list[float], grew: float, days: float, bounds
     level = floors[0]
     share, steady = grew / level if level > 0 else 0.0, steadiness(floors)
     rise = Rise("birth", blocks.window_seconds, blocks.ends_at, grew, share, steady, level)
-    if days < 1.0:
+    if days < bounds.birth_days:
         return NotYet("there is no day before it to compare with", rise)
     if share < _at(bounds.birth, days):
         return NotYet("it has not grown by much", rise)

@@ -74,6 +74,16 @@ def weekday(height: float):
     return lambda hours: daily(height if int(hours // 24) % 7 < 5 else height / 6)(hours)
 
 
+def away(height: float):
+    """A steady load, four days with hardly any, and within an hour and a half all of it again."""
+    return lambda hours: height * max(0.0, min(1.0, abs(hours - 90) / 1.5 - 32))
+
+
+def first_monday(height: float):
+    """Little for a day and a half, since it is a weekend; then a working day."""
+    return lambda hours: daily(height / 5 if hours < 28 else height)(hours)
+
+
 def jobs(height: float):
     """A job between two and three each night."""
     return lambda hours: height if 2 <= hours % 24 < 3 else 0.0
@@ -107,6 +117,9 @@ LOOK_ALIKES: dict[str, Life] = {
     "connections come and go": counted(fds=whole(flat(60), daily(200), noise(4)), hours=120),
     "a pool that fills": counted(threads=whole(flat(8), filling(24, 0.5, since=50))),
     "tasks by load": counted(tasks=whole(flat(50), daily(400), noise(10)), hours=120),
+    "back from a holiday, probed": probed(away(60), inside=[away(60)], hours=150),
+    "users come on the first day": counted(tasks=whole(flat(1000), filling(1500, 20)), hours=60),
+    "the first Monday": counted(fds=whole(flat(240), first_monday(120)), hours=60),
     "a few more": counted(fds=whole(flat(60), ramp(0.2, 48)), threads=whole(flat(12), ramp(0.1, 48))),
 }
 LEAKS: dict[str, tuple[Life, str, float]] = {
@@ -131,7 +144,7 @@ LEAKS: dict[str, tuple[Life, str, float]] = {
     "5 %, probed": (probed(ramp(15, 48), inside=[ramp(15, 48)]), "leak", 1.5),
     "2 %, probed": (probed(ramp(6, 48), inside=[ramp(6, 48)]), "leak", 3),
     "held, not in use": (probed(ramp(6, 48)), "fragmentation", 15),
-    "descriptors": (counted(fds=whole(flat(60), noise(2), ramp(3, 48))), "fd_leak", 22),
+    "descriptors": (counted(fds=whole(flat(60), noise(2), ramp(3, 48))), "fd_leak", 25),
     "threads": (counted(threads=whole(flat(12), ramp(1, 48))), "thread_leak", 16),
     "tasks": (counted(tasks=whole(flat(100), noise(3), ramp(10, 48))), "task_leak", 12),
 }
