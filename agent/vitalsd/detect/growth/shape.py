@@ -62,7 +62,7 @@ class Bounds(msgspec.Struct, frozen=True):
     steady: float = 4.5
     """At least, of windows shorter than a day."""
     early: float = 0.0
-    """The least share where less than EARLY_DAYS were seen before the window: the first Monday may be one of them."""
+    """The least share where less than EARLY_DAYS were seen before the window: it may be the first Monday."""
     birth_days: float = 1.0
     """Without any other past, windows from this length on, in days."""
     young: float = 2 / 3
@@ -135,7 +135,8 @@ def _level(
     bounds: Bounds,
 ) -> Rise | NotYet:
     """Above all that was before."""
-    middle, highest = median(past), max(max(past), blocks.highest_earlier())
+    middle, highest = median(past), max(past)
+    highest = max(highest, blocks.highest_earlier())
     if middle <= 0:
         return NotYet("it was nothing before")
     beyond = min(floors[-2:]) - highest
