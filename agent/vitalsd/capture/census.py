@@ -28,8 +28,10 @@ __all__ = [
     "NoCensus",
     "TaskList",
     "Waiting",
+    "ask",
     "list_tasks",
     "socket_of",
+    "split",
     "take_census",
 ]
 
@@ -90,18 +92,18 @@ async def take_census(
     path: Path, pid: int, *, stride: int = 1, budget_bytes: int = BUDGET_BYTES, patience: float = PATIENCE_SECONDS
 ) -> Census:
     """Count what lives in process `pid`, at least at this stride. Raises NoCensus, whatever goes wrong."""
-    text = await _ask(path, pid, REQUEST.pack(MAGIC, VERSION, CENSUS, stride, budget_bytes), patience)
+    text = await ask(path, pid, REQUEST.pack(MAGIC, VERSION, CENSUS, stride, budget_bytes), patience)
     return parse_census(text, pid)
 
 
 async def list_tasks(path: Path, pid: int, *, patience: float = PATIENCE_SECONDS) -> TaskList:
     """The tasks of process `pid`. Raises NoCensus, whatever goes wrong."""
-    return parse_tasks(await _ask(path, pid, REQUEST.pack(MAGIC, VERSION, TASKS, 1, 0), patience), pid)
+    return parse_tasks(await ask(path, pid, REQUEST.pack(MAGIC, VERSION, TASKS, 1, 0), patience), pid)
 
 
 def parse_census(text: str, pid: int) -> Census:
     """The answer of process `pid`. Raises NoCensus."""
-    head, rows = _split(text)
+    head, rows = split(text)
     try:
         wide = _number(head["stride"])
         types: dict[str, tuple[int, int]] = {}
@@ -121,7 +123,7 @@ def parse_census(text: str, pid: int) -> Census:
 
 def parse_tasks(text: str, pid: int) -> TaskList:
     """The answer of process `pid`. Raises NoCensus."""
-    head, rows = _split(text)
+    head, rows = split(text)
     try:
         coroutines: dict[Frame, Waiting] = {}
         for count, coroutine, file, line, function, at_file, at_line in rows:
@@ -132,14 +134,15 @@ def parse_tasks(text: str, pid: int) -> TaskList:
         raise NoCensus(f"The list of tasks of process {pid} cannot be read: {error}") from None
 
 
-def _split(text: str) -> tuple[dict[str, str], list[list[str]]]:
+def split(text: str) -> tuple[dict[str, str], list[list[str]]]:
     """The head of an answer by name, and the fields of its rows."""
     first, *rows = text.split("\n")
     head = dict(pair.partition("=")[::2] for pair in first.split("\t"))
     return head, [row.split("\t") for row in rows]
 
 
-async def _ask(path: Path, pid: int, request: bytes, patience: float) -> str:
+async def ask(path: Path, pid: int, request: bytes, patience: float) -> str:
+    """One request to the probe of process `pid`, and the text of its answer. Raises NoCensus."""
     with socket.socket(socket.AF_UNIX) as caller:
         caller.setblocking(False)
         try:

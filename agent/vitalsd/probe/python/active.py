@@ -15,6 +15,7 @@ from _signal import SIG_BLOCK, SIG_SETMASK, pthread_sigmask, valid_signals  # ty
 from time import monotonic, thread_time
 
 from . import counts
+from .allstacks import all_stacks
 from .census import census
 from .control import Control
 from .errors import Errors
@@ -23,7 +24,7 @@ from .heap import NOTHING, UNKNOWN, Heap
 from .instruments import Instruments
 from .lifecycle import RLock, allocate_lock, start_new_thread
 from .loops import Loops
-from .protocol import CENSUS, TASKS
+from .protocol import CENSUS, STACKS, TASKS
 from .segment import Segment
 from .selectormeter import cost_per_iteration
 from .stalls import StallBook, threshold_from_environment
@@ -201,7 +202,13 @@ class Active:
         self._tasks = counts.Tasks(self.loops.objects)
         self._pools = counts.Pools(segment)
         self._watchdog = Watchdog(self.loops, stalls)
-        self._control = Control({CENSUS: census, TASKS: lambda _stride, _budget: tasks(self.loops.objects)})
+        self._control = Control(
+            {
+                CENSUS: census,
+                TASKS: lambda _stride, _budget: tasks(self.loops.objects),
+                STACKS: lambda _stride, _budget: all_stacks(),
+            }
+        )
         atexit.register(self._at_exit)
         self.ready = True
         self.attach_waiting()

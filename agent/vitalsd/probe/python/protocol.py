@@ -8,6 +8,7 @@ A request is 24 bytes, an answer 16 bytes and a text: numbers and names, never c
     text      lines of fields with tabs between them: first `name=number` about the whole, then a row each
               census    objects seen, bytes of their own, type
               tasks     tasks, coroutine, file, line; then function, file and line of where one of them waits
+              stacks    number and name of a thread; then function, file and line of each frame, innermost first
 
 A census looks at one in `stride` parts of the memory: so many times what was seen is what there is. One that asks
 for the stride of another sees the same parts again, so that what stays the same stays the same in both.
@@ -29,6 +30,9 @@ MAGIC = b"vitalctl"
 VERSION = 1
 CENSUS, TASKS = 1, 2
 """Kinds of request."""
+STACKS = 5
+URGENT = (TASKS, STACKS)
+"""Answered while a loop stalls, too: a service that hangs is when they are asked for."""
 DONE, REFUSED = 0, 1
 REQUEST = struct.Struct("<8sHHIQ")
 ANSWER = struct.Struct("<8sHHI")
