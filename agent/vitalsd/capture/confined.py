@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource  # noqa: F401 - os.wait4 imports it at its first call, and may not be able to by then
 import signal
 import sys
 import time

@@ -29,6 +29,8 @@ def main(arguments: list[str]) -> None:
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         sys.exit("the agent has ended")
+    for number in (signal.SIGPIPE, signal.SIGXFSZ):
+        signal.signal(number, signal.SIG_DFL)  # Python ignores them, and who is executed would inherit that
     os.nice(nice)
     with open("/proc/self/oom_score_adj", "w") as file:  # noqa: PTH123 - pathlib would take as long as all else
         file.write("1000")

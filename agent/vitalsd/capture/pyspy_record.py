@@ -21,7 +21,7 @@ from vitalsd.capture.engines.registry import CaptureError, Job
 from vitalsd.capture.held import HeldWatch
 from vitalsd.capture.pyspy import explain
 
-__all__ = ["MOST_SHARE", "Part", "Plan", "record", "until_ended"]
+__all__ = ["MOST_SHARE", "NoLockError", "Part", "Plan", "record", "until_ended"]
 
 MOST_SHARE = 0.3
 SHARE_SECONDS = 3.0
@@ -44,6 +44,10 @@ class Plan(msgspec.Struct, frozen=True):
     rate: int
     """Samples a second."""
     seconds: float
+
+
+class NoLockError(CaptureError):
+    """py-spy does not know who holds the interpreter lock in this build of Python, only who runs."""
 
 
 class Part(msgspec.Struct, frozen=True):
@@ -126,4 +130,6 @@ def _failure(pid: int, spy: Confined, output: Path) -> CaptureError:
     if code < 0:
         return CaptureError(f"py-spy was killed by signal {-code} while it looked at process {pid}: try again")
     with output.open("rb") as file:
-        return CaptureError(str(explain(pid, code, file.read(OUTPUT_BYTES).decode("utf-8", "replace"))))
+        said = file.read(OUTPUT_BYTES).decode("utf-8", "replace")
+    kind = NoLockError if "detect gil" in said.lower() else CaptureError
+    return kind(str(explain(pid, code, said)))

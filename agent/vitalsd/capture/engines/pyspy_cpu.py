@@ -27,7 +27,7 @@ from vitalsd.capture.model import CaptureKind
 from vitalsd.capture.profiles import folded
 from vitalsd.capture.profiles.make import FLAMEGRAPH, FOLDED, REQUEST, SPEEDSCOPE, Digest, Request, read_digest
 from vitalsd.capture.pyspy import NoDump, find_pyspy, may_look
-from vitalsd.capture.pyspy_record import ADDRESS_SPACE_BYTES, Part, Plan, record, until_ended
+from vitalsd.capture.pyspy_record import ADDRESS_SPACE_BYTES, NoLockError, Part, Plan, record, until_ended
 from vitalsd.capture.threadtimes import ThreadTimes, read_thread_times
 from vitalsd.settings.model import Settings
 
@@ -85,12 +85,15 @@ class PySpyCpu:
         seconds = max(1.0, job.seconds or self._usual_seconds)
         command = self._command or find_pyspy()
         began, before = time.monotonic(), _times(job.subject)
-        look = await record(command, "look", _plan(before, min(seconds, LOOK_SECONDS)), job, held)
+        try:
+            look = await record(command, "look", _plan(before, min(seconds, LOOK_SECONDS)), job, held)
+        except NoLockError:
+            look = await record(command, "look", _plan(before, seconds, lock_only=False), job, held)
         parts = [look]
         left = seconds - look.seconds
         if look.ended_early is None and left > 1.0:
             now = _times(job.subject)
-            plan = _plan(now, left)
+            plan = _plan(now, left, lock_only=look.lock_only)
             wider = _plan(now, left, lock_only=False)
             if wider.rate >= LEAST_RATE and _unexplained(look, now.process_seconds - before.process_seconds):
                 began, before, plan, parts = time.monotonic(), now, wider, []
