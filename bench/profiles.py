@@ -2,11 +2,12 @@
 What CPU profiles and stack captures cost the service that they are taken of.
 
 A web service with twenty idle threads beside its loop is saturated, pinned to one core, the load on the other, and
-py-spy takes its time where it finds some. Rounds with a profile being taken and without follow each other, ABBA, in
-one process. Beside it, as a reference, py-spy as it comes: every thread at 100 Hz, the process stopped for each sample.
+py-spy takes its time where it finds some. Rounds with a profile being taken and without follow each other, ABBA,
+in one process. Beside it, as a reference, py-spy as it comes: every thread at 100 Hz, the process stopped for each
+sample.
 
-Stacks are taken of a service with two hundred threads whose loop ticks each millisecond: what the engine says of its
-pause, and what the loop says of its delay meanwhile and at rest.
+Stacks are taken of a service with two hundred threads whose loop ticks each millisecond: what the engine says of
+its pause, and what the loop says of its delay meanwhile and at rest.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ ENGINES = {"py-spy": PySpyStacks, "probe": ProbeStackEngine}
 BARS = {f"{TWENTY}, {per}": THROUGHPUT for per in ("per second", "per CPU second")} | {
     f"stacks of 200 threads by {name}: pause": PAUSE for name in ENGINES
 }
-STARTS, PAIRS, ROUNDS_A_PAIR = 4, 8, 15
+STARTS, PAIRS, ROUNDS_A_PAIR = 3, 6, 12
 REFERENCE_STARTS = 1
 WARM_UP_SECONDS = 0.5
 PROFILE_SECONDS = 600.0
