@@ -166,7 +166,7 @@ async def _make(job: Job, parts: list[Part]) -> Digest:
 def _summary(
     parts: list[Part], digest: Digest, before: ThreadTimes, after: ThreadTimes | None, elapsed: float
 ) -> dict[str, object]:
-    """What a person wants to know of it; docs/captures.md has each in words."""
+    """What a person wants to know of it; docs/api.md has each in words."""
     seconds = sum(part.seconds for part in parts)
     summary: dict[str, object] = {
         "top_functions": digest.top_functions,
