@@ -13,6 +13,8 @@ import sys
 import threading
 from array import array
 
+from crowd import gather
+
 TICK_SECONDS = 0.001
 
 
@@ -42,6 +44,7 @@ async def main():
         quantiles = [told[int((len(told) - 1) * share)] for share in (0.5, 0.99, 1)]
         print(len(told), *quantiles, flush=True)
 
+    gather()
     loop.add_signal_handler(signal.SIGUSR1, report)
     loop.add_signal_handler(signal.SIGUSR2, lambda: threading.Thread(target=count_plainly).start())
     print("ready", len(kept), flush=True)

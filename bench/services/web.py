@@ -10,6 +10,7 @@ import asyncio
 import json
 import os
 
+from crowd import gather
 from inout import switch
 
 BEAT_SECONDS = float(os.environ.get("BENCH_BEAT_SECONDS", "0"))
@@ -43,6 +44,7 @@ async def app(scope, receive, send):
             loop.set_debug(True)
         if BEAT_SECONDS:
             beat(loop, loop.time())
+        gather()
         await send({"type": "lifespan.startup.complete"})
         await receive()
         await send({"type": "lifespan.shutdown.complete"})

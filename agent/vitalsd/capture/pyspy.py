@@ -20,8 +20,19 @@ import msgspec
 
 from vitalsd.errors import VitalsdError
 from vitalsd.model import Frame
+from vitalsd.sources.permission import refusal
 
-__all__ = ["DumpError", "DumpTimeout", "NoDump", "ThreadStack", "dump", "find_pyspy", "parse"]
+__all__ = [
+    "DumpError",
+    "DumpTimeout",
+    "NoDump",
+    "ThreadStack",
+    "dump",
+    "explain",
+    "find_pyspy",
+    "may_look",
+    "parse",
+]
 
 OUTPUT_BYTES = 4 << 20
 """A frame is some 250 bytes; this is 160 threads with a hundred frames each."""
@@ -44,14 +55,14 @@ class DumpTimeout(DumpError):  # noqa: N818 - it is an answer
 
 
 class ThreadStack(msgspec.Struct, frozen=True):
-    """One thread as py-spy saw it."""
+    """One thread as py-spy saw it, or its probe."""
 
     os_thread_id: int | None
     """In the pid namespace of the service. Not known of Python before 3.11."""
     name: str
-    active: bool
-    """On a processor; py-spy does not know it of Python before 3.11 and says True."""
-    owns_gil: bool
+    active: bool | None
+    """On a processor; py-spy does not know it of Python before 3.11 and says True. A probe does not know it."""
+    owns_gil: bool | None
     frames: tuple[Frame, ...]
     """Innermost first."""
 
@@ -78,11 +89,33 @@ def find_pyspy() -> str:
     beside = Path(sys.executable).parent / "py-spy"
     found = str(beside) if os.access(beside, os.X_OK) else shutil.which("py-spy")
     if found is None:
-        raise NoDump(f"There is no py-spy beside {sys.executable} or on PATH, so no stacks: install py-spy")
+        raise NoDump(f"There is no py-spy beside {sys.executable} or on PATH: install py-spy")
     return found
 
 
-async def dump(pid: int, timeout: float = 2.0, *, command: str | None = None) -> list[ThreadStack]:  # noqa: ASYNC109
+def may_look(pid: int, proc: Path = Path("/proc")) -> tuple[str, str | None] | None:
+    """What is in py-spy's way at this process, and what to do about it; nothing but a file of /proc is opened."""
+    process = f"{proc}/{pid}"
+    try:
+        find_pyspy()
+        os.close(os.open(f"{process}/mem", os.O_RDONLY | os.O_CLOEXEC))
+    except NoDump as error:
+        return str(error).partition(": ")[0], "install py-spy"
+    except PermissionError:
+        why, _, advice = refusal(process, "mem").rpartition(": ")
+        return why, advice
+    except OSError:
+        return f"process {pid} has ended", None
+    return None
+
+
+async def dump(
+    pid: int,
+    timeout: float = 2.0,  # noqa: ASYNC109
+    *,
+    command: str | None = None,
+    most_bytes: int = OUTPUT_BYTES,
+) -> list[ThreadStack]:
     """The stacks of all threads of process `pid`. Raises DumpError, whatever goes wrong."""
     arguments = (command or find_pyspy(), "dump", "--nonblocking", "--json", "--pid", str(pid))
     pipe, nothing = asyncio.subprocess.PIPE, asyncio.subprocess.DEVNULL
@@ -94,19 +127,17 @@ async def dump(pid: int, timeout: float = 2.0, *, command: str | None = None) ->
         assert process.stdout is not None and process.stderr is not None  # noqa: PT018 - for the type checker
         async with asyncio.timeout(timeout):
             output, complaint = await asyncio.gather(
-                _read(process.stdout, OUTPUT_BYTES), _read(process.stderr, ERROR_BYTES)
+                _read(process.stdout, most_bytes), _read(process.stderr, ERROR_BYTES)
             )
             code = await process.wait()
     except TimeoutError:
         raise DumpTimeout(f"py-spy did not answer for process {pid} within {timeout:g} s and was killed") from None
     except _TooMuchError:
-        raise NoDump(
-            f"py-spy told more than {OUTPUT_BYTES >> 20} MiB of process {pid}, which is not read"
-        ) from None
+        raise NoDump(f"py-spy told more than {most_bytes >> 20} MiB of process {pid}, which is not read") from None
     finally:
         await _end(process)
     if code != 0:
-        raise _refusal(pid, code, complaint.decode("utf-8", "replace"))
+        raise explain(pid, code, complaint.decode("utf-8", "replace"))
     return parse(output)
 
 
@@ -163,8 +194,8 @@ def _frames(frames: list[_Frame]) -> tuple[Frame, ...]:
     return tuple(Frame(frame.name or "?", frame.filename or "", frame.line or 0) for frame in frames)
 
 
-def _refusal(pid: int, code: int, complaint: str) -> DumpError:
-    """What py-spy complains about, as a sentence that names what is missing."""
+def explain(pid: int, code: int, complaint: str) -> DumpError:
+    """What py-spy complains about, be it dump or record, as a sentence that names what is missing."""
     said = " ".join(complaint.partition("Stack backtrace")[0].split())
     lowered = said.lower()
     if "permission denied" in lowered or "operation not permitted" in lowered:

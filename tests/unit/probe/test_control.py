@@ -18,6 +18,7 @@ from vitalsd.probe.python.protocol import (
     MAGIC,
     REFUSED,
     REQUEST,
+    STACKS,
     SUFFIX,
     VERSION,
     Refused,
@@ -131,6 +132,14 @@ def test_a_little_at_a_time(world):
     assert world.step(2) == WORK_SECONDS or world.step() == WORK_SECONDS
     assert world.step(5, stalling=True) == STALL_SECONDS
     assert world.step() == WORK_SECONDS
+
+
+def test_stacks_are_told_during_a_stall(world):
+    """That is when they are wanted."""
+    world.control._jobs[STACKS] = world.job
+    caller = world.call(REQUEST.pack(MAGIC, VERSION, STACKS, 1, 0))
+    world.step(12, stalling=True)
+    assert ANSWER.unpack(caller.recv(ANSWER.size))[2] == DONE
 
 
 def test_for_this_user_alone(world):

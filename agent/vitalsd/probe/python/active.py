@@ -15,6 +15,7 @@ from _signal import SIG_BLOCK, SIG_SETMASK, pthread_sigmask, valid_signals  # ty
 from time import monotonic, thread_time
 
 from . import counts
+from .allstacks import all_stacks
 from .census import census
 from .control import Control
 from .errors import Errors
@@ -24,7 +25,7 @@ from .held import measured
 from .instruments import Instruments
 from .lifecycle import RLock, allocate_lock, start_new_thread
 from .loops import Loops
-from .protocol import CENSUS, REFERRERS, TASKS
+from .protocol import CENSUS, REFERRERS, STACKS, TASKS
 from .referrers import referrers
 from .segment import Segment
 from .selectormeter import cost_per_iteration
@@ -208,6 +209,7 @@ class Active:
                 CENSUS: lambda stride, budget: measured(census(stride, budget)),
                 TASKS: lambda _stride, _budget: tasks(self.loops.objects),
                 REFERRERS: lambda _stride, name: measured(referrers(name)),
+                STACKS: lambda _stride, _budget: all_stacks(),
             }
         )
         atexit.register(self._at_exit)

@@ -1,10 +1,10 @@
 """
-The control socket of a process: an agent asks for a census or a list of tasks, the watchdog's thread answers.
+The control socket of a process: an agent asks for a census, tasks or stacks, the watchdog's thread answers.
 
 It has no thread and no wake-up of its own: the watchdog asks it at its looks, which costs one `accept` a second.
 While there is something to do it is asked again after a millisecond, and does as much as fits into a few tenths of
-one: the loop is hardly held up, stalls are seen meanwhile as ever, and during one it rests. At rest it is one
-descriptor.
+one: the loop is hardly held up, stalls are seen meanwhile as ever, and during one a census rests. At rest it is
+one descriptor.
 
 Who asks must be the same user, or root. What is asked is a number, out of a few; what cannot be understood, or
 comes too slowly, costs its sender the connection and nobody else anything.
@@ -16,7 +16,19 @@ import os
 from time import thread_time
 
 from .ownsocket import OwnSocket
-from .protocol import ANSWER, DONE, MAGIC, MOST_TEXT_BYTES, REFUSED, REQUEST, SUFFIX, VERSION, Refused, by_address
+from .protocol import (
+    ANSWER,
+    DONE,
+    MAGIC,
+    MOST_TEXT_BYTES,
+    REFUSED,
+    REQUEST,
+    SUFFIX,
+    URGENT,
+    VERSION,
+    Refused,
+    by_address,
+)
 
 TYPE_CHECKING = False  # importing typing would be more than the service asked for
 if TYPE_CHECKING:
@@ -119,6 +131,7 @@ class Conversation:
         self._jobs = jobs
         self._request = b""
         self._job: Job | None = None
+        self._urgent = False
         self._answer = b""
         self._until = now + PATIENCE_SECONDS
         self._cpu = 0.0
@@ -150,6 +163,7 @@ class Conversation:
                 self._finish(now, REFUSED, b"the probe in this process does not know this request")
             else:
                 self._job = self._jobs[kind](stride, budget)
+                self._urgent = kind in URGENT
                 self._until = now + MOST_SECONDS
         return 0.0
 
@@ -159,7 +173,7 @@ class Conversation:
             return None  # it has hung up, or goes on talking
         if now > self._until:
             self._refuse(now, "the process was too busy to finish this within %d s" % MOST_SECONDS)
-        elif stalling:
+        elif stalling and not self._urgent:
             return STALL_SECONDS
         elif self._cpu > MOST_CPU_SECONDS:
             self._refuse(now, "it was given up after %d s of processor time" % MOST_CPU_SECONDS)

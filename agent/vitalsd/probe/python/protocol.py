@@ -8,6 +8,7 @@ A request is 24 bytes, an answer 16 bytes and a text: numbers and names, never c
     text      lines of fields with tabs between them: first `name=number` about the whole, then a row each
               census    objects seen, bytes of their own, type
               tasks     tasks, coroutine, file, line; then function, file and line of where one of them waits
+              stacks    number and name of a thread; then function, file and line of each frame, innermost first
               referrers samples that are held so, whether up to a root, and the steps from there on
 
 Referrers are those of one type: the CRC-32 of its name stands in the place of the budget.
@@ -31,8 +32,10 @@ SUFFIX = ".sock"
 MAGIC = b"vitalctl"
 VERSION = 1
 CENSUS, TASKS = 1, 2
-REFERRERS = 6
+STACKS, REFERRERS = 5, 6
 """Kinds of request."""
+URGENT = (TASKS, STACKS)
+"""Answered while a loop stalls, too: a service that hangs is when they are asked for."""
 DONE, REFUSED = 0, 1
 REQUEST = struct.Struct("<8sHHIQ")
 ANSWER = struct.Struct("<8sHHI")

@@ -1,0 +1,109 @@
+"""
+A program that an engine runs beside the service, so that it can do no harm: of low priority, with limits for its
+memory, its files and its processor time, ended with the agent, and its cost known to the last tick.
+
+Started by `posix_spawn`, which takes the agent's loop half a millisecond; looked at, not waited for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import resource  # noqa: F401 - os.wait4 imports it at its first call, and may not be able to by then
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from vitalsd.errors import VitalsdError
+
+__all__ = ["Confined", "ConfinedError", "Limits"]
+
+ENTER = str(Path(__file__).with_name("enter.py"))
+TICK = os.sysconf("SC_CLK_TCK")
+LAST_LOOK_SECONDS = 0.005
+LAST_SECONDS = 2.0
+"""Whoever is not gone by then after SIGKILL hangs in the kernel, and is left to it."""
+
+
+class ConfinedError(VitalsdError):
+    """It could not be started."""
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """What a program may take."""
+
+    address_space_bytes: int
+    file_bytes: int
+    """Of each file that it writes."""
+    cpu_seconds: int
+    """The kernel kills it beyond that."""
+    nice: int = 10
+
+
+class Confined:
+    """One such program. All methods belong to one thread."""
+
+    def __init__(self, command: Sequence[str], limits: Limits, output: Path) -> None:
+        """Start it; what it prints goes to `output`."""
+        numbers = (os.getpid(), limits.nice, limits.address_space_bytes, limits.file_bytes, limits.cpu_seconds)
+        whole = [sys.executable, "-I", "-S", ENTER, *map(str, numbers), *command]
+        files = [
+            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+            (os.POSIX_SPAWN_OPEN, 1, str(output), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600),
+            (os.POSIX_SPAWN_DUP2, 1, 2),
+        ]
+        try:
+            self.pid = os.posix_spawn(
+                sys.executable, whole, os.environ, file_actions=files, setpgroup=0, setsigdef=[signal.SIGINT]
+            )
+        except OSError as error:
+            raise ConfinedError(f"{command[0]} cannot be started: {error.strerror or error}") from None
+        self.code: int | None = None
+        """How it ended: its exit code, or a signal's number below zero."""
+        self._cpu_seconds = 0.0
+
+    def poll(self) -> int | None:
+        """How it ended, once it has."""
+        if self.code is None:
+            try:
+                pid, status, usage = os.wait4(self.pid, os.WNOHANG)
+            except ChildProcessError:  # somebody else has waited for it
+                self.code = -signal.SIGKILL
+                return self.code
+            if pid:
+                self.code = os.waitstatus_to_exitcode(status)
+                self._cpu_seconds = usage.ru_utime + usage.ru_stime
+        return self.code
+
+    def cpu_seconds(self) -> float:
+        """Processor time so far."""
+        if self.code is None:
+            try:
+                with open(f"/proc/{self.pid}/stat", "rb", buffering=0) as file:  # noqa: PTH123
+                    fields = file.read(1024).rpartition(b")")[2].split()
+                self._cpu_seconds = (int(fields[11]) + int(fields[12])) / TICK
+            except (OSError, ValueError, IndexError):
+                pass
+        return self._cpu_seconds
+
+    def signal(self, number: int) -> None:
+        """Send it a signal; until it was waited for its pid is nobody else's."""
+        if self.code is None:
+            os.kill(self.pid, number)
+
+    async def end(self) -> None:
+        """Kill it if it runs, and wait for it; being cancelled meanwhile comes after that."""
+        cancelled = False
+        self.signal(signal.SIGKILL)
+        until = time.monotonic() + LAST_SECONDS
+        while self.poll() is None and time.monotonic() < until:
+            try:
+                await asyncio.sleep(LAST_LOOK_SECONDS)
+            except asyncio.CancelledError:
+                cancelled = True
+        if cancelled:
+            raise asyncio.CancelledError

@@ -1,0 +1,128 @@
+"""
+Folded stacks as `py-spy record --format raw --threads` writes them, read and written again. Pure.
+
+A line is `thread (ID): NAME;FUNCTION (FILE:LINE);... COUNT`, outermost frame first, and nothing in it is quoted.
+So where a name has `;` in it, pieces are put together until they make a frame; what makes none is counted, not
+guessed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+
+import msgspec
+
+from vitalsd.model import Frame
+
+__all__ = ["Folded", "Sampled", "Thread", "parse", "write"]
+
+FRAME = re.compile(r"(.*?) \((.*):(-?[0-9]{1,9})\)", re.DOTALL)
+THREAD = re.compile(r"thread \((0[xX][0-9a-fA-F]{1,16}|[0-9]{1,19})\)(?:: (.*))?", re.DOTALL)
+COUNT = re.compile(r"[0-9]{1,12}")
+
+
+class Thread(msgspec.Struct, frozen=True):
+    """Whose stacks they are."""
+
+    id: str
+    """The kernel's number in the service's pid namespace, or the interpreter's own in hex (before 3.11)."""
+    name: str
+
+
+class Sampled(msgspec.Struct, frozen=True):
+    """One stack, and in how many samples it was seen."""
+
+    thread: Thread
+    frames: tuple[Frame, ...]
+    """Outermost first."""
+    samples: int
+
+
+class Folded(msgspec.Struct, frozen=True):
+    """All of a profile."""
+
+    stacks: tuple[Sampled, ...]
+    """The most seen first."""
+    unread: int = 0
+    """Lines that were no stack."""
+
+    @property
+    def samples(self) -> int:
+        """Of all stacks."""
+        return sum(stack.samples for stack in self.stacks)
+
+
+def parse(text: bytes) -> Folded:
+    """Whatever can be read of it; never raises."""
+    known: dict[str, Frame] = {}
+    """Each frame once: a profile has thousands of stacks of a few hundred frames."""
+    threads: dict[str, Thread] = {}
+    counted: dict[tuple[Thread, tuple[Frame, ...]], int] = {}
+    unread = 0
+    for line in text.decode("utf-8", "replace").split("\n"):
+        if not line.strip():
+            continue
+        stack, _, count = line.rpartition(" ")
+        pieces = stack.split(";")
+        if not COUNT.fullmatch(count) or not THREAD.match(pieces[0]):
+            unread += 1
+            continue
+        named = _named(pieces)
+        title = ";".join(pieces[:named])
+        thread = threads.get(title) or threads.setdefault(title, _thread(title))
+        frames = _frames(pieces[named:], known)
+        if frames is None:
+            unread += 1
+            continue
+        key = (thread, frames)
+        counted[key] = counted.get(key, 0) + int(count)
+    stacks = [Sampled(thread, frames, samples) for (thread, frames), samples in counted.items() if samples]
+    return Folded(tuple(sorted(stacks, key=_order)), unread)
+
+
+def _named(pieces: list[str]) -> int:
+    """How many of the pieces are the thread's: all before the first in which a frame begins."""
+    return next((place for place, piece in enumerate(pieces) if place and " (" in piece), len(pieces))
+
+
+def _thread(title: str) -> Thread:
+    found = THREAD.fullmatch(title)
+    return Thread(found[1], (found[2] or "").strip()) if found else Thread(title, "")
+
+
+def _frames(pieces: list[str], known: dict[str, Frame]) -> tuple[Frame, ...] | None:
+    """The frames; None where the last of them does not end."""
+    frames = []
+    begun = ""
+    for piece in pieces:
+        text = f"{begun};{piece}" if begun else piece
+        frame = known.get(text)
+        if frame is None and (found := FRAME.fullmatch(text)):
+            frame = known[text] = Frame(found[1], found[2], max(0, int(found[3])))
+        if frame is None:
+            begun = text
+        else:
+            frames.append(frame)
+            begun = ""
+    return None if begun else tuple(frames)
+
+
+def _order(stack: Sampled) -> tuple[int, str, tuple[tuple[str, str, int], ...]]:
+    """The most seen first; among equals always the same."""
+    return -stack.samples, stack.thread.id, tuple((one.file, one.function, one.line) for one in stack.frames)
+
+
+def write(stacks: Iterable[Sampled]) -> str:
+    """The same in the form that flame graph tools read: no name has `;` or a line's end in it."""
+    return "".join(f"{';'.join(_names(stack))} {stack.samples}\n" for stack in stacks)
+
+
+def _names(stack: Sampled) -> Iterator[str]:
+    yield _plain(f"{stack.thread.name} ({stack.thread.id})")
+    for frame in stack.frames:
+        yield _plain(f"{frame.function} ({frame.file}:{frame.line})")
+
+
+def _plain(name: str) -> str:
+    return " ".join(name.replace(";", ":").split())
