@@ -29,11 +29,13 @@ __all__ = [
     "TaskList",
     "Waiting",
     "ask_probe",
+    "check_peer",
     "list_tasks",
     "number",
     "socket_of",
     "split_answer",
     "take_census",
+    "unreachable",
 ]
 
 BUDGET_BYTES = 48 << 20
@@ -151,7 +153,7 @@ async def ask_probe(path: Path, pid: int, request: bytes, patience: float) -> st
         caller.setblocking(False)
         try:
             by_address(str(path), caller.connect)
-            _check_peer(caller, pid)
+            check_peer(caller, pid)
             async with asyncio.timeout(patience):
                 await asyncio.get_running_loop().sock_sendall(caller, request)
                 magic, version, status, length = ANSWER.unpack(await _receive(caller, ANSWER.size))
@@ -165,13 +167,13 @@ async def ask_probe(path: Path, pid: int, request: bytes, patience: float) -> st
         except BlockingIOError:
             raise NoCensus(f"The probe of process {pid} has others to answer first") from None
         except OSError as error:
-            raise _unreachable(path, pid, error) from None
+            raise unreachable(path, pid, error) from None
     if status != protocol.DONE:
         raise NoCensus(f"The probe of process {pid} gives no answer: {text[:300]}")
     return text
 
 
-def _check_peer(caller: socket.socket, pid: int) -> None:
+def check_peer(caller: socket.socket, pid: int) -> None:
     """Whether who listens is who should, in the agent's own pid namespace."""
     credentials = caller.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
     listening, _, _ = struct.unpack("iII", credentials)
@@ -192,7 +194,8 @@ async def _receive(caller: socket.socket, length: int) -> bytes:
     return b"".join(pieces)
 
 
-def _unreachable(path: Path, pid: int, error: OSError) -> NoCensus:
+def unreachable(path: Path, pid: int, error: OSError) -> NoCensus:
+    """What is in the way to the probe of process `pid`, and what to do about it."""
     if isinstance(error, FileNotFoundError):
         return NoCensus(f"The probe of process {pid} has no control socket at {path}")
     if isinstance(error, PermissionError):

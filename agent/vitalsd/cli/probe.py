@@ -13,10 +13,13 @@ import contextlib
 import hashlib
 import os
 import shutil
+import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from vitalsd import __version__
+from vitalsd.cli.memray_parts import copy_memray
 from vitalsd.errors import UsageError
 
 __all__ = ["Probe", "install_probe"]
@@ -39,18 +42,29 @@ class Probe:
         asked = parser.add_subparsers(dest="asked", required=True, metavar="install")
         install = asked.add_parser("install", help="copy the probe into a folder")
         install.add_argument("folder", metavar="DIR")
+        install.add_argument(
+            "--with-memray", action="store_true", help="and what tracking allocations needs of memray (24 MB)"
+        )
+        install.add_argument(
+            "--python",
+            action="append",
+            metavar="PYTHON",
+            help="an interpreter that services run on and that has memray; may be repeated (default: this one)",
+        )
 
     def run(self, args: argparse.Namespace) -> int:
         """Copy, and say how to use it."""
         folder = Path(args.folder).resolve()
-        install_probe(folder)
+        if args.python and not args.with_memray:
+            raise UsageError("--python says whose memray to copy: write --with-memray too.")
+        install_probe(folder, args.python or [sys.executable] if args.with_memray else [])
         print(f"The probe is in {folder}. Start the service with PYTHONPATH={folder}")
         return 0
 
 
-def install_probe(folder: Path) -> None:
+def install_probe(folder: Path, memray_of: Sequence[str] = ()) -> None:
     """
-    Put the probe into `folder`, beside an older one.
+    Put the probe into `folder`, beside an older one, and the memray of these interpreters beside it.
 
     Each part is written aside and renamed, so a service that starts meanwhile finds the old probe or the new.
     """
@@ -58,6 +72,8 @@ def install_probe(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         aside = Path(tempfile.mkdtemp(prefix=".vitalsd-", dir=folder))
         try:
+            for python in memray_of:
+                copy_memray(python, folder, aside)
             _install(folder, aside)
         finally:
             shutil.rmtree(aside, ignore_errors=True)

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from vitalsd.cli.memray_parts import own_memray
 from vitalsd.cli.options import add_config_options, config_loader
 from vitalsd.cli.output import tell
 from vitalsd.errors import UsageError, VitalsdError
@@ -89,6 +90,9 @@ def service_environment(environ: Mapping[str, str], name: str, settings: Setting
     environment["VITALSD_STALL_THRESHOLD"] = str(settings.stall.threshold)
     if settings.sampling.segment_dir is not None:
         environment["VITALSD_DIR"] = settings.sampling.segment_dir
+    memray = own_memray()
+    if memray is not None:
+        environment.setdefault("VITALSD_MEMRAY", memray)
     return environment
 
 

@@ -70,6 +70,8 @@ class Header(msgspec.Struct, frozen=True):
     runtime: str
     version: str
     target: str
+    memray: str = ""
+    """How the process can have memray, by a word of the probe's; nothing where it cannot."""
 
 
 class Reading(msgspec.Struct, frozen=True):
@@ -172,7 +174,7 @@ class SegmentFile:
             raise SegmentError(f"{self.path} has a damaged header")
         numbers = record.values
         lines = record.text.split("\n")
-        if len(lines) != 3 or not all(math.isfinite(n) and 0 <= n < 2**53 for n in numbers):
+        if not 3 <= len(lines) <= 4 or not all(math.isfinite(n) and 0 <= n < 2**53 for n in numbers):
             raise SegmentError(f"{self.path} has a header that makes no sense")
         return Header(
             pid=int(numbers[0]),
@@ -183,6 +185,7 @@ class SegmentFile:
             runtime=lines[0],
             version=lines[1],
             target=lines[2],
+            memray=lines[3] if len(lines) > 3 else "",
         )
 
     def look(self, first: int, end: int) -> Reading:

@@ -14,7 +14,7 @@ import atexit
 from _signal import SIG_BLOCK, SIG_SETMASK, pthread_sigmask, valid_signals  # type: ignore[import-not-found]
 from time import monotonic, thread_time
 
-from . import counts
+from . import counts, trackload
 from .allstacks import all_stacks
 from .census import census
 from .control import Control
@@ -25,12 +25,13 @@ from .held import measured
 from .instruments import Instruments
 from .lifecycle import RLock, allocate_lock, start_new_thread
 from .loops import Loops
-from .protocol import CENSUS, REFERRERS, STACKS, TASKS
+from .protocol import CENSUS, REFERRERS, STACKS, TASKS, TRACK
 from .referrers import referrers
 from .segment import Segment
 from .selectormeter import cost_per_iteration
 from .stalls import StallBook, threshold_from_environment
 from .tasklist import tasks
+from .track import track
 from .watchdog import Watchdog
 
 TYPE_CHECKING = False  # importing typing would be more than the service asked for
@@ -142,6 +143,7 @@ class Active:
     def forget(self) -> None:
         """In a forked child: leave loops and hooks as they were, and the parent's segment to the parent."""
         self._unhook()
+        trackload.after_fork()
         if self._control is not None:
             self._control.close()
         if self._segment is not None:
@@ -193,7 +195,7 @@ class Active:
 
     def _build(self) -> None:
         threshold = threshold_from_environment()
-        segment = Segment(threshold)
+        segment = Segment(threshold, self._instruments.read("memray", lambda: trackload.find()[0], ""))
         self._segment = segment
         stalls = StallBook(segment, threshold)
         self._heap = Heap()
@@ -210,6 +212,7 @@ class Active:
                 TASKS: lambda _stride, _budget: tasks(self.loops.objects),
                 REFERRERS: lambda _stride, name: measured(referrers(name)),
                 STACKS: lambda _stride, _budget: all_stacks(),
+                TRACK: lambda milliseconds, most: track(milliseconds, most, self.loops.objects),
             }
         )
         atexit.register(self._at_exit)

@@ -1,10 +1,11 @@
 """
-The control socket of a process: an agent asks for a census, tasks or stacks, the watchdog's thread answers.
+The control socket of a process: an agent asks for a census, tasks, stacks, or to have allocations tracked, and the
+watchdog's thread answers.
 
 It has no thread and no wake-up of its own: the watchdog asks it at its looks, which costs one `accept` a second.
 While there is something to do it is asked again after a millisecond, and does as much as fits into a few tenths of
 one: the loop is hardly held up, stalls are seen meanwhile as ever, and during one a census rests. At rest it is
-one descriptor.
+one descriptor. Tracking takes minutes and hardly any work: whoever else has something to ask is answered meanwhile.
 
 Who asks must be the same user, or root. What is asked is a number, out of a few; what cannot be understood, or
 comes too slowly, costs its sender the connection and nobody else anything.
@@ -24,8 +25,10 @@ from .protocol import (
     REFUSED,
     REQUEST,
     SUFFIX,
+    TRACK,
     URGENT,
     VERSION,
+    Early,
     Refused,
     by_address,
 )
@@ -33,8 +36,11 @@ from .protocol import (
 TYPE_CHECKING = False  # importing typing would be more than the service asked for
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
+    from typing import Any
 
-    Job = Generator[None, None, bytes]
+    Job = Generator[Any, Any, Any]
+    """Steps, and how long to rest after each; it is told whether a loop stalls. In the end a text, or that and a
+    descriptor."""
 
 ACCEPT_SECONDS = 1.0
 WORK_SECONDS = 0.001
@@ -50,7 +56,7 @@ NEVER = float("inf")
 
 
 class Control:
-    """The listening socket, and the one conversation that goes on."""
+    """The listening socket, the one conversation that goes on, and one more that takes long."""
 
     def __init__(self, jobs: dict[int, Callable[[int, int], Job]]) -> None:
         self._jobs = jobs
@@ -60,6 +66,8 @@ class Control:
         self._file: os.stat_result | None = None
         self._pid = os.getpid()
         self._talk: Conversation | None = None
+        self._aside: Conversation | None = None
+        self._aside_at = 0.0
         self._accept_at = 0.0
 
     def keep(self, segment: str) -> None:
@@ -87,6 +95,29 @@ class Control:
 
     def step(self, now: float, stalling: bool) -> float:
         """Do what there is to do; the answer is how long there is nothing more."""
+        rest = self._step_talk(now, stalling)
+        if self._talk is not None and self._talk.long:
+            self._put_aside(now)
+        if self._aside is None:
+            return rest
+        if now >= self._aside_at:
+            again = self._aside.go_on(now, stalling)
+            if again is None:
+                self._aside.end()
+                self._aside = None
+                return rest
+            self._aside_at = now + again
+        return min(rest, max(0.0, self._aside_at - now))
+
+    def _put_aside(self, now: float) -> None:
+        assert self._talk is not None
+        if self._aside is None:
+            self._aside, self._talk = self._talk, None
+            self._aside_at = now
+        else:
+            self._talk.refuse(now, "its allocations are being tracked already")
+
+    def _step_talk(self, now: float, stalling: bool) -> float:
         if self._talk is None:
             if now < self._accept_at or self._listener is None or not self._listener.is_mine():
                 return NEVER
@@ -98,10 +129,7 @@ class Control:
             if caller is None:
                 return NEVER
             self._talk = Conversation(caller, now, self._jobs)
-        try:
-            rest = self._talk.step(now, stalling)
-        except Exception:
-            rest = None
+        rest = self._talk.go_on(now, stalling)
         if rest is None:
             self._talk.end()
             self._talk, rest = None, WAIT_SECONDS
@@ -110,10 +138,12 @@ class Control:
 
     def close(self) -> None:
         """Hang up, and take the socket away; by the watchdog, or when there is no watchdog."""
-        talk, self._talk = self._talk, None
+        talks = self._talk, self._aside
+        self._talk = self._aside = None
         listener, self._listener = self._listener, None
-        if talk is not None:
-            talk.end()
+        for talk in talks:
+            if talk is not None:
+                talk.end()
         if listener is not None:
             if os.getpid() == self._pid and self._is_there():
                 try:
@@ -132,12 +162,22 @@ class Conversation:
         self._request = b""
         self._job: Job | None = None
         self._urgent = False
+        self._begun = False
         self._answer = b""
+        self._descriptor: int | None = None
         self._until = now + PATIENCE_SECONDS
         self._cpu = 0.0
+        self.long = False
+        """Whether the job bounds itself, does little at a time, and is to know of stalls."""
 
-    def step(self, now: float, stalling: bool) -> float | None:
+    def go_on(self, now: float, stalling: bool) -> float | None:
         """Go on; the answer is when to do so again, None when it is over."""
+        try:
+            return self._step(now, stalling)
+        except Exception:
+            return None
+
+    def _step(self, now: float, stalling: bool) -> float | None:
         if not self._caller.is_mine():
             return None
         if self._answer:
@@ -164,43 +204,61 @@ class Conversation:
             else:
                 self._job = self._jobs[kind](stride, budget)
                 self._urgent = kind in URGENT
-                self._until = now + MOST_SECONDS
+                self.long = kind == TRACK
+                self._until = NEVER if self.long else now + MOST_SECONDS
         return 0.0
 
     def _work(self, now: float, stalling: bool) -> float | None:
         assert self._job is not None
-        if self._caller.receive(1) is not None:
-            return None  # it has hung up, or goes on talking
+        heard = self._caller.receive(1)
+        if heard == b"":
+            return None  # it has hung up
         if now > self._until:
-            self._refuse(now, "the process was too busy to finish this within %d s" % MOST_SECONDS)
-        elif stalling and not self._urgent:
+            self.refuse(now, "the process was too busy to finish this within %d s" % MOST_SECONDS)
+        elif stalling and not (self.long or self._urgent):
             return STALL_SECONDS
-        elif self._cpu > MOST_CPU_SECONDS:
-            self._refuse(now, "it was given up after %d s of processor time" % MOST_CPU_SECONDS)
+        elif self._cpu > MOST_CPU_SECONDS and not self.long:
+            self.refuse(now, "it was given up after %d s of processor time" % MOST_CPU_SECONDS)
         else:
-            began = thread_time()
-            try:
-                next(self._job)
-            except StopIteration as over:
-                self._finish(now, DONE, over.value)
-            except Refused as refusal:
-                self._refuse(now, str(refusal))
-            except Exception as error:
-                self._refuse(now, "%s: %s" % (type(error).__name__, error))
-            self._cpu += thread_time() - began
+            return self._advance(self._job, now, stalling, heard is not None)
         return WORK_SECONDS
 
-    def _refuse(self, now: float, reason: str) -> None:
+    def _advance(self, job: Job, now: float, stalling: bool, early: bool) -> float:
+        began = thread_time()
+        rest = None
+        try:
+            if early:
+                job.throw(Early("it was ended before there was anything to tell"))
+            elif self._begun:
+                rest = job.send(stalling)
+            else:
+                self._begun = True
+                rest = next(job)
+        except StopIteration as over:
+            text, self._descriptor = over.value if isinstance(over.value, tuple) else (over.value, None)
+            self._finish(now, DONE, text)
+        except Refused as refusal:
+            self.refuse(now, str(refusal))
+        except Exception as error:
+            self.refuse(now, "%s: %s" % (type(error).__name__, error))
+        self._cpu += thread_time() - began
+        return rest or WORK_SECONDS
+
+    def refuse(self, now: float, reason: str) -> None:
+        """Answer that there is no answer."""
         self._finish(now, REFUSED, reason.encode("utf-8", "replace"))
 
     def _finish(self, now: float, status: int, text: bytes) -> None:
         self._drop_job()
+        self.long = False
         text = text[:MOST_TEXT_BYTES]
         self._answer = ANSWER.pack(MAGIC, VERSION, status, len(text)) + text
         self._until = now + PATIENCE_SECONDS
 
     def _write(self, now: float) -> float | None:
-        sent = self._caller.send(self._answer)
+        sent = self._caller.send(self._answer, self._descriptor)
+        if sent:
+            self._drop_descriptor()
         self._answer = self._answer[sent:]
         if not self._answer:
             return None
@@ -214,7 +272,13 @@ class Conversation:
             except ValueError:
                 pass  # in a child, forked while its parent's watchdog was in the middle of it
 
+    def _drop_descriptor(self) -> None:
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is not None:
+            os.close(descriptor)
+
     def end(self) -> None:
         """Hang up."""
         self._drop_job()
+        self._drop_descriptor()
         self._caller.close()

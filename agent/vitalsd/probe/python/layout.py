@@ -58,7 +58,8 @@ ERROR_CHANNELS = ("task", "coroutine", "thread", "unraisable", "loop")
 SELECTOR, HEARTBEAT = 0, 1
 
 HEADER_FIELDS = ("pid", "uid", "start_ticks", "created_at_unix", "stall_threshold_seconds")
-"""Text: `runtime`, `version` and `target`, a line each."""
+"""Text: `runtime`, `version` and `target`, a line each; a fourth for the way in which the process can have memray,
+by a word (see `trackload`), or nothing where it cannot."""
 
 PROCESS_FIELDS = (
     "heartbeat",

@@ -55,7 +55,7 @@ class Memory:
         return self._keep(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
 
     def _open_pipe(self) -> None:
-        if not HAVE_CTYPES or _status(b"VmSwap"):
+        if not HAVE_CTYPES or status_bytes(b"VmSwap"):
             raise Refused("a process that has changed its user may not read its own memory, and it is in swap")
         self._contents, self._pipe = map(self._keep, os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK))
         self._pages = -1
@@ -77,7 +77,7 @@ class Memory:
     def extent_bytes(self) -> int:
         """How much there is to look at."""
         if self._pipe < 0:
-            return _status(b"RssAnon") or _status(b"VmRSS")
+            return status_bytes(b"RssAnon") or status_bytes(b"VmRSS")
         return sum(end - start for start, end in private_ranges())
 
     def pages(self, start: int, count: int) -> tuple[bytes, int]:
@@ -107,7 +107,7 @@ class Memory:
             return 0
 
 
-def _status(name: bytes) -> int:
+def status_bytes(name: bytes) -> int:
     """A number of bytes in /proc/self/status; 0 where it has none of this name."""
     with open("/proc/self/status", "rb") as file:
         for line in file:

@@ -8,6 +8,7 @@ preceded by a look at whether the number still is the socket's. Of `_socket`, wh
 from __future__ import annotations
 
 import os
+import sys
 
 try:
     import _socket
@@ -64,9 +65,12 @@ class OwnSocket:
         except BlockingIOError:
             return None
 
-    def send(self, data: bytes) -> int:
-        """How much of it was taken."""
+    def send(self, data: bytes, descriptor: int | None = None) -> int:
+        """How much of it was taken; a descriptor goes with the first byte of that."""
         try:
+            if descriptor is not None:
+                with_it = [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, descriptor.to_bytes(4, sys.byteorder))]
+                return self._socket.sendmsg([data], with_it, _socket.MSG_NOSIGNAL)
             return self._socket.send(data, _socket.MSG_NOSIGNAL)
         except BlockingIOError:
             return 0

@@ -1,7 +1,8 @@
 """
 What an agent may ask of a probe through its control socket, and how both write it; the only definition there is.
 
-A request is 24 bytes, an answer 16 bytes and a text: numbers and names, never code. One request a connection.
+A request is 24 bytes, an answer 16 bytes and a text: numbers and names, never code. One request a connection. What
+takes long may be ended early: by a byte more, when what there is by then is the answer, or by hanging up.
 
     request   magic, version, kind, stride, budget in bytes
     answer    magic, version, whether it is an answer or the reason for there being none, length of the text
@@ -10,11 +11,13 @@ A request is 24 bytes, an answer 16 bytes and a text: numbers and names, never c
               tasks     tasks, coroutine, file, line; then function, file and line of where one of them waits
               stacks    number and name of a thread; then function, file and line of each frame, innermost first
               referrers samples that are held so, whether up to a root, and the steps from there on
+              track     no rows; with the first byte comes a descriptor, of the recording
 
 Referrers are those of one type: the CRC-32 of its name stands in the place of the budget.
 
 A census looks at one in `stride` parts of the memory: so many times what was seen is what there is. One that asks
-for the stride of another sees the same parts again, so that what stays the same stays the same in both.
+for the stride of another sees the same parts again, so that what stays the same stays the same in both. Tracking
+has its milliseconds in place of the stride, and for a budget the bytes that the process may grow by meanwhile.
 """
 
 from __future__ import annotations
@@ -31,7 +34,7 @@ SUFFIX = ".sock"
 """The socket lies beside the segment: `python-4711-0a1b2c3d.seg.sock`."""
 MAGIC = b"vitalctl"
 VERSION = 1
-CENSUS, TASKS = 1, 2
+CENSUS, TASKS, TRACK = 1, 2, 3
 STACKS, REFERRERS = 5, 6
 """Kinds of request."""
 URGENT = (TASKS, STACKS)
@@ -48,6 +51,10 @@ ADDRESS_BYTES = 107
 
 class Refused(Exception):  # noqa: N818 - it is an answer
     """No answer; the text says why."""
+
+
+class Early(Refused):
+    """The caller wants what there is by now."""
 
 
 def by_address(path: str, use: Callable[[str], Any]) -> Any:

@@ -80,7 +80,7 @@ def in_memory(folder: str) -> bool:
 class Segment:
     """One segment of this process, open for writing."""
 
-    def __init__(self, stall_threshold_seconds: float) -> None:
+    def __init__(self, stall_threshold_seconds: float, memray: str = "") -> None:
         self._folder = segment_directory()
         self._pid = os.getpid()
         self._sequences: dict[int, float] = {}
@@ -91,7 +91,7 @@ class Segment:
         ensure_directory(self._folder)
         sweep(self._folder)
         self._mapped = in_memory(self._folder)
-        self._begin(lambda: self._write_header(stall_threshold_seconds))
+        self._begin(lambda: self._write_header(stall_threshold_seconds, memray))
 
     def _begin(self, fill: Callable[[], None]) -> None:
         """Make a file, `fill` it, and write into it from now on."""
@@ -106,13 +106,14 @@ class Segment:
             raise
         self.path, self._fd, self._stat = file.path, file.fd, file.stat
 
-    def _write_header(self, stall_threshold_seconds: float) -> None:
+    def _write_header(self, stall_threshold_seconds: float, memray: str) -> None:
         nan = float("nan")
         rows = (layout.LOOP, layout.CURRENT_STALL, layout.RECENT_STALL, layout.ERROR, layout.POOL)
         for record in (layout.PROCESS, *(record for row in rows for record in row)):
             self.put(record, [nan] * len(record.fields))
         version = "%d.%d.%d" % sys.version_info[:3]
-        text = "python\n%s\n%s" % (version, " ".join(os.environ.get("VITALSD_TARGET", "").split()))
+        target = " ".join(os.environ.get("VITALSD_TARGET", "").split())
+        text = "python\n%s\n%s\n%s" % (version, target, memray)
         header = (float(os.getpid()), float(os.geteuid()), start_ticks(), time(), stall_threshold_seconds)
         self.put(layout.HEADER, header, text.encode("utf-8", "replace"))
         struct.pack_into("<8sdd", self._map, 0, layout.MAGIC, float(layout.VERSION), float(layout.SIZE))

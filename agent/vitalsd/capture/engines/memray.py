@@ -1,0 +1,203 @@
+"""
+The memory engine: the probe has memray's tracker run in the process, and memray tells what the recording says.
+
+Costs the service 5 to 10 ms of its interpreter when tracking starts and again when it ends, and in between three
+quarters of the speed of code that does nothing but call and allocate (`python -m bench tracking`). It needs a
+probe in the process, and memray: in the service's own environment, beside the probe, or the agent's where
+`vitalsd run` has started it. The agent itself never imports memray; the report is made by a program of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import sys
+from pathlib import Path
+
+import msgspec
+
+from vitalsd.capture import memray_report
+from vitalsd.capture.census import NoCensus, socket_of
+from vitalsd.capture.engines.registry import CaptureError, Fit, Job, Made, Subject, register
+from vitalsd.capture.memray_report import FLAME_GRAPH, RECORDING, TOP_SITES, Site
+from vitalsd.capture.model import CaptureKind
+from vitalsd.capture.tracking import Recording, copy_recording, track
+from vitalsd.segment.reader import SegmentError, SegmentFile
+from vitalsd.settings.model import Settings
+
+__all__ = ["Memray", "SitesFound", "compare"]
+
+REPORT_SECONDS = 120.0
+LAST_WAIT_SECONDS = 2.0
+MOST_SITES_BYTES = 4 << 20
+MOST_TOLD = 10
+"""Sites, in the summary; the file has more, with their stacks."""
+SAID_BYTES = 300
+ADVICE = (
+    "Install memray in the service's environment, or give its probe one: "
+    "`vitalsd probe install DIR --with-memray --python PYTHON`, with the service's PYTHON; then restart it."
+)
+WAYS = {
+    "own": "of the service's own environment",
+    "beside": "installed beside the probe",
+    "given": "of the agent, which is of the same Python version",
+}
+ENDED_EARLY = {
+    "asked": "It was ended early.",
+    "growth": "It ended early: the process grew by more than tracking may go along with.",
+    "late": "It ended early: the process's loop came late meanwhile.",
+}
+
+
+class SitesFound(msgspec.Struct, frozen=True):
+    """What `top-sites.json` says."""
+
+    seconds: float
+    bytes: int
+    allocations: int
+    sites: int
+    top_sites: list[Site]
+
+
+class Memray:
+    """Allocations that stay, by the line that makes them."""
+
+    name = "memray"
+    kind: CaptureKind = "memory"
+    rank = 10
+
+    def __init__(self, report_seconds: float = REPORT_SECONDS) -> None:
+        self._report_seconds = report_seconds
+
+    def fit(self, subject: Subject) -> Fit:
+        """Whether there is a probe, and memray for it: the segment says so."""
+        if subject.segment is None:
+            return Fit(
+                fits=False,
+                why="there is no probe in the process, which is to do it",
+                advice="Start the service with `vitalsd run -- CMD`, or with a folder made by "
+                "`vitalsd probe install DIR --with-memray` on its PYTHONPATH.",
+            )
+        try:
+            with contextlib.closing(SegmentFile(subject.segment)) as segment:
+                header = segment.header
+        except SegmentError as error:
+            return Fit(fits=False, why=f"the probe's segment cannot be read: {error}")
+        if header.runtime != "python":
+            return Fit(fits=False, why=f"memray is for Python, this is {header.runtime}")
+        if not os.access(socket_of(subject.segment), os.W_OK):
+            return Fit(
+                fits=False,
+                why=f"the probe's control socket is not there, or not for uid {os.geteuid()}",
+                advice="Run the agent as the service's user, or as root.",
+            )
+        if not header.memray:
+            return Fit(fits=False, why=f"there is no memray for its Python {header.version}", advice=ADVICE)
+        way = WAYS.get(header.memray, "that its probe has found")
+        return Fit(
+            fits=True,
+            why=f"the probe tracks allocations in the process with the memray {way}",
+            weight="heavy",
+        )
+
+    async def take(self, job: Job) -> Made:
+        """Track, copy, report, compare. Raises CaptureError."""
+        if job.subject.segment is None:
+            raise CaptureError(
+                f"There is no probe in process {job.subject.pid}, which is to track its allocations"
+            )
+        try:
+            recording = await track(socket_of(job.subject.segment), job.subject.pid, job.seconds, job.stop)
+            copied = asyncio.get_running_loop().run_in_executor(
+                None, copy_recording, recording.descriptor, job.folder / RECORDING, job.most_bytes
+            )
+            size = await asyncio.shield(copied)  # it closes the descriptor, whatever happens here
+        except NoCensus as error:
+            raise CaptureError(str(error)) from None
+        except OSError as error:
+            raise CaptureError(f"The recording cannot be written to {job.folder}: {error.strerror}") from None
+        problem = await self._report(job, recording, max(1 << 20, job.most_bytes - size))
+        return self._made(job, recording, problem)
+
+    async def _report(self, job: Job, recording: Recording, most_bytes: int) -> str | None:
+        """Have it made; what went wrong, if something did."""
+        arguments = (
+            *(sys.executable, "-P", "-m", memray_report.__name__),
+            *(str(job.folder / RECORDING), f"{recording.seconds:.3f}", str(most_bytes)),
+        )
+        nothing, pipe = asyncio.subprocess.DEVNULL, asyncio.subprocess.PIPE
+        process = await asyncio.create_subprocess_exec(*arguments, stdin=nothing, stdout=nothing, stderr=pipe)
+        try:
+            async with asyncio.timeout(self._report_seconds):
+                _, said = await process.communicate()
+        except TimeoutError:
+            return f"The report was not ready after {self._report_seconds:g} s"
+        finally:
+            if process.returncode is None:
+                with contextlib.suppress(ProcessLookupError):
+                    process.kill()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(LAST_WAIT_SECONDS):
+                        await process.wait()
+        if process.returncode == 0:
+            return None
+        words = " ".join(said.decode("utf-8", "replace").split())
+        if "incompatible with this version" in words:
+            return "The recording is of another version of memray's than the agent's: read it with that one"
+        return f"The report could not be made: {words[-SAID_BYTES:] or f'exit code {process.returncode}'}"
+
+    def _made(self, job: Job, recording: Recording, problem: str | None) -> Made:
+        names = {FLAME_GRAPH: "text/html", TOP_SITES: "application/json", RECORDING: "application/octet-stream"}
+        found = read_sites(job.folder)
+        summary: dict[str, object] = {"tracked_seconds": round(recording.seconds, 3)}
+        if recording.ended != "time":
+            summary["ended"] = ENDED_EARLY.get(recording.ended, "It ended early.")
+        if problem is not None:
+            summary["problem"] = problem
+        if found is not None:
+            summary |= compare(found, read_sites(job.before) if job.before is not None else None)
+        return Made(
+            {name: media for name, media in names.items() if (job.folder / name).is_file()},
+            recording.pause_seconds,
+            summary,
+        )
+
+
+def read_sites(folder: Path) -> SitesFound | None:
+    """What the report in a folder says; None where there is none that can be read."""
+    try:
+        with (folder / TOP_SITES).open("rb") as file:
+            return msgspec.json.decode(file.read(MOST_SITES_BYTES), type=SitesFound)
+    except (OSError, msgspec.MsgspecError):
+        return None
+
+
+def compare(found: SitesFound, before: SitesFound | None) -> dict[str, object]:
+    """For the summary: the rate of each site, and what it was in the capture before."""
+    earlier = {(site.function, site.file, site.line): site.bytes for site in before.top_sites} if before else {}
+    told = []
+    for site in found.top_sites[:MOST_TOLD]:
+        row: dict[str, object] = {
+            "function": site.function,
+            "file": site.file,
+            "line": site.line,
+            "bytes": site.bytes,
+            "allocations": site.allocations,
+            "bytes_per_second": _rate(site.bytes, found.seconds),
+        }
+        if before is not None:
+            then = earlier.get((site.function, site.file, site.line))
+            row["new"] = then is None
+            row["bytes_per_second_before"] = _rate(then or 0, before.seconds)
+        told.append(row)
+    return {"leaked_bytes": found.bytes, "leaked_allocations": found.allocations, "top_sites": told}
+
+
+def _rate(size: int, seconds: float) -> int:
+    return round(size / max(seconds, 0.001))
+
+
+@register
+def _make(_settings: Settings) -> Memray:
+    return Memray()

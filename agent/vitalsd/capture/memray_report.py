@@ -1,0 +1,178 @@
+"""
+Makes a recording of memray's readable: the sites that leak as JSON, and a flame graph of leaks.
+
+A program of its own, `python -m vitalsd.capture.memray_report RECORDING SECONDS MOST_BYTES`, because memray takes
+memory that the agent does not have, and because what it reads comes out of another process: it runs at low
+priority, with bounds on memory, time and files, and writes beside the recording.
+
+A site is the innermost frame of the service's own code on a stack, as with the culprit of a stall: what it calls in
+libraries allocates in its name. No file that a recording names is read, so there are no source lines. The command
+line in the recording is scrubbed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import msgspec
+
+from vitalsd.detect.culprit import callback
+from vitalsd.detect.machinery import TRANSPARENT, Origin, last_name, origin
+from vitalsd.model import Frame, Stack
+from vitalsd.targets.scrub import scrub
+
+__all__ = ["FLAME_GRAPH", "RECORDING", "TOP_SITES", "Leaked", "Site", "site_of", "top_sites"]
+
+RECORDING, TOP_SITES, FLAME_GRAPH = "allocations.bin", "top-sites.json", "flamegraph.html"
+MOST_SITES = 50
+MOST_FRAMES = 20
+STACK_FRAMES = 200
+MEMORY_BYTES = 2 << 30
+CPU_SECONDS = 90
+HEADER_BYTES = 1 << 16
+NICE = 10
+NOWHERE = Frame("<no Python code>", "", 0)
+ORDER = (Origin.OWN, Origin.PACKAGE, Origin.STANDARD, Origin.FRAMEWORK)
+PROBE = ("/vitalsd/probe/python/", "/vitalsd_probe/")
+
+
+class Leaked(msgspec.Struct, frozen=True):
+    """What was allocated by one stack while tracking and was there at its end."""
+
+    frames: tuple[Frame, ...]
+    """Innermost first."""
+    size_bytes: int
+    allocations: int
+
+
+class Site(msgspec.Struct, frozen=True):
+    """A line that leaks."""
+
+    function: str
+    file: str
+    line: int
+    bytes: int
+    allocations: int
+    stack: list[Frame]
+    """The one that leaks most of it, innermost first."""
+
+
+def site_of(frames: Sequence[Frame]) -> Frame:
+    """Whose allocation it is: the innermost frame of the service's own code, else of a package, and so on."""
+    called = callback(Stack(samples=1, frames=tuple(frames))) or tuple(frames)
+    for kind in ORDER:
+        of_kind = [frame for frame in called if origin(frame) is kind]
+        named = [frame for frame in of_kind if last_name(frame.function) not in TRANSPARENT]
+        if named or of_kind:
+            return (named or of_kind)[0]
+    return frames[0] if frames else NOWHERE
+
+
+def top_sites(leaked: Iterable[Leaked]) -> list[Site]:
+    """All that leaked by site, the most bytes first; the probe's own is left out."""
+    of_site: dict[Frame, list[Leaked]] = {}
+    for one in leaked:
+        if not (one.frames and any(part in one.frames[0].file for part in PROBE)):
+            of_site.setdefault(site_of(one.frames), []).append(one)
+    sites = [
+        Site(
+            at.function,
+            at.file,
+            at.line,
+            sum(one.size_bytes for one in ones),
+            sum(one.allocations for one in ones),
+            list(max(ones, key=lambda one: one.size_bytes).frames[:MOST_FRAMES]),
+        )
+        for at, ones in of_site.items()
+    ]
+    return sorted(sites, key=lambda site: (-site.bytes, -site.allocations, site.file, site.line))
+
+
+def _bound(most_bytes: int) -> None:
+    os.nice(NICE)
+    for limit, most in (
+        (resource.RLIMIT_AS, MEMORY_BYTES),
+        (resource.RLIMIT_CPU, CPU_SECONDS),
+        (resource.RLIMIT_FSIZE, most_bytes),
+        (resource.RLIMIT_CORE, 0),
+    ):
+        resource.setrlimit(limit, (most, most))
+
+
+def _scrub_recording(recording: Path, command_line: str) -> str:
+    """Write over the command line in the header, in place: it may have a password in it."""
+    plain = command_line.encode("utf-8", "replace")
+    scrubbed = scrub(command_line.split(" "))
+    with recording.open("r+b") as file:
+        at = file.read(HEADER_BYTES).find(plain + b"\0")
+        if plain and at >= 0:
+            file.seek(at)
+            file.write(scrubbed.encode()[: len(plain)].ljust(len(plain)))
+    return scrubbed
+
+
+def _write(path: Path, text: str) -> None:
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+        file.write(text)
+
+
+def report(recording: Path, seconds: float) -> None:
+    """Write both beside the recording."""
+    from memray import FileReader
+    from memray.reporters.flamegraph import FlameGraphReporter
+
+    reader = FileReader(recording)
+    metadata = reader.metadata
+    metadata.command_line = _scrub_recording(recording, metadata.command_line)
+    records = list(reader.get_leaked_allocation_records(merge_threads=True))
+    leaked = [
+        Leaked(tuple(Frame(*frame) for frame in each.stack_trace(STACK_FRAMES)), each.size, each.n_allocations)
+        for each in records
+    ]
+    sites = top_sites(leaked)
+    found = {
+        "seconds": seconds,
+        "bytes": sum(site.bytes for site in sites),
+        "allocations": sum(site.allocations for site in sites),
+        "sites": len(sites),
+        "top_sites": msgspec.to_builtins(sites[:MOST_SITES]),
+    }
+    _write(recording.with_name(TOP_SITES), json.dumps(found, indent=1))
+    graph = FlameGraphReporter.from_snapshot(
+        records,
+        memory_records=tuple(reader.get_memory_snapshots()),
+        native_traces=False,
+        confidential_files="all",
+    )
+    aside = recording.with_name("." + FLAME_GRAPH)
+    with os.fdopen(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+        graph.render(
+            outfile=file,
+            metadata=metadata,
+            show_memory_leaks=True,
+            merge_threads=True,
+            inverted=False,
+            no_web=True,
+        )
+    aside.rename(recording.with_name(FLAME_GRAPH))
+
+
+def main() -> int:
+    """As a program."""
+    recording, seconds, most_bytes = Path(sys.argv[1]), float(sys.argv[2]), int(sys.argv[3])
+    _bound(most_bytes)
+    try:
+        report(recording, seconds)
+    except (OSError, MemoryError) as error:
+        sys.stderr.write(f"{str(error) or 'there is not enough memory for it'}\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
