@@ -1,9 +1,10 @@
 """
 Answers every line that comes in at a port, and never forgets who asked.
 
-`answers.py WHAT [FOLDER]`: `plain`; `profiles`, with a profile function of its own; `threads`, beside 200 that wait.
-The line `fork` is answered with what a forked child says of itself; `close` closes every descriptor that it does not
-know and opens files in FOLDER under their numbers, `untouched` tells how many of them are still empty; `exit` ends it.
+`answers.py WHAT [FOLDER]`: `plain`; `profiles`, with a profile function of its own; `threads`, beside 200 that
+wait. The line `fork` is answered with what a forked child says of itself; `close` closes every descriptor that it
+does not know and opens files in FOLDER under their numbers, `untouched` tells how many of them are still empty;
+`exit` ends it.
 Prints `ready PORT`.
 """
 
@@ -14,7 +15,7 @@ import threading
 
 WHAT = sys.argv[1]
 asked = {}
-mine = []
+mine, servers = [], []
 
 
 class Asked:
@@ -77,24 +78,25 @@ async def answer(reader, writer):
             line = fork()
         elif line == "close":
             loop = asyncio.get_running_loop()
-            sockets = [writer.get_extra_info("socket").fileno(), *(each.fileno() for each in server.sockets)]
+            sockets = [writer.get_extra_info("socket").fileno(), *(each.fileno() for each in servers[0].sockets)]
             line = close({loop._selector.fileno(), loop._ssock.fileno(), loop._csock.fileno(), *sockets})
         elif line == "untouched":
             line = untouched()
         elif line == "exit":
-            asyncio.get_running_loop().stop()
+            writer.close()
+            asyncio.get_running_loop().call_later(0.1, asyncio.get_running_loop().stop)
+            return
         writer.write(line.encode() + b"\n")
         await writer.drain()
 
 
 async def main():
-    global server
-    server = await asyncio.start_server(answer, "127.0.0.1", 0)
-    print("ready", server.sockets[0].getsockname()[1], flush=True)
+    servers.append(await asyncio.start_server(answer, "127.0.0.1", 0))
+    print("ready", servers[0].sockets[0].getsockname()[1], flush=True)
 
 
 if WHAT == "profiles":
-    sys.setprofile(lambda frame, event, argument: None)
+    sys.setprofile(lambda *_: None)
 if WHAT == "threads":
     never = threading.Event()
     for _ in range(200):

@@ -1,7 +1,8 @@
 """
 Leaks in one way from a moment on: `leaks.py KIND SECONDS`. What it holds before is 40 MB that does not change.
 
-`dict` and `closure` leak objects of Python, `native` what malloc gives; `tasks`, `threads` and `files` leak those.
+`dict` and `closure` leak objects of Python, `buffers` large ones, `library` what a library in C takes, `native`
+what malloc gives to who calls it by its address; `tasks`, `threads` and `files` leak those.
 `churn` opens and closes tasks and files, more by day than by night, a day being three minutes, and `warm`
 fills a cache from the start.
 """
@@ -51,6 +52,18 @@ def leak_native():
     size = BYTES_PER_STEP // 10
     for _ in range(10):
         ctypes.memset(libc.malloc(size), 1, size)
+
+
+def leak_buffers():
+    held.append(bytearray(BYTES_PER_STEP))
+
+
+def leak_library():
+    import sqlite3
+
+    database = sqlite3.connect(":memory:")
+    database.execute("create table data as select zeroblob(%d)" % BYTES_PER_STEP)
+    held.append(database)
 
 
 def leak_threads():

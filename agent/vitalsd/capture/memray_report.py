@@ -1,13 +1,14 @@
 """
 Makes a recording of memray's readable: the sites that leak as JSON, and a flame graph of leaks.
 
-A program of its own, `python -m vitalsd.capture.memray_report RECORDING SECONDS MOST_BYTES`, because memray takes
-memory that the agent does not have, and because what it reads comes out of another process: it runs at low
-priority, with bounds on memory, time and files, and writes beside the recording.
+A program of its own, `python -m vitalsd.capture.memray_report RECORDING SECONDS MOST_BYTES`, because memray
+takes memory that the agent does not have, and because what it reads comes out of another process: it runs at low
+priority, with bounds on memory, time and files, and writes beside the recording. A flame graph has 4.5 MB at
+least, since all that it needs is in it: it is looked at without a network.
 
-A site is the innermost frame of the service's own code on a stack, as with the culprit of a stall: what it calls in
-libraries allocates in its name. No file that a recording names is read, so there are no source lines. The command
-line in the recording is scrubbed.
+A site is the innermost frame of the service's own code on a stack, as with the culprit of a stall: what it calls
+in libraries allocates in its name. No file that a recording names is read, so there are no source lines. The
+command line in the recording is scrubbed.
 """
 
 from __future__ import annotations

@@ -22,8 +22,9 @@ from vitalsd.probe.python.protocol import ANSWER, MAGIC, REQUEST, TRACK, VERSION
 
 __all__ = ["MOST_GROWTH_BYTES", "Recording", "copy_recording", "track"]
 
-MOST_GROWTH_BYTES = 256 << 20
-"""By which the process may grow meanwhile; what tracking needs is a part of it, 100 bytes for each allocation."""
+MOST_GROWTH_BYTES = 32 << 20
+"""By which the process may grow meanwhile. What tracking needs is a part of it, and to let go of that at the end
+holds the interpreter: 20 to 50 ms for so much. Who grows by it within a minute has been seen to leak."""
 PATIENCE_SECONDS = 20.0
 """For the answer once the time is over, or tracking was to end."""
 PIECE_BYTES = 1 << 20
@@ -38,7 +39,7 @@ class Recording(msgspec.Struct, frozen=True):
     pause_seconds: float
     """The longest for which the interpreter was held at a time."""
     ended: str
-    """`time`, `asked`, `growth` or `late`."""
+    """`time`, `asked`, `growth`, `late` or `greenlets`."""
 
 
 async def track(

@@ -1,8 +1,9 @@
 """
 The memory engine: the probe has memray's tracker run in the process, and memray tells what the recording says.
 
-Costs the service 5 to 10 ms of its interpreter when tracking starts and again when it ends, and in between three
-quarters of the speed of code that does nothing but call and allocate (`python -m bench tracking`). It needs a
+Costs the service 5 to 10 ms of its interpreter when tracking starts and again when it ends, up to 50 ms where it
+has grown much meanwhile, and in between three quarters of the speed of code that does nothing but call and allocate
+(`python -m bench tracking`). It needs a
 probe in the process, and memray: in the service's own environment, beside the probe, or the agent's where
 `vitalsd run` has started it. The agent itself never imports memray; the report is made by a program of its own.
 """
@@ -46,6 +47,7 @@ WAYS = {
 ENDED_EARLY = {
     "asked": "It was ended early.",
     "growth": "It ended early: the process grew by more than tracking may go along with.",
+    "greenlets": "It ended early: the process began to use greenlets, with which tracking costs too much.",
     "late": "It ended early: the process's loop came late meanwhile.",
 }
 

@@ -15,9 +15,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-def numbers() -> set[int]:
-    """Of all descriptors that are open."""
-    return {int(name) for name in os.listdir("/proc/self/fd")}
+def leading_to(places: tuple[str, ...]) -> dict[int, os.stat_result]:
+    """The descriptors that lead there."""
+    found = {}
+    for name in os.listdir("/proc/self/fd"):
+        try:
+            if os.readlink("/proc/self/fd/" + name) in places:
+                found[int(name)] = os.fstat(int(name))
+        except OSError:  # noqa: PERF203 - the one that the list was read from, or another thread's
+            pass
+    return found
 
 
 def same(number: int, as_it_was: os.stat_result) -> bool:
@@ -29,16 +36,20 @@ def same(number: int, as_it_was: os.stat_result) -> bool:
 
 
 class Lent:
-    """What was opened since `before`, and belongs to this process by where it leads."""
+    """Those that lead to these places and did not when this was made."""
 
-    def __init__(self, before: set[int], leads_to: tuple[str, ...]) -> None:
+    def __init__(self, places: tuple[str, ...]) -> None:
+        self._places = places
+        self._before = leading_to(places)
         self._were: dict[int, os.stat_result] = {}
-        for number in numbers() - before:
-            try:
-                if os.readlink("/proc/self/fd/%d" % number) in leads_to:
-                    self._were[number] = os.fstat(number)
-            except OSError:  # noqa: PERF203 - the one that the list was read from, or another thread's
-                pass
+
+    def note(self) -> None:
+        """By now the library has opened them."""
+        self._were = {
+            number: as_it_was
+            for number, as_it_was in leading_to(self._places).items()
+            if number not in self._before
+        }
 
     def while_ours(self, use: Callable[[], None]) -> None:
         """Call `use`, in which all of them are used and closed."""

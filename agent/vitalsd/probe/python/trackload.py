@@ -159,9 +159,8 @@ def _load(path: str) -> None:
         for stand_in in stand_ins:
             stand_in.go()
     later = {name: _Later("rich.progress", name) for name in ("Progress", "SpinnerColumn")}
-    module.__dict__.update(
-        later, pprint=_nothing
-    )  # a greeting to who has greenlets, on the service's standard error
+    # What it prints is a greeting to who has greenlets, on the service's standard error.
+    module.__dict__.update(later, pprint=_nothing)
 
 
 def _nothing(*_args: Any, **_named: Any) -> None:
