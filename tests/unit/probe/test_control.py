@@ -20,7 +20,9 @@ from vitalsd.probe.python.protocol import (
     REQUEST,
     STACKS,
     SUFFIX,
+    TRACK,
     VERSION,
+    Early,
     Refused,
     by_address,
 )
@@ -38,7 +40,8 @@ class World:
         self.answer = b"head\nrow"
         self.error = None
         self.closed = 0
-        self.control = Control({CENSUS: self.job})
+        self.stalls = []
+        self.control = Control({CENSUS: self.job, TRACK: self.long_job})
         self.callers = []
 
     def job(self, stride, budget):
@@ -52,6 +55,17 @@ class World:
         finally:
             self.closed += 1
         return self.answer
+
+    def long_job(self, milliseconds, most):
+        """One that rests, and hands over a descriptor."""
+        self.asked.append((milliseconds, most))
+        try:
+            while True:
+                self.stalls.append((yield 0.25))
+        except Early:
+            return b"early", os.open(os.devnull, os.O_RDONLY)
+        finally:
+            self.closed += 1
 
     def listen(self):
         """Be there."""
@@ -439,3 +453,60 @@ def test_a_default_timeout_of_the_services(tmp_path):
     finally:
         socket.setdefaulttimeout(before)
         world.end()
+
+
+def test_one_that_takes_long_ends_early(world):
+    """By a byte more; what there is by then is the answer, and the descriptor comes with it, once."""
+    caller = world.call(request(TRACK))
+    world.step(20)
+    assert world.closed == 0
+    caller.sendall(b"\0")
+    world.step(3)
+    data, descriptors, _, _ = socket.recv_fds(caller, 100, 4)
+    assert data[ANSWER.size :] == b"early"
+    assert [os.fstat(each).st_rdev for each in descriptors] == [Path(os.devnull).stat().st_rdev]
+    os.close(descriptors[0])
+
+
+def test_others_are_answered_while_one_takes_long(world):
+    """But a second one of its kind is refused."""
+    world.call(request(TRACK))
+    world.step(3)
+    other = world.call(request())
+    world.step(30)
+    assert world.heard(other) == (DONE, b"head\nrow")
+    second = world.call(request(TRACK))
+    world.step(10)
+    assert world.heard(second) == (REFUSED, b"its allocations are being tracked already")
+
+
+def test_one_that_takes_long_is_told_of_stalls(world):
+    """It goes on during them, to see whether they are of its making; and rests as long as it asks to."""
+    world.call(request(TRACK))
+    world.step(2)
+    steps = len(world.stalls)
+    assert world.step(stalling=True) == 0.25
+    assert world.step(stalling=True) == 0.25
+    assert world.stalls[steps:].count(True) >= 1
+
+
+def test_who_hangs_up_ends_what_takes_long(world):
+    """At its next step, whatever happened to the caller; then another may ask."""
+    caller = world.call(request(TRACK))
+    world.step(5)
+    caller.close()
+    world.step(2)
+    assert world.closed == 1
+    caller = world.call(request(TRACK))
+    world.step(10)
+    caller.sendall(b"\0")
+    world.step(3)
+    assert world.heard(caller) == (DONE, b"early")
+
+
+def test_closing_ends_what_takes_long(world):
+    """As at the end of the process."""
+    world.call(request(TRACK))
+    world.step(3)
+    world.control.close()
+    assert world.closed == 1

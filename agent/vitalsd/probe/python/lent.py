@@ -58,12 +58,12 @@ class Lent:
         try:
             for number, as_it_was in self._were.items():
                 if not same(number, as_it_was):
-                    if stand_in < 0:
-                        stand_in = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
                     try:
                         aside[number] = os.dup(number), os.get_inheritable(number)
                     except OSError:
                         pass  # closed, and nobody else's yet
+                    if stand_in < 0:
+                        stand_in = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
                     if number != stand_in:
                         os.dup2(stand_in, number, False)
             use()

@@ -1,0 +1,133 @@
+"""What the memory engine says of a process, and how it reads what comes back."""
+
+import os
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+from support.views import OBSERVED
+
+from vitalsd.capture.census import NoCensus
+from vitalsd.capture.engines.memray import Memray, SitesFound, compare, read_sites
+from vitalsd.capture.engines.registry import Subject
+from vitalsd.capture.memray_report import Site
+from vitalsd.capture.tracking import copy_recording, parse_recording
+from vitalsd.probe.python.segment import Segment
+
+TEXT = (
+    "ended=time\tway=own\tmilliseconds=2004\tload_microseconds=0\tstart_microseconds=5600\tstop_microseconds=10101"
+)
+
+
+@pytest.fixture
+def subject(monkeypatch, tmp_path):
+    """A process whose probe has memray in this way."""
+    monkeypatch.setenv("VITALSD_DIR", str(tmp_path))
+    made = []
+
+    def make(way: str, *, socket: bool = True) -> Subject:
+        segment = Segment(0.1, way)
+        made.append(segment)
+        if socket:
+            Path(segment.path + ".sock").touch()
+        return Subject(worker=OBSERVED, segment=Path(segment.path))
+
+    yield make
+    for segment in made:
+        segment.remove()
+
+
+@pytest.mark.parametrize(
+    ("way", "said"),
+    [("own", "of the service's own environment"), ("beside", "beside the probe"), ("given", "agent")],
+)
+def test_it_says_whose_memray(subject, way, said):
+    """And that it takes memory there."""
+    fit = Memray().fit(subject(way))
+    assert fit.fits
+    assert said in fit.why
+    assert fit.weight == "heavy"
+
+
+def test_it_says_what_is_missing(subject):
+    """And what to do about it."""
+    without = Memray().fit(subject(""))
+    assert not without.fits
+    assert "there is no memray for its Python 3." in without.why
+    assert "--with-memray" in (without.advice or "")
+    deaf = Memray().fit(subject("own", socket=False))
+    assert not deaf.fits
+    assert "control socket is not there" in deaf.why
+    unprobed = Memray().fit(Subject(worker=OBSERVED, segment=None))
+    assert not unprobed.fits
+    assert "vitalsd run" in (unprobed.advice or "")
+    gone = Memray().fit(Subject(worker=OBSERVED, segment=Path("/nowhere/python-1-00000000.seg")))
+    assert not gone.fits
+    assert "cannot be read" in gone.why
+
+
+def test_what_the_probe_says():
+    """The longest pause counts."""
+    recording = parse_recording(TEXT, 7, 99)
+    assert (recording.seconds, recording.pause_seconds, recording.ended) == (2.004, 0.010101, "time")
+
+
+@pytest.mark.parametrize(
+    ("text", "descriptor", "said"),
+    [
+        (TEXT, -1, "sent no recording"),
+        ("", 9, "cannot be read"),
+        (TEXT.replace("5600", "-1"), 9, "cannot be read"),
+        (TEXT.replace("2004", "9" * 30), 9, "cannot be read"),
+    ],
+)
+def test_what_the_probe_should_not_say(text, descriptor, said):
+    """Is told in a sentence."""
+    with pytest.raises(NoCensus, match=said):
+        parse_recording(text, 7, descriptor)
+
+
+def test_a_recording_is_copied_and_let_go(tmp_path):
+    """It gives its memory back, since others may have it open; not more is copied than there is room for."""
+    descriptor = os.memfd_create("recording")
+    other = os.dup(descriptor)
+    os.write(descriptor, b"x" * 3_000_000)
+    assert copy_recording(descriptor, tmp_path / "copy", 1 << 30) == 3_000_000
+    assert (tmp_path / "copy").read_bytes() == b"x" * 3_000_000
+    assert os.fstat(other).st_size == 0
+    os.write(other, b"y" * 3_000_000)
+    with pytest.raises(NoCensus, match="more than there is room for"):
+        copy_recording(other, tmp_path / "second", 1_000_000)
+    assert not (tmp_path / "second").exists()
+
+
+def test_something_else_is_no_recording(tmp_path):
+    """Such as a pipe, from which nothing may ever come."""
+    reading, writing = os.pipe()
+    with pytest.raises(NoCensus, match="is no recording"):
+        copy_recording(reading, tmp_path / "copy", 1 << 30)
+    os.close(writing)
+
+
+def test_compared_with_the_capture_before():
+    """By function, file and line: what is new has no rate of before."""
+    known, new = Site("handle", "/srv/a.py", 3, 600, 6, []), Site("load", "/srv/b.py", 9, 500, 1, [])
+    now = SitesFound(2.0, 1100, 7, 2, [known, new])
+    before = SitesFound(4.0, 400, 4, 1, [replace(known, bytes=400)])
+
+    rows = compare(now, before)["top_sites"]
+    assert isinstance(rows, list)
+    assert [
+        (row["line"], row["new"], row["bytes_per_second"], row["bytes_per_second_before"]) for row in rows
+    ] == [
+        (3, False, 300, 100),
+        (9, True, 250, 0),
+    ]
+    assert "new" not in compare(now, None)["top_sites"][0]  # type: ignore[index]
+
+
+def test_a_report_that_is_not_there(tmp_path):
+    """Or is damaged: nothing is said of it."""
+    assert read_sites(tmp_path) is None
+    (tmp_path / "top-sites.json").write_text("{}")
+    assert read_sites(tmp_path) is None
