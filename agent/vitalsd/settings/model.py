@@ -206,7 +206,8 @@ class Capture(_Section, frozen=True):
         bool,
         Meta(
             description="Whether gdb may be attached to a service that nothing else can look into. "
-            "It stops the service, and has been seen to end one."
+            "It stops the service, and has been seen to end one, so no engine of this version does: with `true`, "
+            "a refused memory capture says so."
         ),
     ] = False
     census_interval: Annotated[

@@ -61,6 +61,9 @@ def test_it_says_what_is_missing(subject):
     unprobed = Memray().fit(Subject(worker=OBSERVED, segment=None))
     assert not unprobed.fits
     assert "vitalsd run" in (unprobed.advice or "")
+    assert "debugger" not in unprobed.why
+    allowed = Memray(debugger=True).fit(Subject(worker=OBSERVED, segment=None))
+    assert "no engine of this version does" in allowed.why
     gone = Memray().fit(Subject(worker=OBSERVED, segment=Path("/nowhere/python-1-00000000.seg")))
     assert not gone.fits
     assert "cannot be read" in gone.why

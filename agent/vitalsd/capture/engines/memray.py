@@ -39,6 +39,10 @@ ADVICE = (
     "Install memray in the service's environment, or give its probe one: "
     "`vitalsd probe install DIR --with-memray --python PYTHON`, with the service's PYTHON; then restart it."
 )
+NO_DEBUGGER = (
+    "; a debugger may be attached, by capture.allow_debugger_attach, but no engine of this version does: "
+    "it could end the process"
+)
 WAYS = {
     "own": "of the service's own environment",
     "beside": "installed beside the probe",
@@ -69,7 +73,8 @@ class Memray:
     kind: CaptureKind = "memory"
     rank = 10
 
-    def __init__(self, report_seconds: float = REPORT_SECONDS) -> None:
+    def __init__(self, *, debugger: bool = False, report_seconds: float = REPORT_SECONDS) -> None:
+        self._debugger = debugger
         self._report_seconds = report_seconds
 
     def fit(self, subject: Subject) -> Fit:
@@ -77,7 +82,8 @@ class Memray:
         if subject.segment is None:
             return Fit(
                 fits=False,
-                why="there is no probe in the process, which is to do it",
+                why="there is no probe in the process, which is to do it"
+                + (NO_DEBUGGER if self._debugger else ""),
                 advice="Start the service with `vitalsd run -- CMD`, or with a folder made by "
                 "`vitalsd probe install DIR --with-memray` on its PYTHONPATH.",
             )
@@ -205,5 +211,5 @@ def _rate(size: int, seconds: float) -> int:
 
 
 @register
-def _make(_settings: Settings) -> Memray:
-    return Memray()
+def _make(settings: Settings) -> Memray:
+    return Memray(debugger=settings.capture.allow_debugger_attach)
