@@ -241,7 +241,7 @@ def test_a_process_that_may_not_read_itself(monkeypatch, lacks):
     if lacks == "ctypes":
         monkeypatch.setattr(memory_module, "HAVE_CTYPES", False)
     else:
-        monkeypatch.setattr(memory_module, "_status", lambda name: 4096 * (name == b"VmSwap"))
+        monkeypatch.setattr(memory_module, "status_bytes", lambda name: 4096 * (name == b"VmSwap"))
     with pytest.raises(Refused, match="changed its user"):
         run(census(1, 1 << 20))
 
