@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 from msgspec.structs import replace
 from support.memrays import memray_for
@@ -185,6 +186,32 @@ def test_two_captures_are_compared(tmp_path: Path) -> None:
     assert rows[0]["new"] is False
     assert rows[0]["bytes_per_second"] > 0 < rows[0]["bytes_per_second_before"]
     assert 0 < made.pause_seconds < 1
+
+
+def test_a_report_that_takes_too_long(tmp_path: Path) -> None:
+    """Is ended, as is one whose capture is cancelled; the recording is kept, and it is said why it is alone."""
+
+    async def take(service: Probed) -> Made:
+        folder = tmp_path / "cancelled"
+        folder.mkdir()
+        job = Job("1", subject(service), 0.5, folder, asyncio.Event(), MOST_BYTES)
+        taking = asyncio.ensure_future(Memray().take(job))
+        while not (folder / "allocations.bin").exists():  # noqa: ASYNC110 - what is there is the signal
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.1)
+        taking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await taking
+        assert not [child for child in psutil.Process().children() if child.pid != service.pid]
+        (tmp_path / "files").mkdir()
+        return await Memray(report_seconds=0.05).take(replace(job, folder=tmp_path / "files"))
+
+    with probed(["answers.py", "plain"], tmp_path / "segments", **GIVEN) as service:
+        service.line()
+        made = asyncio.run(take(service))
+
+    assert list(made.files) == ["allocations.bin"]
+    assert "was not ready after" in str(made.summary["problem"])
 
 
 def test_the_agent_is_killed(tmp_path: Path) -> None:
