@@ -61,8 +61,11 @@ def _tracking(service: Process, segment: Path, seconds: float) -> Iterator[list[
 
 
 def _is_tracked(service: Process) -> bool:
-    links = [str(path.readlink()) for path in Path(f"/proc/{service.pid}/fd").iterdir()]
-    return sum(link.startswith("/memfd:vitalsd") for link in links) == 2
+    found = 0
+    for path in Path(f"/proc/{service.pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+            found += str(path.readlink()).startswith("/memfd:vitalsd")
+    return found == 2
 
 
 def _pauses(rounds: int) -> list[Figure]:

@@ -88,8 +88,11 @@ def captured(service: Probed, folder: Path, seconds: float, before: Path | None 
 
 def left_open(service: Probed) -> list[str]:
     """Of its descriptors, those that tracking has."""
-    links = [str(path.readlink()) for path in Path(f"/proc/{service.pid}/fd").iterdir()]
-    return [link for link in links if link.startswith("/memfd:vitalsd")]
+    found = []
+    for path in Path(f"/proc/{service.pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+            found.append(str(path.readlink()))
+    return [link for link in found if link.startswith("/memfd:vitalsd")]
 
 
 class Caller:
