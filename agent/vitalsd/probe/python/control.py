@@ -5,7 +5,7 @@ watchdog's thread answers.
 It has no thread and no wake-up of its own: the watchdog asks it at its looks, which costs one `accept` a second.
 While there is something to do it is asked again after a millisecond, and does as much as fits into a few tenths of
 one: the loop is hardly held up, stalls are seen meanwhile as ever, and during one a census rests. At rest it is
-one descriptor. Tracking takes minutes and hardly any work: whoever else has something to ask is answered meanwhile.
+one descriptor. Tracking takes minutes and hardly any work: whoever else asks something is answered meanwhile.
 
 Who asks must be the same user, or root. What is asked is a number, out of a few; what cannot be understood, or
 comes too slowly, costs its sender the connection and nobody else anything.
