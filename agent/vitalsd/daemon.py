@@ -13,6 +13,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import structlog
@@ -43,7 +44,7 @@ from vitalsd.targets.folder import SegmentFolder
 from vitalsd.targets.places import default_folders
 from vitalsd.targets.processes import has_gone
 from vitalsd.targets.rules import TargetRule
-from vitalsd.thrift import give_back_code, settle_objects
+from vitalsd.thrift import give_back, settle_objects, share_arena
 from vitalsd_exporters.prometheus.app import metrics_app
 from vitalsd_exporters.web.api import control_app
 from vitalsd_exporters.web.auth import load_token, store_token
@@ -53,6 +54,8 @@ from vitalsd_exporters.web.tls import load_web_config
 __all__ = ["Daemon"]
 
 log = structlog.get_logger(__name__)
+THREADS = 3
+"""For what waits for a disk or for /proc: two may hang, and each that was needed once stays, with its memory."""
 STARTED_SECONDS = 5.0
 """By then the first rounds and the first scrape are done."""
 LAST_LOOKS = 5
@@ -148,12 +151,14 @@ class Daemon:
     async def run(self) -> None:
         """Watch until told to stop."""
         _yield_to_the_watched()
+        share_arena()
         os.environ["VITALSD_TARGET"] = OWN_TARGET
         chosen = segment_dir(self._settings)
         if chosen is not None:
             os.environ["VITALSD_DIR"] = chosen
         own_probe.install()
         loop = self._loop = asyncio.get_running_loop()
+        loop.set_default_executor(ThreadPoolExecutor(THREADS, "vitalsd-disk"))
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop)
         async with asyncio.TaskGroup() as tasks:
@@ -294,7 +299,7 @@ class Daemon:
 
 def _become_small() -> None:
     settle_objects()
-    give_back_code()
+    give_back()
 
 
 def _rules(settings: Settings) -> list[TargetRule]:

@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-from vitalsd.thrift import code_mappings
+from vitalsd.thrift import file_mappings
 
 SMAPS = """\
 55d0c0000000-55d0c0001000 r--p 00000000 fe:00 11                     /usr/bin/python3
@@ -28,14 +28,14 @@ Anonymous:             0 kB
 PROGRAM = """
 import ssl, sqlite3, re
 from pathlib import Path
-from vitalsd.thrift import give_back_code
+from vitalsd.thrift import give_back
 
 def of_files():
     line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("RssFile"))
     return int(line.split()[1])
 
 before = of_files()
-given, after = give_back_code(), of_files()
+given, after = give_back(), of_files()
 assert sqlite3.connect(":memory:").execute("select 6 * 7").fetchone() == (42,)
 ssl.create_default_context()
 print(given > 3, after < 0.8 * before)
@@ -43,8 +43,9 @@ print(given > 3, after < 0.8 * before)
 
 
 def test_which_mappings():
-    """Code of a file that is mapped privately and was not written to, and nothing else."""
-    assert code_mappings(SMAPS.splitlines()) == [(0x55D0C0001000, 0x55D0C0003000)]
+    """What is mapped of a file, privately, that nobody may write to and nobody has, and nothing else."""
+    first = 0x55D0C0000000
+    assert file_mappings(SMAPS.splitlines()) == [(first, first + 0x1000), (first + 0x1000, first + 0x3000)]
 
 
 def test_a_process_goes_on():

@@ -34,14 +34,17 @@ def choose(
     """From the best rung down; `refuse` is told the engine and whether it is heavy."""
     refused: Refusal | None = None
     unfit = []
+    better = []
     for engine, fit in rungs:
         if not fit.fits:
             unfit.append(f"{engine.name}: {fit.why}")
+            better.append(unfit[-1])
             continue
         reason = refuse(engine, fit.weight == "heavy")
         if reason is None:
-            return Choice(engine, refused.sentence if refused is not None else None)
+            return Choice(engine, "; ".join(better) or None)
         if reason.word not in OF_ONE_ENGINE:
             return reason
+        better.append(f"{engine.name}: {reason.sentence}")
         refused = refused or reason
     return refused or Refusal("engine", "; ".join(unfit) or f"there is no engine for `{what}`")

@@ -94,8 +94,9 @@ class Desk:
         self._ledger = ledger
         self._settings = settings.capture
         self._shelf = Shelf(ledger, store, settings.capture, clock)
-        self._fixed_engines = tuple(engines) if engines is not None else None
-        self._engines = self._fixed_engines or make_engines(settings)
+        self._given = tuple(engines) if engines is not None else None
+        self._made: tuple[Engine, ...] | None = None
+        self._whole = settings
         self._clock = clock
         self._orders: dict[str, Order] = {}
         self._queue: asyncio.Queue[str] = asyncio.Queue()
@@ -108,12 +109,16 @@ class Desk:
     def reconfigure(self, settings: Settings) -> None:
         """Hold to this from now on; what runs goes on."""
         self._settings = self._shelf.settings = settings.capture
-        self._engines = self._fixed_engines or make_engines(settings)
+        self._whole, self._made = settings, None
 
     @property
     def engines(self) -> tuple[Engine, ...]:
-        """Those that are known here, by kind and rank."""
-        return self._engines
+        """Those that are known here, by kind and rank; made when one is needed, which may be never."""
+        if self._given is not None:
+            return self._given
+        if self._made is None:
+            self._made = make_engines(self._whole)
+        return self._made
 
     async def run(self) -> None:
         """Take what is asked for, one after the other, for ever."""
@@ -257,7 +262,7 @@ class Desk:
             return refusal(wanted, facts, others, self._settings, self._clock(), heavy=heavy, engine=engine.name)
 
         kinds: tuple[CaptureKind, ...] = (wanted.kind, "heap") if wanted.kind == "memory" else (wanted.kind,)
-        rungs = (rung for kind in kinds for rung in ladder(self._engines, kind, subject))
+        rungs = (rung for kind in kinds for rung in ladder(self.engines, kind, subject))
         return choose(rungs, refuse, wanted.kind)
 
     def _duration(self, kind: CaptureKind) -> float:

@@ -40,6 +40,7 @@ class Watch:
 
     def run(self, args: argparse.Namespace) -> int:
         """Run the daemon until it is told to stop."""
+        from vitalsd import log  # isort: skip - before structlog, or rich comes along
         from vitalsd.cli.ports import start_when_free
         from vitalsd.targets.processes import read_key
 
@@ -51,8 +52,6 @@ class Watch:
         settings = load().settings
 
         import structlog
-
-        from vitalsd import log
 
         log.configure(settings.log.level, settings.log.format)
         ignored = _ignored_targets(args)

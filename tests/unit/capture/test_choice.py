@@ -73,7 +73,10 @@ def test_says_why_not_the_better_one() -> None:
         "memory",
     )
     assert isinstance(choice, Choice)
-    assert (choice.engine.name, choice.instead) == ("light", "30 MiB are left")
+    assert (choice.engine.name, choice.instead) == ("light", "heavy: 30 MiB are left")
+    choice = choose([rung("a", fits=False), rung("b")], lambda _engine, _heavy: None, "memory")
+    assert isinstance(choice, Choice)
+    assert (choice.engine.name, choice.instead) == ("b", "a: a cannot")
 
 
 def test_reasons_of_all() -> None:

@@ -145,6 +145,8 @@ def test_without_a_census_before():
     """The class of most bytes that is not Python's own is looked into."""
     assert largest_own(AFTER) == "app.Session"
     assert largest_own(Census({"str": (1, 1)}, 1, 0, 0, 0)) is None
+    few = {"uvloop.Loop": (2, 512_000), "app.Session": (3500, 190_000), "re.Pattern": (200, 9_000)}
+    assert largest_own(Census(few, 1, 0, 0, 0)) == "app.Session"
 
 
 def test_text_of_a_sample():

@@ -40,6 +40,7 @@ from vitalsd.capture.holders import Holders, find_holders
 from vitalsd.capture.model import CaptureKind
 from vitalsd.settings.model import Settings
 
+MANY = 100
 __all__ = ["CensusEngine"]
 
 GET_A_PROBE = (
@@ -151,9 +152,14 @@ class CensusEngine:
 
 
 def largest_own(census: Census) -> str | None:
-    """Without a census to compare with: the class of the service's own, or of a library, that has most bytes."""
-    own = {name: size for name, (_, size) in census.types.items() if "." in name}
-    return max(own, key=own.__getitem__, default=None)
+    """
+    Without a census to compare with: the class of the service's own, or of a library, that has most bytes.
+
+    Of those with many instances, if there are some: a loop or a pool is large, and there is one.
+    """
+    own = {name: found for name, found in census.types.items() if "." in name}
+    many = {name: found for name, found in own.items() if found[0] >= MANY}
+    return max(many or own, key=lambda name: own[name][1], default=None)
 
 
 def _summary(file: CensusFile, grown: list[dict[str, object]], before: CensusFile | None) -> dict[str, object]:

@@ -14,12 +14,12 @@ The files are made in another process. `pause_seconds` is what capture/held.py s
 
 from __future__ import annotations
 
-import importlib.metadata
 import sys
 import time
 
 import msgspec
 
+from vitalsd import __version__
 from vitalsd.capture.confined import Confined, ConfinedError, Limits
 from vitalsd.capture.engines.registry import CaptureError, Fit, Job, Made, Subject, register
 from vitalsd.capture.held import HeldWatch
@@ -146,7 +146,7 @@ async def _make(job: Job, parts: list[Part]) -> Digest:
         round(_rate(parts), 2),
         sum(part.seconds for part in parts),
         WORDS[parts[-1].lock_only],
-        f"vitalsd {importlib.metadata.version('vitalsd')}",
+        f"vitalsd {__version__}",
     )
     (job.folder / REQUEST).write_bytes(msgspec.json.encode(request))
     output = job.folder / "make.out"

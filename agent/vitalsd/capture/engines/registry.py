@@ -11,7 +11,6 @@ middle of `take`, the service must go on as if nothing had been there.
 from __future__ import annotations
 
 import asyncio
-import pkgutil
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
@@ -126,8 +125,8 @@ def register(factory: Callable[[Settings], E]) -> Callable[[Settings], E]:
 def load_engines() -> None:
     """Import every file of this folder, since importing an engine registers it."""
     package = __name__.rpartition(".")[0]
-    for module in pkgutil.iter_modules(import_module(package).__path__, package + "."):
-        import_module(module.name)
+    for file in sorted(Path(__file__).parent.glob("[a-z]*.py")):
+        import_module(f"{package}.{file.stem}")
 
 
 def make_engines(settings: Settings) -> tuple[Engine, ...]:

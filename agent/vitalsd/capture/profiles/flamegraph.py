@@ -10,10 +10,10 @@ drawn; the rest of what one calls is one box beside them.
 from __future__ import annotations
 
 import colorsys
+import html
 import re
 from binascii import crc32
 from collections.abc import Iterator, Sequence
-from xml.sax.saxutils import escape
 
 from vitalsd.capture.profiles.folded import Sampled, Thread
 from vitalsd.capture.profiles.tree import Node, choose, grow, ordered
@@ -138,4 +138,4 @@ def _short(file: str, line: int) -> str:
 
 
 def _plain(text: str) -> str:
-    return escape(NOT_IN_XML.sub("\ufffd", text))
+    return html.escape(NOT_IN_XML.sub("\ufffd", text), quote=False)

@@ -12,11 +12,6 @@ from pathlib import Path
 
 import msgspec
 
-from vitalsd.capture.profiles.flamegraph import flamegraph
-from vitalsd.capture.profiles.folded import parse, write
-from vitalsd.capture.profiles.speedscope import speedscope
-from vitalsd.capture.profiles.top import thread_samples, top_functions
-
 __all__ = ["FLAMEGRAPH", "FOLDED", "SPEEDSCOPE", "Digest", "Request", "ThreadShare", "make", "read_digest"]
 
 FLAMEGRAPH, SPEEDSCOPE, FOLDED = "profile.svg", "profile.speedscope.json", "profile.folded.txt"
@@ -57,6 +52,12 @@ class Digest(msgspec.Struct, frozen=True):
 
 def make(folder: Path) -> None:
     """Read the request, and write the files and the digest."""
+    # The agent imports this file for its words alone.
+    from vitalsd.capture.profiles.flamegraph import flamegraph
+    from vitalsd.capture.profiles.folded import parse, write
+    from vitalsd.capture.profiles.speedscope import speedscope
+    from vitalsd.capture.profiles.top import thread_samples, top_functions
+
     request = msgspec.json.decode((folder / REQUEST).read_bytes(), type=Request)
     folded = parse(b"\n".join((folder / source).read_bytes() for source in request.sources))
     (folder / FOLDED).write_text(write(folded.stacks), encoding="utf-8", errors="replace")
