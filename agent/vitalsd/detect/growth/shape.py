@@ -67,6 +67,8 @@ class Bounds(msgspec.Struct, frozen=True):
     """At least, of windows shorter than a day."""
     early: float = 0.0
     """The least share where less than EARLY_DAYS were seen before the window: it may be the first Monday."""
+    now_and_then: bool = False
+    """It is measured at collections: the same value again is none."""
     birth_days: float = 1.0
     """Without any other past, windows from this length on, in days."""
     young: float = 2 / 3
@@ -168,7 +170,8 @@ def _level(
     beyond = min(floors[-2:]) - highest
     if beyond <= 0:
         return NotYet("it was as high before")
-    share, steady, ratio = grew / middle, steadiness(floors), _halves(floors)
+    steady = steadiness(_measured(floors) if bounds.now_and_then else floors)
+    share, ratio = grew / middle, _halves(floors)
     rise = Rise("level", blocks.window_seconds, blocks.ends_at, grew, share, steady, middle)
     if ratio < HOLDS:
         return NotYet("it levels off")
@@ -246,6 +249,17 @@ def steadiness(floors: Sequence[float]) -> float:
         return 0.0
     deviation = math.sqrt(sum((step - mean) ** 2 for step in steps) / (STEPS - 1))
     return min(1000.0, mean * math.sqrt(STEPS) / deviation) if deviation > 0 else 1000.0
+
+
+def _measured(floors: Sequence[float]) -> list[float]:
+    """The floors, with what lies between two that differ on the line between them."""
+    known = [0, *(index for index in range(1, len(floors)) if floors[index] != floors[index - 1])]
+    measured = list(floors)
+    for first, then in pairwise(known):
+        step = (floors[then] - floors[first]) / (then - first)
+        for index in range(first + 1, then):
+            measured[index] = floors[first] + step * (index - first)
+    return measured
 
 
 def _grew(floors: Sequence[float]) -> float:
