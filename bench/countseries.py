@@ -1,7 +1,7 @@
 """
 Recordings of counts: descriptors, threads and tasks of services that are busy, and of some that leak them.
 
-Points one a minute, over eight days where nothing leaks and five where something does, after a day. Standard
+Points one a minute, over eight days; what leaks begins to after a day. Standard
 library only.
 """
 
@@ -20,7 +20,7 @@ __all__ = ["BACKGROUNDS", "BUSY", "COUNTS", "SHAPES", "Counted", "busy", "leakin
 
 COUNTS: Mapping[str, tuple[float, float]] = {"fds": (30, 300), "threads": (6, 40), "tasks": (20, 1000)}
 """What is always there, from and to."""
-BUSY_DAYS, LEAK_DAYS = 8, 5
+BUSY_DAYS, LEAK_DAYS = 8, 8
 Kind = Callable[[Random, int, float], list[float]]
 
 

@@ -39,8 +39,8 @@ __all__ = [
 ALONE, INSIDE = "RSS alone", "with live heap"
 WITHIN_HOURS = 48.0
 """A leak that is told later counts as not told."""
-COUNT_HOURS = 96.0
-"""Of counts, which double within a day where a service is busy: as long as there is."""
+COUNT_HOURS = 168.0
+"""Of counts, which a busy service doubles and halves each day: as long as there is."""
 Told = tuple[str, float, Mapping[str, Any]]
 """Kind, unix time and evidence of an incident."""
 J = TypeVar("J")

@@ -64,6 +64,7 @@ def _grew(rise: Rise, by: str) -> str:
         "level": "above everything before",
         "day": "above the same hours of the day before",
         "birth": "since it began",
+        "limit": "above everything before, and its peaks are about to meet the limit",
     }[rise.view]
     grew = f"{amount} ({rise.share * 100:.0f} %) in {span(rise.window_seconds)}"
     return f"{PROOF[by]} has grown steadily by {grew}, {against}"

@@ -71,6 +71,7 @@ EVIDENCE_BOUNDS = Bounds(
     beyond=((0.0, 4.0),),
     least=2 << 20,
     level_score=0.16,
+    now_and_then=True,
     steady=2.4,
     young=1 / 3,
 )

@@ -8,7 +8,7 @@ import msgspec
 
 from vitalsd.detect.growth.floors import Blocks, Floors
 from vitalsd.detect.growth.plan import Plan, Windows
-from vitalsd.detect.growth.shape import Bounds, NotYet, Rise, judge
+from vitalsd.detect.growth.shape import Bounds, NotYet, Rise, judge, urgent
 from vitalsd.detect.growth.trend import onset
 
 __all__ = ["Series", "Suspicion"]
@@ -90,6 +90,17 @@ class Series:
                 if judged.near is not None:
                     self._suspect(judged.near, judged.why)
         return True
+
+    def rises_urgently(self, window_seconds: float) -> None:
+        """Its peaks are about to meet the limit: the rise, if its floors of this window's length rise as well."""
+        if self.rise is None:
+            blocks, shorter = (
+                next(each for each in self.floors.blocks if each.window_seconds >= seconds)
+                for seconds in (window_seconds, window_seconds / 4)
+            )
+            rise = urgent(blocks, shorter, self._day_seconds)
+            if rise is not None:
+                self._found(rise)
 
     def risen(self, at: float) -> Rise | None:
         """The rise, as long as there are readings that it could be seen to end by."""

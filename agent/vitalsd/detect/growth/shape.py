@@ -22,7 +22,7 @@ import msgspec
 
 from vitalsd.detect.growth.floors import WINDOW_BLOCKS, Blocks, median
 
-__all__ = ["Bounds", "Rise", "judge", "steadiness"]
+__all__ = ["Bounds", "NotYet", "Rise", "judge", "steadiness", "urgent"]
 
 STEPS = WINDOW_BLOCKS - 1
 A_DAY = 0.95
@@ -43,7 +43,11 @@ VERY_STEADY_NEW = 0.25
 VERY_STEADY_BEND = 1.35
 """A line that is hardly disturbed needs to be less long, if it is new, and a line: a week's load bends."""
 
-View = Literal["level", "day", "birth"]
+URGENT_BLOCKS, URGENT_SHARE, URGENT_STEP = 3, 0.15, 0.25
+"""So many floors, each above the one before, that leave the past behind by so much of its level; and by now there
+is so much of a step more, since what a job takes it takes at once."""
+
+View = Literal["level", "day", "birth", "limit"]
 
 
 class Bounds(msgspec.Struct, frozen=True):
@@ -63,6 +67,8 @@ class Bounds(msgspec.Struct, frozen=True):
     """At least, of windows shorter than a day."""
     early: float = 0.0
     """The least share where less than EARLY_DAYS were seen before the window: it may be the first Monday."""
+    now_and_then: bool = False
+    """It is measured at collections: the same value again is none."""
     birth_days: float = 1.0
     """Without any other past, windows from this length on, in days."""
     young: float = 2 / 3
@@ -125,6 +131,28 @@ def judge(blocks: Blocks, day_seconds: float, bounds: Bounds) -> Rise | NotYet:
     return by_day if isinstance(by_day, Rise) else level
 
 
+def urgent(blocks: Blocks, shorter: Blocks, day_seconds: float) -> Rise | None:
+    """
+    What a process whose peaks are about to meet its limit need show besides: that its floor rises, too, and still.
+
+    Garbage may be so large, and collected so seldom, that no window has eight floors before it is killed.
+    """
+    floors, per_day = blocks.window(), max(1, round(day_seconds / blocks.length))
+    if floors is None or blocks.own_count() < A_DAY * per_day:
+        return None
+    past = [low for low in blocks.lows[:-URGENT_BLOCKS] if low == low]
+    latest, middle = floors[-URGENT_BLOCKS:], median(past)
+    rises = all(before < after for before, after in pairwise(latest))
+    now = next((low for low in reversed(shorter.lows) if low == low), latest[-1])
+    goes_on = now - latest[-1] >= URGENT_STEP * (latest[-1] - latest[0]) / (URGENT_BLOCKS - 1)
+    if not rises or not goes_on or latest[-1] - max(past) < URGENT_SHARE * middle:
+        return None
+    grew = latest[-1] - middle
+    share = grew / middle if middle > 0 else 0.0
+    steady = steadiness(floors)
+    return Rise("limit", blocks.window_seconds, blocks.ends_at, grew, share, steady, middle, tuple(floors))
+
+
 def _level(
     blocks: Blocks,
     floors: list[float],
@@ -142,7 +170,8 @@ def _level(
     beyond = min(floors[-2:]) - highest
     if beyond <= 0:
         return NotYet("it was as high before")
-    share, steady, ratio = grew / middle, steadiness(floors), _halves(floors)
+    steady = steadiness(_measured(floors) if bounds.now_and_then else floors)
+    share, ratio = grew / middle, _halves(floors)
     rise = Rise("level", blocks.window_seconds, blocks.ends_at, grew, share, steady, middle)
     if ratio < HOLDS:
         return NotYet("it levels off")
@@ -220,6 +249,17 @@ def steadiness(floors: Sequence[float]) -> float:
         return 0.0
     deviation = math.sqrt(sum((step - mean) ** 2 for step in steps) / (STEPS - 1))
     return min(1000.0, mean * math.sqrt(STEPS) / deviation) if deviation > 0 else 1000.0
+
+
+def _measured(floors: Sequence[float]) -> list[float]:
+    """The floors, with what lies between two that differ on the line between them."""
+    known = [0, *(index for index in range(1, len(floors)) if floors[index] != floors[index - 1])]
+    measured = list(floors)
+    for first, then in pairwise(known):
+        step = (floors[then] - floors[first]) / (then - first)
+        for index in range(first + 1, then):
+            measured[index] = floors[first] + step * (index - first)
+    return measured
 
 
 def _grew(floors: Sequence[float]) -> float:

@@ -39,6 +39,8 @@ FLAT_SHARE = 0.2
 LEAST_BLOCKS = 20_000.0
 NO_LIMIT = 2.0**60
 """From here on, and at 0, it is how somebody writes that there is none."""
+URGENT_DAYS, URGENT_WINDOW_DAYS = 1 / 12, 1 / 3
+"""With two hours left there is no time for more proof than that floors of an hour rise as well."""
 FORESEEN_DAYS = 30
 SET_BACK_SECONDS = 60.0
 """A clock that is set back by more, and by more than a block, has told times that never were."""
@@ -178,6 +180,9 @@ class GrowthWatch:
         rise = self.blocks.risen(self.at)
         if rise is not None:
             return self._grown("leak", "blocks", self.blocks, rise)
+        soon = self.peaks.exhaustion
+        if soon is not None and soon.seconds_left <= URGENT_DAYS * self._plan.day_seconds:
+            self.memory.rises_urgently(URGENT_WINDOW_DAYS * self._plan.day_seconds)
         rise = self.memory.risen(self.at)
         if rise is None:
             return None

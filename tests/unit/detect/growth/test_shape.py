@@ -9,7 +9,7 @@ from unit.detect.growth.lives import MIB
 
 from vitalsd.detect.growth.floors import Blocks
 from vitalsd.detect.growth.plan import EVIDENCE_BOUNDS, MEMORY_BOUNDS
-from vitalsd.detect.growth.shape import NotYet, Rise, judge, steadiness
+from vitalsd.detect.growth.shape import NotYet, Rise, _measured, judge, steadiness
 
 DAY = 86_400.0
 LINE = [310, 320, 330, 340, 350, 360, 370, 380]
@@ -253,3 +253,11 @@ def test_without_a_past_a_day_that_rises_by_itself() -> None:
 def test_steadiness(floors, least, most) -> None:
     """Large for a line, 1 for a single step, nothing for what does not grow."""
     assert least <= steadiness(floors) <= most
+
+
+def test_what_is_measured_now_and_then_rises_between():
+    """A heap that is collected each ten minutes has each value twice; a line through it is as steady as a line."""
+    twice = [174.0, 174.0, 183.0, 183.0, 191.0, 191.0, 200.0, 200.0]
+    assert steadiness(twice) < 2.4 < steadiness(_measured(twice))
+    assert _measured(twice)[:7] == [174.0, 178.5, 183.0, 187.0, 191.0, 195.5, 200.0]
+    assert _measured([5.0] * 8) == [5.0] * 8

@@ -187,3 +187,22 @@ def test_a_day_of_a_minute_comes_to_the_same(name: str) -> None:
     minute = told(lived, 60.0)
     assert [kind for kind, _ in minute] == [kind for kind, _ in known(name)]
     assert [hour for _, hour in minute] == pytest.approx([hour for _, hour in known(name)], abs=0.01)
+
+
+def test_garbage_that_hides_the_leak_until_there_is_no_time():
+    """A process is killed before eight floors are known: its limit is near, and three of them rise."""
+    slow = saw(90, 50)
+    lived = life(29, together(flat(300), noise(0.3), slow, ramp(50, 24)), limit=600, born=-30)
+    told = [each for each in Backtest(Settings()).run(lived) if each.kind == "leak"]
+    assert [each.evidence["against"] for each in told] == ["limit"]
+    assert 26 < (told[0].opened_at - MIDNIGHT) / 3600 < 28.2
+    assert told[0].evidence["time_to_limit_seconds"] < 7200
+
+
+def test_a_limit_that_is_near_is_no_leak_by_itself():
+    """A job that fills what there is, and a working day in a small container, do not have floors that rise so."""
+    job = steps((30, 120), (30.5, 120), (34, -240))
+    day = together(flat(300), noise(0.3), daily(220))
+    for course, limit in ((together(flat(300), noise(0.3), job), 600), (day, 540)):
+        told = Backtest(Settings()).run(life(72, course, limit=limit))
+        assert "leak" not in {each.kind for each in told}
