@@ -94,5 +94,5 @@ def test_without_a_disk_the_agent_goes_on(tmp_path: Path) -> None:
         assert process.wait(15) == 0
         assert process.stderr is not None
         told = re.findall(r'"store":"(\w+)","reason":"([^"]+)"', process.stderr.read())
-    assert [store for store, _ in told] == ["incidents", "history"]
+    assert [store for store, _ in told] == ["incidents", "history", "captures"]
     assert all("Not a directory" in reason for _, reason in told)
