@@ -144,6 +144,11 @@ class Capturing:
         """How often its loops have stalled in the last minute."""
         return sum(loop.stalls for loop in self._state.recent(subject.worker).values())
 
+    def busy_share(self, subject: Subject) -> float | None:
+        """Of the last minute, of the loop of this worker that is busiest; None where it has none that is known."""
+        shares = [loop.busy_share for loop in self._state.recent(subject.worker).values()]
+        return max((share for share in shares if share is not None), default=None)
+
     def agent_late_seconds(self, seconds: float) -> float:
         """By how much the agent itself was late in this time, at the most."""
         now = time.monotonic()

@@ -16,7 +16,7 @@ from vitalsd.capture.model import Refusal
 
 __all__ = ["Choice", "choose"]
 
-OF_ONE_ENGINE = frozenset({"headroom", "breaker", "threads"})
+OF_ONE_ENGINE = frozenset({"headroom", "breaker", "threads", "busy"})
 """Another may do; any other reason holds for all of them."""
 
 

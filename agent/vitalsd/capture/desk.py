@@ -69,6 +69,10 @@ class Surroundings(Protocol):
         """How often its loops have stalled in the last minute."""
         ...
 
+    def busy_share(self, subject: Subject) -> float | None:
+        """Of the last minute, of the loop of this worker that is busiest; None where it has none that is known."""
+        ...
+
     def agent_late_seconds(self, seconds: float) -> float:
         """By how much the agent itself was late in this time, at the most."""
         ...
@@ -254,6 +258,7 @@ class Desk:
             late_seconds=self._around.late_seconds(wanted.key),
             agent_late_seconds=self._around.agent_late_seconds(AGENT_LOOK_SECONDS),
             free=self._shelf.free_bytes,
+            busy_share=self._around.busy_share(subject),
             proc=subject.proc,
         )
         others = [capture for capture in self._ledger.recent() if capture.id != itself]

@@ -30,6 +30,7 @@ def read_facts(
     late_seconds: float | None,
     agent_late_seconds: float,
     free: int | None,
+    busy_share: float | None = None,
     proc: Path = Path("/proc"),
     cores: int | None = None,
 ) -> Facts:
@@ -45,6 +46,7 @@ def read_facts(
         state=state,
         threads=threads,
         late_seconds=late_seconds,
+        busy_share=busy_share,
         heap_bytes=_heap(worker, sizes),
         left_bytes=left,
         left_of=left_of,

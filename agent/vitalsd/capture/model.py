@@ -40,6 +40,7 @@ RefusalWord = Literal[
     "gone",
     "stopped",
     "stalling",
+    "busy",
     "headroom",
     "descriptors",
     "threads",

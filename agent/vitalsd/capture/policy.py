@@ -25,6 +25,8 @@ __all__ = ["HOST_MEMORY", "Facts", "refusal"]
 
 HOST_MEMORY = "the host's memory"
 HOUR_SECONDS = 3600.0
+MOST_BUSY = 0.2
+"""What is three times as slow is then busy for 60 %, which still answers."""
 MAX_THREADS = 200
 """py-spy #872: with 159 threads a job of 1.5 s took 7.6 s and more."""
 SPARE_DESCRIPTORS = 8
@@ -51,6 +53,8 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     threads: int | None = None
     late_seconds: float | None = None
     """For how long its loop has been stalling; None where none does."""
+    busy_share: float | None = None
+    """Of the last minute, of the loop that is busiest."""
     heap_bytes: int | None = None
     left_bytes: int | None = None
     """Until it, its group or the host has no more memory."""
@@ -84,6 +88,7 @@ def refusal(
         return Refusal("budget", "capture.per_hour is 0, so nothing is captured at all: set it higher")
     return (
         _of_worker(wanted, facts, engine)
+        or (_of_load(wanted, facts, engine) if heavy and wanted.asked_by != "person" else None)
         or _of_room(wanted, facts, heavy=heavy)
         or _of_host(facts)
         or _of_engine(wanted, engine, recent, now)
@@ -106,6 +111,18 @@ def _of_worker(wanted: Wanted, facts: Facts, engine: str) -> Refusal | None:
         many = f"process {pid} has {facts.threads} threads: beyond {MAX_THREADS} {engine} may slow it down"
         return Refusal("threads", f"{many}; with the probe in it, its own stacks can be had")
     return None
+
+
+def _of_load(wanted: Wanted, facts: Facts, engine: str) -> Refusal | None:
+    """Nobody has asked for the price: what is tracked takes three times as long meanwhile."""
+    slow = f"{engine} makes it up to three times as slow meanwhile"
+    ask = f"`vitalsd capture {wanted.kind}` takes one all the same"
+    if facts.busy_share is None:
+        return Refusal("busy", f"it is not known how busy process {wanted.key.pid} is, and {slow}: {ask}")
+    if facts.busy_share <= MOST_BUSY:
+        return None
+    busy = f"the event loop of process {wanted.key.pid} is busy for {facts.busy_share:.0%} of the time"
+    return Refusal("busy", f"{busy}, and {slow}; {MOST_BUSY:.0%} is the most for that: {ask}")
 
 
 def _is_pyspy(engine: str) -> bool:

@@ -69,6 +69,10 @@ class World:
         """As a test has set it."""
         return self.stalls
 
+    def busy_share(self, _subject: Subject) -> float:
+        """Hardly."""
+        return 0.05
+
     def agent_late_seconds(self, _seconds: float) -> float:
         """Never."""
         return 0.0

@@ -402,7 +402,28 @@ def test_a_storm_of_orders_is_bounded_too() -> None:
     assert {each.refusal for each in day.captures} == {None, "queue"}
 
 
+@pytest.mark.parametrize(
+    ("asked_by", "share", "refused"),
+    [
+        ("incident", 0.05, None),
+        ("incident", 0.6, "busy"),
+        ("alert", 0.6, "busy"),
+        ("incident", None, "busy"),
+        ("person", 0.6, None),
+        ("person", None, None),
+    ],
+)
+def test_a_busy_service(asked_by: str, share: float | None, refused: str | None) -> None:
+    """What makes a service three times as slow is not taken of a busy one by itself; a person may ask for it."""
+    facts = replace(FINE, busy_share=share)
+    told = ask(facts, kind="memory", heavy=True, engine="memray", asked_by=asked_by)
+    assert word(told) == refused
+    assert word(ask(facts, kind="heap", engine="census", asked_by=asked_by)) is None
+    if told is not None:
+        assert "vitalsd capture memory" in told.sentence
+
+
 def test_each_word_that_the_policy_says_is_one_of_the_models() -> None:
     """The others (`host`, `engine`, `closed`) are the desk's."""
     said = {"gone", "stopped", "stalling", "headroom", "descriptors", "threads", "overload", "cooldown", "budget"}
-    assert said | {"queue", "breaker", "disk"} | {"host", "engine", "closed"} == set(get_args(RefusalWord))
+    assert said | {"queue", "breaker", "disk", "busy"} | {"host", "engine", "closed"} == set(get_args(RefusalWord))
