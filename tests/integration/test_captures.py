@@ -1,0 +1,125 @@
+"""Captures from one end to the other: a real service, a real agent, the command and the files it leaves."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.agent import Agent, Service, running
+from support.probed import TARGETS
+from support.waiting import wait_for
+
+CAPTURE = {"VITALSD__CAPTURE__COOLDOWN": "0s", "VITALSD__CAPTURE__PER_HOUR": "100"}
+FIRST = {"cpu": "profile.svg", "memory": "flamegraph.html", "heap": "census.txt", "stacks": "stacks.txt"}
+SUMMARY = {"cpu": "top_functions", "memory": "top_sites", "heap": "largest_types", "stacks": "threads"}
+
+
+def serving(agent: Agent, seconds: str = "0.01", every: str = "4") -> Any:
+    """A service that blocks for so long at a time, and its agent."""
+    agent.environment |= {"BLOCK_SECONDS": seconds, "EVERY_SECONDS": every}
+    command = [sys.executable, "-m", "uvicorn", "app_blocks:app", "--port", "0", "--no-access-log"]
+    return running(agent, command, "--name", "shop", cwd=TARGETS)
+
+
+def captured(agent: Agent, *arguments: str) -> dict[str, Any]:
+    """What `vitalsd capture` tells of one."""
+    done = agent.command("capture", *arguments, f"--control-listen=127.0.0.1:{agent.control_port}", "--json")
+    assert done.returncode == 0, done.stdout + done.stderr
+    told: dict[str, Any] = json.loads(done.stdout)
+    return told
+
+
+def incidents(agent: Agent) -> list[dict[str, Any]]:
+    """Those of the shop."""
+    listed = agent.command(
+        "incidents", f"--control-listen=127.0.0.1:{agent.control_port}", "--json", "--target=shop"
+    )
+    found: list[dict[str, Any]] = json.loads(listed.stdout)["incidents"] if listed.returncode == 0 else []
+    return found
+
+
+def started(agent: Agent, service: Service) -> None:
+    """The probe is there, and the agent has seen it."""
+    agent.wait_scrape("the shop's loop", lambda scrape: bool(scrape.all("vitals_heap_used_bytes", target="shop")))
+    assert service.process.poll() is None
+
+
+@pytest.mark.slow
+def test_each_kind(tmp_path: Path) -> None:
+    """Every kind is taken of an unmodified service, kept whole and for this user alone, and counted."""
+    agent = Agent(tmp_path, CAPTURE)
+    with serving(agent) as service:
+        started(agent, service)
+        for kind, first in FIRST.items():
+            told = captured(agent, kind, "shop/0", "--seconds", "2")
+            assert (told["state"], told["problem"], told["harm"]) == ("done", None, None)
+            assert told["artifacts"][0]["name"] == first
+            assert SUMMARY[kind] in told["summary"], told["summary"]
+            assert 0 <= told["pause_seconds"] < 0.25
+            (folder,) = agent.storage.glob(f"captures-*/{told['id']}")
+            assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+            assert {path.name for path in folder.iterdir()} == {
+                "capture.json",
+                *(artifact["name"] for artifact in told["artifacts"]),
+            }
+            assert {stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()} == {0o600}
+            assert json.loads((folder / "capture.json").read_text())["id"] == told["id"]
+        scrape = agent.scrape()
+        for kind in FIRST:
+            assert scrape.one("vitalsd_captures_total", target="shop", kind=kind) == 1
+            assert scrape.one("vitalsd_capture_failures_total", target="shop", kind=kind) == 0
+        assert service.process.poll() is None
+
+
+@pytest.mark.slow
+def test_a_stall_takes_its_own(tmp_path: Path) -> None:
+    """While a loop does not come back all threads are looked at, and the incident has what was seen."""
+    agent = Agent(tmp_path, CAPTURE)
+    with serving(agent, seconds="3", every="6") as service:
+        started(agent, service)
+
+        def with_capture() -> dict[str, Any] | None:
+            return next((each for each in incidents(agent) if each["kind"] == "stall" and each["captures"]), None)
+
+        incident = wait_for("a stall with its capture", with_capture, 40)
+        assert "captured" in {entry["event"] for entry in incident["timeline"]}
+        listed = agent.command(
+            "captures", incident["captures"][0], f"--control-listen=127.0.0.1:{agent.control_port}", "--json"
+        )
+        capture = json.loads(listed.stdout)
+        assert (capture["kind"], capture["asked_by"], capture["incident"]) == (
+            "stacks",
+            "incident",
+            incident["id"],
+        )
+        (folder,) = agent.storage.glob(f"captures-*/{capture['id']}")
+        assert "ask_slowly" in (folder / "stacks.txt").read_text()
+
+
+@pytest.mark.slow
+def test_refused(tmp_path: Path) -> None:
+    """What is refused says why, with exit code 1, and what to do about it."""
+    agent = Agent(tmp_path, {**CAPTURE, "VITALSD__CAPTURE__COOLDOWN": "1h"})
+    listen = f"--control-listen=127.0.0.1:{agent.control_port}"
+    with serving(agent) as service:
+        started(agent, service)
+        captured(agent, "stacks", "shop")
+        again = agent.command("capture", "stacks", "shop", listen)
+        assert again.returncode == 1
+        assert "--force" in again.stderr + again.stdout
+        assert captured(agent, "stacks", "shop", "--force")["state"] == "done"
+        os.kill(service.pid, 19)
+        try:
+            stopped = agent.command("capture", "heap", "shop", "--force", listen)
+        finally:
+            os.kill(service.pid, 18)
+        assert stopped.returncode == 1
+        assert "stopped" in stopped.stderr + stopped.stdout
+        nobody = agent.command("capture", "heap", "shopp", listen)
+        assert nobody.returncode in (1, 2)
+        assert "`shop`" in nobody.stderr
