@@ -7,14 +7,22 @@ import os
 import stat
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import psutil
 import pytest
 from support.agent import Agent, Service, running
 from support.probed import TARGETS
 from support.waiting import wait_for
 
-CAPTURE = {"VITALSD__CAPTURE__COOLDOWN": "0s", "VITALSD__CAPTURE__PER_HOUR": "100"}
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+CAPTURE = {
+    "VITALSD__CAPTURE__AUTOMATIC": "true",
+    "VITALSD__CAPTURE__COOLDOWN": "0s",
+    "VITALSD__CAPTURE__PER_HOUR": "100",
+}
 FIRST = {"cpu": "profile.svg", "memory": "flamegraph.html", "heap": "census.txt", "stacks": "stacks.txt"}
 SUMMARY = {"cpu": "top_functions", "memory": "top_sites", "heap": "largest_types", "stacks": "threads"}
 
@@ -28,7 +36,8 @@ def serving(agent: Agent, seconds: str = "0.01", every: str = "4") -> Any:
 
 def captured(agent: Agent, *arguments: str) -> dict[str, Any]:
     """What `vitalsd capture` tells of one."""
-    done = agent.command("capture", *arguments, f"--control-listen=127.0.0.1:{agent.control_port}", "--json")
+    listen = f"--control-listen=127.0.0.1:{agent.control_port}"
+    done = agent.command("capture", *arguments, listen, "--json", timeout=200)
     assert done.returncode == 0, done.stdout + done.stderr
     told: dict[str, Any] = json.loads(done.stdout)
     return told
@@ -95,6 +104,32 @@ def test_a_stall_takes_its_own(tmp_path: Path) -> None:
         assert capture["incident"] == incident["id"]
         (folder,) = agent.storage.glob(f"captures-*/{capture['id']}")
         assert "ask_slowly" in (folder / "stacks.txt").read_text()
+
+
+FILLED = """
+import asyncio
+kept = [bytes(10_000) for _ in range(21_400)]
+asyncio.run(asyncio.sleep(600))
+"""
+
+
+@pytest.mark.slow
+def test_at_nine_tenths_of_its_memory(tmp_path: Path, new_group: Callable[..., Path]) -> None:
+    """A service that has no room for a tracker is counted instead, lives on, and the capture says why."""
+    folder = new_group("vitalsd-test", 256)
+    agent = Agent(tmp_path, CAPTURE)
+    code = tmp_path / "filled.py"
+    code.write_text(FILLED)
+    command = ["sh", "-c", f"echo $$ > {folder}/cgroup.procs && exec {sys.executable} {code}"]
+    with running(agent, command, "--name", "shop") as service:
+        started(agent, service)
+        used, limit = (psutil.Process(service.pid).memory_info().rss, 256 << 20)
+        assert used > 0.85 * limit
+        told = captured(agent, "memory", "shop", "--seconds", "2")
+        assert (told["kind"], told["engine"]) == ("memory", "census")
+        assert "memory limit" in told["summary"]["instead"]
+        assert "largest_types" in told["summary"]
+        assert service.process.poll() is None
 
 
 @pytest.mark.slow

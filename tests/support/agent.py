@@ -31,6 +31,8 @@ BIN = Path(sys.executable).parent
 VITALSD = str(BIN / "vitalsd")
 """The command as pip has installed it, and beside it uvicorn, gunicorn and the like."""
 QUICKLY = {"VITALSD__SAMPLING__INTERVAL": "250ms", "VITALSD__SAMPLING__DISCOVERY_INTERVAL": "500ms"}
+LEFT_ALONE = {"VITALSD__CAPTURE__AUTOMATIC": "false"}
+"""One capture is taken at a time on a host, and tests run side by side: only those about captures take some."""
 
 
 def free_ports(count: int) -> list[int]:
@@ -103,6 +105,7 @@ class Agent:
             "VITALSD_DIR": str(self.segments),
             "VITALSD__STORAGE__DIR": str(self.storage),
             **QUICKLY,
+            **LEFT_ALONE,
             **(more or {}),
         }
         self.listens = [
@@ -160,8 +163,7 @@ class Agent:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=60,
-            **options,
+            **{"timeout": 60, **options},
         )
 
 

@@ -197,6 +197,8 @@ class GrowthWatch:
         began_at, per_second = series.onset(rise.window_seconds)
         if by == "blocks":  # they have no size of their own
             per_second = self.memory.onset(rise.window_seconds)[1]
+        if rise.view == "limit" and self.peaks.exhaustion is not None:  # its floors are too few for a slope
+            per_second = self.peaks.exhaustion.bytes_per_second
         return Grown(
             kind=kind,
             by=by,
