@@ -130,7 +130,7 @@ def test_what_is_not_as_it_was_summed_is_not_kept(
 @pytest.mark.parametrize(
     ("refusal", "words"),
     [
-        (Refusal("cooldown", "One was taken 3 min ago.", 61.2), ["`--force`", "in 62 s"]),
+        (Refusal("cooldown", "One was taken 3 min ago: now with --force.", 61.2), ["3 min ago", "--force"]),
         (Refusal("engine", "py-spy: it may not look."), ["vitalsd doctor --pid 4242"]),
         (Refusal("headroom", "Too little memory is left."), ["Too little memory"]),
     ],

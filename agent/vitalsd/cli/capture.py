@@ -26,11 +26,7 @@ __all__ = ["Capture", "lie", "print_json"]
 
 LONGEST_SECONDS = 3600
 REASON = "asked for by `vitalsd capture`"
-ADVICE = {
-    "cooldown": "`--force` takes one all the same",
-    "budget": "`--force` takes one all the same",
-    "engine": "`vitalsd doctor --pid {pid}` says what is missing",
-}
+ADVICE = {"engine": "`vitalsd doctor --pid {pid}` says what is missing"}
 """Word of a refusal -> what to do, where the sentence does not say it."""
 
 
@@ -136,11 +132,7 @@ def _problem(capture: Mapping[str, Any]) -> str | None:
         return None
     said = sentence(capture)
     advice = ADVICE.get(capture["refusal"] or "")
-    again = capture.get("retry_after_seconds")
-    parts = [advice.format(pid=capture["pid"])] if advice is not None else []
-    if again is not None:
-        parts.append(f"it may be asked for again in {math.ceil(again)} s")
-    return f"{said[:-1]}; {', or '.join(parts)}." if parts else said
+    return f"{said[:-1]}; {advice.format(pid=capture['pid'])}." if advice is not None else said
 
 
 def _told(settings: Settings, capture: Mapping[str, Any], saved: list[Path]) -> str:

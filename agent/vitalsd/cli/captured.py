@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -22,6 +23,8 @@ TABLES = {
     "growing_types": "types that grow",
 }
 """Field of a summary -> the heading above its rows, where its name does not say enough."""
+SAID = ("instead",)
+"""What the sentence says already."""
 NAMES = ("function", "type", "name", "chain")
 """The field of a row that says what it is of, the first that it has."""
 NO_FIGURES = (*NAMES, "file", "line", "id")
@@ -89,6 +92,8 @@ def sentence(capture: Mapping[str, Any]) -> str:
         said = f"Took a {what}" + (f" by {engine}" if engine else "") + (f" in {_seconds(took)}" if took else "")
         if held is not None:
             said += f"; it held the service for at most {_seconds(held)} at a time"
+        instead = capture["summary"].get("instead")
+        said += f". Nothing better could be used: {plain(instead).rstrip('.')}" if instead else ""
         return f"{said}." + (f" It did harm: {plain(capture['harm'])}" if capture["harm"] else "")
     if state == "refused":
         return f"No {what}: {problem}."
@@ -108,11 +113,13 @@ def summary(capture: Mapping[str, Any]) -> str:
         if rows:
             parts.append("\n".join([cut(TABLES.get(name, plain(name).replace("_", " "))), *_table(rows)]))
     others = {
-        plain(name).replace("_", " "): _figure(name, value) for name, value in told.items() if _is_short(value)
+        plain(name).replace("_", " "): _figure(name, value)
+        for name, value in told.items()
+        if name not in SAID and isinstance(value, int | float | str)
     }
     if others:
         width = max(map(len, others))
-        parts.append("\n".join(cut(f"{name:{width}}  {value}") for name, value in others.items()))
+        parts.append("\n".join(_wrapped(name, value, width) for name, value in others.items()))
     return "\n\n".join(parts)
 
 
@@ -192,8 +199,10 @@ def _is_figure(value: object) -> bool:
     return isinstance(value, int | float)
 
 
-def _is_short(value: object) -> bool:
-    return isinstance(value, int | float | str) and len(str(value)) <= 200
+def _wrapped(name: str, value: str, width: int) -> str:
+    """A figure, or a sentence with all its words."""
+    first, others = f"{name:{width}}  ", " " * (width + 2)
+    return textwrap.fill(value, WIDTH, initial_indent=first, subsequent_indent=others, break_long_words=False)
 
 
 def _figure(name: str, value: object) -> str:
