@@ -44,13 +44,13 @@ class World:
         self.late: float | None = None
         self.stalls = 0
         self.ended: list[Capture] = []
-        self.store = Store(lambda: folder, LISTEN)
         self.desk = self.started()
 
     def started(self) -> Desk:
         """A desk on what lies there."""
         ledger = Ledger(lambda: self.folder, LISTEN)
         ledger.start()
+        self.store = Store(lambda: self.folder, LISTEN)
         desk = Desk(self, ledger, self.store, self.settings, self.engines)
         self.running = asyncio.ensure_future(desk.run())
         return desk
@@ -101,8 +101,8 @@ class World:
 def host(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """A host on which everything is fine, and nobody else captures."""
     name = f"\0vitalsd-test-{secrets.token_hex(8)}"
-    monkeypatch.setattr("vitalsd.capture.desk.host_lock", lambda: host_lock(name))
-    monkeypatch.setattr("vitalsd.capture.desk.read_facts", lambda *_args, **_more: FINE)
+    monkeypatch.setattr("vitalsd.capture.turns.host_lock", lambda: host_lock(name))
+    monkeypatch.setattr("vitalsd.capture.chooser.read_facts", lambda *_args, **_more: FINE)
     return name
 
 
@@ -151,7 +151,7 @@ def test_one_at_a_time(tmp_path: Path) -> None:
 
 def test_another_agent_captures(tmp_path: Path, host: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """While another agent of the host captures this one waits, and gives up in the end with a reason."""
-    monkeypatch.setattr("vitalsd.capture.desk.HOST_RETRY_SECONDS", 0.01)
+    monkeypatch.setattr("vitalsd.capture.turns.HOST_RETRY_SECONDS", 0.01)
 
     async def check() -> None:
         engine = FakeEngine()
@@ -162,7 +162,7 @@ def test_another_agent_captures(tmp_path: Path, host: str, monkeypatch: pytest.M
             await asyncio.sleep(0.1)
             assert (world.desk.one(waiting.id) or waiting).state == "waiting"
         assert (await world.end_of(waiting)).state == "done"
-        monkeypatch.setattr("vitalsd.capture.desk.HOST_SECONDS", 0.1)
+        monkeypatch.setattr("vitalsd.capture.turns.HOST_SECONDS", 0.1)
         with host_lock(host):
             refused = await world.end_of(world.ask())
         assert (refused.state, refused.refusal) == ("refused", "host")
@@ -176,7 +176,7 @@ def test_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
     async def check() -> None:
         world = World(tmp_path, FakeEngine())
-        monkeypatch.setattr("vitalsd.capture.desk.read_facts", lambda *_args, **_more: replace(FINE, state="T"))
+        monkeypatch.setattr("vitalsd.capture.chooser.read_facts", lambda *_args, **_more: replace(FINE, state="T"))
         refused = world.ask()
         assert (refused.state, refused.refusal) == ("refused", "stopped")
         assert "kill -CONT" in (refused.problem or "")
@@ -198,7 +198,9 @@ def test_refused_at_its_turn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         world = World(tmp_path, first, FakeEngine("other", "heap"))
         running, waiting = world.ask(), world.ask("heap")
         await first.began.wait()
-        monkeypatch.setattr("vitalsd.capture.desk.read_facts", lambda *_args, **_more: replace(FINE, state=None))
+        monkeypatch.setattr(
+            "vitalsd.capture.chooser.read_facts", lambda *_args, **_more: replace(FINE, state=None)
+        )
         first.go.set()
         assert (await world.end_of(running)).state == "done"
         assert (await world.end_of(waiting)).refusal == "gone"
@@ -215,7 +217,7 @@ def test_a_lighter_form(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
         light = FakeEngine("census", "heap")
         world = World(tmp_path, heavy, light)
         short = replace(FINE, left_bytes=120 * MIB)
-        monkeypatch.setattr("vitalsd.capture.desk.read_facts", lambda *_args, **_more: short)
+        monkeypatch.setattr("vitalsd.capture.chooser.read_facts", lambda *_args, **_more: short)
         done = await world.end_of(world.ask("memory"))
         assert (done.state, done.kind, done.engine) == ("done", "memory", "census")
         assert "120 MiB" in str(done.summary["instead"])
@@ -434,5 +436,116 @@ def test_killed_in_the_middle(tmp_path: Path) -> None:
         done = await world.end_of(world.ask())
         assert world.stored == [done.id]
         await world.desk.close()
+
+    asyncio.run(check())
+
+
+def test_cancelled_again_and_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody who cancels twice, while the disk does not let go of what there is, does not leave it active."""
+
+    async def check() -> None:
+        engine = FakeEngine()
+        engine.go.clear()
+        world = World(tmp_path, engine)
+        running = world.ask()
+        await engine.began.wait()
+
+        def fails(_name: str) -> bool:
+            raise CaptureError("the disk has become read-only")
+
+        monkeypatch.setattr(world.store, "delete", fails)
+        for _ in range(3):
+            stopping = world.desk.cancel(running.id)
+            assert stopping is not None
+            assert stopping.state == "stopping"
+            await asyncio.sleep(0)
+        assert (await world.end_of(running)).state == "cancelled"
+        engine.go.set()
+        assert (await world.end_of(world.ask())).state == "done"
+        await world.desk.close()
+
+    asyncio.run(check())
+
+
+def test_cancelled_before_its_first_step(tmp_path: Path) -> None:
+    """One whose turn has just come, and that is cancelled in that very moment, ends all the same."""
+
+    async def check() -> None:
+        world = World(tmp_path, FakeEngine())
+        waiting = world.ask()
+        order = world.desk._orders[waiting.id]
+        while order.task is None:  # noqa: ASYNC110 - its first step comes with the next turn of the loop
+            await asyncio.sleep(0)
+        world.desk.cancel(waiting.id)
+        assert (await world.end_of(waiting)).state == "cancelled"
+        assert world.stored == []
+        await world.desk.close()
+
+    asyncio.run(check())
+
+
+def test_a_full_disk_is_not_the_engines_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However often the disk was full, the engine is used as soon as there is room again."""
+
+    async def check() -> None:
+        engine = FakeEngine()
+        engine.error = OSError(28, "full")
+        world = World(tmp_path, engine)
+        for _ in range(3):
+            assert (await world.end_of(world.ask())).refusal == "disk"
+        engine.error = CaptureError("it was ended: there is no room")
+        monkeypatch.setattr("vitalsd.capture.shelf.free_bytes", lambda _folder: 0)
+        for _ in range(3):
+            assert (await world.end_of(world.ask())).refusal == "disk"
+        monkeypatch.undo()
+        engine.error = None
+        monkeypatch.setattr("vitalsd.capture.chooser.read_facts", lambda *_args, **_more: FINE)
+        assert (await world.end_of(world.ask())).state == "done"
+        await world.desk.close()
+
+    asyncio.run(check())
+
+
+def test_harm_of_one_that_fails(tmp_path: Path) -> None:
+    """What a capture has done to the service is told, and closes its engine, though nothing came of it."""
+
+    async def check() -> None:
+        engine = FakeEngine()
+        engine.go.clear()
+        engine.error = CaptureError("it has ended")
+        world = World(tmp_path, engine)
+        running = world.ask()
+        await engine.began.wait()
+        world.late = 0.8
+        await asyncio.sleep(0.15)
+        world.late = None
+        engine.go.set()
+        failed = await world.end_of(running)
+        assert failed.state == "failed"
+        assert failed.harm is not None
+        assert world.ask(force=True).refusal == "breaker"
+        await world.desk.close()
+
+    asyncio.run(check())
+
+
+def test_two_agents_of_one_folder(tmp_path: Path) -> None:
+    """One that begins while another is at work in the same folder touches nothing there."""
+
+    async def check() -> None:
+        engine = FakeEngine()
+        first = World(tmp_path, engine)
+        kept = await first.end_of(first.ask())
+        engine.go.clear()
+        engine.began.clear()
+        running = first.ask()
+        await engine.began.wait()
+        second = World(tmp_path, FakeEngine())
+        await asyncio.sleep(0.5)
+        assert first.stored == sorted([kept.id, f".tmp-{running.id}"])
+        await second.desk.close()
+        engine.go.set()
+        assert (await first.end_of(running)).state == "done"
+        await first.desk.close()
 
     asyncio.run(check())
