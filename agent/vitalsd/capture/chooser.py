@@ -59,14 +59,18 @@ class Chooser:
         return self._made
 
     def choose(self, wanted: Wanted, subject: Subject, itself: str = "") -> Choice | Refusal:
-        """The best engine that may; else why none may. `itself` is the capture's own id, once it has one."""
+        """
+        The best engine that may; else why none may. `itself` is the capture's own id, when its turn has come.
+
+        The disk is looked at then: what was free minutes ago, at the last look, keeps nobody from asking.
+        """
         if self.closing or not self._ledger.tried:
             return Refusal("closed", "the agent begins or ends at this moment: ask again in a few seconds", 5.0)
         facts = read_facts(
             subject.worker,
             late_seconds=self._around.late_seconds(wanted.key),
             agent_late_seconds=self._around.agent_late_seconds(AGENT_LOOK_SECONDS),
-            free=self._shelf.free_bytes,
+            free=self._shelf.free_bytes if itself else None,
             proc=subject.proc,
         )
         others = [capture for capture in self._ledger.recent() if capture.id != itself]

@@ -25,6 +25,7 @@ from vitalsd.capture.shelf import Shelf
 from vitalsd.capture.store import Store
 from vitalsd.capture.surroundings import Surroundings
 from vitalsd.capture.turns import Turns
+from vitalsd.capture.uploads import Uploads
 from vitalsd.settings.model import Settings
 
 __all__ = ["Desk"]
@@ -53,13 +54,14 @@ class Desk:
         self._chooser = Chooser(around, ledger, self._shelf, settings, engines, clock)
         self._outcomes = Outcomes(around, ledger, clock)
         self._turns = Turns(around, self._chooser, self._shelf, self._outcomes, clock)
+        self._uploads = Uploads(ledger, store, settings.capture, clock)
         self._clock = clock
         self._orders: dict[str, Order] = {}
         self._queue: asyncio.Queue[str] = asyncio.Queue()
 
     def reconfigure(self, settings: Settings) -> None:
         """Hold to this from now on; what runs goes on."""
-        self._settings = self._shelf.settings = settings.capture
+        self._settings = self._shelf.settings = self._uploads.settings = settings.capture
         self._chooser.reconfigure(settings)
 
     @property
@@ -71,6 +73,7 @@ class Desk:
         """Take what is asked for, one after the other, for ever."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._shelf.tidy_now_and_then())
+            tasks.create_task(self._uploads.run())
             while True:
                 name = await self._queue.get()
                 order = self._orders.get(name)
