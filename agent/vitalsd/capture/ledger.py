@@ -20,6 +20,7 @@ import msgspec
 
 from vitalsd.capture.database import Entry, LedgerFile, Loaded
 from vitalsd.capture.model import ACTIVE, Capture
+from vitalsd.capture.packed import MOST_WHOLE, Packed
 from vitalsd.ids import new_id
 from vitalsd.storage.boot import boot_id
 
@@ -63,6 +64,9 @@ class Ledger:
         self._ours = False
         self._refused: dict[str, None] = {}
         """Those that were, the first at the beginning; a storm of them is not to be a search each."""
+        self._whole: dict[str, None] = {}
+        """Those that have their summary with them, the first to lose it at the beginning."""
+        self._packed = Packed()
 
     def start(self) -> None:
         """Go on with what is stored."""
@@ -90,7 +94,7 @@ class Ledger:
         """The capture of this id."""
         self._go_on()
         entry = self._entries.get(name)
-        return entry.capture if entry is not None and not entry.removed else None
+        return self._packed.whole(entry.capture) if entry is not None and not entry.removed else None
 
     def new_id(self) -> str:
         """An id that none of them has."""
@@ -164,10 +168,27 @@ class Ledger:
         if _worth(entry) == REFUSED:
             self._refused[entry.capture.id] = None
         self._file.put(entry)
+        self._packed.forget(entry.capture.id)
+        self._lighten(entry.capture)
+
+    def _lighten(self, capture: Capture) -> None:
+        """Have no more than the latest summaries in memory as they are."""
+        self._whole.pop(capture.id, None)
+        if capture.summary:
+            self._whole[capture.id] = None
+        while len(self._whole) > MOST_WHOLE:
+            name = next(iter(self._whole))
+            del self._whole[name]
+            entry = self._entries[name]
+            light = self._packed.take(entry.capture)
+            self._entries[name] = msgspec.structs.replace(entry, capture=light)
+            self._all = self._recent = None
 
     def _forget(self, name: str) -> None:
         self._changed(self._entries.pop(name))
         self._refused.pop(name, None)
+        self._whole.pop(name, None)
+        self._packed.forget(name)
         self._file.forget(name)
 
     def _changed(self, entry: Entry | None) -> None:
@@ -207,13 +228,17 @@ class Ledger:
             kept = entry if name in lying else msgspec.structs.replace(entry, number=place)
             self._entries[name] = kept
             if lying.get(name) != kept:
-                self._file.put(kept)
+                self._file.put(msgspec.structs.replace(kept, capture=self._packed.whole(kept.capture)))
+        self._packed.adopt(loaded.packed, set(here))
         for name in loaded.ids - self._entries.keys():
             self._file.forget(name)
         for entry in list(self._entries.values()):
             if entry.capture.state in ACTIVE and entry.capture.id not in here:
                 self._keep(_cut_off(entry.capture, self._clock()))
         self._refused = {name: None for name, entry in self._entries.items() if _worth(entry) == REFUSED}
+        for entry in list(self._entries.values()):
+            if self._packed.whole(entry.capture) is entry.capture:
+                self._lighten(entry.capture)
         self._all = self._recent = None
         self._tidy()
 

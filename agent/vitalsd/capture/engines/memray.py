@@ -22,6 +22,7 @@ from vitalsd.capture import memray_report
 from vitalsd.capture.census import NoCensus, socket_of
 from vitalsd.capture.confined import Confined, ConfinedError, Limits, ended_how, until_ended
 from vitalsd.capture.engines.registry import FULL, CaptureError, DiskError, Fit, Job, Made, Subject, register
+from vitalsd.capture.folders import read_in
 from vitalsd.capture.memray_report import FLAME_GRAPH, RECORDING, TOP_SITES, Site
 from vitalsd.capture.model import CaptureKind
 from vitalsd.capture.tracking import Recording, copy_recording, track
@@ -181,8 +182,7 @@ class Memray:
 def read_sites(folder: Path) -> SitesFound | None:
     """What the report in a folder says; None where there is none that can be read."""
     try:
-        with (folder / TOP_SITES).open("rb") as file:
-            return msgspec.json.decode(file.read(MOST_SITES_BYTES), type=SitesFound)
+        return msgspec.json.decode(read_in(folder, TOP_SITES, MOST_SITES_BYTES), type=SitesFound)
     except (OSError, msgspec.MsgspecError):
         return None
 
