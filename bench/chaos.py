@@ -31,6 +31,7 @@ LEFT = "helpers that outlived their agent"
 BARS = dict.fromkeys((UNANSWERED, STOPPED, HALF, FAILED, LEFT), NONE)
 ROUNDS, QUICK_ROUNDS = 50, 4
 SECONDS, NEXT_SECONDS = 1.5, 1.0
+AGREE_SECONDS = 3.0
 SEED = 5
 FILLER = "filler"
 
@@ -83,6 +84,8 @@ class Chaos:
     def round(self, fault: Callable[[], tuple[str, str]]) -> None:
         """Have it happen, and see that everything is as it should be afterwards."""
         kind, target = fault()
+        with contextlib.suppress(TimeoutError):  # an agent that begins looks through the folder first
+            wait_for(lambda: not self.agent.damaged(), "ledger and folder to agree", AGREE_SECONDS)
         self.half += [f"{fault.__name__}: {each}" for each in self.agent.damaged()]
         asked = self.agent.capture(kind, target, NEXT_SECONDS)
         ended = self.agent.wait(asked["id"], "done", "failed", "refused") if "id" in asked else asked

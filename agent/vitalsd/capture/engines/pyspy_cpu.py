@@ -125,7 +125,8 @@ def _plan(times: ThreadTimes, seconds: float, *, lock_only: bool = True) -> Plan
 
 def _unexplained(part: Part, used_seconds: float) -> bool:
     """Whether the process has used far more time than is in the samples."""
-    unseen = used_seconds - _seen_seconds([part], folded.parse(part.source.read_bytes()).samples)
+    with part.source.open("rb") as file:  # line by line: of deep stacks it has megabytes, and this is the agent
+        unseen = used_seconds - _seen_seconds([part], folded.count(file))
     return unseen > max(UNSEEN_SHARE * used_seconds, UNSEEN_CORE * part.seconds)
 
 
