@@ -190,6 +190,11 @@ class Desk:
         """For the metrics."""
         return self._outcomes.counts()
 
+    @property
+    def problem(self) -> str | None:
+        """Why nothing of this is stored now, if that is so."""
+        return self._ledger.problem
+
     async def close(self) -> None:
         """End what runs; what it was is told to the next agent."""
         self._chooser.closing = True
