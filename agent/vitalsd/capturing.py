@@ -33,7 +33,7 @@ from vitalsd.state import State
 __all__ = ["Capturing"]
 
 PASSES: frozenset[RefusalWord] = frozenset(
-    {"overload", "cooldown", "budget", "queue", "host", "stalling", "closed"}
+    {"overload", "cooldown", "budget", "queue", "host", "stalling", "disk", "closed"}
 )
 """What may be otherwise a little later."""
 AGAIN_SECONDS = 60.0

@@ -25,6 +25,8 @@ __all__ = ["BAD_FILES", "read_secrets"]
 BAD_FILES = 2
 MOST_MANIFEST_BYTES = 4 << 20
 RETRY_SECONDS = 30.0
+THREADS = "2"
+"""It would have one for each processor, and room for each of them."""
 
 
 def read_secrets(path: Path) -> dict[str, str]:
@@ -61,6 +63,7 @@ def _names(folder: int) -> list[str]:
 
 def copy(url: str, folder: Path) -> None:
     """Copy all of it. Raises FilesError, and whatever obstore does."""
+    os.environ["TOKIO_WORKER_THREADS"] = THREADS
     from obstore import put
     from obstore.store import LocalStore, from_url
 

@@ -26,7 +26,8 @@ from vitalsd.capture.held import HeldWatch
 from vitalsd.capture.model import CaptureKind
 from vitalsd.capture.profiles import folded
 from vitalsd.capture.profiles.make import FLAMEGRAPH, FOLDED, REQUEST, SPEEDSCOPE, Digest, Request, read_digest
-from vitalsd.capture.pyspy import NoDump, find_pyspy, may_look
+from vitalsd.capture.pyspy import NoDump, find_pyspy
+from vitalsd.capture.pyspy_fit import fit_of_pyspy
 from vitalsd.capture.pyspy_record import ADDRESS_SPACE_BYTES, NoLockError, Part, Plan, record
 from vitalsd.capture.threadtimes import ThreadTimes, read_thread_times
 from vitalsd.settings.model import Settings
@@ -63,13 +64,7 @@ class PySpyCpu:
 
     def fit(self, subject: Subject) -> Fit:
         """Whether py-spy may look."""
-        probe = subject.worker.probe
-        if probe is not None and probe.runtime != "python":
-            return Fit(False, f"py-spy knows Python, and this is {probe.runtime}")
-        problem = may_look(subject.pid, subject.proc)
-        if problem is not None:
-            return Fit(False, *problem)
-        return Fit(True, f"py-spy looks up to {RATE} times a second, from outside, and stops nothing")
+        return fit_of_pyspy(subject, f"py-spy looks up to {RATE} times a second, from outside, and stops nothing")
 
     async def take(self, job: Job) -> Made:
         """Record, and make the files."""
