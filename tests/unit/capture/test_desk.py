@@ -549,3 +549,23 @@ def test_two_agents_of_one_folder(tmp_path: Path) -> None:
         await first.desk.close()
 
     asyncio.run(check())
+
+
+def test_copied_when_it_is_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With `capture.upload` set, by a reload too, what is done is copied there, and says so."""
+    monkeypatch.setattr("vitalsd.capture.uploads.LOOK_SECONDS", 0.02)
+
+    async def check() -> None:
+        world = World(tmp_path / "here", FakeEngine())
+        done = await world.end_of(world.ask())
+        there = CaptureSettings(cooldown=0.0, per_hour=100, upload=f"file://{tmp_path}/there")
+        world.desk.reconfigure(Settings(capture=there))
+        async with asyncio.timeout(20):
+            while (copied := world.desk.one(done.id)) is not None and copied.uploaded_at is None:  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+        assert copied is not None
+        assert copied.upload_problem is None
+        assert (tmp_path / "there" / done.id / "profile.txt").read_text() == "whole"
+        await world.desk.close()
+
+    asyncio.run(check())
