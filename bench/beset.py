@@ -23,7 +23,7 @@ from typing import Any, Self
 from bench.harness import PROBE, Process, free_port, wait_for, web_service
 from vitalsd.cli.memray_parts import own_memray
 
-__all__ = ["Agent", "Watched", "Witness", "small_disk"]
+__all__ = ["BUSY", "Agent", "Watched", "Witness", "small_disk"]
 
 DISK_BYTES = 96 << 20
 SETTINGS = """
