@@ -33,7 +33,7 @@ from vitalsd.state import State
 __all__ = ["Capturing"]
 
 PASSES: frozenset[RefusalWord] = frozenset(
-    {"overload", "cooldown", "budget", "queue", "host", "stalling", "closed"}
+    {"overload", "cooldown", "budget", "queue", "host", "stalling", "disk", "closed"}
 )
 """What may be otherwise a little later."""
 AGAIN_SECONDS = 60.0
@@ -140,10 +140,6 @@ class Capturing:
         """For how long a loop of this worker has been stalling; None where none is."""
         return max((stall.seconds for stall in self._observer.in_progress(key)), default=None)
 
-    def stalls_lately(self, subject: Subject) -> int:
-        """How often its loops have stalled in the last minute."""
-        return sum(loop.stalls for loop in self._state.recent(subject.worker).values())
-
     def busy_share(self, subject: Subject) -> float | None:
         """Of the last minute, of the loop of this worker that is busiest; None where it has none that is known."""
         shares = [loop.busy_share for loop in self._state.recent(subject.worker).values()]
@@ -173,8 +169,8 @@ def _harmful(capture: Capture) -> Finding:
         at=capture.ended_at or capture.asked_at,
         summary=(
             f"A `{capture.kind}` capture by {capture.engine} has harmed worker {capture.worker} of "
-            f"`{capture.target}`: {capture.harm}. {capture.engine} is not used there for an hour; see capture "
-            f"{capture.id}."
+            f"`{capture.target}`: {capture.harm}. {capture.engine} is not used there for an hour or more; see "
+            f"capture {capture.id}."
         ),
         evidence={"capture": capture.id, "engine": capture.engine, "pause_seconds": capture.pause_seconds},
     )

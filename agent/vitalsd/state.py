@@ -177,7 +177,7 @@ class State:
             reload_succeeded_at=self.reload_succeeded_at,
             version=__version__,
             observer_interval_seconds=self._observer.interval_seconds if self._seats else None,
-            store_problem=self._book.problem,
+            store_problem=self._book.problem or (self.desk.problem if self.desk is not None else None),
             history_problem=self._history.problem,
             incidents_lost=self._book.lost,
             incidents_displaced=self._book.displaced,

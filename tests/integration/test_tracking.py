@@ -214,7 +214,7 @@ def test_a_report_that_takes_too_long(tmp_path: Path) -> None:
         made = asyncio.run(take(service))
 
     assert list(made.files) == ["allocations.bin"]
-    assert "was not ready after" in str(made.summary["problem"])
+    assert "was not ready within" in str(made.summary["problem"])
 
 
 def test_the_agent_is_killed(tmp_path: Path) -> None:

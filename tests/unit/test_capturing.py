@@ -36,8 +36,8 @@ FINE = Facts(state="S", threads=8, heap_bytes=100 << 20, left_bytes=1 << 30, fre
 def host(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A host on which everything is fine, and nobody else captures."""
     name = f"\0vitalsd-test-{secrets.token_hex(8)}"
-    monkeypatch.setattr("vitalsd.capture.desk.host_lock", lambda: host_lock(name))
-    monkeypatch.setattr("vitalsd.capture.desk.read_facts", lambda *_args, **_more: FINE)
+    monkeypatch.setattr("vitalsd.capture.turns.host_lock", lambda: host_lock(name))
+    monkeypatch.setattr("vitalsd.capture.chooser.read_facts", lambda *_args, **_more: FINE)
 
 
 class World:
@@ -45,7 +45,7 @@ class World:
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch, **keys: Any) -> None:
         self.engines = {kind: FakeEngine(kind + "-engine", kind) for kind in ("stacks", "cpu", "memory", "heap")}
-        monkeypatch.setattr("vitalsd.capture.desk.make_engines", lambda _settings: tuple(self.engines.values()))
+        monkeypatch.setattr("vitalsd.capture.chooser.make_engines", lambda _settings: tuple(self.engines.values()))
         self.settings = Settings(
             capture=CaptureSettings(**({"cooldown": 0.0, "per_hour": 100} | keys)),
             storage=Storage(dir=str(folder)),
@@ -180,11 +180,11 @@ def test_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def check() -> None:
         world = World(tmp_path, monkeypatch)
         busy = replace(FINE, load=100.0)
-        monkeypatch.setattr("vitalsd.capture.desk.read_facts", lambda *_args, **_more: busy)
+        monkeypatch.setattr("vitalsd.capture.chooser.read_facts", lambda *_args, **_more: busy)
         world.find("starvation")
         assert [capture.refusal for capture in await world.ended()] == ["overload"]
         assert "load" in str(world.incident("starvation").evidence["no_capture_reason"])
-        monkeypatch.setattr("vitalsd.capture.desk.read_facts", lambda *_args, **_more: FINE)
+        monkeypatch.setattr("vitalsd.capture.chooser.read_facts", lambda *_args, **_more: FINE)
         await world.until(lambda: world.incident("starvation").captures != ())
         assert "no_capture_reason" not in world.incident("starvation").evidence
         await world.close()

@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 
 from vitalsd.capture.census import Census, TaskList
+from vitalsd.capture.folders import read_in
 from vitalsd.capture.holders import Chain, Holders
 from vitalsd.model import Frame, WorkerKey
 from vitalsd.times import rfc3339
@@ -111,8 +112,7 @@ def read_before(folder: Path | None, key: WorkerKey) -> CensusFile | None:
     if folder is None:
         return None
     try:
-        with (folder / CENSUS_JSON).open("rb") as file:
-            found = msgspec.json.decode(file.read(MOST_BYTES_READ), type=CensusFile)
+        found = msgspec.json.decode(read_in(folder, CENSUS_JSON, MOST_BYTES_READ), type=CensusFile)
     except (OSError, msgspec.DecodeError, UnicodeDecodeError):
         return None
     return found if (found.pid, found.start_ticks) == (key.pid, key.start_ticks) else None

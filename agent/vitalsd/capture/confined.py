@@ -13,23 +13,24 @@ import resource  # noqa: F401 - os.wait4 imports it at its first call, and may n
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
 
-from vitalsd.errors import VitalsdError
+from vitalsd.capture.engines.registry import CaptureError
 
-__all__ = ["Confined", "ConfinedError", "Limits"]
+__all__ = ["Confined", "ConfinedError", "Limits", "ended_how", "until_ended"]
 
 ENTER = str(Path(__file__).with_name("enter.py"))
 TICK = os.sysconf("SC_CLK_TCK")
+LOOK_SECONDS = 0.05
 LAST_LOOK_SECONDS = 0.005
 LAST_SECONDS = 2.0
 """Whoever is not gone by then after SIGKILL hangs in the kernel, and is left to it."""
 
 
-class ConfinedError(VitalsdError):
+class ConfinedError(CaptureError):
     """It could not be started."""
 
 
@@ -107,3 +108,21 @@ class Confined:
                 cancelled = True
         if cancelled:
             raise asyncio.CancelledError
+
+
+async def until_ended(
+    program: Confined, seconds: float, problem: str, look: Callable[[], None] | None = None
+) -> None:
+    """Wait for it so long, and look at something else meanwhile. Raises CaptureError."""
+    until = time.monotonic() + seconds
+    while program.poll() is None:
+        if time.monotonic() > until:
+            raise CaptureError(f"{problem} within {seconds:g} s, and was killed")
+        if look is not None:
+            look()
+        await asyncio.sleep(LOOK_SECONDS)
+
+
+def ended_how(code: int | None) -> str:
+    """Of a program that has said nothing."""
+    return f"killed by signal {-code}" if code is not None and code < 0 else f"exit code {code}"

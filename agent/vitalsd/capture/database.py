@@ -11,11 +11,13 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 import structlog
 
 from vitalsd.capture.model import Capture
+from vitalsd.capture.packed import MOST_WHOLE, Packed
 from vitalsd.storage.file import StorageFile, is_damage
 from vitalsd.storage.keeper import Keeper
 
@@ -58,13 +60,15 @@ class Entry(msgspec.Struct, frozen=True):
     ended: float | None
 
 
-class Loaded(msgspec.Struct, frozen=True):
+class Loaded(NamedTuple):
     """What lay in a file when it was opened."""
 
     entries: tuple[Entry, ...]
     """First asked for first."""
     ids: frozenset[str]
     """All of them, those included that cannot be read."""
+    packed: Packed
+    """The summaries that the entries are without."""
 
 
 class Database(StorageFile):
@@ -81,8 +85,14 @@ class Database(StorageFile):
             " ORDER BY number DESC LIMIT ?",
             (MOST_LOADED,),
         )
-        entries = [entry for row in rows.fetchall() if (entry := _entry(*row)) is not None]
-        return Loaded(tuple(reversed(entries)), ids)
+        entries, packed, whole = [], Packed(), 0
+        for row in rows:
+            entry = _entry(*row)
+            if entry is not None:
+                whole += bool(entry.capture.summary)
+                light = entry.capture if whole <= MOST_WHOLE else packed.take(entry.capture)
+                entries.append(msgspec.structs.replace(entry, capture=light))
+        return Loaded(tuple(reversed(entries)), ids, packed)
 
     def write(self, entries: Iterable[Entry], gone: Iterable[str]) -> None:
         """Write all of it or nothing."""

@@ -16,7 +16,16 @@ from collections.abc import Iterator
 
 from vitalsd.capture.model import Artifact
 
-__all__ = ["StrangeFileError", "file_in", "folder_in", "make_artifact", "make_folder", "remove", "write_file"]
+__all__ = [
+    "StrangeFileError",
+    "file_in",
+    "folder_in",
+    "make_artifact",
+    "make_folder",
+    "read_in",
+    "remove",
+    "write_file",
+]
 
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
@@ -57,6 +66,12 @@ def file_in(folder: int, name: str) -> int:
         os.close(descriptor)
         raise
     return descriptor
+
+
+def read_in(folder: str | os.PathLike[str], name: str, most_bytes: int) -> bytes:
+    """So much of a plain file of ours. Raises OSError."""
+    with folder_in(folder) as opened, open(file_in(opened, name), "rb") as file:
+        return file.read(most_bytes)
 
 
 def _check_plain(found: os.stat_result, name: str) -> None:

@@ -22,6 +22,7 @@ from typing import Literal, Protocol
 import msgspec
 import structlog
 
+from vitalsd.capture import pauses
 from vitalsd.capture.census import (
     AGAIN_BUDGET_BYTES,
     BUDGET_BYTES,
@@ -120,7 +121,7 @@ class GrowthCensuses:
         census: TakeCensus = take_census,
         tasks: Callable[[Path, int], Awaitable[TaskList]] = list_tasks,
         clock: Callable[[], float] = time.monotonic,
-        pause: Callable[[asyncio.Event, float], Awaitable[None]] | None = None,
+        pause: Callable[[asyncio.Event, float], Awaitable[None]] = pauses.pause,
     ) -> None:
         self.interval_seconds = interval_seconds
         self._socket_of = socket_of
@@ -130,7 +131,7 @@ class GrowthCensuses:
         """How descriptors are counted by kind, and threads by name; of what is missing here nothing is told."""
         self._census, self._tasks = census, tasks
         self._clock = clock
-        self._pause = pause or _pause
+        self._pause = pause
         self._one_at_a_time = asyncio.Lock()
         self._queue: asyncio.Queue[_Watch] = asyncio.Queue()
         self._watches: OrderedDict[Name, _Watch] = OrderedDict()
@@ -286,12 +287,3 @@ def _who(watch: _Watch) -> dict[str, object]:
         "pid": watch.key.pid,
         "of": watch.topic,
     }
-
-
-async def _pause(over: asyncio.Event, seconds: float) -> None:
-    """Until the time has passed, or there is nothing to wait for."""
-    try:
-        async with asyncio.timeout(seconds):
-            await over.wait()
-    except TimeoutError:
-        pass

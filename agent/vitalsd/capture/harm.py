@@ -1,8 +1,9 @@
 """
-Whether a capture has harmed the service: what its engine measured, and what became of its loop meanwhile.
+What a capture has done to the service: for how long its engine has held it, and how late its loop was meanwhile.
 
-The observer is asked every 50 ms how late the worker's loops are, which costs microseconds. A loop that stalled in
-the minute before may stall again for reasons of its own, so only one that did not is held against the capture.
+Only what the engine itself has measured is held against it. A loop that is late while a capture runs may be late
+for any reason of the service's own, and a tool that takes the blame for those would be switched off when it is
+needed most; so that is told, and no more. The observer is asked every 50 ms, which costs microseconds.
 """
 
 from __future__ import annotations
@@ -10,21 +11,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-__all__ = ["HarmWatch"]
+__all__ = ["HarmWatch", "harm_of"]
 
 LOOK_SECONDS = 0.05
 MOST_PAUSE_SECONDS = 0.25
 """Ten times what any engine should need: by then a load balancer counts it."""
-MOST_LATE_SECONDS = 0.5
-"""A stall of that length is a critical incident by default."""
+TOLD_SECONDS = 0.1
 
 
 class HarmWatch:
     """The loops of one worker while a capture is taken."""
 
-    def __init__(self, late_seconds: Callable[[], float | None], stalls_before: int) -> None:
+    def __init__(self, late_seconds: Callable[[], float | None]) -> None:
         self._late_seconds = late_seconds
-        self._innocent = stalls_before > 0 or late_seconds() is not None
         self._longest = 0.0
 
     async def look(self) -> None:
@@ -33,12 +32,14 @@ class HarmWatch:
             self._longest = max(self._longest, self._late_seconds() or 0.0)
             await asyncio.sleep(LOOK_SECONDS)
 
-    def verdict(self, pause_seconds: float | None) -> str | None:
-        """What it did that it must not do, in a sentence; None when there is nothing to say."""
-        if pause_seconds is not None and pause_seconds > MOST_PAUSE_SECONDS:
-            return f"it held the service for {pause_seconds:.2f} s, and {MOST_PAUSE_SECONDS:g} s is the most"
-        if not self._innocent and self._longest > MOST_LATE_SECONDS:
-            return (
-                f"its loop was late by {self._longest:.2f} s meanwhile, and had not stalled in the minute before"
-            )
+    @property
+    def loop_late_seconds(self) -> float | None:
+        """How late a loop was meanwhile, at the most, if that is worth a word."""
+        return round(self._longest, 3) if self._longest > TOLD_SECONDS else None
+
+
+def harm_of(pause_seconds: float | None) -> str | None:
+    """What it did that it must not do, in a sentence; None when there is nothing to say."""
+    if pause_seconds is None or pause_seconds <= MOST_PAUSE_SECONDS:
         return None
+    return f"it held the service for {pause_seconds:.2f} s, and {MOST_PAUSE_SECONDS:g} s is the most"

@@ -13,9 +13,10 @@ import errno
 import socket
 from collections.abc import Iterator
 
-__all__ = ["host_lock"]
+__all__ = ["host_lock", "look_lock"]
 
 NAME = "\0vitalsd-capture"
+LOOKS = NAME + "-stacks"
 
 
 @contextlib.contextmanager
@@ -30,3 +31,8 @@ def host_lock(name: str = NAME) -> Iterator[bool]:
             yield False
         else:
             yield True
+
+
+def look_lock() -> contextlib.AbstractContextManager[bool]:
+    """The same for what takes a moment, and must not wait for what takes minutes: the stacks of now."""
+    return host_lock(LOOKS)

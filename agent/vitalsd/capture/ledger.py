@@ -20,6 +20,7 @@ import msgspec
 
 from vitalsd.capture.database import Entry, LedgerFile, Loaded
 from vitalsd.capture.model import ACTIVE, Capture
+from vitalsd.capture.packed import MOST_WHOLE, Packed
 from vitalsd.ids import new_id
 from vitalsd.storage.boot import boot_id
 
@@ -60,6 +61,12 @@ class Ledger:
         self._recent: tuple[Capture, ...] | None = ()
         self._recent_offset = 0.0
         self._tidy_at = 0.0
+        self._ours = False
+        self._refused: dict[str, None] = {}
+        """Those that were, the first at the beginning; a storm of them is not to be a search each."""
+        self._whole: dict[str, None] = {}
+        """Those that have their summary with them, the first to lose it at the beginning."""
+        self._packed = Packed()
 
     def start(self) -> None:
         """Go on with what is stored."""
@@ -74,19 +81,20 @@ class Ledger:
         return self._all
 
     def recent(self) -> tuple[Capture, ...]:
-        """The same for the policy: with what was deleted, and with times as the clock of now has them."""
+        """For the policy: what was not refused, deleted ones too, and times as the clock of now has them."""
         self._go_on()
         offset = self._offset()
         if self._recent is None or abs(offset - self._recent_offset) > STEP_SECONDS:
             self._recent_offset = offset
-            self._recent = tuple(self._as_of_now(each, offset) for each in reversed(self._entries.values()))
+            begun = (each for each in reversed(self._entries.values()) if _worth(each) != REFUSED)
+            self._recent = tuple(self._as_of_now(each, offset) for each in begun)
         return self._recent
 
     def one(self, name: str) -> Capture | None:
         """The capture of this id."""
         self._go_on()
         entry = self._entries.get(name)
-        return entry.capture if entry is not None and not entry.removed else None
+        return self._packed.whole(entry.capture) if entry is not None and not entry.removed else None
 
     def new_id(self) -> str:
         """An id that none of them has."""
@@ -118,6 +126,12 @@ class Ledger:
         """Whether the file was opened, or could not be: until then, nobody knows what was captured before."""
         return self._file.tried
 
+    @property
+    def is_ours(self) -> bool:
+        """Whether the file was opened once, so that all it knows is known here, and no other agent uses it."""
+        self._go_on()
+        return self._ours
+
     def close(self) -> None:
         """Write what is waiting, if the disk takes it in a moment."""
         self._file.close()
@@ -146,14 +160,42 @@ class Ledger:
         return self._entries[next(reversed(self._entries))].number + 1 if self._entries else 1
 
     def _set(self, entry: Entry) -> None:
+        before = self._entries.get(entry.capture.id)
         self._entries[entry.capture.id] = entry
-        self._all = self._recent = None
+        self._changed(before)
+        self._changed(entry)
+        self._refused.pop(entry.capture.id, None)
+        if _worth(entry) == REFUSED:
+            self._refused[entry.capture.id] = None
         self._file.put(entry)
+        self._packed.forget(entry.capture.id)
+        self._lighten(entry.capture)
+
+    def _lighten(self, capture: Capture) -> None:
+        """Have no more than the latest summaries in memory as they are."""
+        self._whole.pop(capture.id, None)
+        if capture.summary:
+            self._whole[capture.id] = None
+        while len(self._whole) > MOST_WHOLE:
+            name = next(iter(self._whole))
+            del self._whole[name]
+            entry = self._entries[name]
+            light = self._packed.take(entry.capture)
+            self._entries[name] = msgspec.structs.replace(entry, capture=light)
+            self._all = self._recent = None
 
     def _forget(self, name: str) -> None:
-        del self._entries[name]
-        self._all = self._recent = None
+        self._changed(self._entries.pop(name))
+        self._refused.pop(name, None)
+        self._whole.pop(name, None)
+        self._packed.forget(name)
         self._file.forget(name)
+
+    def _changed(self, entry: Entry | None) -> None:
+        """Have made anew what it is part of: a thousand refusals in a minute are nobody's past."""
+        self._all = None
+        if entry is not None and _worth(entry) != REFUSED:
+            self._recent = None
 
     def _offset(self) -> float:
         """What the clock of now is ahead of the time since the boot."""
@@ -175,6 +217,7 @@ class Ledger:
             self._tidy()
 
     def _take_over(self, loaded: Loaded) -> None:
+        self._ours = True
         lying = {each.capture.id: each for each in loaded.entries}
         here, self._entries = self._entries, {}
         for name, entry in lying.items():
@@ -185,12 +228,17 @@ class Ledger:
             kept = entry if name in lying else msgspec.structs.replace(entry, number=place)
             self._entries[name] = kept
             if lying.get(name) != kept:
-                self._file.put(kept)
+                self._file.put(msgspec.structs.replace(kept, capture=self._packed.whole(kept.capture)))
+        self._packed.adopt(loaded.packed, set(here))
         for name in loaded.ids - self._entries.keys():
             self._file.forget(name)
         for entry in list(self._entries.values()):
             if entry.capture.state in ACTIVE and entry.capture.id not in here:
                 self._keep(_cut_off(entry.capture, self._clock()))
+        self._refused = {name: None for name, entry in self._entries.items() if _worth(entry) == REFUSED}
+        for entry in list(self._entries.values()):
+            if self._packed.whole(entry.capture) is entry.capture:
+                self._lighten(entry.capture)
         self._all = self._recent = None
         self._tidy()
 
@@ -206,9 +254,8 @@ class Ledger:
 
     def _bound(self) -> None:
         """Forget what is too much, the oldest first of what matters least."""
-        refused = [name for name, entry in self._entries.items() if _worth(entry) == REFUSED]
-        for name in refused[: max(0, len(refused) - MOST_REFUSED)]:
-            self._forget(name)
+        while len(self._refused) > MOST_REFUSED:
+            self._forget(next(iter(self._refused)))
         excess = len(self._entries) - MOST
         if excess > 0:
             for name in sorted(self._entries, key=lambda name: _worth(self._entries[name]))[:excess]:

@@ -15,10 +15,11 @@ from typing import TypeVar
 import structlog
 from msgspec.structs import replace
 
-from vitalsd.capture.engines.registry import CaptureError, Engine, Job, Made, Subject
-from vitalsd.capture.harm import HarmWatch
+from vitalsd.capture.engines.registry import FULL, CaptureError, DiskError, Engine, Job, Made, Subject
+from vitalsd.capture.harm import HarmWatch, harm_of
 from vitalsd.capture.model import Capture, Wanted
 from vitalsd.capture.store import Store
+from vitalsd.capture.summaries import bounded
 
 __all__ = ["Order", "make"]
 
@@ -37,7 +38,10 @@ class Order:
         self.instead = instead
         """Why it is not a better one."""
         self.stop = asyncio.Event()
+        self.cancelled = False
         self.task: asyncio.Task[None] | None = None
+        self.watch: HarmWatch | None = None
+        """Of what becomes of the service, once the engine is at work."""
         self.began: float | None = None
         """CLOCK_MONOTONIC at which the engine did."""
 
@@ -47,32 +51,33 @@ async def make(
     order: Order,
     subject: Subject,
     store: Store,
-    watch: HarmWatch,
     *,
     most_bytes: int,
     before: Path | None,
     clock: Callable[[], float],
 ) -> Capture:
     """Take it with the engine of the order; the answer is the capture as it is in the end."""
-    folder = await asyncio.to_thread(store.begin, capture.id)
+    assert order.watch is not None
+    folder = await _whole(asyncio.to_thread(store.begin, capture.id))
     job = Job(capture.id, subject, capture.seconds, folder, order.stop, most_bytes, before)
-    looking = asyncio.create_task(watch.look())
+    looking = asyncio.create_task(order.watch.look())
     try:
-        made = await _taken(order.engine, job)
+        made = bounded(await _taken(order.engine, job), order.instead)
     except BaseException:
         await _whole(asyncio.to_thread(store.abandon, capture.id))
         raise
     finally:
         looking.cancel()
-    if order.instead is not None:
-        made = replace(made, summary={"instead": order.instead, **made.summary})
+    late = order.watch.loop_late_seconds
+    if late is not None:
+        made = replace(made, summary={**made.summary, "loop_late_seconds": late})
     done = replace(
         capture,
         state="done",
         ended_at=clock(),
         pause_seconds=made.pause_seconds,
         summary=made.summary,
-        harm=watch.verdict(made.pause_seconds),
+        harm=harm_of(made.pause_seconds),
     )
     artifacts = await _whole(asyncio.to_thread(store.finish, done, made.files))
     return replace(done, artifacts=artifacts)
@@ -87,6 +92,10 @@ async def _taken(engine: Engine, job: Job) -> Made:
         raise CaptureError(f"{engine.name} had not ended {after}, and was ended") from None
     except CaptureError:
         raise
+    except OSError as error:
+        if error.errno in FULL:
+            raise DiskError(f"{engine.name} could not write its files: {error}") from error
+        raise CaptureError(f"{engine.name} could not be used: {error}") from error
     except Exception as error:
         log.exception("engine_failed", engine=engine.name, pid=job.subject.pid)
         raise CaptureError(f"{engine.name} could not be used: {type(error).__name__}: {error}") from error

@@ -1,9 +1,9 @@
 """
 Makes a recording of memray's readable: the sites that leak as JSON, and a flame graph of leaks.
 
-A program of its own, `python -m vitalsd.capture.memray_report RECORDING SECONDS MOST_BYTES`, because memray
-takes memory that the agent does not have, and because what it reads comes out of another process: it runs at low
-priority, with bounds on memory, time and files, and writes beside the recording. A flame graph has 4.5 MB at
+A program of its own, `python -m vitalsd.capture.memray_report RECORDING SECONDS`, because memray takes memory
+that the agent does not have, and because what it reads comes out of another process: it is run confined, with
+bounds on memory, time and files, and writes beside the recording. A flame graph has 4.5 MB at
 least, since all that it needs is in it: it is looked at without a network.
 
 A site is the innermost frame of the service's own code on a stack, as with the culprit of a stall: what it calls
@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -33,10 +32,7 @@ RECORDING, TOP_SITES, FLAME_GRAPH = "allocations.bin", "top-sites.json", "flameg
 MOST_SITES = 50
 MOST_FRAMES = 20
 STACK_FRAMES = 200
-MEMORY_BYTES = 2 << 30
-CPU_SECONDS = 60
 HEADER_BYTES = 1 << 16
-NICE = 10
 NOWHERE = Frame("<no Python code>", "", 0)
 ORDER = (Origin.OWN, Origin.PACKAGE, Origin.STANDARD, Origin.FRAMEWORK)
 PROBE = ("/vitalsd/probe/python/", "/vitalsd_probe/")
@@ -92,17 +88,6 @@ def top_sites(leaked: Iterable[Leaked]) -> list[Site]:
         for at, ones in of_site.items()
     ]
     return sorted(sites, key=lambda site: (-site.bytes, -site.allocations, site.file, site.line))
-
-
-def _bound(most_bytes: int) -> None:
-    os.nice(NICE)
-    for limit, most in (
-        (resource.RLIMIT_AS, MEMORY_BYTES),
-        (resource.RLIMIT_CPU, CPU_SECONDS),
-        (resource.RLIMIT_FSIZE, most_bytes),
-        (resource.RLIMIT_CORE, 0),
-    ):
-        resource.setrlimit(limit, (most, most))
 
 
 def _scrub_recording(recording: Path, command_line: str) -> str:
@@ -165,8 +150,7 @@ def report(recording: Path, seconds: float) -> None:
 
 def main() -> int:
     """As a program."""
-    recording, seconds, most_bytes = Path(sys.argv[1]), float(sys.argv[2]), int(sys.argv[3])
-    _bound(most_bytes)
+    recording, seconds = Path(sys.argv[1]), float(sys.argv[2])
     try:
         report(recording, seconds)
     except (OSError, MemoryError) as error:

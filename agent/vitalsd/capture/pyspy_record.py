@@ -16,12 +16,12 @@ from pathlib import Path
 
 import msgspec
 
-from vitalsd.capture.confined import Confined, Limits
+from vitalsd.capture.confined import Confined, Limits, until_ended
 from vitalsd.capture.engines.registry import CaptureError, Job
 from vitalsd.capture.held import HeldWatch
 from vitalsd.capture.pyspy import explain
 
-__all__ = ["MOST_SHARE", "NoLockError", "Part", "Plan", "record", "until_ended"]
+__all__ = ["MOST_SHARE", "NoLockError", "Part", "Plan", "record"]
 
 MOST_SHARE = 0.3
 SHARE_SECONDS = 3.0
@@ -79,7 +79,7 @@ async def record(command: str, name: str, plan: Plan, job: Job, held: HeldWatch)
     spy = Confined(whole, limits, output)
     try:
         ended_early = await _watch(spy, job, held, plan.seconds, began)
-        await until_ended(spy, END_SECONDS, f"py-spy did not end for process {job.subject.pid}", held)
+        await until_ended(spy, END_SECONDS, f"py-spy did not end for process {job.subject.pid}", held.look)
     finally:
         await spy.end()
     if spy.code != 0 or not source.exists():
@@ -107,17 +107,6 @@ async def _watch(spy: Confined, job: Job, held: HeldWatch, seconds: float, began
                 return f"py-spy took more than {MOST_SHARE:.0%} of a core and was ended after {now - began:.1f} s"
         await asyncio.sleep(WATCH_SECONDS)
     return f"the process ended after {time.monotonic() - began:.1f} s" if spy.code == 0 else None
-
-
-async def until_ended(program: Confined, seconds: float, problem: str, held: HeldWatch | None = None) -> None:
-    """Wait for it so long. Raises CaptureError."""
-    until = time.monotonic() + seconds
-    while program.poll() is None:
-        if time.monotonic() > until:
-            raise CaptureError(f"{problem} within {seconds:g} s, and was killed")
-        if held is not None:
-            held.look()
-        await asyncio.sleep(WATCH_SECONDS)
 
 
 def _failure(pid: int, spy: Confined, output: Path) -> CaptureError:

@@ -27,7 +27,8 @@ __all__ = ["Shelf"]
 log = structlog.get_logger(__name__)
 
 TIDY_SECONDS = 600.0
-TRIED_SECONDS = 0.2
+OURS_SECONDS = 0.2
+LEAST_BYTES = 1 << 20
 JOB_SHARE = 4
 """One capture may take this part of the quota."""
 
@@ -46,30 +47,43 @@ class Shelf:
         """Of the disk, when it was last looked at."""
 
     async def tidy_now_and_then(self) -> None:
-        """Go on with what lies there, and keep it within its bounds, for ever."""
-        while not self.ledger.tried:  # noqa: ASYNC110 - the ledger's thread has no loop to tell
-            await asyncio.sleep(TRIED_SECONDS)
-        await self._reconcile()
+        """
+        Go on with what lies there, and keep it within its bounds, for ever.
+
+        Not before the ledger's file is ours: until then the folder may be another agent's, which is at work in it.
+        """
+        await self.look_at_disk()
+        while not self.ledger.is_ours:  # noqa: ASYNC110 - the ledger's thread has no loop to tell
+            await asyncio.sleep(OURS_SECONDS)
+        agree = False
         while True:
+            agree = agree or await self._reconcile()
             await self.look_at_disk()
             await self.make_room(0)
             await asyncio.sleep(TIDY_SECONDS)
 
-    async def _reconcile(self) -> None:
-        """Have ledger and folder agree, where an agent before was ended between the two."""
+    async def _reconcile(self) -> bool:
+        """Have ledger and folder agree, where an agent before was ended between the two; whether they do."""
         try:
             found = await asyncio.to_thread(self.store.reconcile, self.ledger.recent())
         except CaptureError as error:
             log.warning("captures_not_known", reason=str(error))
-            return
+            return False
         for capture in found.whole:
             self.ledger.put(capture)
         for name in found.missing:
             self.ledger.remove(name)
+        return True
 
     async def look_at_disk(self) -> None:
         """How much of it is free."""
         self.free_bytes = await asyncio.to_thread(free_bytes, self.store.root)
+
+    async def is_full(self) -> bool:
+        """Whether there is less left of it than is to be kept free, as it is now."""
+        await self.look_at_disk()
+        least = max(self.settings.keep_free, LEAST_BYTES)
+        return self.free_bytes is not None and self.free_bytes < least
 
     @property
     def most_bytes(self) -> int:

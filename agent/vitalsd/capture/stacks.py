@@ -16,6 +16,7 @@ from pathlib import Path
 
 import msgspec
 
+from vitalsd.capture import pauses
 from vitalsd.capture.pyspy import DumpError, DumpTimeout, NoDump, ThreadStack, dump
 from vitalsd.capture.tokens import Bucket
 from vitalsd.model import Frame, Stack, StackRefusal, WorkerKey
@@ -91,12 +92,12 @@ class StackSampler:
         *,
         proc: Path = Path("/proc"),
         clock: Callable[[], float] = time.monotonic,
-        pause: Callable[[asyncio.Event, float], Awaitable[None]] | None = None,
+        pause: Callable[[asyncio.Event, float], Awaitable[None]] = pauses.pause,
     ) -> None:
         self._take = take
         self._proc = proc
         self._clock = clock
-        self._pause = pause or _pause
+        self._pause = pause
         self._one_at_a_time = asyncio.Lock()
         self._queue: asyncio.Queue[_Watch] = asyncio.Queue()
         self._watches: OrderedDict[Name, _Watch] = OrderedDict()
@@ -247,15 +248,6 @@ class StackSampler:
     def _own_number(self, pid: int, thread_id: int) -> int | None:
         """Of the thread in its own pid namespace, which is the one that py-spy reads from its memory."""
         return own_number(f"{self._proc}/{pid}/task/{thread_id}/status")
-
-
-async def _pause(over: asyncio.Event, seconds: float) -> None:
-    """Until the time has passed, or the stall."""
-    try:
-        async with asyncio.timeout(seconds):
-            await over.wait()
-    except TimeoutError:
-        pass
 
 
 def _merge(samples: Iterable[tuple[Frame, ...]]) -> tuple[Stack, ...]:

@@ -18,8 +18,9 @@ from pathlib import Path
 import msgspec
 import structlog
 
-from vitalsd.capture.engines.registry import CaptureError
+from vitalsd.capture.engines.registry import FULL, CaptureError, DiskError
 from vitalsd.capture.folders import (
+    StrangeFileError,
     file_in,
     folder_in,
     make_artifact,
@@ -41,7 +42,6 @@ ID = re.compile(r"[0-9a-z]{1,40}")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 MOST_FILES = 100
 MANIFEST_BYTES = 4 << 20
-FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 ASIDE, GOING = ".tmp-", ".del-"
 
 
@@ -60,6 +60,8 @@ class Store:
     def __init__(self, folder: Callable[[], Path], listen: str) -> None:
         self._folder = folder
         self._name = file_name(KIND, listen).removesuffix(".db")
+        self._begun: set[str] = set()
+        """By this agent, which knows best what is to become of them."""
 
     @property
     def root(self) -> Path:
@@ -72,6 +74,7 @@ class Store:
 
     def begin(self, name: str) -> Path:
         """An empty folder, aside, for an engine to write to."""
+        self._begun.add(name)
         with self._told(name):
             self._make_root()
             with self._opened() as root:
@@ -165,7 +168,9 @@ class Store:
             try:
                 with self._opened() as root:
                     for name in sorted(os.listdir(root)):  # noqa: PTH208 - of an open folder
-                        manifest = self._manifest(name) if ID.fullmatch(name) else None
+                        if name.removeprefix(ASIDE).removeprefix(GOING) in self._begun:
+                            continue
+                        manifest = self._told_in(root, name) if ID.fullmatch(name) else None
                         if manifest is None or name in unwanted or not _is_whole(root, manifest):
                             log.warning("capture_removed", name=name, reason="it is not whole, or was deleted")
                             remove(root, name)
@@ -176,7 +181,7 @@ class Store:
             except FileNotFoundError:
                 pass
         whole.sort(key=lambda each: (each.asked_at, each.id))
-        return Found(tuple(whole), tuple(sorted(expected - seen)))
+        return Found(tuple(whole), tuple(sorted(expected - seen - self._begun)))
 
     def used_bytes(self) -> int:
         """What all of it takes of the disk now."""
@@ -211,16 +216,27 @@ class Store:
             reason = error.strerror or str(error)
             advice = "make room, or set `capture.quota` lower" if error.errno in FULL else "see to that folder"
             what = "captures" if name == "all" else f"capture {name}"
-            raise CaptureError(f"{what} cannot be stored in {self.root}: {reason}: {advice}") from error
+            raise DiskError(f"{what} cannot be stored in {self.root}: {reason}: {advice}") from error
 
     def _manifest(self, name: str) -> Capture | None:
         try:
-            with self._opened() as root, folder_in(name, root) as folder:
-                descriptor = file_in(folder, MANIFEST)
-                with open(descriptor, "rb") as file:  # noqa: PTH123 - a descriptor
-                    text = file.read(MANIFEST_BYTES + 1)
+            with self._opened() as root:
+                return self._told_in(root, name)
         except OSError:
             return None
+
+    @staticmethod
+    def _told_in(root: int, name: str) -> Capture | None:
+        """What a folder's manifest tells, None where it has none. Raises OSError where nobody knows."""
+        try:
+            with folder_in(name, root) as folder, open(file_in(folder, MANIFEST), "rb") as file:  # noqa: PTH123
+                text = file.read(MANIFEST_BYTES + 1)
+        except (FileNotFoundError, NotADirectoryError, StrangeFileError):
+            return None
+        except OSError as error:
+            if error.errno == errno.ELOOP:
+                return None
+            raise
         manifest = read_manifest(text) if len(text) <= MANIFEST_BYTES else None
         return manifest if manifest is not None and manifest.id == name else None
 
@@ -247,8 +263,10 @@ def _is_whole(root: int, manifest: Capture) -> bool:
                 os.close(descriptor)
                 if size != artifact.size_bytes:
                     return False
-    except OSError:
-        return False
+    except OSError as error:
+        if isinstance(error, FileNotFoundError | StrangeFileError) or error.errno == errno.ELOOP:
+            return False
+        raise  # a disk that does not answer now has what it has
     return bool(manifest.artifacts)
 
 

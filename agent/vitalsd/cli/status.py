@@ -11,6 +11,7 @@ import msgspec
 
 from vitalsd.cli.client import ask
 from vitalsd.cli.incidents import short
+from vitalsd.cli.underway import LISTED, capture_lines
 
 __all__ = ["Status", "rule_table", "table"]
 
@@ -44,6 +45,7 @@ class Status:
         answer = ask(settings, "/api/v1/targets") | ask(
             settings, f"/api/v1/incidents?state=open&limit={MOST_LISTED}"
         )
+        answer |= ask(settings, f"/api/v1/captures?limit={LISTED}")
         if args.json or args.rules:
             answer |= ask(settings, "/api/v1/rules")
         if args.json:
@@ -51,6 +53,8 @@ class Status:
         else:
             print(table(answer["targets"]))
             for line in _open_incidents(answer["incidents"], time.time()):
+                print(line)
+            for line in capture_lines(answer["captures"], settings.capture.per_hour, time.time()):
                 print(line)
             if args.rules:
                 print(f"\n{rule_table(answer['rules'])}")

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from vitalsd.settings.types import Duration, FilePath, Listen, Name, Pid, Regex, Size
+from vitalsd.settings.types import Duration, FilePath, Listen, Name, Pid, Regex, Size, StoreUrl
 
 __all__ = [
     "Capture",
@@ -103,6 +103,7 @@ class Memory(_Section, frozen=True):
     ] = 86_400.0
     smaps_max_size: Annotated[
         Size,
+        StoreUrl,
         Meta(
             description="Up to this resident size PSS is read of a worker, once in five minutes. "
             "Whatever the worker maps meanwhile waits, 8 ms per GiB. `0B`: of none."
@@ -202,6 +203,20 @@ class Capture(_Section, frozen=True):
     retention: Annotated[
         Duration, Meta(ge=60.0, description="After this time a capture is deleted, unless it is pinned.")
     ] = 14 * 86_400.0
+    upload: Annotated[
+        StoreUrl | None,
+        Meta(
+            description="Where the files of captures are copied to when they are done, until they are there: "
+            "`s3://BUCKET/PREFIX`, `gs://...`, `az://...` or `file:///FOLDER`. Needs `pip install 'vitalsd[s3]'`.",
+        ),
+    ] = None
+    upload_secret_file: Annotated[
+        FilePath | None,
+        Meta(
+            description="A file of `NAME=VALUE` lines for that, such as `AWS_ACCESS_KEY_ID` and "
+            "`AWS_SECRET_ACCESS_KEY`; without it, the agent's environment has them, or the machine's role."
+        ),
+    ] = None
     allow_debugger_attach: Annotated[
         bool,
         Meta(

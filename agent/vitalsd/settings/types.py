@@ -11,7 +11,7 @@ from msgspec import Meta
 
 from vitalsd.settings.units import parse_duration, parse_size
 
-__all__ = ["Duration", "FilePath", "Listen", "Name", "Pid", "Regex", "Size", "split_listen"]
+__all__ = ["Duration", "FilePath", "Listen", "Name", "Pid", "Regex", "Size", "StoreUrl", "split_listen"]
 
 _LISTEN = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<host>[A-Za-z0-9._-]*)):(?P<port>[0-9]{1,5})")
 
@@ -56,6 +56,14 @@ Size = Annotated[int, Meta(ge=0, extra={"parse": parse_size, "words": "a size"})
 Listen = Annotated[str, Meta(extra={"parse": _check_listen, "words": "host:port, :port or [v6]:port"})]
 Regex = Annotated[str, Meta(min_length=1, extra={"parse": _check_regex, "words": "a regular expression"})]
 FilePath = Annotated[str, Meta(min_length=1, extra={"words": "a path"})]
+StoreUrl = Annotated[
+    str,
+    Meta(
+        pattern="^(s3|gs|az)://[^/@: ]+(/.*)?$|^file:///.*$",
+        extra={"words": "s3://BUCKET/PREFIX, gs://BUCKET/PREFIX, az://CONTAINER/PREFIX or file:///FOLDER"},
+    ),
+]
+"""Of object storage; who may write there is no part of it."""
 Name = Annotated[
     str,
     Meta(

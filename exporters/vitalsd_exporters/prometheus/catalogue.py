@@ -322,7 +322,7 @@ AGENT = (
     Descriptor(
         "vitalsd_store_success",
         "gauge",
-        "Whether incidents and counts are being stored, from vitalsd itself.",
+        "Whether incidents, counts and what was captured are being stored, from vitalsd itself.",
         (),
     ),
     Descriptor(

@@ -25,6 +25,7 @@ from vitalsd.capture import database, ledger
 from vitalsd.capture.database import KIND
 from vitalsd.capture.ledger import CUT_OFF, KEPT_SECONDS, MOST, MOST_REFUSED, Ledger
 from vitalsd.capture.model import Capture
+from vitalsd.capture.packed import LEFT_OUT, MOST_WHOLE
 from vitalsd.capture.policy import Facts, refusal
 from vitalsd.settings.model import Capture as Settings
 from vitalsd.storage import file, keeper
@@ -104,7 +105,8 @@ def test_what_was_put_is_there_after_a_restart(ledgers: Ledgers) -> None:
     assert first.one(late.id) == late
     first.close()
     second = ledgers()
-    assert second.all() == second.recent() == (late, early)
+    assert second.all() == (late, early)
+    assert second.recent() == (early,)
     assert second.one("nothing") is None
 
 
@@ -480,3 +482,34 @@ def test_an_agent_that_is_killed_has_told_what_it_had_written(tmp_path: Path, af
     assert [each.id for each in states] == [f"0{number}" for number in range(len(states))]
     assert {each.state for each in states[: told + 1]} == {"done"}
     assert {each.state for each in states[told + 1 :]} <= {"done", "failed"}
+
+
+def test_summaries_of_long_ago_are_packed(ledgers: Ledgers) -> None:
+    """The latest are in lists as they are; any other is told whole when it is asked for by itself."""
+    first = ledgers()
+    many = [
+        capture(id=f"s{number:04}", summary={"top_functions": [{"function": f"f{number}"}]})
+        for number in range(MOST_WHOLE + 50)
+    ]
+    for each in many:
+        first.put(each)
+
+    def check(book: Ledger) -> None:
+        listed = {each.id: each.summary for each in book.all()}
+        assert listed["s0149"] == many[149].summary
+        assert listed["s0000"] == LEFT_OUT
+        assert sum(summary == LEFT_OUT for summary in listed.values()) == 50
+        assert [book.one(each.id) for each in many] == many
+
+    check(first)
+    first.put(replace(many[3], pinned=True))
+    assert first.one("s0003") == replace(many[3], pinned=True)
+    first.put(many[3])
+    first.close()
+    second = ledgers()
+    assert [second.one(each.id) for each in many] == many
+    assert sum(each.summary == LEFT_OUT for each in second.all()) == 50
+    second.remove("s0000")
+    assert second.one("s0000") is None
+    second.close()
+    assert ledgers().one("s0001") == many[1]

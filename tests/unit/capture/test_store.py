@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -19,12 +20,17 @@ from support.capture_words import NOON, capture
 from vitalsd.capture.engines.registry import CaptureError
 from vitalsd.capture.manifest import document, read_manifest, write_manifest
 from vitalsd.capture.model import Artifact, Capture
-from vitalsd.capture.store import Store
+from vitalsd.capture.store import Found, Store
 from vitalsd.errors import NotFound
 
 LISTEN = "127.0.0.1:18780"
 FILES = {"profile.json": "application/json", "flame.svg": "image/svg+xml"}
 SECRET = "root:*:19000:0:99999:7:::"
+
+
+def next_agents(store: Store) -> Store:
+    """The store of an agent that begins: on the same folder, and it has begun nothing itself."""
+    return Store(store._folder, LISTEN)
 
 
 @pytest.fixture
@@ -230,11 +236,15 @@ def test_a_folder_that_has_become_a_link_is_not_followed(store: Store, tmp_path:
     with pytest.raises(NotFound):
         store.open(done.id, "profile.json")
     if where == "root":
-        for blocked in (lambda: store.begin("0abe"), lambda: store.delete(done.id), lambda: store.reconcile(())):
+        for blocked in (
+            lambda: store.begin("0abe"),
+            lambda: store.delete(done.id),
+            lambda: next_agents(store).reconcile(()),
+        ):
             with pytest.raises(CaptureError):
                 blocked()
     else:
-        assert store.reconcile((done,)).missing == (done.id,)
+        assert next_agents(store).reconcile((done,)).missing == (done.id,)
         assert not folder.is_symlink()
     assert sorted(path.name for path in elsewhere.rglob("*")) == there
 
@@ -303,7 +313,7 @@ def test_delete_where_nothing_was_ever_stored(store: Store) -> None:
     """There is no folder yet."""
     assert not store.delete("0abc")
     assert store.used_bytes() == 0
-    assert store.reconcile((capture(id="0abc"),)).missing == ()
+    assert next_agents(store).reconcile((capture(id="0abc"),)).missing == ()
 
 
 def test_leftovers_are_removed_at_the_start(store: Store, secret: Path) -> None:
@@ -321,7 +331,7 @@ def test_leftovers_are_removed_at_the_start(store: Store, secret: Path) -> None:
     (store.root / "link").symlink_to(secret.parent)
     renamed = made(store, "0abk")
     (store.root / renamed.id).rename(store.root / "0abm")
-    found = store.reconcile((done, half, short, renamed))
+    found = next_agents(store).reconcile((done, half, short, renamed))
     assert found.whole == ()
     assert found.missing == ("0abf", "0abg", "0abk")
     assert [path.name for path in store.root.iterdir()] == [done.id]
@@ -334,16 +344,16 @@ def test_what_the_ledger_does_not_know_is_handed_back(store: Store) -> None:
     early = made(store, "0abc")
     cut_off = made(store, "0abe", at=NOON + 90)
     known = replace(cut_off, state="failed", refusal="closed", artifacts=())
-    found = store.reconcile((known,))
+    found = next_agents(store).reconcile((known,))
     assert found.whole == (early, late, cut_off)
-    assert store.reconcile(found.whole).whole == ()
+    assert next_agents(store).reconcile(found.whole).whole == ()
 
 
 @pytest.mark.parametrize("state", ["cancelled", "failed", "refused", "done"])
 def test_what_the_ledger_knows_to_have_none_has_none(store: Store, state: str) -> None:
     """It was cancelled at the last moment, or is being deleted."""
     done = made(store)
-    store.reconcile((replace(done, state=state, artifacts=()),))
+    next_agents(store).reconcile((replace(done, state=state, artifacts=()),))
     assert list(store.root.iterdir()) == []
 
 
@@ -366,7 +376,7 @@ def test_any_manifest(store: Store, text: bytes) -> None:
     done = made(store)
     (store.root / done.id / "capture.json").write_bytes(text)
     assert store.folder(done.id) is None
-    assert store.reconcile((done,)).missing == (done.id,)
+    assert next_agents(store).reconcile((done,)).missing == (done.id,)
 
 
 def test_a_manifest_says_what_the_capture_is() -> None:
@@ -381,7 +391,7 @@ import resource, sys
 from pathlib import Path
 from support.capture_words import capture
 from vitalsd.capture.engines.registry import CaptureError
-from vitalsd.capture.store import Store
+from vitalsd.capture.store import Found, Store
 store = Store(lambda: Path(sys.argv[1]), ":1")
 wish = capture(id="0abc", summary={"text": "x" * 40_000})
 (store.begin("0abc") / "a").write_text("x")
@@ -449,7 +459,7 @@ def test_a_full_disk(small_disk: Path) -> None:
             assert store.folder("0abd") is None
         else:
             outcomes.add("done")
-            assert store.reconcile((kept, replace(capture(id="0abd"), artifacts=done))).whole == ()
+            assert next_agents(store).reconcile((kept, replace(capture(id="0abd"), artifacts=done))).whole == ()
             store.delete("0abd")
         assert [path.name for path in store.root.iterdir()] == [kept.id], folder
     assert outcomes == {"finish", "done"}
@@ -492,9 +502,33 @@ def test_an_error_of_the_disk_at_each_step(store: Store, monkeypatch: pytest.Mon
         monkeypatch.setattr(os, call, real)
         failed = count >= failing
         assert ("Input/output error: see to that folder" in sentence) == failed
-        found = store.reconcile((kept,))
+        found = next_agents(store).reconcile((kept,))
         assert [each.id for each in found.whole] == ([] if failed else [wish.id])
         if not failed:
             break
     else:
         pytest.fail("it never succeeded")
+
+
+def test_what_this_agent_is_at_is_left_alone(store: Store) -> None:
+    """Captures that are begun before the folder is looked through are no leftovers, nor missing."""
+    store.begin("0abc")
+    assert store.reconcile(()) == Found()
+    assert [path.name for path in store.root.iterdir()] == [".tmp-0abc"]
+    next_agents(store).reconcile(())
+    assert not list(store.root.iterdir())
+
+
+def test_a_disk_that_does_not_answer_loses_nothing(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A manifest that cannot be read at the moment, for want of descriptors, is not taken for half a capture."""
+    store.begin("0abc")
+
+    def fails(_folder: int, name: str) -> int:
+        raise OSError(errno.EMFILE, "too many open files", name)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("vitalsd.capture.store.file_in", fails)
+        (store.root / "0abd").mkdir(mode=0o700)
+        with pytest.raises(CaptureError):
+            next_agents(store).reconcile(())
+    assert (store.root / "0abd").exists()

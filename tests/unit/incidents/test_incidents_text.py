@@ -34,7 +34,7 @@ def answers(monkeypatch):
     def use(by_path):
         def ask(_settings, path):
             asked.append(path)
-            return by_path[path.partition("?")[0]]
+            return {"/api/v1/captures": {"captures": []}, **by_path}[path.partition("?")[0]]
 
         monkeypatch.setattr(incidents, "ask", ask)
         monkeypatch.setattr(status, "ask", ask)
@@ -140,7 +140,7 @@ def test_status_shows_what_is_open(answers, capsys):
 
 
 def test_status_as_json_holds_everything(answers, capsys):
-    """Targets, open incidents and rules in one document."""
+    """Targets, open incidents, captures and rules in one document."""
     answers(
         {
             "/api/v1/targets": {"targets": as_json(FixedView().all_targets)},
@@ -149,7 +149,7 @@ def test_status_as_json_holds_everything(answers, capsys):
         }
     )
     run("status", "--json")
-    assert list(json.loads(capsys.readouterr().out)) == ["targets", "incidents", "rules"]
+    assert list(json.loads(capsys.readouterr().out)) == ["targets", "incidents", "captures", "rules"]
 
 
 def test_status_on_a_bad_day_is_short(answers, capsys):

@@ -40,9 +40,9 @@ from vitalsd.capture.holders import Holders, find_holders
 from vitalsd.capture.model import CaptureKind
 from vitalsd.settings.model import Settings
 
-MANY = 100
 __all__ = ["CensusEngine"]
 
+MANY = 100
 GET_A_PROBE = (
     "start it with `vitalsd run -- CMD`; or `vitalsd probe install DIR`, and PYTHONPATH=DIR in its environment"
 )

@@ -20,7 +20,9 @@ import msgspec
 
 from vitalsd.capture import memray_report
 from vitalsd.capture.census import NoCensus, socket_of
-from vitalsd.capture.engines.registry import CaptureError, Fit, Job, Made, Subject, register
+from vitalsd.capture.confined import Confined, ConfinedError, Limits, ended_how, until_ended
+from vitalsd.capture.engines.registry import FULL, CaptureError, DiskError, Fit, Job, Made, Subject, register
+from vitalsd.capture.folders import read_in
 from vitalsd.capture.memray_report import FLAME_GRAPH, RECORDING, TOP_SITES, Site
 from vitalsd.capture.model import CaptureKind
 from vitalsd.capture.tracking import Recording, copy_recording, track
@@ -30,7 +32,9 @@ from vitalsd.settings.model import Settings
 __all__ = ["Memray", "SitesFound", "compare"]
 
 REPORT_SECONDS = 60.0
-LAST_WAIT_SECONDS = 2.0
+MEMORY_BYTES = 2 << 30
+CPU_SECONDS = 60
+OUTPUT, OUTPUT_BYTES = "report.out", 8192
 MOST_SITES_BYTES = 4 << 20
 MOST_TOLD = 10
 """Sites, in the summary; the file has more, with their stacks."""
@@ -128,36 +132,35 @@ class Memray:
         except NoCensus as error:
             raise CaptureError(str(error)) from None
         except OSError as error:
-            raise CaptureError(f"The recording cannot be written to {job.folder}: {error.strerror}") from None
+            told = f"The recording cannot be written to {job.folder}: {error.strerror}"
+            raise (DiskError if error.errno in FULL else CaptureError)(told) from None
         problem = await self._report(job, recording, max(1 << 20, job.most_bytes - size))
         return self._made(job, recording, problem)
 
     async def _report(self, job: Job, recording: Recording, most_bytes: int) -> str | None:
         """Have it made; what went wrong, if something did."""
-        arguments = (
+        command = (
             *(sys.executable, "-P", "-m", memray_report.__name__),
-            *(str(job.folder / RECORDING), f"{recording.seconds:.3f}", str(most_bytes)),
+            *(str(job.folder / RECORDING), f"{recording.seconds:.3f}"),
         )
-        nothing, pipe = asyncio.subprocess.DEVNULL, asyncio.subprocess.PIPE
-        process = await asyncio.create_subprocess_exec(*arguments, stdin=nothing, stdout=nothing, stderr=pipe)
+        output = job.folder / OUTPUT
         try:
-            async with asyncio.timeout(self._report_seconds):
-                _, said = await process.communicate()
-        except TimeoutError:
-            return f"The report was not ready after {self._report_seconds:g} s"
+            maker = Confined(command, Limits(MEMORY_BYTES, most_bytes, CPU_SECONDS), output)
+        except ConfinedError as error:
+            return f"The report could not be made: {error}"
+        try:
+            await until_ended(maker, self._report_seconds, "The report was not ready")
+        except CaptureError as error:
+            return str(error)
         finally:
-            if process.returncode is None:
-                with contextlib.suppress(ProcessLookupError):
-                    process.kill()
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(LAST_WAIT_SECONDS):
-                        await process.wait()
-        if process.returncode == 0:
+            await maker.end()
+        if maker.code == 0:
             return None
-        words = " ".join(said.decode("utf-8", "replace").split())
+        with output.open("rb") as file:
+            words = " ".join(file.read(OUTPUT_BYTES).decode("utf-8", "replace").split())
         if "incompatible with this version" in words:
             return "The recording is of another version of memray's than the agent's: read it with that one"
-        return f"The report could not be made: {words[-SAID_BYTES:] or f'exit code {process.returncode}'}"
+        return f"The report could not be made: {words[-SAID_BYTES:] or ended_how(maker.code)}"
 
     def _made(self, job: Job, recording: Recording, problem: str | None) -> Made:
         names = {FLAME_GRAPH: "text/html", TOP_SITES: "application/json", RECORDING: "application/octet-stream"}
@@ -179,8 +182,7 @@ class Memray:
 def read_sites(folder: Path) -> SitesFound | None:
     """What the report in a folder says; None where there is none that can be read."""
     try:
-        with (folder / TOP_SITES).open("rb") as file:
-            return msgspec.json.decode(file.read(MOST_SITES_BYTES), type=SitesFound)
+        return msgspec.json.decode(read_in(folder, TOP_SITES, MOST_SITES_BYTES), type=SitesFound)
     except (OSError, msgspec.MsgspecError):
         return None
 

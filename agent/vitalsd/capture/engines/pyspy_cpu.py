@@ -20,14 +20,15 @@ import time
 import msgspec
 
 from vitalsd import __version__
-from vitalsd.capture.confined import Confined, ConfinedError, Limits
+from vitalsd.capture.confined import Confined, ConfinedError, Limits, ended_how, until_ended
 from vitalsd.capture.engines.registry import CaptureError, Fit, Job, Made, Subject, register
 from vitalsd.capture.held import HeldWatch
 from vitalsd.capture.model import CaptureKind
 from vitalsd.capture.profiles import folded
 from vitalsd.capture.profiles.make import FLAMEGRAPH, FOLDED, REQUEST, SPEEDSCOPE, Digest, Request, read_digest
-from vitalsd.capture.pyspy import NoDump, find_pyspy, may_look
-from vitalsd.capture.pyspy_record import ADDRESS_SPACE_BYTES, NoLockError, Part, Plan, record, until_ended
+from vitalsd.capture.pyspy import NoDump, find_pyspy
+from vitalsd.capture.pyspy_fit import fit_of_pyspy
+from vitalsd.capture.pyspy_record import ADDRESS_SPACE_BYTES, NoLockError, Part, Plan, record
 from vitalsd.capture.threadtimes import ThreadTimes, read_thread_times
 from vitalsd.settings.model import Settings
 
@@ -63,13 +64,7 @@ class PySpyCpu:
 
     def fit(self, subject: Subject) -> Fit:
         """Whether py-spy may look."""
-        probe = subject.worker.probe
-        if probe is not None and probe.runtime != "python":
-            return Fit(False, f"py-spy knows Python, and this is {probe.runtime}")
-        problem = may_look(subject.pid, subject.proc)
-        if problem is not None:
-            return Fit(False, *problem)
-        return Fit(True, f"py-spy looks up to {RATE} times a second, from outside, and stops nothing")
+        return fit_of_pyspy(subject, f"py-spy looks up to {RATE} times a second, from outside, and stops nothing")
 
     async def take(self, job: Job) -> Made:
         """Record, and make the files."""
@@ -125,7 +120,8 @@ def _plan(times: ThreadTimes, seconds: float, *, lock_only: bool = True) -> Plan
 
 def _unexplained(part: Part, used_seconds: float) -> bool:
     """Whether the process has used far more time than is in the samples."""
-    unseen = used_seconds - _seen_seconds([part], folded.parse(part.source.read_bytes()).samples)
+    with part.source.open("rb") as file:  # line by line: of deep stacks it has megabytes, and this is the agent
+        unseen = used_seconds - _seen_seconds([part], folded.count(file))
     return unseen > max(UNSEEN_SHARE * used_seconds, UNSEEN_CORE * part.seconds)
 
 
@@ -150,7 +146,7 @@ async def _make(job: Job, parts: list[Part]) -> Digest:
     )
     (job.folder / REQUEST).write_bytes(msgspec.json.encode(request))
     output = job.folder / "make.out"
-    command = [sys.executable, "-m", "vitalsd.capture.profiles.make", str(job.folder)]
+    command = [sys.executable, "-P", "-m", "vitalsd.capture.profiles.make", str(job.folder)]
     maker = Confined(command, Limits(ADDRESS_SPACE_BYTES, job.most_bytes, MAKE_SECONDS), output)
     try:
         await until_ended(maker, MAKE_SECONDS, "The flame graph was not made")
@@ -159,7 +155,7 @@ async def _make(job: Job, parts: list[Part]) -> Digest:
     try:
         return read_digest(job.folder)
     except (OSError, msgspec.DecodeError):
-        said = output.read_text(errors="replace")[-300:].strip() or f"its maker ended with {maker.code}"
+        said = output.read_text(errors="replace")[-300:].strip() or ended_how(maker.code)
         raise CaptureError(f"No flame graph could be made of process {job.subject.pid}: {said}") from None
 
 

@@ -11,6 +11,7 @@ middle of `take`, the service must go on as if nothing had been there.
 from __future__ import annotations
 
 import asyncio
+import errno
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
@@ -24,7 +25,9 @@ from vitalsd.model import WorkerSample
 from vitalsd.settings.model import Settings
 
 __all__ = [
+    "FULL",
     "CaptureError",
+    "DiskError",
     "Engine",
     "Fit",
     "Job",
@@ -39,6 +42,14 @@ __all__ = [
 
 class CaptureError(VitalsdError):
     """No capture this time: what happened, to whom, and what to do."""
+
+
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+"""What a disk says that takes no more."""
+
+
+class DiskError(CaptureError):
+    """No capture, since the disk does not take it: not the engine's fault."""
 
 
 class Subject(msgspec.Struct, frozen=True):

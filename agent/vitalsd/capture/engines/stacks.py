@@ -24,7 +24,8 @@ from vitalsd.capture.engines.registry import CaptureError, Fit, Job, Made, Subje
 from vitalsd.capture.held import HeldWatch
 from vitalsd.capture.model import CaptureKind
 from vitalsd.capture.probe_stacks import list_stacks
-from vitalsd.capture.pyspy import DumpError, ThreadStack, dump, may_look
+from vitalsd.capture.pyspy import DumpError, ThreadStack, dump
+from vitalsd.capture.pyspy_fit import fit_of_pyspy
 from vitalsd.capture.stacktext import StackReport, as_json, as_text, summary_of
 from vitalsd.settings.model import Settings
 
@@ -64,13 +65,7 @@ class PySpyStacks:
 
     def fit(self, subject: Subject) -> Fit:
         """Whether py-spy may look."""
-        probe = subject.worker.probe
-        if probe is not None and probe.runtime != "python":
-            return Fit(False, f"py-spy knows Python, and this is {probe.runtime}")
-        problem = may_look(subject.pid, subject.proc)
-        if problem is not None:
-            return Fit(False, *problem)
-        return Fit(True, "py-spy reads the stacks of all threads from outside, and stops nothing")
+        return fit_of_pyspy(subject, "py-spy reads the stacks of all threads from outside, and stops nothing")
 
     async def take(self, job: Job) -> Made:
         """Look once."""

@@ -15,7 +15,7 @@ import msgspec
 
 from vitalsd.model import Frame
 
-__all__ = ["Folded", "Sampled", "Thread", "parse", "write"]
+__all__ = ["Folded", "Sampled", "Thread", "count", "parse", "write"]
 
 FRAME = re.compile(r"(.*?) \((.*):(-?[0-9]{1,9})\)", re.DOTALL)
 THREAD = re.compile(r"thread \((0[xX][0-9a-fA-F]{1,16}|[0-9]{1,19})\)(?:: (.*))?", re.DOTALL)
@@ -79,6 +79,12 @@ def parse(text: bytes) -> Folded:
         counted[key] = counted.get(key, 0) + int(count)
     stacks = [Sampled(thread, frames, samples) for (thread, frames), samples in counted.items() if samples]
     return Folded(tuple(sorted(stacks, key=_order)), unread)
+
+
+def count(lines: Iterable[bytes]) -> int:
+    """How many samples there are in these lines, without a look at their stacks."""
+    found = (COUNT.fullmatch(line.rpartition(b" ")[2].strip().decode("ascii", "replace")) for line in lines)
+    return sum(int(each[0]) for each in found if each is not None)
 
 
 def _named(pieces: list[str]) -> int:

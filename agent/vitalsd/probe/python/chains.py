@@ -149,9 +149,13 @@ class Chains:
         """Whether anybody is known to hold it."""
         return -address in self._parents
 
-    def is_done(self) -> bool:
-        """Whether there is a chain from a root to each sample."""
-        return all(self._path(sample)[1] for sample in self.samples)
+    def is_done(self) -> Generator[None, None, bool]:
+        """Whether there is a chain from a root to each sample; each is a walk through all that is known."""
+        for sample in self.samples:
+            if not self._path(sample)[1]:
+                return False
+            yield
+        return True
 
     def ask_again(self, address: int) -> None:
         """Who holds this was not found out."""

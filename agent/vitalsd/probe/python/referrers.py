@@ -53,6 +53,8 @@ SAMPLES = 12
 DEPTH = 16
 MOST_HITS = 64
 """Of each target: most places that have its address are left over from before, where it is in much use."""
+MOST_PLACES = 512
+"""Of all targets: to look for the owner of one is, before 3.13, to look for 31 words."""
 MOST_CPU_SECONDS = 4.0
 OWN = __name__.rpartition(".")[0]
 SLICE_SECONDS = 0.0003
@@ -77,6 +79,19 @@ def referrers(number: int) -> Generator[None, None, bytes]:
     finally:
         memory.close()
     return text_of(search.head(), rows)
+
+
+def few(loose: list[Hit]) -> list[Hit]:
+    """As many of these places as are looked for at once, as evenly as can be of each target."""
+    if len(loose) <= MOST_PLACES:
+        return loose
+    turns: dict[int, int] = {}
+    ranked: list[tuple[int, Hit]] = []
+    for hit in loose:
+        turns[-hit[1]] = turn = turns.get(-hit[1], 0) + 1
+        ranked.append((turn, hit))
+    ranked.sort()
+    return [hit for _, hit in ranked[:MOST_PLACES]]
 
 
 class Pace:
@@ -145,14 +160,14 @@ class Search:
         yield from self._sample(wanted)
         for _ in range(DEPTH):
             level: set[int] = yield from self.chains.next()
-            if not level and self._put_off and not self._cut and not self.chains.is_done():
+            if not level:
+                if not self._put_off or self._cut or (yield from self.chains.is_done()):
+                    break
                 loose, self._put_off = self._put_off, []
                 yield from self._find_tables(loose)
                 continue
-            if not level:
-                break
             yield from self._in_modules(level)
-            if self._cut or self.chains.is_done():
+            if self._cut or (yield from self.chains.is_done()):
                 break
             yield from self._climb(level)
         yield from self.chains.name()
@@ -236,8 +251,9 @@ class Search:
 
     def _find_tables(self, loose: list[Hit]) -> Iterator[None]:
         """Find whose tables these places are in."""
-        tables = Tables(self.chains, self._shapes, loose)
-        for base, words, found in self._look(tables.wanted()):
+        tables = Tables(self.chains, self._shapes, few(loose))
+        wanted: set[int] = yield from tables.wanted()
+        for base, words, found in self._look(wanted):
             for index in found:
                 tables.take(base, words, index)
                 if self._pace.due():

@@ -18,7 +18,7 @@ from .shapes import CHUNK, INLINE, MANAGED, MOST_ATTRIBUTES, VALUES_BEFORE, Copi
 
 TYPE_CHECKING = False  # importing typing would be more than the service asked for
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
     Hit = tuple[int, int]
     """Where a word was found, and what it was."""
@@ -29,6 +29,7 @@ LARGE = 64
 FIELDS = 6
 """Words of a container that tell where its table is."""
 NEAREST = 4
+PLACES_AT_ONCE = 64
 MOST_HOLDERS = 4
 
 
@@ -129,12 +130,16 @@ class Tables:
         self._deques: list[tuple[int, int]] = []
         self._found: set[int] = set()
 
-    def wanted(self) -> set[int]:
-        """The words to look for."""
+    def wanted(self) -> Generator[None, None, set[int]]:
+        """The words to look for: thousands, so in steps."""
         wanted = set(self._containers)
+        yield
         if VALUES_BEFORE is not None:
-            add = VALUES_BEFORE[1]
-            wanted.update(place - 8 * at - add for place in self._places for at in range(MOST_ATTRIBUTES))
+            for number, place in enumerate(self._places):
+                first = place - VALUES_BEFORE[1]
+                wanted.update(range(first, first - 8 * MOST_ATTRIBUTES, -8))
+                if number % PLACES_AT_ONCE == PLACES_AT_ONCE - 1:
+                    yield
         return wanted
 
     def take(self, base: int, words: tuple[int, ...], at: int) -> None:

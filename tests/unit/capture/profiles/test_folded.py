@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vitalsd.capture.profiles.folded import Folded, Sampled, Thread, parse, write
+from vitalsd.capture.profiles.folded import Folded, Sampled, Thread, count, parse, write
 from vitalsd.model import Frame
 
 MAIN = Thread("4711", "MainThread")
@@ -125,3 +125,9 @@ def test_written_for_others(stacks: list[Sampled]) -> None:
         names, _, samples = line.rpartition(" ")
         assert int(samples) == stack.samples
         assert len(names.split(";")) == len(stack.frames) + 1
+
+
+def test_counted_without_a_look_at_the_stacks() -> None:
+    """As many samples as parsing finds."""
+    text = b"thread (0x1): main;f (a.py:1) 3\nthread (0x1): main;f (a.py:1);g (b.py:2) 4\n\nno stack\n"
+    assert count(text.splitlines(keepends=True)) == parse(text).samples == 7

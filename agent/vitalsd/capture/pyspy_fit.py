@@ -1,0 +1,17 @@
+"""Whether py-spy can look into a process, as the engines that run it say it."""
+
+from __future__ import annotations
+
+from vitalsd.capture.engines.registry import Fit, Subject
+from vitalsd.capture.pyspy import may_look
+
+__all__ = ["fit_of_pyspy"]
+
+
+def fit_of_pyspy(subject: Subject, does: str) -> Fit:
+    """`does` is what it would do."""
+    probe = subject.worker.probe
+    if probe is not None and probe.runtime != "python":
+        return Fit(False, f"py-spy knows Python, and this is {probe.runtime}")
+    problem = may_look(subject.pid, subject.proc)
+    return Fit(True, does) if problem is None else Fit(False, *problem)

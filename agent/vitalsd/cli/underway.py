@@ -1,0 +1,40 @@
+"""What `vitalsd status` says of captures: which are under way, what the hour has had, what was refused and why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from vitalsd.capture.model import ACTIVE
+from vitalsd.cli.captured import plain, where
+
+__all__ = ["LISTED", "capture_lines"]
+
+LISTED = 200
+HOUR_SECONDS = 3600.0
+MOST_SHOWN = 5
+
+
+def capture_lines(captures: Sequence[Mapping[str, Any]], per_hour: int, now: float) -> Iterator[str]:
+    """Lines for people; none where nothing was captured or refused in the last hour. Latest asked for first."""
+    for each in captures:
+        if each["state"] in ACTIVE:
+            yield f"capture: {each['kind']} of {where(each)}: {each['state']}"
+    begun = sum(_age(each["started_at"], now) < HOUR_SECONDS for each in captures)
+    if begun:
+        yield f"captures: {begun} began in the last hour; capture.per_hour is {per_hour}"
+    told: dict[tuple[str, str, str], Mapping[str, Any]] = {}
+    for each in captures:
+        told.setdefault((each["target"], each["worker"], each["kind"]), each)
+    refused = [
+        each for each in told.values() if each["state"] == "refused" and _age(each["asked_at"], now) < HOUR_SECONDS
+    ]
+    for each in refused[:MOST_SHOWN]:
+        yield f"capture refused: {each['kind']} of {where(each)}: {plain(each['problem'] or '')}"
+    if len(refused) > MOST_SHOWN:
+        yield f"and {len(refused) - MOST_SHOWN} more: vitalsd captures"
+
+
+def _age(moment: str | None, now: float) -> float:
+    return float("inf") if moment is None else abs(now - datetime.fromisoformat(moment).timestamp())

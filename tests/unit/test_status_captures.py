@@ -1,0 +1,44 @@
+"""What `vitalsd status` says of captures."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from vitalsd.cli.underway import capture_lines
+
+NOW = 1_782_907_200.0
+LATELY, YESTERDAY = "2026-07-01T11:50:00.000Z", "2026-06-30T11:50:00.000Z"
+
+
+def capture(**more: Any) -> dict[str, Any]:
+    """As the API tells it."""
+    known = {"target": "shop", "worker": "0", "kind": "cpu", "state": "done", "asked_at": LATELY}
+    return {**known, "started_at": LATELY, "problem": None, **more}
+
+
+def test_nothing_to_say() -> None:
+    """What was yesterday is nobody's present."""
+    assert not list(capture_lines([], 6, NOW))
+    old = capture(state="refused", asked_at=YESTERDAY, started_at=None, problem="too soon")
+    assert not list(capture_lines([old, capture(asked_at=YESTERDAY, started_at=YESTERDAY)], 6, NOW))
+
+
+def test_the_policy_is_told() -> None:
+    """What runs, what the hour has had, and the latest refusal where nothing was taken since."""
+    running = capture(kind="memory", state="running")
+    refused = capture(kind="heap", state="refused", started_at=None, problem="too little is left")
+    over = capture(state="refused", started_at=None, problem="too soon")
+    lines = list(capture_lines([running, refused, capture(), over], 6, NOW))
+    assert lines == [
+        "capture: memory of shop/0: running",
+        "captures: 2 began in the last hour; capture.per_hour is 6",
+        "capture refused: heap of shop/0: too little is left",
+    ]
+
+
+def test_a_storm_is_a_few_lines() -> None:
+    """Fifty workers that were refused do not push the rest off the screen."""
+    many = [capture(worker=str(number), state="refused", started_at=None, problem="no") for number in range(50)]
+    lines = list(capture_lines(many, 6, NOW))
+    assert len(lines) == 6
+    assert lines[-1] == "and 45 more: vitalsd captures"
