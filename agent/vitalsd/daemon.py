@@ -56,6 +56,7 @@ __all__ = ["Daemon"]
 log = structlog.get_logger(__name__)
 THREADS = 3
 """For what waits for a disk or for /proc: two may hang, and each that was needed once stays, with its memory."""
+TOKEN_SECONDS = 10.0
 STARTED_SECONDS = 5.0
 """By then the first rounds and the first scrape are done."""
 LAST_LOOKS = 5
@@ -111,8 +112,7 @@ class Daemon:
         token_file = settings.exporters.control.token_file
         self.token = load_token(Path(token_file) if token_file is not None else None)
         self._listeners = self._listen(settings)
-        if token_file is None:
-            self._store_token(settings)
+        self._token_stored = token_file is not None or self._store_token(settings)
 
     def _listen(self, settings: Settings) -> tuple[Listener, Listener]:
         """Take both addresses before anything else starts, so that a mistake starts nothing."""
@@ -128,12 +128,22 @@ class Daemon:
             open_port.close()  # who waits for the second must not keep others from the first
             raise
 
-    def _store_token(self, settings: Settings) -> None:
+    def _store_token(self, settings: Settings, *, again: bool = False) -> bool:
         """Without a place for the token our own commands cannot ask this agent; metrics and health go on."""
         try:
             store_token(self.token, token_path(settings))
         except UsageError as error:
-            log.warning("control_token_not_stored", reason=str(error))
+            if not again:
+                log.warning("control_token_not_stored", reason=str(error))
+            return False
+        return True
+
+    async def _keep_token(self) -> None:
+        """Try again until there is room for it: a disk that was full when we began is not so for ever."""
+        while not self._token_stored:
+            await asyncio.sleep(TOKEN_SECONDS)
+            self._token_stored = await asyncio.to_thread(self._store_token, self._settings, again=True)
+        log.info("control_token_stored")
 
     @property
     def link(self) -> str:
@@ -169,6 +179,7 @@ class Daemon:
             self._capturing.start()
             self._observer.start()
             remembering = tasks.create_task(self._remember())
+            token = tasks.create_task(self._keep_token())
             sampling = tasks.create_task(self._sample())
             follow = tasks.create_task(self._follow())
             stacks = tasks.create_task(self._stacks.run())
@@ -178,6 +189,7 @@ class Daemon:
             log.info("agent_started", metrics=self.metrics_url, control=self._listeners[1].addresses[0])
             await self._stopping.wait()
             remembering.cancel()
+            token.cancel()
             sampling.cancel()
             follow.cancel()
             stacks.cancel()

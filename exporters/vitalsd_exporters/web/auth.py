@@ -13,6 +13,7 @@ counts as the same site, whatever comes to change something here must ask for th
 from __future__ import annotations
 
 import contextlib
+import errno
 import hmac
 import os
 import secrets
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["Token", "load_token", "store_token"]
 
 COOKIE = "vitalsd_token"
+FULL = (errno.ENOSPC, errno.EDQUOT)
 KEY = "exporters.control.token_file"
 
 
@@ -103,6 +105,5 @@ def store_token(token: Token, path: Path) -> None:
     except OSError as error:
         with contextlib.suppress(OSError):
             aside.unlink()
-        raise UsageError(
-            f"Cannot write a token to {path}: {error.strerror}; make its folder writable or set `{KEY}`."
-        ) from error
+        advice = "make room on its disk" if error.errno in FULL else "make its folder writable"
+        raise UsageError(f"Cannot write a token to {path}: {error.strerror}; {advice} or set `{KEY}`.") from error

@@ -13,7 +13,6 @@ measures itself.
 from __future__ import annotations
 
 import asyncio
-import re
 import time
 
 import msgspec
@@ -23,6 +22,7 @@ from vitalsd.capture.census import NoCensus, TaskList, list_tasks, socket_of
 from vitalsd.capture.engines.registry import CaptureError, Fit, Job, Made, Subject, register
 from vitalsd.capture.held import HeldWatch
 from vitalsd.capture.model import CaptureKind
+from vitalsd.capture.ours import OUR_THREAD, is_ours
 from vitalsd.capture.probe_stacks import list_stacks
 from vitalsd.capture.pyspy import DumpError, ThreadStack, dump
 from vitalsd.capture.pyspy_fit import fit_of_pyspy
@@ -39,7 +39,6 @@ MOST_BYTES = 12 << 20
 """Of py-spy's answer: 2,500 threads seventeen calls deep."""
 TASK_SECONDS = 8.0
 LOOK_SECONDS = 0.002
-PROBE = re.compile(r"/(?:vitalsd/probe/python|vitalsd_probe)/[a-z]+\.py$")
 
 
 class _Seen(msgspec.Struct, frozen=True):
@@ -134,9 +133,9 @@ async def _tasks(subject: Subject) -> tuple[TaskList | None, str | None]:
 def _named(thread: ThreadStack) -> ThreadStack:
     """The probe's own thread has no name that Python knows, and would puzzle whoever finds it."""
     frames = thread.frames
-    if thread.name or not frames or not all(PROBE.search(frame.file) for frame in frames):
+    if thread.name or not is_ours(frames):
         return thread
-    return replace(thread, name="the probe of vitalsd")
+    return replace(thread, name=OUR_THREAD)
 
 
 async def _watch(held: HeldWatch) -> None:

@@ -12,7 +12,9 @@ import re
 from collections.abc import Iterable, Iterator
 
 import msgspec
+from msgspec.structs import replace
 
+from vitalsd.capture.ours import OUR_THREAD, is_ours
 from vitalsd.model import Frame
 
 __all__ = ["Folded", "Sampled", "Thread", "count", "parse", "write"]
@@ -46,6 +48,14 @@ class Folded(msgspec.Struct, frozen=True):
     """The most seen first."""
     unread: int = 0
     """Lines that were no stack."""
+
+    def named(self) -> Folded:
+        """The same, with the probe's own thread named as what it is."""
+        stacks = tuple(
+            replace(stack, thread=replace(stack.thread, name=OUR_THREAD)) if is_ours(stack.frames) else stack
+            for stack in self.stacks
+        )
+        return Folded(stacks, self.unread)
 
     @property
     def samples(self) -> int:

@@ -59,7 +59,7 @@ def make(folder: Path) -> None:
     from vitalsd.capture.profiles.top import thread_samples, top_functions
 
     request = msgspec.json.decode((folder / REQUEST).read_bytes(), type=Request)
-    folded = parse(b"\n".join((folder / source).read_bytes() for source in request.sources))
+    folded = parse(b"\n".join((folder / source).read_bytes() for source in request.sources)).named()
     (folder / FOLDED).write_text(write(folded.stacks), encoding="utf-8", errors="replace")
     document = speedscope(folded.stacks, name=request.name, rate=request.rate, exporter=request.exporter)
     (folder / SPEEDSCOPE).write_bytes(document)

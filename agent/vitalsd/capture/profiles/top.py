@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
+from vitalsd.capture.ours import OUR_THREAD
 from vitalsd.capture.profiles.folded import Sampled, Thread
 from vitalsd.detect.culprit import ORDER, callback
 from vitalsd.detect.machinery import TRANSPARENT, last_name, origin
@@ -35,12 +36,14 @@ def charged(frames: tuple[Frame, ...]) -> Frame | None:
 
 
 def top_functions(stacks: Sequence[Sampled], most: int = MOST_ROWS) -> list[dict[str, object]]:
-    """Those that most samples are charged to, `self_share`; `total_share` is of the samples that they are in."""
+    """Those that most samples of the service are charged to; `total_share` is of the samples that they are in."""
     own: Counter[Function] = Counter()
     whole: Counter[Function] = Counter()
     lines: dict[Function, Counter[int]] = {}
     kinds: dict[Function, str] = {}
     for stack in stacks:
+        if stack.thread.name == OUR_THREAD:
+            continue
         frame = charged(stack.frames[::-1])
         if frame is not None:
             function = frame.file, frame.function
@@ -49,7 +52,7 @@ def top_functions(stacks: Sequence[Sampled], most: int = MOST_ROWS) -> list[dict
             kinds[function] = origin(frame).value
         for function in {(each.file, each.function) for each in stack.frames}:
             whole[function] += stack.samples
-    total = sum(stack.samples for stack in stacks) or 1
+    total = sum(stack.samples for stack in stacks if stack.thread.name != OUR_THREAD) or 1
     ranked = sorted(own, key=lambda function: (-own[function], function))
     return [
         {
