@@ -1,8 +1,8 @@
 """
 Which stacks are the probe's own thread's: no time of the service's, and not to be taken for it. Pure.
 
-That thread is started below `threading`, so all of its frames are the probe's. A thread of the service's that is in
-a hook of the probe has frames of its own around that, and stays what it is.
+That thread is started below `threading`, so all of its frames are the probe's. A thread of the service's that is
+in a hook of the probe has frames of its own around that, and stays what it is.
 """
 
 from __future__ import annotations
