@@ -36,5 +36,7 @@ def test_nothing_is_wrong(scenario: str, way: str) -> None:
     assert score is not None
     if (score.mistaken or score.unhealthy) and score.withheld_share > MOST_WITHHELD:
         pytest.skip(f"others had the processors for {score.withheld_share:.0%} of the time: {score.mistaken}")
+    if score.mistaken and set(score.mistaken) <= {f"stall:{cause}" for cause in BUSY_HOST}:
+        pytest.skip(f"others had the processors, and it was told so: {score.mistaken}")
     assert (score.mistaken, score.unhealthy) == ([], [])
     assert score.healthy > 0
