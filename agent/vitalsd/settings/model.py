@@ -50,7 +50,7 @@ class Target(_Section, frozen=True):
 class Sampling(_Section, frozen=True):
     """How often workers are read, and where their probes publish."""
 
-    interval: Annotated[Duration, Meta(ge=0.1, description="The time between two readings of every worker.")] = 2.0
+    interval: Annotated[Duration, Meta(ge=0.1, description="The time between two readings of every worker.")] = 3.0
     discovery_interval: Annotated[
         Duration, Meta(ge=0.5, description="The time between two searches for targets and their workers.")
     ] = 5.0

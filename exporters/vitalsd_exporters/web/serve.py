@@ -33,7 +33,7 @@ KEEP_ALIVE_SECONDS = 20
 """Longer than the usual scrape interval of 15 s."""
 SILENT_SECONDS = 5.0
 """What a client may take from connecting to the end of its first request."""
-TICK_SECONDS = 1.0
+TICK_SECONDS = 2.0
 """How often uvicorn renews the Date header."""
 GRACE_SECONDS = 0.5
 """What an answer in progress may still take at the end; a stream would take for ever."""

@@ -73,7 +73,7 @@ def test_show(config, two_targets, monkeypatch):
     monkeypatch.setenv("VITALSD__STALL__THRESHOLD", "90s")
     plain = config("show", "--config", "two.yaml")
     assert plain.startswith(
-        'targets:\n  - name: a\n    match: "x y"\n  - name: b\n    pid: 2\nsampling:\n  interval: 2s\n'
+        'targets:\n  - name: a\n    match: "x y"\n  - name: b\n    pid: 2\nsampling:\n  interval: 3s\n'
     )
     assert "\nstall:\n  threshold: 1m30s\n" in plain
     assert "#" not in plain
@@ -81,7 +81,7 @@ def test_show(config, two_targets, monkeypatch):
     assert lines[0] == "targets:  # two.yaml:1"
     assert "  - name: b  # two.yaml:1" in lines
     assert "  threshold: 1m30s  # VITALSD__STALL__THRESHOLD" in lines
-    assert "  interval: 2s  # default" in lines
+    assert "  interval: 3s  # default" in lines
     assert "sampling:" in lines
 
 

@@ -70,7 +70,7 @@ def test_precedence(written):
     assert loaded.settings.exporters.prometheus.listen == ":3"
     assert loaded.settings.stall.threshold == 2
     assert loaded.settings.health.max_delay == 1
-    assert loaded.settings.sampling.interval == 2
+    assert loaded.settings.sampling.interval == 3
     assert loaded.source(LISTEN) == "--listen"
     assert loaded.source("stall.threshold") == "VITALSD__STALL__THRESHOLD"
 
