@@ -140,6 +140,8 @@ class Daemon:
 
     async def _keep_token(self) -> None:
         """Try again until there is room for it: a disk that was full when we began is not so for ever."""
+        if self._token_stored:
+            return
         while not self._token_stored:
             await asyncio.sleep(TOKEN_SECONDS)
             self._token_stored = await asyncio.to_thread(self._store_token, self._settings, again=True)

@@ -9,9 +9,11 @@ agent's loop 3 ms for two thousand types; what it costs the service, `probe/pyth
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import socket
 import struct
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -29,13 +31,12 @@ __all__ = [
     "TaskList",
     "Waiting",
     "ask_probe",
-    "check_peer",
+    "calling",
     "list_tasks",
     "number",
     "socket_of",
     "split_answer",
     "take_census",
-    "unreachable",
 ]
 
 BUDGET_BYTES = 48 << 20
@@ -149,31 +150,38 @@ def split_answer(text: str) -> tuple[dict[str, str], list[list[str]]]:
 
 async def ask_probe(path: Path, pid: int, request: bytes, patience: float) -> str:
     """The text that the probe of process `pid` answers. Raises NoCensus, whatever goes wrong."""
-    with socket.socket(socket.AF_UNIX) as caller:
-        caller.setblocking(False)
-        try:
-            by_address(str(path), caller.connect)
-            check_peer(caller, pid)
-            async with asyncio.timeout(patience):
-                await asyncio.get_running_loop().sock_sendall(caller, request)
-                magic, version, status, length = ANSWER.unpack(await _receive(caller, ANSWER.size))
-                if (magic, version) != (MAGIC, VERSION) or length > protocol.MOST_TEXT_BYTES:
-                    raise NoCensus(f"What listens at {path} is no probe that this agent knows")
-                text = (await _receive(caller, length)).decode("utf-8", "replace")
-        except TimeoutError:
-            raise NoCensus(
-                f"The probe of process {pid} did not answer within {patience:g} s: its interpreter was held"
-            ) from None
-        except BlockingIOError:
-            raise NoCensus(f"The probe of process {pid} has others to answer first") from None
-        except OSError as error:
-            raise unreachable(path, pid, error) from None
+    with calling(path, pid, f"within {patience:g} s") as caller:
+        async with asyncio.timeout(patience):
+            await asyncio.get_running_loop().sock_sendall(caller, request)
+            magic, version, status, length = ANSWER.unpack(await _receive(caller, ANSWER.size))
+            if (magic, version) != (MAGIC, VERSION) or length > protocol.MOST_TEXT_BYTES:
+                raise NoCensus(f"What listens at {path} is no probe that this agent knows")
+            text = (await _receive(caller, length)).decode("utf-8", "replace")
     if status != protocol.DONE:
         raise NoCensus(f"The probe of process {pid} gives no answer: {text[:300]}")
     return text
 
 
-def check_peer(caller: socket.socket, pid: int) -> None:
+@contextlib.contextmanager
+def calling(path: Path, pid: int, in_time: str) -> Iterator[socket.socket]:
+    """A connection to the probe of process `pid`; whatever goes wrong within the block is told as NoCensus."""
+    with socket.socket(socket.AF_UNIX) as caller:
+        caller.setblocking(False)
+        try:
+            by_address(str(path), caller.connect)
+            _check_peer(caller, pid)
+            yield caller
+        except TimeoutError:
+            raise NoCensus(
+                f"The probe of process {pid} did not answer {in_time}: its interpreter was held"
+            ) from None
+        except BlockingIOError:
+            raise NoCensus(f"The probe of process {pid} has others to answer first") from None
+        except OSError as error:
+            raise _unreachable(path, pid, error) from None
+
+
+def _check_peer(caller: socket.socket, pid: int) -> None:
     """Whether who listens is who should, in the agent's own pid namespace."""
     credentials = caller.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
     listening, _, _ = struct.unpack("iII", credentials)
@@ -194,7 +202,7 @@ async def _receive(caller: socket.socket, length: int) -> bytes:
     return b"".join(pieces)
 
 
-def unreachable(path: Path, pid: int, error: OSError) -> NoCensus:
+def _unreachable(path: Path, pid: int, error: OSError) -> NoCensus:
     """What is in the way to the probe of process `pid`, and what to do about it."""
     if isinstance(error, FileNotFoundError):
         return NoCensus(f"The probe of process {pid} has no control socket at {path}")

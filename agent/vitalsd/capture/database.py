@@ -8,7 +8,6 @@ ledger has. Costs one small transaction per half second at most.
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
@@ -18,8 +17,8 @@ import structlog
 
 from vitalsd.capture.model import Capture
 from vitalsd.capture.packed import MOST_WHOLE, Packed
-from vitalsd.storage.file import StorageFile, is_damage
-from vitalsd.storage.keeper import Keeper
+from vitalsd.storage.file import StorageFile
+from vitalsd.storage.loading import LoadingKeeper
 
 __all__ = ["KIND", "Database", "Entry", "LedgerFile", "Loaded"]
 
@@ -105,7 +104,7 @@ class Database(StorageFile):
             self._connection.executemany("DELETE FROM capture WHERE id = ?", ((name,) for name in gone))
 
 
-class LedgerFile(Keeper[Database]):
+class LedgerFile(LoadingKeeper[Database, Loaded]):
     """The file and its thread. Every method but `start` and `close` returns at once."""
 
     def __init__(self, folder: Callable[[], Path], listen: str) -> None:
@@ -114,17 +113,7 @@ class LedgerFile(Keeper[Database]):
         """What is to be written; None is to be deleted."""
         self._there: set[str] = set()
         """What may lie in the file."""
-        self._loaded: deque[Loaded] = deque()
         self._written_at = -SPACING_SECONDS
-
-    def taken(self) -> Loaded | None:
-        """What lay in the file, once each time it is opened."""
-        with self._turn:
-            if not self._loaded:
-                return None
-            loaded = self._loaded.popleft()
-            self._turn.notify()
-        return loaded
 
     def put(self, entry: Entry) -> None:
         """Keep this state of a capture."""
@@ -141,19 +130,14 @@ class LedgerFile(Keeper[Database]):
                 self._waiting.pop(name, None)
             self._turn.notify()
 
-    def _open(self, path: Path) -> Database:
-        database = Database(path)
-        try:
-            loaded = database.load()
-        except Exception as error:
-            if is_damage(error):
-                database.set_aside(str(error))
-            database.close()
-            raise
-        with self._turn:
-            self._there = set(loaded.ids)
-            self._loaded.append(loaded)
-        return database
+    def _open_file(self, path: Path) -> Database:
+        return Database(path)
+
+    def _load(self, database: Database) -> Loaded:
+        return database.load()
+
+    def _lies_there(self, loaded: Loaded) -> None:
+        self._there = set(loaded.ids)
 
     def _write(self, database: Database, now: float, *, everything: bool) -> None:
         with self._turn:

@@ -16,9 +16,9 @@ from pathlib import Path
 
 import msgspec
 
-from vitalsd.capture.census import NoCensus, check_peer, unreachable
+from vitalsd.capture.census import NoCensus, calling
 from vitalsd.probe.python import protocol
-from vitalsd.probe.python.protocol import ANSWER, MAGIC, REQUEST, TRACK, VERSION, by_address
+from vitalsd.probe.python.protocol import ANSWER, MAGIC, REQUEST, TRACK, VERSION
 
 __all__ = ["MOST_GROWTH_BYTES", "Recording", "copy_recording", "track"]
 
@@ -53,25 +53,14 @@ async def track(
 ) -> Recording:
     """Have process `pid` tracked, for a time or until `stop` is set. Raises NoCensus, whatever goes wrong."""
     loop = asyncio.get_running_loop()
-    with socket.socket(socket.AF_UNIX) as caller:
-        caller.setblocking(False)
+    with calling(path, pid, "in time") as caller:
         stopping = asyncio.ensure_future(_stop_when(stop, caller))
         try:
-            by_address(str(path), caller.connect)
-            check_peer(caller, pid)
             request = REQUEST.pack(MAGIC, VERSION, TRACK, max(1, round(seconds * 1000)), most_growth_bytes)
             async with asyncio.timeout(patience) as limit:
                 await loop.sock_sendall(caller, request)
                 limit.reschedule(loop.time() + seconds + patience)
                 return await _answer(caller, path, pid)
-        except TimeoutError:
-            raise NoCensus(
-                f"The probe of process {pid} did not answer in time: its interpreter was held"
-            ) from None
-        except BlockingIOError:
-            raise NoCensus(f"The probe of process {pid} has others to answer first") from None
-        except OSError as error:
-            raise unreachable(path, pid, error) from None
         finally:
             stopping.cancel()
             with contextlib.suppress(asyncio.CancelledError):

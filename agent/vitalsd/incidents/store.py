@@ -8,7 +8,6 @@ for hours costs a bounded amount. Costs one small transaction per half second at
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
@@ -17,8 +16,7 @@ from vitalsd.history.stalls import StallRow
 from vitalsd.incidents.database import KIND, Database, Loaded
 from vitalsd.incidents.query import TotalOf, Wanted
 from vitalsd.model import Incident
-from vitalsd.storage.file import is_damage
-from vitalsd.storage.keeper import Keeper
+from vitalsd.storage.loading import LoadingKeeper
 from vitalsd.targets.slots import SlotRow
 
 __all__ = ["Store"]
@@ -36,7 +34,7 @@ MOST_COUNTS_WAITING = 20_000
 CountKey = tuple[int, int, str]
 
 
-class Store(Keeper[Database]):
+class Store(LoadingKeeper[Database, Loaded]):
     """Incidents, counts and slots on disk. Every method but `start` and `close` returns at once."""
 
     def __init__(self, folder: Callable[[], Path], listen: str, clock: Callable[[], float] = time.time) -> None:
@@ -46,21 +44,11 @@ class Store(Keeper[Database]):
         self._counts: dict[CountKey, StallRow] = {}
         self._totals: dict[TotalOf, int] = {}
         self._slots: tuple[SlotRow, ...] | None = None
-        self._loaded: deque[Loaded] = deque()
         self.lost = 0
         """Incidents that were never written because too many were waiting."""
         self._prune_at = 0.0
         self._writes = 0
         self._written_at = -SPACING_SECONDS
-
-    def taken(self) -> Loaded | None:
-        """What lay in the file, once each time it is opened."""
-        with self._turn:
-            if not self._loaded:
-                return None
-            loaded = self._loaded.popleft()
-            self._turn.notify()
-        return loaded
 
     def put(self, incident: Incident, *, urgent: bool) -> None:
         """Keep this state of an incident, at once or soon."""
@@ -104,18 +92,11 @@ class Store(Keeper[Database]):
         """The incidents on disk that fit, when the disk has told; an error of the disk is the future's."""
         return self.ask(lambda database: database.find(wanted))
 
-    def _open(self, path: Path) -> Database:
-        database = Database(path)
-        try:
-            loaded = database.load(self._clock())
-        except Exception as error:
-            if is_damage(error):
-                database.set_aside(str(error))
-            database.close()
-            raise
-        with self._turn:
-            self._loaded.append(loaded)
-        return database
+    def _open_file(self, path: Path) -> Database:
+        return Database(path)
+
+    def _load(self, database: Database) -> Loaded:
+        return database.load(self._clock())
 
     def _write(self, database: Database, now: float, *, everything: bool) -> None:
         with self._turn:

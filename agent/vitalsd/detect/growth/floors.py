@@ -178,9 +178,9 @@ class Floors:
         self._number, self._low = number, value
         self._begins_at, self._ends_at = number * self._base, (number + 1) * self._base
 
-    def ends_at(self, window_seconds: float) -> float:
-        """When the latest block ended, of the length that this window or the next longer one has."""
-        return next(each for each in self.blocks if each.window_seconds >= window_seconds).ends_at
+    def of(self, window_seconds: float) -> Blocks:
+        """The blocks of this window, or of the next longer one."""
+        return next(each for each in self.blocks if each.window_seconds >= window_seconds)
 
     def reborn(self, at: float) -> None:
         """Another process has the slot; its readings count from `at` on."""

@@ -94,11 +94,7 @@ class Series:
     def rises_urgently(self, window_seconds: float) -> None:
         """Its peaks are about to meet the limit: the rise, if its floors of this window's length rise as well."""
         if self.rise is None:
-            blocks, shorter = (
-                next(each for each in self.floors.blocks if each.window_seconds >= seconds)
-                for seconds in (window_seconds, window_seconds / 4)
-            )
-            rise = urgent(blocks, shorter, self._day_seconds)
+            rise = urgent(self.floors.of(window_seconds), self.floors.of(window_seconds / 4), self._day_seconds)
             if rise is not None:
                 self._found(rise)
 
@@ -134,7 +130,7 @@ class Series:
 
     def onset(self, window_seconds: float) -> tuple[float, float]:
         """When the growth of a window began, and how fast it has been since; anew when there is another floor."""
-        known = (window_seconds, self.floors.ends_at(window_seconds))
+        known = (window_seconds, self.floors.of(window_seconds).ends_at)
         if known != self._known_onset:
             self._known_onset, self._onset = known, onset(self.floors, window_seconds)
         return self._onset

@@ -149,7 +149,7 @@ def onset(floors: Floors, window_seconds: float) -> tuple[float, float]:
     Two lines through the latest floors of this lifetime, level, then rising, that meet where they fit best; the
     pace is the median of the slopes between any two floors after that.
     """
-    blocks = next(each for each in floors.blocks if each.window_seconds >= window_seconds)
+    blocks = floors.of(window_seconds)
     first = len(blocks.lows) - min(3 * STEEP, blocks.own_count())
     lows = [low for low in blocks.lows[first:].tolist() if low == low]
     count = len(lows)
