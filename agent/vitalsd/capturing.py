@@ -21,7 +21,7 @@ from vitalsd.capture.engines.registry import Subject
 from vitalsd.capture.ledger import Ledger
 from vitalsd.capture.model import Capture, RefusalWord
 from vitalsd.capture.store import Store
-from vitalsd.capture.triggers import Trigger, triggered
+from vitalsd.capture.triggers import TRIGGERS, Trigger, triggered
 from vitalsd.errors import NotFound
 from vitalsd.incidents.book import Book
 from vitalsd.model import Finding, Incident, WorkerKey
@@ -44,10 +44,7 @@ KEPT = 1024
 class _Order(msgspec.Struct):
     """What one incident has asked for."""
 
-    incident: str
     trigger: Trigger
-    target: str
-    worker: str
     tries: int = 0
 
 
@@ -80,32 +77,33 @@ class Capturing:
         if not self._automatic:
             return
         for incident in incidents:
-            if incident.state != "open" or not incident.worker:
-                continue
             for trigger in triggered(incident, late=self._is_late(incident)):
                 place = incident.id, trigger.kind
                 if place not in self._orders:
-                    self._orders[place] = _Order(incident.id, trigger, incident.target, incident.worker)
-                    self._ask(self._orders[place])
+                    self._orders[place] = _Order(trigger)
+                    self._ask(incident, self._orders[place])
         while len(self._orders) > KEPT:
             self._orders.popitem(last=False)
 
     def _is_late(self, incident: Incident) -> bool:
+        """Whether its worker's loop is, where that makes a difference: to know it, the segment is read."""
+        if not any(trigger.when == "late" for trigger in TRIGGERS.get(incident.kind, ())):
+            return False
         worker = self._state.worker(incident.target, incident.worker)
         return worker is not None and worker.key is not None and self.late_seconds(worker.key) is not None
 
-    def _ask(self, order: _Order) -> None:
+    def _ask(self, incident: Incident, order: _Order) -> None:
         order.tries += 1
         trigger = order.trigger
         with contextlib.suppress(NotFound):  # the worker has gone, and the incident with it
             self.desk.ask(
                 trigger.kind,
-                order.target,
-                order.worker,
+                incident.target,
+                incident.worker,
                 reason=trigger.reason,
                 asked_by="incident",
-                who=order.incident,
-                incident=order.incident,
+                who=incident.id,
+                incident=incident.id,
             )
 
     def captured(self, capture: Capture) -> None:
@@ -124,13 +122,13 @@ class Capturing:
         self._book.attach(capture.incident, None, reason, None)
         if order is not None and capture.refusal in PASSES and order.tries < MOST_TRIES:
             wait = max(AGAIN_SECONDS, capture.retry_after_seconds or 0.0)
-            asyncio.get_running_loop().call_later(wait, self._again, order)
+            asyncio.get_running_loop().call_later(wait, self._again, capture.incident, order)
 
-    def _again(self, order: _Order) -> None:
+    def _again(self, name: str, order: _Order) -> None:
         """Ask once more, if there is still an incident to ask for."""
-        incident = next((each for each in self._book.incidents() if each.id == order.incident), None)
+        incident = next((each for each in self._book.incidents() if each.id == name), None)
         if incident is not None and incident.state == "open":
-            self._ask(order)
+            self._ask(incident, order)
 
     def subject(self, target: str, worker: str | None) -> Subject:
         """The worker as it is now, the first that is up where none is named; raises NotFound."""

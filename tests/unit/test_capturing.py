@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 from support.engine import FakeEngine
+from support.loops import in_loop
 from support.views import WATCHED
 
 from vitalsd.capture.engines.registry import CaptureError, Subject
@@ -98,144 +99,120 @@ class World:
         self.book.close()
 
 
-def test_a_leak(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@in_loop
+async def test_a_leak(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An incident gets what its kind is worth, once, and tells it: ids, first lines, entries in the timeline."""
-
-    async def check() -> None:
-        world = World(tmp_path, monkeypatch)
-        world.find("leak", 3)
-        captures = await world.ended()
-        incident = world.incident("leak")
-        assert [(capture.kind, capture.state) for capture in captures] == [("memory", "done"), ("heap", "done")]
-        assert {capture.asked_by for capture in captures} == {"incident"}
-        assert {capture.incident for capture in captures} == {incident.id}
-        assert incident.captures == tuple(capture.id for capture in captures)
-        assert incident.evidence["top_functions"] == [{"function": "f"}]
-        assert [entry["event"] for entry in incident.timeline].count("captured") == 2
-        assert incident.count == 3
-        await world.close()
-
-    asyncio.run(check())
+    world = World(tmp_path, monkeypatch)
+    world.find("leak", 3)
+    captures = await world.ended()
+    incident = world.incident("leak")
+    assert [(capture.kind, capture.state) for capture in captures] == [("memory", "done"), ("heap", "done")]
+    assert {capture.asked_by for capture in captures} == {"incident"}
+    assert {capture.incident for capture in captures} == {incident.id}
+    assert incident.captures == tuple(capture.id for capture in captures)
+    assert incident.evidence["top_functions"] == [{"function": "f"}]
+    assert [entry["event"] for entry in incident.timeline].count("captured") == 2
+    assert incident.count == 3
+    await world.close()
 
 
-def test_growth_that_becomes_a_leak(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@in_loop
+async def test_growth_that_becomes_a_leak(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Growth is the baseline, the leak the second one: the engine is given the first to compare with."""
-
-    async def check() -> None:
-        world = World(tmp_path, monkeypatch)
-        world.find("growth")
-        first = (await world.ended())[0]
-        world.find("leak")
-        await world.ended()
-        jobs = world.engines["memory"].jobs
-        assert [job.before is not None for job in jobs] == [False, True]
-        assert jobs[1].before is not None
-        assert jobs[1].before.name == first.id
-        await world.close()
-
-    asyncio.run(check())
+    world = World(tmp_path, monkeypatch)
+    world.find("growth")
+    first = (await world.ended())[0]
+    world.find("leak")
+    await world.ended()
+    jobs = world.engines["memory"].jobs
+    assert [job.before is not None for job in jobs] == [False, True]
+    assert jobs[1].before is not None
+    assert jobs[1].before.name == first.id
+    await world.close()
 
 
-def test_a_stall(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@in_loop
+async def test_a_stall(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """All threads while the loop is late, and a profile when it is late again and again."""
-
-    async def check() -> None:
-        world = World(tmp_path, monkeypatch)
-        world.find("stall", cause="blocking_cpu")
-        assert await world.ended() == ()
-        world.late = (SimpleNamespace(seconds=1.5),)
-        world.find("stall", cause="blocking_cpu")
-        assert [capture.kind for capture in await world.ended()] == ["stacks"]
-        world.late = ()
-        world.find("stall", 3, cause="blocking_cpu")
-        assert [capture.kind for capture in await world.ended()] == ["stacks", "cpu"]
-        await world.close()
-
-    asyncio.run(check())
+    world = World(tmp_path, monkeypatch)
+    world.find("stall", cause="blocking_cpu")
+    assert await world.ended() == ()
+    world.late = (SimpleNamespace(seconds=1.5),)
+    world.find("stall", cause="blocking_cpu")
+    assert [capture.kind for capture in await world.ended()] == ["stacks"]
+    world.late = ()
+    world.find("stall", 3, cause="blocking_cpu")
+    assert [capture.kind for capture in await world.ended()] == ["stacks", "cpu"]
+    await world.close()
 
 
-def test_told_why_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@in_loop
+async def test_told_why_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is refused or fails is told in the incident; a later capture takes that back."""
-
-    async def check() -> None:
-        world = World(tmp_path, monkeypatch)
-        world.engines["heap"].error = CaptureError("the probe hung up")
-        world.find("gc_pressure")
-        assert [capture.state for capture in await world.ended()] == ["failed"]
-        assert world.incident("gc_pressure").evidence["no_capture_reason"] == "heap: the probe hung up"
-        assert world.incident("gc_pressure").captures == ()
-        world.engines["heap"].error = None
-        world.find("leak")
-        await world.ended()
-        assert "no_capture_reason" not in world.incident("leak").evidence
-        await world.close()
-
-    asyncio.run(check())
+    world = World(tmp_path, monkeypatch)
+    world.engines["heap"].error = CaptureError("the probe hung up")
+    world.find("gc_pressure")
+    assert [capture.state for capture in await world.ended()] == ["failed"]
+    assert world.incident("gc_pressure").evidence["no_capture_reason"] == "heap: the probe hung up"
+    assert world.incident("gc_pressure").captures == ()
+    world.engines["heap"].error = None
+    world.find("leak")
+    await world.ended()
+    assert "no_capture_reason" not in world.incident("leak").evidence
+    await world.close()
 
 
-def test_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@in_loop
+async def test_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is refused for a reason that passes is asked for again while the incident is open."""
     monkeypatch.setattr("vitalsd.capturing.AGAIN_SECONDS", 0.05)
-
-    async def check() -> None:
-        world = World(tmp_path, monkeypatch)
-        busy = replace(FINE, load=100.0)
-        monkeypatch.setattr("vitalsd.capture.chooser.read_facts", lambda *_args, **_more: busy)
-        world.find("starvation")
-        assert [capture.refusal for capture in await world.ended()] == ["overload"]
-        assert "load" in str(world.incident("starvation").evidence["no_capture_reason"])
-        monkeypatch.setattr("vitalsd.capture.chooser.read_facts", lambda *_args, **_more: FINE)
-        await world.until(lambda: world.incident("starvation").captures != ())
-        assert "no_capture_reason" not in world.incident("starvation").evidence
-        await world.close()
-
-    asyncio.run(check())
+    world = World(tmp_path, monkeypatch)
+    busy = replace(FINE, load=100.0)
+    monkeypatch.setattr("vitalsd.capture.chooser.read_facts", lambda *_args, **_more: busy)
+    world.find("starvation")
+    assert [capture.refusal for capture in await world.ended()] == ["overload"]
+    assert "load" in str(world.incident("starvation").evidence["no_capture_reason"])
+    monkeypatch.setattr("vitalsd.capture.chooser.read_facts", lambda *_args, **_more: FINE)
+    await world.until(lambda: world.incident("starvation").captures != ())
+    assert "no_capture_reason" not in world.incident("starvation").evidence
+    await world.close()
 
 
-def test_not_by_themselves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@in_loop
+async def test_not_by_themselves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where `capture.automatic` is false no incident asks; a person still may."""
-
-    async def check() -> None:
-        world = World(tmp_path, monkeypatch, automatic=False)
-        world.find("leak")
-        assert await world.ended() == ()
-        world.capturing.desk.ask("heap", "shop", "0", reason="", asked_by="person", who="me")
-        assert [capture.state for capture in await world.ended()] == ["done"]
-        await world.close()
-
-    asyncio.run(check())
+    world = World(tmp_path, monkeypatch, automatic=False)
+    world.find("leak")
+    assert await world.ended() == ()
+    world.capturing.desk.ask("heap", "shop", "0", reason="", asked_by="person", who="me")
+    assert [capture.state for capture in await world.ended()] == ["done"]
+    await world.close()
 
 
-def test_a_storm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@in_loop
+async def test_a_storm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """However many incidents there are, no more is taken than the budget has, and each is told why not."""
-
-    async def check() -> None:
-        world = World(tmp_path, monkeypatch, per_hour=3)
-        for number in range(100):
-            world.find("stall", 3, cause=f"cause {number}", culprit=None)
-        for number in range(100):
-            world.find("starvation", cause=str(number))
-        captures = await world.ended()
-        assert sum(capture.state == "done" for capture in captures) == 3
-        without = [each for each in world.book.incidents() if each.kind == "starvation" and not each.captures]
-        assert without
-        assert all("capture.per_hour" in str(each.evidence["no_capture_reason"]) for each in without)
-        await world.close()
-
-    asyncio.run(check())
+    world = World(tmp_path, monkeypatch, per_hour=3)
+    for number in range(100):
+        world.find("stall", 3, cause=f"cause {number}", culprit=None)
+    for number in range(100):
+        world.find("starvation", cause=str(number))
+    captures = await world.ended()
+    assert sum(capture.state == "done" for capture in captures) == 3
+    without = [each for each in world.book.incidents() if each.kind == "starvation" and not each.captures]
+    assert without
+    assert all("capture.per_hour" in str(each.evidence["no_capture_reason"]) for each in without)
+    await world.close()
 
 
-def test_harm_is_an_incident(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@in_loop
+async def test_harm_is_an_incident(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A capture that has harmed the service is told as what it is, with what was switched off."""
-
-    async def check() -> None:
-        world = World(tmp_path, monkeypatch)
-        world.engines["cpu"].pause_seconds = 0.9
-        world.find("starvation")
-        await world.ended()
-        incident = world.incident("capture_harmful")
-        assert "cpu-engine is not used there" in incident.summary
-        assert incident.evidence["capture"] == world.incident("starvation").captures[0]
-        await world.close()
-
-    asyncio.run(check())
+    world = World(tmp_path, monkeypatch)
+    world.engines["cpu"].pause_seconds = 0.9
+    world.find("starvation")
+    await world.ended()
+    incident = world.incident("capture_harmful")
+    assert "cpu-engine is not used there" in incident.summary
+    assert incident.evidence["capture"] == world.incident("starvation").captures[0]
+    await world.close()

@@ -21,7 +21,7 @@ from vitalsd.capture.engines.registry import Engine
 from vitalsd.capture.ledger import Ledger
 from vitalsd.capture.making import Order
 from vitalsd.capture.model import AskedBy, Capture, CaptureCounts, CaptureKind, OpenFile, Refusal, Wanted
-from vitalsd.capture.outcomes import Outcomes, who
+from vitalsd.capture.outcomes import Outcomes, keys_of
 from vitalsd.capture.shelf import Shelf
 from vitalsd.capture.store import Store
 from vitalsd.capture.surroundings import Surroundings
@@ -143,7 +143,9 @@ class Desk:
         self._orders[capture.id] = Order(wanted, chosen.engine, chosen.instead)
         queue = self._looks if kind == "stacks" else self._watches
         queue.put_nowait((asked_by != "person", next(self._number), capture.id))
-        return self._waits(replace(capture, engine=chosen.engine.name))
+        capture = self._outcomes.put(replace(capture, engine=chosen.engine.name))
+        log.info("capture_waits", **keys_of(capture))
+        return capture
 
     def latest(self) -> tuple[Capture, ...]:
         """All that are known, latest asked for first; the same object until one changes."""
@@ -225,10 +227,6 @@ class Desk:
         del self._orders[name]
         if task.cancelled():  # before its first step, so that it could not say so itself
             self._outcomes.cancelled(name, closing=self._chooser.closing)
-
-    def _waits(self, capture: Capture) -> Capture:
-        log.info("capture_waits", **who(capture))
-        return self._outcomes.put(capture)
 
     def _duration(self, kind: CaptureKind) -> float:
         durations = {"cpu": self._settings.cpu_duration, "memory": self._settings.memory_duration}

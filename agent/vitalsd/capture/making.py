@@ -40,8 +40,6 @@ class Order:
         self.stop = asyncio.Event()
         self.cancelled = False
         self.task: asyncio.Task[None] | None = None
-        self.watch: HarmWatch | None = None
-        """Of what becomes of the service, once the engine is at work."""
         self.began: float | None = None
         """CLOCK_MONOTONIC at which the engine did."""
 
@@ -52,15 +50,16 @@ async def make(
     subject: Subject,
     store: Store,
     *,
+    late_seconds: Callable[[], float | None],
     most_bytes: int,
     before: Path | None,
     clock: Callable[[], float],
 ) -> Capture:
     """Take it with the engine of the order; the answer is the capture as it is in the end."""
-    assert order.watch is not None
     folder = await _whole(asyncio.to_thread(store.begin, capture.id))
     job = Job(capture.id, subject, capture.seconds, folder, order.stop, most_bytes, before)
-    looking = asyncio.create_task(order.watch.look())
+    watch = HarmWatch(late_seconds)
+    looking = asyncio.create_task(watch.look())
     try:
         made = bounded(await _taken(order.engine, job), order.instead)
     except BaseException:
@@ -68,9 +67,8 @@ async def make(
         raise
     finally:
         looking.cancel()
-    late = order.watch.loop_late_seconds
-    if late is not None:
-        made = replace(made, summary={**made.summary, "loop_late_seconds": late})
+    if watch.loop_late_seconds is not None:
+        made = replace(made, summary={**made.summary, "loop_late_seconds": watch.loop_late_seconds})
     done = replace(
         capture,
         state="done",

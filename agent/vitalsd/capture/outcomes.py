@@ -19,7 +19,7 @@ from vitalsd.capture.surroundings import Surroundings
 from vitalsd.model import WorkerKey
 from vitalsd.targets.processes import has_gone
 
-__all__ = ["Outcomes", "who"]
+__all__ = ["Outcomes", "keys_of"]
 
 log = structlog.get_logger(__name__)
 
@@ -83,12 +83,12 @@ class Outcomes:
     def _end(self, capture: Capture) -> Capture:
         self.put(capture)
         tell = log.warning if capture.state in ("failed", "refused") or capture.harm else log.info
-        tell("capture_" + capture.state, **who(capture), reason=capture.harm or capture.problem)
+        tell("capture_" + capture.state, **keys_of(capture), reason=capture.harm or capture.problem)
         self._around.captured(capture)
         return capture
 
 
-def who(capture: Capture) -> dict[str, object]:
+def keys_of(capture: Capture) -> dict[str, object]:
     """For the log."""
     return {
         "id": capture.id,

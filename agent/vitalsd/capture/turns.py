@@ -16,11 +16,10 @@ from msgspec.structs import replace
 
 from vitalsd.capture.chooser import Chooser
 from vitalsd.capture.engines.registry import CaptureError, DiskError, Subject
-from vitalsd.capture.harm import HarmWatch
 from vitalsd.capture.hostlock import host_lock, look_lock
 from vitalsd.capture.making import Order, make
 from vitalsd.capture.model import Refusal, RefusalWord, Wanted
-from vitalsd.capture.outcomes import Outcomes, who
+from vitalsd.capture.outcomes import Outcomes, keys_of
 from vitalsd.capture.shelf import Shelf
 from vitalsd.capture.surroundings import Surroundings
 from vitalsd.errors import NotFound
@@ -107,14 +106,20 @@ class Turns:
         most = self._shelf.most_bytes
         await self._shelf.make_room(most)
         before = await self._shelf.before(wanted, order.engine)
-        order.watch = HarmWatch(lambda: self._around.late_seconds(wanted.key))
         known = self._outcomes.known(name)
         running = replace(known, state="running", engine=order.engine.name, started_at=self._clock())
         self._outcomes.put(running)
-        log.info("capture_began", **who(running))
+        log.info("capture_began", **keys_of(running))
         order.began = time.monotonic()
         done = await make(
-            running, order, subject, self._shelf.store, most_bytes=most, before=before, clock=self._clock
+            running,
+            order,
+            subject,
+            self._shelf.store,
+            late_seconds=lambda: self._around.late_seconds(wanted.key),
+            most_bytes=most,
+            before=before,
+            clock=self._clock,
         )
         self._outcomes.done(replace(done, pinned=self._outcomes.known(name).pinned))
 
