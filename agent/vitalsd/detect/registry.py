@@ -3,6 +3,7 @@ What a detector is, where detectors register, and how one is run so that its fai
 
 A detector is one file: a docstring (what it finds and from what), a pure function of what was seen of one worker,
 and a class with `kind`, `judge` and `is_quiet` that is registered. It is told the time and keeps nothing.
+What only a pool shows (who has ended, who takes all the work) a `TargetDetector` judges, from the whole target.
 """
 
 from __future__ import annotations
@@ -14,21 +15,27 @@ import msgspec
 
 from vitalsd.detect.growth.watch import GrowthWatch
 from vitalsd.history.past import Past
-from vitalsd.model import Finding, RuleState, StallEvidence, Verdict, WorkerSample
+from vitalsd.model import Finding, RuleState, StallEvidence, TargetSnapshot, Verdict, WorkerSample
 from vitalsd.settings.model import Settings
 
 __all__ = [
     "Detector",
     "Judgement",
     "Seen",
+    "SeenTarget",
     "StateName",
+    "TargetDetector",
     "ToldStall",
     "find_all",
+    "find_in_target",
     "fired",
     "judge_all",
+    "judge_target",
     "make_detectors",
+    "make_target_detectors",
     "nothing",
     "register",
+    "register_for_target",
 ]
 
 StateName = Literal["quiet", "watching", "fired", "unavailable"]
@@ -55,6 +62,15 @@ class Seen(msgspec.Struct, frozen=True):
     """Those of all workers of the target."""
     past: Past | None = None
     """What goes further back than the samples."""
+
+
+class SeenTarget(msgspec.Struct, frozen=True):
+    """What was seen of one target as a whole up to now."""
+
+    now: float
+    """Unix time."""
+    latest: TargetSnapshot
+    """Its workers as they are, and the exits of late."""
 
 
 class Judgement(msgspec.Struct, frozen=True):
@@ -88,8 +104,20 @@ class Detector(Protocol):
         ...
 
 
+class TargetDetector(Protocol):
+    """One kind of finding about a target's workers as a pool."""
+
+    kind: str
+
+    def judge(self, seen: SeenTarget) -> Sequence[Judgement]:
+        """What there is to find now, one judgement for each worker that it concerns, or one for the target."""
+        ...
+
+
 D = TypeVar("D", bound="Detector")
+T = TypeVar("T", bound="TargetDetector")
 _factories: list[Callable[[Settings], Detector]] = []
+_target_factories: list[Callable[[Settings], TargetDetector]] = []
 
 
 def register(factory: Callable[[Settings], D]) -> Callable[[Settings], D]:
@@ -112,6 +140,34 @@ def make_detectors(settings: Settings) -> tuple[Detector, ...]:
     )
 
     return tuple(factory(settings) for factory in _factories)
+
+
+def register_for_target(factory: Callable[[Settings], T]) -> Callable[[Settings], T]:
+    """Make a detector of whole targets known."""
+    _target_factories.append(factory)
+    return factory
+
+
+def make_target_detectors(settings: Settings) -> tuple[TargetDetector, ...]:
+    """One of each that judges whole targets."""
+    return tuple(factory(settings) for factory in _target_factories)
+
+
+def find_in_target(detectors: Iterable[TargetDetector], seen: SeenTarget) -> list[Finding]:
+    """What there is to find in a target as a whole."""
+    return [finding for judgement in judge_target(detectors, seen) for finding in judgement.findings]
+
+
+def judge_target(detectors: Iterable[TargetDetector], seen: SeenTarget) -> tuple[Judgement, ...]:
+    """Ask every detector of targets; one that fails says so in its state."""
+    told: list[Judgement] = []
+    for detector in detectors:
+        try:
+            told += detector.judge(seen)
+        except Exception as error:  # noqa: BLE001 - one detector must not take the others down
+            reason = f"this detector failed: {type(error).__name__}: {error}"
+            told.append(Judgement((), RuleState(detector.kind, seen.latest.name, "", "unavailable", reason)))
+    return tuple(told)
 
 
 def find_all(detectors: Iterable[Detector], seen: Seen) -> list[Finding]:

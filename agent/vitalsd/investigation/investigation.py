@@ -18,7 +18,17 @@ from vitalsd.capture.census_policy import CensusPolicy
 from vitalsd.capture.growth import GrowthCensuses, Topic
 from vitalsd.capture.stacks import StackSampler
 from vitalsd.detect.growth.book import GrowthBook
-from vitalsd.detect.registry import Seen, ToldStall, find_all, judge_all, make_detectors
+from vitalsd.detect.registry import (
+    Seen,
+    SeenTarget,
+    ToldStall,
+    find_all,
+    find_in_target,
+    judge_all,
+    judge_target,
+    make_detectors,
+    make_target_detectors,
+)
 from vitalsd.history.past import Past, spans_of
 from vitalsd.history.recent import WINDOW_SECONDS
 from vitalsd.incidents.book import Book
@@ -70,6 +80,7 @@ class Investigation:
         self._spans = spans_of(settings)
         self._pasts: dict[tuple[str, str], Past] = {}
         """By target and slot, for as long as the slot is there: its next worker is measured by those before."""
+        self._targets: tuple[TargetSnapshot, ...] = ()
         self._sockets: dict[WorkerKey, Path] = {}
         policy = CensusPolicy(lambda key: bool(observer.in_progress(key)))
         self.censuses = GrowthCensuses(self._socket_of, policy, settings.capture.census_interval, COUNTS)
@@ -80,6 +91,7 @@ class Investigation:
     def reconfigure(self, settings: Settings) -> None:
         """Judge by these bounds from now on."""
         self._detectors = make_detectors(settings)
+        self._target_detectors = make_target_detectors(settings)
         spans = spans_of(settings)
         if spans != self._spans:
             self._spans, self._pasts = spans, {}
@@ -93,12 +105,15 @@ class Investigation:
             if incident.state == "open"
         }
         now = time.time()
+        states = [state for case in self._cases.values() for state in self._states(case, now)]
+        for target in self._targets:
+            judged = judge_target(self._target_detectors, SeenTarget(now, target))
+            states += [judgement.state for judgement in judged]
         return tuple(
             RuleState(state.rule, state.target, state.worker, "fired", summary)
             if (summary := fired.get((state.target, state.worker, state.rule))) is not None
             else state
-            for case in self._cases.values()
-            for state in self._states(case, now)
+            for state in states
         )
 
     def _states(self, case: Case, now: float) -> list[RuleState]:
@@ -162,12 +177,13 @@ class Investigation:
     def look(self, targets: Iterable[TargetSnapshot]) -> None:
         """Take in a round of sampling, judge every worker, and hand on what was found."""
         now = time.time()
-        targets = tuple(targets)
+        targets = self._targets = tuple(targets)
         self._book.follow(targets)
         findings: list[Finding] = []
         present = set()
         pasts, self._pasts = self._pasts, {}
         for target in targets:
+            findings += find_in_target(self._target_detectors, SeenTarget(now, target))
             for worker in target.workers:
                 place = worker.target, worker.slot
                 past = self._pasts[place] = pasts.get(place) or Past(self._spans)

@@ -49,6 +49,16 @@ from vitalsd.model.vitals import (
     UnhandledError,
     WorkerKey,
 )
+from vitalsd.model.workers import (
+    EXIT_REASONS,
+    Exit,
+    ExitReason,
+    HeartbeatSource,
+    Pulse,
+    Supervisor,
+    SupervisorKind,
+    Zombie,
+)
 from vitalsd.probe.python.layout import (
     DELAY_BOUNDS_SECONDS,
     ERROR_CHANNELS,
@@ -59,14 +69,18 @@ from vitalsd.probe.python.layout import (
 __all__ = [
     "DELAY_BOUNDS_SECONDS",
     "ERROR_CHANNELS",
+    "EXIT_REASONS",
     "GC_BOUNDS_SECONDS",
     "GC_GENERATIONS",
     "OBSERVED_LOOP",
     "ONE_OF_A_WORKER",
     "Cause",
     "Doing",
+    "Exit",
+    "ExitReason",
     "Finding",
     "Frame",
+    "HeartbeatSource",
     "Histogram",
     "HostEvidence",
     "Incident",
@@ -80,6 +94,7 @@ __all__ = [
     "PoolVitals",
     "ProbeVitals",
     "ProcessVitals",
+    "Pulse",
     "RecentLoop",
     "RuleState",
     "Severity",
@@ -89,6 +104,8 @@ __all__ = [
     "Stall",
     "StallEvidence",
     "StallInProgress",
+    "Supervisor",
+    "SupervisorKind",
     "TargetSnapshot",
     "ThreadEvidence",
     "TurnEvidence",
@@ -96,4 +113,5 @@ __all__ = [
     "Verdict",
     "WorkerKey",
     "WorkerSample",
+    "Zombie",
 ]

@@ -7,6 +7,7 @@ from typing import Literal
 import msgspec
 
 from vitalsd.model.vitals import MemoryVitals, ObservedLoop, ProbeVitals, ProcessVitals, WorkerKey
+from vitalsd.model.workers import Exit, Pulse, Supervisor, Zombie
 
 __all__ = [
     "OBSERVED_LOOP",
@@ -50,6 +51,7 @@ class WorkerSample(msgspec.Struct, frozen=True):
     probe: ProbeVitals | None
     observed: ObservedLoop | None = None
     memory: MemoryVitals | None = None
+    pulse: Pulse | None = None
     missing: dict[str, str] = {}
     """Field -> why it could not be read, with the permission that lacks."""
 
@@ -62,6 +64,11 @@ class TargetSnapshot(msgspec.Struct, frozen=True):
     workers: tuple[WorkerSample, ...]
     restarts: dict[str, dict[str, int]] = {}
     """Slot -> reason -> how often a worker of that slot was replaced."""
+    supervisor: Supervisor | None = None
+    """None where a worker stands alone."""
+    exits: tuple[Exit, ...] = ()
+    """The latest, oldest first."""
+    zombies: tuple[Zombie, ...] = ()
 
 
 class RecentLoop(msgspec.Struct, frozen=True):

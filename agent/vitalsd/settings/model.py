@@ -21,6 +21,7 @@ __all__ = [
     "Log",
     "Memory",
     "Prometheus",
+    "Remedy",
     "Sampling",
     "Settings",
     "Stall",
@@ -167,6 +168,33 @@ class Workers(_Section, frozen=True):
             "`pool_saturation` unless its queue gets shorter.",
         ),
     ] = 30.0
+    down_after: Annotated[
+        Duration,
+        Meta(ge=1.0, description="A worker that has ended and is not replaced for so long is `worker_down`."),
+    ] = 10.0
+    hung_after: Annotated[
+        Duration,
+        Meta(
+            ge=1.0,
+            description="A worker whose loop, or whose heartbeat to its supervisor, is late for so long is "
+            "`worker_hung`; sooner where its supervisor would end it within four times this.",
+        ),
+    ] = 10.0
+    crash_loop_exits: Annotated[
+        int,
+        Meta(ge=2, le=1000, description="So many workers of a target that end out of order are a `crash_loop`."),
+    ] = 5
+    crash_loop_within: Annotated[Duration, Meta(ge=1.0, description="In how much time.")] = 30.0
+    zombies: Annotated[
+        int,
+        Meta(ge=1, le=10_000, description="So many ended children that nobody fetches are `zombie`."),
+    ] = 5
+    zombie_after: Annotated[
+        Duration, Meta(ge=1.0, description="Those that have ended for so long. An ended worker counts alone.")
+    ] = 30.0
+    imbalance_window: Annotated[
+        Duration, Meta(ge=30.0, description="The time over which the work of a pool's workers is compared.")
+    ] = 300.0
 
 
 class Capture(_Section, frozen=True):
@@ -235,6 +263,48 @@ class Capture(_Section, frozen=True):
     ] = 600.0
 
 
+class Remedy(_Section, frozen=True):
+    """Whether a leaking or hung worker is recycled, once its evidence is there."""
+
+    mode: Annotated[
+        Literal["off", "dry_run", "on"],
+        Meta(description="`dry_run` says in the incident's timeline what `on` would have done, and does nothing."),
+    ] = "off"
+    leak: Annotated[bool, Meta(description="Whether the worker of a `leak` is recycled.")] = True
+    worker_hung: Annotated[bool, Meta(description="Whether the worker of a `worker_hung` is.")] = True
+    min_healthy: Annotated[
+        int,
+        Meta(ge=0, le=10_000, description="So many healthy workers of its target stay while one is recycled."),
+    ] = 1
+    evidence_within: Annotated[
+        Duration,
+        Meta(ge=0.0, description="How long it is waited for the captures of the incident, at most."),
+    ] = 120.0
+    grace: Annotated[
+        Duration,
+        Meta(ge=0.0, description="A worker that was asked to end and has not for so long is killed."),
+    ] = 30.0
+    backoff: Annotated[
+        Duration,
+        Meta(
+            ge=0.0,
+            description="The time between two recycled workers of a target; doubled each time it did not help.",
+        ),
+    ] = 1.0
+    backoff_most: Annotated[Duration, Meta(ge=0.0, description="And grows no further than this.")] = 30.0
+    breaker: Annotated[
+        int,
+        Meta(ge=1, le=100, description="After so many in a row that did not help, nothing more is recycled."),
+    ] = 3
+    helped_after: Annotated[
+        Duration,
+        Meta(ge=1.0, description="It has helped when the replacement has no such incident for so long."),
+    ] = 600.0
+    breaker_resets_after: Annotated[
+        Duration, Meta(ge=1.0, description="After so long the breaker lets one more be tried.")
+    ] = 3_600.0
+
+
 class Health(_Section, frozen=True):
     """What `/health/{target}` answers."""
 
@@ -242,6 +312,10 @@ class Health(_Section, frozen=True):
         Duration,
         Meta(ge=0.001, description="A worker whose loop is late for longer than this is not healthy: 503."),
     ] = 0.5
+    recovered_after: Annotated[
+        Duration,
+        Meta(ge=0.0, description="It is healthy again when it has been on time for so long."),
+    ] = 2.0
 
 
 class Prometheus(_Section, frozen=True):
@@ -325,6 +399,7 @@ class Settings(_Section, frozen=True):
     memory: Memory = Memory()
     workers: Workers = Workers()
     capture: Capture = Capture()
+    remedy: Remedy = Remedy()
     health: Health = Health()
     exporters: Exporters = Exporters()
     storage: Storage = Storage()

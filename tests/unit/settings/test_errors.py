@@ -44,7 +44,7 @@ def test_all_at_once_in_the_order_of_the_file(errors):
         ("health: {? [a] : 1}", "1:12: health: a key must be a word, not a list"),
         ("health: {max_delay: 1s, max_delay: 2s}", "1:25: health.max_delay: set twice, first in line 1"),
         ('"a\\nb": 1', '1:1: unknown key "a\\nb", known here: '),
-        ("health: 5", "1:9: health: expected a mapping of max_delay, got 5"),
+        ("health: 5", "1:9: health: expected a mapping of max_delay, recovered_after, got 5"),
         (
             "health: {max_delay: [1s]}",
             "1:21: health.max_delay: expected a duration of at least 1ms, got a list",
@@ -149,7 +149,7 @@ def test_listens_that_do_not_meet(tmp_path):
         (b"stall: {}\n# caf\xe9", "2:6: not UTF-8, save the file in that encoding"),
         (
             b"- a",
-            "1:1: expected a mapping of targets, sampling, stall, memory, workers, capture, health, exporters,",
+            "1:1: expected a mapping of targets, sampling, stall, memory, workers, capture, remedy, health,",
         ),
         (b"hello", 'at the top level, got "hello"'),
     ],

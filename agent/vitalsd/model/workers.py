@@ -1,0 +1,95 @@
+"""The processes of a target as a pool: who supervises them, how they show life, and how they end."""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+import msgspec
+
+from vitalsd.model.vitals import WorkerKey
+
+__all__ = [
+    "EXIT_REASONS",
+    "Exit",
+    "ExitReason",
+    "HeartbeatSource",
+    "Pulse",
+    "Supervisor",
+    "SupervisorKind",
+    "Zombie",
+]
+
+SupervisorKind = Literal[
+    "gunicorn", "uvicorn", "hypercorn", "celery", "uwsgi", "multiprocessing", "node_cluster", "plain"
+]
+"""What starts and ends the workers; `plain` is any other parent, which may not replace them at all."""
+ExitReason = Literal["graceful", "recycled", "error", "signal", "oom_kill", "timeout", "unknown"]
+"""
+Why a worker ended: it was asked to, or was done (`graceful`); our own remedy asked (`recycled`); an exit code of
+its own (`error`); a signal that nobody sends to have it end in order (`signal`); the kernel, for memory
+(`oom_kill`); its supervisor, for it showed no life (`timeout`).
+"""
+EXIT_REASONS: tuple[ExitReason, ...] = get_args(ExitReason)
+HeartbeatSource = Literal["probe", "observer", "supervisor"]
+"""Who tells of a heartbeat: the probe, the loop as it is seen from outside, the file that its supervisor reads."""
+
+
+class Supervisor(msgspec.Struct, frozen=True):
+    """Who starts and ends the workers of a target."""
+
+    kind: SupervisorKind
+    key: WorkerKey
+    """Its process, which is none of the workers."""
+    command: str
+    """Shortened and scrubbed."""
+    timeout_seconds: float | None = None
+    """It ends a worker that has shown no life for so long; None where it never does, or that is not known."""
+    worker_class: str | None = None
+    """What it runs, in its own words: `sync`, `gthread`, `uvicorn.workers.UvicornWorker`, `prefork`."""
+    workers: int | None = None
+    """How many its command line asks for."""
+
+
+class Exit(msgspec.Struct, frozen=True):
+    """The end of one worker."""
+
+    target: str
+    slot: str
+    key: WorkerKey
+    at: float
+    """Unix time at which it was noticed: at once where there is a pidfd, else in the next round."""
+    reason: ExitReason
+    lived_seconds: float | None = None
+    code: int | None = None
+    """What it exited with; None where a signal ended it, or the kernel does not tell."""
+    signal: str | None = None
+    """`SIGKILL`; None where it exited by itself, or the kernel does not tell."""
+    told_by: Literal["kernel", "parent", "none"] = "none"
+    """Who told code or signal: the pidfd, or /proc while its parent had not fetched it yet."""
+    evidence: str = ""
+    """How the reason was told, in words."""
+
+
+class Zombie(msgspec.Struct, frozen=True):
+    """A child of a target that has ended, and that its parent does not fetch."""
+
+    key: WorkerKey
+    parent: WorkerKey
+    name: str
+    """As the kernel has it, fifteen characters."""
+    since: float
+    """Unix time at which it was first seen so."""
+
+
+class Pulse(msgspec.Struct, frozen=True):
+    """Whether one worker shows life, looked at each second."""
+
+    at: float
+    """Unix time."""
+    state: str
+    """The kernel's letter: R S D Z T t X I."""
+    state_since: float
+    """Unix time since when every look has found that letter."""
+    heartbeat_at: float | None = None
+    """Unix time of its latest sign of life; None where nothing tells."""
+    heartbeat_source: HeartbeatSource | None = None
