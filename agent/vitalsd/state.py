@@ -11,6 +11,8 @@ import os
 import time
 from collections.abc import Awaitable, Callable, Mapping
 
+import msgspec
+
 from vitalsd import __version__
 from vitalsd.capture.desk import Desk
 from vitalsd.capture.engines.registry import Subject
@@ -96,7 +98,7 @@ class State:
         workers = tuple(
             self._sampler.refresh_probe(worker, self._seats[target.name, worker.slot]) for worker in target.workers
         )
-        return TargetSnapshot(target.name, target.up, workers, target.restarts)
+        return msgspec.structs.replace(target, workers=workers)
 
     def worker(self, target: str, slot: str) -> WorkerSample | None:
         """One worker, its probe read at this instant."""

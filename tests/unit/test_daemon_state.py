@@ -5,6 +5,7 @@ import pytest
 from vitalsd.capture.stacks import StackSampler
 from vitalsd.history.history import History
 from vitalsd.incidents.book import Book
+from vitalsd.model import Supervisor, TargetSnapshot, WorkerKey
 from vitalsd.sources.observer.observer import Observer
 from vitalsd.sources.sampler import Round, Sampler
 from vitalsd.state import State
@@ -54,6 +55,13 @@ def test_ready(state):
     assert not state.ready()
     intervals(state, 0.0)
     assert state.ready()
+
+
+def test_target_as_a_whole(state):
+    """Who supervises a target is told whenever its workers are read again."""
+    target = TargetSnapshot("shop", False, (), supervisor=Supervisor("gunicorn", WorkerKey(10, 1), "gunicorn"))
+    state.update(Found({"shop": ()}), Round((target,), ()), 0.0)
+    assert state.targets() == (target,)
 
 
 def test_stacks(state, stacks):

@@ -22,7 +22,10 @@ __all__ = [
 SupervisorKind = Literal[
     "gunicorn", "uvicorn", "hypercorn", "celery", "uwsgi", "multiprocessing", "node_cluster", "plain"
 ]
-"""What starts and ends the workers; `plain` is any other parent, which may not replace them at all."""
+"""
+What starts and ends the workers. `multiprocessing` is any Python program that forks or spawns them by itself;
+`plain` is any other parent, which may not replace them at all.
+"""
 ExitReason = Literal["graceful", "recycled", "error", "signal", "oom_kill", "timeout", "unknown"]
 """
 Why a worker ended: it was asked to, or was done (`graceful`); our own remedy asked (`recycled`); an exit code of
@@ -39,15 +42,15 @@ class Supervisor(msgspec.Struct, frozen=True):
 
     kind: SupervisorKind
     key: WorkerKey
-    """Its process, which is none of the workers."""
+    """Its process. It is none of the workers, but where a service with a loop of its own has a pool beside it."""
     command: str
     """Shortened and scrubbed."""
     timeout_seconds: float | None = None
     """It ends a worker that has shown no life for so long; None where it never does, or that is not known."""
     worker_class: str | None = None
-    """What it runs, in its own words: `sync`, `gthread`, `uvicorn.workers.UvicornWorker`, `prefork`."""
+    """What it runs, in its own words: `sync`, `gthread`, `uvicorn.workers.UvicornWorker`, `prefork`, `spawn`."""
     workers: int | None = None
-    """How many its command line asks for."""
+    """How many it was asked for when it started, where that is known: it may have been told otherwise since."""
 
 
 class Exit(msgspec.Struct, frozen=True):

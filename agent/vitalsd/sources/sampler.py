@@ -77,7 +77,15 @@ class Sampler:
             outcomes: list[Outcome] = []
             workers = tuple(self._worker(seat, outcomes) for seat in seats)
             restarts = {seat.slot: {"unknown": seat.restarts} for seat in seats}
-            targets.append(TargetSnapshot(name, any(worker.up for worker in workers), workers, restarts))
+            snapshot = TargetSnapshot(
+                name=name,
+                up=any(worker.up for worker in workers),
+                workers=workers,
+                restarts=restarts,
+                supervisor=found.supervisors.get(name),
+                zombies=found.zombies.get(name, ()),
+            )
+            targets.append(snapshot)
             readings.extend(_summary(name, outcomes))
         return Round(tuple(targets), tuple(readings))
 

@@ -9,19 +9,23 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import msgspec
 import structlog
 
-from vitalsd.model import WorkerKey
+from vitalsd.model import Supervisor, WorkerKey, Zombie
 from vitalsd.segment.reader import SegmentFile
 from vitalsd.targets.folder import SegmentFolder
 from vitalsd.targets.patterns import Patterns
 from vitalsd.targets.processes import Process, ProcessTable, has_gone, read_key
 from vitalsd.targets.rules import TargetRule, workers_by_segment, workers_of
 from vitalsd.targets.slots import SlotRow, Slots
+from vitalsd.targets.supervisors import supervisor_of
+from vitalsd.targets.surroundings import SurroundingsReader
+from vitalsd.targets.zombies import Zombies
 
 __all__ = ["Finder", "Found", "Seat"]
 
@@ -49,6 +53,10 @@ class Found(msgspec.Struct, frozen=True):
     """All targets with their seats."""
 
     targets: dict[str, tuple[Seat, ...]]
+    supervisors: dict[str, Supervisor] = {}
+    """Of those targets whose workers have one."""
+    zombies: dict[str, tuple[Zombie, ...]] = {}
+    """Of those targets that have some, oldest first."""
 
 
 class Finder:
@@ -60,12 +68,16 @@ class Finder:
         folder: SegmentFolder,
         discovery_interval_seconds: float,
         proc: Path = Path("/proc"),
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._folder = folder
         self._interval = discovery_interval_seconds
         self._proc = proc
         self._processes = ProcessTable(proc)
         self._patterns = Patterns()
+        self._surroundings = SurroundingsReader(proc)
+        self._zombies = Zombies(proc, clock)
+        self._supervisors: dict[str, Supervisor] = {}
         self._told: set[TargetRule] = set()
         self._rules = tuple(map(self._bind, rules))
         self._slots: dict[str, Slots] = {rule.name: Slots() for rule in self._rules}
@@ -127,7 +139,7 @@ class Finder:
             if not found and name not in ruled:
                 del seats[name], self._slots[name]
                 self._members.pop(name, None)
-        return Found(seats)
+        return Found(seats, self._supervisors, self._zombies.left())
 
     def _is_stale(self, segments: dict[int, SegmentFile], now: float) -> bool:
         seated = [key for slots in self._slots.values() for key in slots.seated().values() if key is not None]
@@ -145,10 +157,32 @@ class Finder:
         self._segments = segments
         self._alive = {process.key for process in self._table.values()}
         self._masters &= self._alive
-        members = self._find_members(segments)
+        members, masters = self._find_members(segments)
         self._members = {
             name: [self._table[pid].key for pid in pids if pid in self._table] for name, pids in members.items()
         }
+        self._find_supervisors(members, masters)
+
+    def _find_supervisors(self, members: dict[str, set[int]], masters: dict[str, set[int]]) -> None:
+        """Who is above the workers of each target, and which of its processes' children have ended."""
+        before, self._supervisors = self._supervisors, {}
+        families: dict[str, set[int]] = {}
+        for name, pids in members.items():
+            above = masters.get(name, set())
+            supervisor = supervisor_of(pids, self._table, above, self._surroundings)
+            if not pids and name in before and before[name].key in self._alive:
+                supervisor = before[name]  # it is about to replace the last of them
+            if supervisor is not None:
+                self._supervisors[name] = supervisor
+                above = {*above, supervisor.key.pid}
+            families[name] = pids | above
+        self._surroundings.keep({supervisor.key for supervisor in self._supervisors.values()})
+        self._zombies.look(families, self._table, self._processes.ended)
+        everyone = set().union(*families.values())
+        seated = set().union(*members.values())
+        self._processes.watch(
+            pid for pid, process in self._table.items() if process.parent in everyone and pid not in seated
+        )
 
     def _bind(self, rule: TargetRule) -> TargetRule:
         """Have a pid mean the process that has it when it is first seen."""
@@ -167,14 +201,17 @@ class Finder:
             log.warning("target_pid_taken", target=rule.name, pid=rule.pid, reason=reason)
         return rule
 
-    def _find_members(self, segments: dict[int, SegmentFile]) -> dict[str, set[int]]:
+    def _find_members(self, segments: dict[int, SegmentFile]) -> tuple[dict[str, set[int]], dict[str, set[int]]]:
+        """The pids of the workers of each target, and those of their masters."""
         agent = {os.getpid()}
         taken: set[int] = set()
         perhaps: set[WorkerKey] = set()
         members: dict[str, set[int]] = {name: set() for name in self._slots}
+        masters: dict[str, set[int]] = {}
         for rule in self._rules:
             tree = workers_of(rule, self._table, segments, agent, self._masters, self._patterns)
             members[rule.name] = set(tree.workers - taken)
+            masters[rule.name] = set(tree.masters | tree.perhaps_masters)
             taken |= tree.workers
             self._masters |= {self._table[pid].key for pid in tree.masters}
             perhaps |= {self._table[pid].key for pid in tree.perhaps_masters}
@@ -184,7 +221,7 @@ class Finder:
         names = {pid: segment.header.target for pid, segment in segments.items() if self._may_list(pid, segment)}
         for name, pids in workers_by_segment(names, self._table, taken).items():
             members[name] = members.get(name, set()) | pids
-        return members
+        return members, masters
 
     def _may_list(self, pid: int, segment: SegmentFile) -> bool:
         """Where rules say what to watch, nothing else is; other agents watch themselves."""

@@ -6,9 +6,12 @@ What they start is the service; what they fork themselves is not (sudo's monitor
 
 from __future__ import annotations
 
+import posixpath
 import re
 
-__all__ = ["goes_on", "is_launcher", "is_spawned", "wraps"]
+from vitalsd.targets.arguments import program_of
+
+__all__ = ["goes_on", "is_clustered", "is_forkserver", "is_launcher", "is_spawned", "wraps"]
 
 LAUNCHERS = frozenset(
     (
@@ -25,6 +28,8 @@ OWN_INTERPRETER = re.compile(
     r"from (?:multiprocessing|billiard)\.(?:spawn|forkserver) import (?:spawn_main|main)|--multiprocessing-fork"
 )
 """How multiprocessing, and celery's billiard, start a fresh interpreter for the same program."""
+SPAWNED = re.compile(r"from (?:multiprocessing|billiard)\.spawn import spawn_main")
+FORKSERVER = re.compile(r"from (?:multiprocessing|billiard)\.forkserver import main")
 
 
 def is_launcher(command: str) -> bool:
@@ -53,7 +58,32 @@ def wraps(outer: str, inner: str) -> bool:
 
 def is_spawned(command: str) -> bool:
     """Whether multiprocessing has started this interpreter for its parent's sake: as good as a fork of it."""
-    return "multiprocessing.spawn import spawn_main" in command
+    return SPAWNED.search(command) is not None
+
+
+def is_forkserver(command: str) -> bool:
+    """Whether multiprocessing has started this interpreter to fork workers off, and for nothing else."""
+    return FORKSERVER.search(command) is not None
+
+
+def is_clustered(arguments: str, parent: str) -> bool:
+    """
+    Whether Node's cluster has started this process: with its parent's script and what that was given.
+
+    The script is the path of the parent's, made absolute.
+    """
+    outer = program_of(parent)
+    if outer.interpreter != "node" or outer.script is None:
+        return False
+    inner = program_of(arguments)
+    if inner.interpreter != "node" or inner.script is None or inner.words != outer.words:
+        return False
+    wanted = posixpath.normpath(outer.script)
+    if wanted == inner.script:
+        return True
+    while wanted.startswith("../"):
+        wanted = wanted[3:]
+    return inner.script.startswith("/") and (wanted in (".", "..") or inner.script.endswith(f"/{wanted}"))
 
 
 def goes_on(command: str, parent: str) -> bool:

@@ -4,7 +4,8 @@ The table of processes: who exists, whose child it is, what its command line say
 Reads /proc/PID/stat and /proc/PID/cmdline of processes not seen before, about 15 us each, and lists /proc each
 time. A young process is read every time, since it may yet execute something else; an old one once a minute, since
 a parent can change and a command line be rewritten. Of these files only cmdline can hold up its reader, see
-`commands`.
+`commands`. Of processes that are watched stat is read every time: that is how their end is noticed while nobody
+fetches it.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import functools
 import os
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
@@ -21,7 +23,7 @@ from vitalsd.model import WorkerKey
 from vitalsd.targets.commands import Commands
 from vitalsd.targets.scrub import scrub
 
-__all__ = ["Process", "ProcessTable", "has_gone", "read_key"]
+__all__ = ["Ended", "Process", "ProcessTable", "has_gone", "is_zombie", "read_key"]
 
 REFRESH_SECONDS = 60.0
 SETTLED_SECONDS = 30.0
@@ -62,6 +64,14 @@ class Process(msgspec.Struct, frozen=True):
         return _shown(self.arguments)
 
 
+class Ended(msgspec.Struct, frozen=True):
+    """A process that has ended, and that its parent has not fetched: a zombie."""
+
+    key: WorkerKey
+    parent: int
+    name: str
+
+
 @functools.lru_cache(maxsize=512)
 def _shown(arguments: str) -> str:
     return scrub(arguments.split("\0"))
@@ -81,30 +91,49 @@ def has_gone(proc: Path, key: WorkerKey) -> bool:
         return False
 
 
+def is_zombie(proc: Path, key: WorkerKey) -> bool:
+    """Whether this process has ended and is there still; one that cannot be asked now counts as there."""
+    try:
+        _, fields = _stat_of_any(proc, key.pid)
+    except OSError:
+        return True
+    return bool(fields) and fields[0] == b"Z" and int(fields[19]) == key.start_ticks
+
+
 def _stat(proc: Path, pid: int) -> list[bytes]:
     """The fields of stat after the name; empty when there is no such process, or a zombie, which is none."""
+    _, fields = _stat_of_any(proc, pid)
+    return fields if fields and fields[0] not in (b"Z", b"X") else []
+
+
+def _stat_of_any(proc: Path, pid: int) -> tuple[bytes, list[bytes]]:
+    """Name and fields of stat, be it of a zombie; no fields when there is no such process."""
     try:
         descriptor = os.open(f"{proc}/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
         try:
-            fields = os.read(descriptor, STAT_BYTES).rpartition(b")")[2].split()
+            before, _, after = os.read(descriptor, STAT_BYTES).rpartition(b")")
         finally:
             os.close(descriptor)
     except UNREADABLE:
-        return []
-    return fields if len(fields) >= 20 and fields[0] not in (b"Z", b"X") else []
+        return b"", []
+    fields = after.split()
+    return before.partition(b"(")[2], fields if len(fields) >= 20 else []
 
 
-def _look(proc: Path, pid: int) -> Process | None:
+def _look(proc: Path, pid: int) -> Process | Ended | None:
     """A process without its command line."""
-    fields = _stat(proc, pid)
-    if not fields:
+    name, fields = _stat_of_any(proc, pid)
+    if not fields or fields[0] == b"X":
         return None
+    key, parent = WorkerKey(pid, int(fields[19])), int(fields[1])
+    if fields[0] == b"Z":
+        # A thread that began the process may end before the others do: then it is no zombie that could be fetched.
+        return Ended(key, parent, name.decode("utf-8", "replace")) if int(fields[17]) <= 1 else None
     try:
         uid = os.stat(f"{proc}/{pid}").st_uid  # noqa: PTH116 - a Path would cost as much as the call
     except UNREADABLE:
         return None
-    forked = bool(int(fields[6]) & PF_FORKNOEXEC)
-    return Process(WorkerKey(pid, int(fields[19])), int(fields[1]), uid, "", forked)
+    return Process(key, parent, uid, "", forked=bool(int(fields[6]) & PF_FORKNOEXEC))
 
 
 class ProcessTable:
@@ -115,7 +144,10 @@ class ProcessTable:
         self._commands = Commands(proc)
         self._table: dict[int, Process] = {}
         self._settled: dict[int, Process] = {}
+        self._watched: frozenset[int] = frozenset()
         self._fresh_until = 0.0
+        self.ended: dict[int, Ended] = {}
+        """Who was a zombie at the last look, by pid."""
 
     @property
     def incomplete(self) -> bool:
@@ -133,23 +165,29 @@ class ProcessTable:
             self._settled = {}
             self._fresh_until = now + REFRESH_SECONDS
         table: dict[int, Process] = {}
+        ended: dict[int, Ended] = {}
         unread: dict[WorkerKey, Process] = {}
         unknown: set[WorkerKey] = set()
         for pid in [int(name) for name in names if name.isdecimal()]:
-            process = self._settled.get(pid)
-            if process is not None:
-                table[pid] = process
+            settled = self._settled.get(pid)
+            if settled is not None and pid not in self._watched:
+                table[pid] = settled
                 continue
             try:
-                process = _look(self._proc, pid)
+                seen = _look(self._proc, pid)
             except OSError:  # what was known of it holds until it can be read again
-                process = self._table.get(pid)
-                if process is not None:
-                    table[pid] = process
-                    unknown.add(process.key)
+                known = self._table.get(pid)
+                if known is not None:
+                    table[pid] = known
+                    unknown.add(known.key)
                 continue
-            if process is not None:
-                unread[process.key] = process
+            if isinstance(seen, Ended):
+                ended[pid] = seen
+            elif seen is not None and settled is not None and seen.key == settled.key:
+                table[pid] = settled
+            elif seen is not None:
+                unread[seen.key] = seen
+        self.ended = ended
         waiting = self._read_commands(unread, table) if unread or self.incomplete else set()
         settled = (time.clock_gettime(time.CLOCK_BOOTTIME) - SETTLED_SECONDS) * TICKS
         self._settled = {pid: process for pid, process in table.items() if process.key.start_ticks < settled}
@@ -172,6 +210,10 @@ class ProcessTable:
                 arguments = before.arguments if before is not None and before.key == key else ""
             table[key.pid] = msgspec.structs.replace(process, arguments=arguments)
         return unread.keys() - answers.keys()
+
+    def watch(self, pids: Iterable[int]) -> None:
+        """Look at these each time, and at no others: they may end, and stay as zombies."""
+        self._watched = frozenset(pids)
 
     def forget(self, pid: int) -> None:
         """Look at this pid again the next time: what we knew of it has changed."""

@@ -5,8 +5,9 @@ A target's rule (a pid, or a pattern over command lines) selects roots; a root b
 these a worker is
 
 - every process that publishes a segment;
-- every other process that the service has forked and that has executed nothing since: a worker without a probe.
-  The service is the root, whatever publishes a segment, and what these have forked in their turn;
+- every other process that the service has forked and that has executed nothing since, or that its supervisor has
+  started as it would fork one (multiprocessing's spawn, Node's cluster): a worker without a probe. The service is
+  the root, whatever publishes a segment, and what these have forked in their turn;
 - the root itself, when nothing else in its tree is a worker and never was. With workers below it, it is their
   master. A root that only wraps a command (`sh -c`, `tini --`, `sudo`, `uv run`) stands for that command.
 
@@ -23,18 +24,12 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 from vitalsd.model import WorkerKey
-from vitalsd.targets.launchers import goes_on, is_launcher, is_spawned, wraps
+from vitalsd.targets.arguments import program_of
+from vitalsd.targets.launchers import goes_on, is_clustered, is_launcher, is_spawned, wraps
 from vitalsd.targets.patterns import Patterns
 from vitalsd.targets.processes import Process
 
-__all__ = ["TargetRule", "Tree", "program_name", "workers_by_segment", "workers_of"]
-
-INTERPRETER_OPTIONS = {
-    "python": frozenset(("-W", "-X", "--check-hash-based-pycs")),
-    "pypy": frozenset(("-W", "-X")),
-    "node": frozenset(("-r", "--require", "--import", "--loader", "--experimental-loader", "-C", "--conditions")),
-}
-"""Options whose next word is their value."""
+__all__ = ["TargetRule", "Tree", "is_child", "program_name", "workers_by_segment", "workers_of"]
 
 
 class TargetRule(msgspec.Struct, frozen=True):
@@ -52,6 +47,7 @@ class Tree(msgspec.Struct, frozen=True):
 
     workers: frozenset[int]
     masters: frozenset[int]
+    """Who has workers below it, and is none."""
     perhaps_masters: frozenset[int] = frozenset()
     """Known by a forked child alone, which may yet execute something."""
 
@@ -83,7 +79,8 @@ def workers_of(
         found = _workers_below(root, alone, table, children, probed, roots)
         if found:
             workers |= found
-            (found_masters if found & probed else perhaps).update({root, alone} - found)
+            above = {root, alone, *(table[pid].parent for pid in found if pid != root)}
+            (found_masters if found & probed else perhaps).update(above - found)
         elif table[alone].key not in known_masters:
             workers.add(alone)
     return Tree(frozenset(workers), frozenset(found_masters), frozenset(perhaps))
@@ -145,10 +142,15 @@ def _workers_below(
                 found.add(pid)
                 waiting.append((pid, _Role.SERVES))
                 continue
-            if role is _Role.SERVES and (table[pid].forked or is_spawned(table[pid].command)):
+            if role is _Role.SERVES and is_child(table[pid], table[parent]):
                 found.add(pid)
             waiting.append((pid, _role(table[pid], table[parent], role, pid in roots)))
     return found
+
+
+def is_child(process: Process, parent: Process) -> bool:
+    """Whether a process runs its parent's program, as one of several."""
+    return process.forked or is_spawned(process.command) or is_clustered(process.arguments, parent.arguments)
 
 
 def _role(process: Process, parent: Process, role: _Role, matched: bool) -> _Role:
@@ -186,31 +188,9 @@ def program_name(command: str) -> str:
 
     It is always one that a target may have.
     """
-    words = command.split()
-    if not words:
-        return "service"
-    name = words[0].rpartition("/")[2]
-    interpreter = re.match(r"(python|pypy|node)[\d.]*$", name)
-    if interpreter:
-        name = _program(words[1:], INTERPRETER_OPTIONS[interpreter[1]]) or name
-    name = re.sub(r"\.(py|js|mjs|cjs)$", "", name.rpartition("/")[2])
+    name = re.sub(r"\.(py|js|mjs|cjs)$", "", program_of("\0".join(command.split())).name)
     name = re.sub(r"[^a-zA-Z0-9_.:-]", "_", name) or "service"
     return (name if re.match("[a-zA-Z_]", name) else f"_{name}")[:63]
-
-
-def _program(words: list[str], with_value: frozenset[str]) -> str | None:
-    """The file or module that an interpreter was told to run, None for code on its command line."""
-    rest = iter(words)
-    for word in rest:
-        if word == "-m":
-            return next(rest, None)
-        if word in ("-c", "-e", "-p", "--eval", "--print"):
-            return None
-        if word in with_value:
-            next(rest, None)
-        elif not word.startswith("-"):
-            return word
-    return None
 
 
 def _children(table: Mapping[int, Process], excluded: set[int]) -> dict[int, list[int]]:

@@ -5,7 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from vitalsd.model import MemoryVitals, ProcessVitals, SourceReading, TargetSnapshot, WorkerKey, WorkerSample
+from vitalsd.model import (
+    MemoryVitals,
+    ProcessVitals,
+    SourceReading,
+    Supervisor,
+    TargetSnapshot,
+    WorkerKey,
+    WorkerSample,
+    Zombie,
+)
 from vitalsd.probe.python import layout
 from vitalsd.probe.python.segment import Segment
 from vitalsd.segment.reader import SegmentFile
@@ -111,6 +120,15 @@ def test_no_target(sampling):
     """A target without seats is down, not forgotten."""
     taken = sampling().sample(Found({"shop": ()}))
     assert taken.targets == (TargetSnapshot("shop", False, ()),)
+
+
+def test_supervisor_and_zombies(sampling):
+    """What was found of a target as a whole is told with it."""
+    supervisor, zombie = Supervisor("gunicorn", KEY, "gunicorn shop"), Zombie(WorkerKey(11, 1), KEY, "ffmpeg", 5.0)
+    found = Found({"shop": (), "bank": ()}, {"shop": supervisor}, {"shop": (zombie,)})
+    shop, bank = sampling().sample(found).targets
+    assert (shop.supervisor, shop.zombies) == (supervisor, (zombie,))
+    assert (bank.supervisor, bank.zombies) == (None, ())
 
 
 def test_without_probe(sampling, tree):

@@ -3,7 +3,7 @@
 import pytest
 
 from vitalsd.model import WorkerKey
-from vitalsd.targets.launchers import goes_on, is_launcher, wraps
+from vitalsd.targets.launchers import goes_on, is_clustered, is_launcher, wraps
 from vitalsd.targets.processes import Process
 from vitalsd.targets.rules import TargetRule, workers_of
 
@@ -273,3 +273,44 @@ def test_wraps(outer, inner, is_wrapped):
 def test_goes_on(command, same):
     """A fresh interpreter for the same program, and what is another program."""
     assert goes_on(command, SERVICE) == same
+
+
+@pytest.mark.parametrize(
+    ("parent", "child", "expected"),
+    [
+        ("node server.js", "/usr/bin/node /srv/server.js", True),
+        ("node ./src/../server.js", "/usr/bin/node /srv/server.js", True),
+        ("node ../shop/server.js", "/usr/bin/node /srv/shop/server.js", True),
+        ("/usr/bin/node --inspect /srv/server.js", "/usr/bin/node --inspect /srv/server.js", True),
+        ("node --max-old-space-size=300 server.js --port 1", "/opt/node /srv/server.js --port 1", True),
+        ("node .", "/usr/bin/node /srv", True),
+        ("node server", "/usr/bin/node /srv/server", True),
+        ("node server.js", "/usr/bin/node /srv/thumbnail.js a.png", False),
+        ("node server.js", "/usr/bin/node /srv/server.js --migrate", False),
+        ("node server.js", "/usr/bin/node /srv/otherserver.js", False),
+        ("node server.js", "python server.js", False),
+        ("python server.py", "python /srv/server.py", False),
+        ("node -e code", "node -e code", False),
+        ("node", "node", False),
+    ],
+)
+def test_clustered(parent, child, expected):
+    """Node's cluster runs its parent's script again, by its whole path and with the same arguments."""
+    assert is_clustered(child.replace(" ", "\0"), parent.replace(" ", "\0")) == expected
+
+
+def test_node_cluster():
+    """Its workers are the target's; who shares out connections among them is not, nor a script it runs."""
+    child = "/usr/bin/node /srv/server.js"
+    table = tree(
+        (10, 1, "node server.js"), (11, 10, child), (12, 10, child), (13, 10, "node /srv/resize.js a.png")
+    )
+    assert workers_of(TargetRule("shop", pid=10), table, ()).workers == {11, 12}
+
+
+@pytest.mark.parametrize("library", ["multiprocessing", "billiard"])
+def test_spawned(library):
+    """A fresh interpreter that serves its parent is a worker, by Python's own library or by celery's."""
+    spawned = f"python -c from {library}.spawn import spawn_main; spawn_main(pipe_handle=9)"
+    table = tree((10, 1, "celery -A shop worker"), (11, 10, spawned), (12, 10, TRACKER))
+    assert workers_of(TargetRule("shop", pid=10), table, ()).workers == {11}

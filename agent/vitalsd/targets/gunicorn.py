@@ -1,0 +1,105 @@
+"""
+What a gunicorn was told: from its command line, from GUNICORN_CMD_ARGS, or from its configuration file. Pure.
+
+That is the order in which it lets them count; behind them come its own defaults. A configuration file is Python,
+and is never run here: a setting counts as known where its name stands there once, with a plain value, or not at
+all. Whatever else is there makes it unknown.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import msgspec
+
+from vitalsd.targets.arguments import option
+
+__all__ = ["FLAGS", "Surroundings", "Told", "tell"]
+
+DEFAULT_TIMEOUT_SECONDS = 30.0
+DYNAMIC = re.compile(r"import\s*\(?\s*\*|\b(?:exec|eval|globals|locals|vars|setattr|__dict__|__import__)\b")
+"""What can set a name without spelling it."""
+COMMENTS = re.compile(r"^[ \t]*#.*$", re.MULTILINE)
+FLAGS = "DR"
+"""Letters of options without a value."""
+
+
+class Surroundings(msgspec.Struct, frozen=True):
+    """What a gunicorn has read when it started, beside its command line."""
+
+    arguments: tuple[str, ...] = ()
+    """GUNICORN_CMD_ARGS."""
+    concurrency: str | None = None
+    """WEB_CONCURRENCY."""
+    config: str | None = ""
+    """Its configuration file, empty where there is none; None where what it says is not known."""
+
+
+class Told(msgspec.Struct, frozen=True):
+    """What it does with its workers; None is unknown, and never for a timeout."""
+
+    timeout_seconds: float | None = None
+    worker_class: str | None = None
+    workers: int | None = None
+
+
+class UnknownError(Exception):
+    """A setting that cannot be known."""
+
+
+def tell(words: Sequence[str], around: Surroundings | None) -> Told:
+    """What follows from the command line and, where that is known, from what it has read besides."""
+    timeout = _known(words, around, "timeout", "-t", str(int(DEFAULT_TIMEOUT_SECONDS)))
+    count = _known(words, around, "workers", "-w", (around.concurrency if around is not None else None) or "1")
+    kind = _known(words, around, "worker_class", "-k", "sync")
+    if kind == "sync" or (kind or "").endswith("SyncWorker"):
+        threads = _known(words, around, "threads", "", "1")
+        kind = None if threads is None else "gthread" if threads != "1" else kind
+    return Told(
+        float(timeout) if timeout is not None and timeout.isdecimal() else None,
+        kind,
+        int(count) if count is not None and count.isdecimal() else None,
+    )
+
+
+def _known(words: Sequence[str], around: Surroundings | None, name: str, short: str, default: str) -> str | None:
+    try:
+        return _setting(words, around, name, short, default)
+    except UnknownError:
+        return None
+
+
+def _setting(words: Sequence[str], around: Surroundings | None, name: str, short: str, default: str) -> str:
+    """One setting, from the first of its places that has it."""
+    told = _option(words, name, short)
+    if told is not None:
+        return told
+    if around is None or option(words, "", "--paste", "--paster") is not None:
+        raise UnknownError
+    told = _option(around.arguments, name, short)
+    if told is not None:
+        return told
+    if around.config is None:
+        raise UnknownError
+    return _assigned(around.config, name) or default
+
+
+def _option(words: Sequence[str], name: str, short: str) -> str | None:
+    shortest = {"timeout": "--ti", "worker_class": "--worker-cl", "threads": "--th"}.get(name, "")
+    return option(words, short, f"--{name.replace('_', '-')}", flags=FLAGS, shortest=shortest)
+
+
+def _assigned(config: str, name: str) -> str | None:
+    """The plain value of a name in a configuration file, None where the name is not there."""
+    text = COMMENTS.sub("", config)
+    if DYNAMIC.search(text):
+        raise UnknownError
+    spelled = len(re.findall(rf"\b{name}\b", text))
+    if spelled == 0:
+        return None
+    value = r"""(?:(\d+)|"([\w.:]+)"|'([\w.:]+)')"""
+    plain = re.search(rf"^{name}[ \t]*=[ \t]*{value}[ \t]*(?:#.*)?$", text, re.MULTILINE)
+    if plain is None or spelled > 1:
+        raise UnknownError
+    return next(value for value in plain.groups() if value is not None)
