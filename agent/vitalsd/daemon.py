@@ -30,16 +30,19 @@ from vitalsd.incidents.book import Book
 from vitalsd.investigation.investigation import Investigation
 from vitalsd.limits import raise_open_files
 from vitalsd.model import WorkerKey
+from vitalsd.pace import Pace
 from vitalsd.probe import python as own_probe
 from vitalsd.settings.load import Loaded
 from vitalsd.settings.model import Settings
 from vitalsd.settings.storage import segment_dir, storage_dir, token_path
 from vitalsd.settings.types import split_listen
+from vitalsd.sources.exits.book import ExitBook
+from vitalsd.sources.exits.watch import ExitWatch
 from vitalsd.sources.observer.events import Ended, Late
 from vitalsd.sources.observer.observer import Observer
 from vitalsd.sources.sampler import Sampler
 from vitalsd.state import State
-from vitalsd.targets.finder import OWN_TARGET, Finder
+from vitalsd.targets.finder import OWN_TARGET, Finder, Found
 from vitalsd.targets.folder import SegmentFolder
 from vitalsd.targets.places import default_folders
 from vitalsd.targets.processes import has_gone
@@ -74,7 +77,11 @@ class Daemon:
         self._settings = settings
         self._stopping = asyncio.Event()
         self._folder = SegmentFolder(lambda: default_folders(segment_dir(self._settings)))
-        self._finder = Finder(_rules(settings), self._folder, settings.sampling.discovery_interval)
+        self._exits = ExitWatch(ExitBook())
+        self._exits.reconfigure(settings)
+        self._finder = Finder(
+            _rules(settings), self._folder, settings.sampling.discovery_interval, reason_of=self._exits.reason
+        )
         self._book = Book(
             lambda: storage_dir(self._settings.storage),
             settings.exporters.prometheus.listen,
@@ -86,7 +93,7 @@ class Daemon:
             settings.storage.history,
         )
         self._observer = Observer(self._hear, threshold_seconds=settings.stall.threshold)
-        self._sampler = Sampler(self._observer)
+        self._sampler = Sampler(self._observer, self._exits.of)
         self._sampler.reconfigure(settings)
         self._stacks = StackSampler()
         self.state = State(
@@ -193,6 +200,7 @@ class Daemon:
             remembering.cancel()
             token.cancel()
             sampling.cancel()
+            self._exits.close()
             follow.cancel()
             stacks.cancel()
             censuses.cancel()
@@ -232,25 +240,52 @@ class Daemon:
         self._stopping.set()
 
     async def _sample(self) -> None:
-        """Sample on an absolute grid; a round that takes too long skips points and shows in the interval."""
-        due = time.monotonic()
+        """Sample on an absolute grid, and early when a worker ends; what takes too long shows in the interval."""
+        pace, sooner = Pace(time.monotonic()), asyncio.Event()
+
+        def hear(tell: Callable[[float], None]) -> None:
+            tell(time.monotonic())
+            sooner.set()
+
+        self._exits.ended, self._exits.told = lambda: hear(pace.ended), lambda: hear(pace.told)
         while True:
             now = time.monotonic()
+            turn, at = pace.next(now)
+            if at > now:
+                sooner.clear()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(at - now):
+                        await sooner.wait()
+                continue
+            began, filled = time.thread_time(), True
             try:
-                self._finder.restore(self._book.take_slots_left(), time.time())
-                found = self._finder.find(now)
-                self._book.keep_slots(self._finder.slots())
-                self._investigation.follow(found)
-                sampled = self._sampler.sample(found)
-                self.state.update(found, sampled, now)
-                workers = (worker for target in sampled.targets for worker in target.workers)
-                self._points([point for worker in workers if (point := point_of(worker)) is not None])
-                self._investigation.look(sampled.targets)
+                found = self._find(now, again=turn != "round")
+                filled = all(seat.key is not None for seats in found.targets.values() for seat in seats)
+                if turn != "look":
+                    self._round(found, now, early=turn == "early")
             except Exception:
                 log.exception("sampling_failed")
-            interval = self._settings.sampling.interval
-            due = max(due + interval, now)
-            await asyncio.sleep(max(0.01, due - time.monotonic()))
+            spent = time.thread_time() - began
+            pace.done(turn, now, spent, self._settings.sampling.interval, filled=filled)
+            await asyncio.sleep(0.01)
+
+    def _find(self, now: float, *, again: bool) -> Found:
+        """Who is there, each watched for its end."""
+        self._finder.restore(self._book.take_slots_left(), time.time())
+        found = self._finder.find(now, again=again)
+        self._exits.follow(found)
+        self._book.keep_slots(self._finder.slots())
+        return found
+
+    def _round(self, found: Found, now: float, *, early: bool) -> None:
+        """Read everything once, and have it judged."""
+        self._investigation.follow(found)
+        sampled = self._sampler.sample(found)
+        self._exits.note(sampled.targets)
+        self.state.update(found, sampled, now, early=early)
+        workers = (worker for target in sampled.targets for worker in target.workers)
+        self._points([point for worker in workers if (point := point_of(worker)) is not None])
+        self._investigation.look(sampled.targets)
 
     def _points(self, points: list[Point]) -> None:
         """What growth is judged by, of each worker of a round."""
@@ -301,6 +336,7 @@ class Daemon:
         self._finder.reconfigure(_rules(settings), settings.sampling.discovery_interval)
         self._observer.reconfigure(settings.stall.threshold)
         self._sampler.reconfigure(settings)
+        self._exits.reconfigure(settings)
         self._book.reconfigure(settings.stall.resolve_after)
         self._investigation.reconfigure(settings)
         self._capturing.reconfigure(settings)

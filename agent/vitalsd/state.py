@@ -80,12 +80,14 @@ class State:
         self.desk: Desk | None = None
         """What `captures` answers, from the first question on."""
 
-    def update(self, found: Found, sampled: Round, now: float) -> None:
-        """Take over a round of sampling that began at CLOCK_MONOTONIC `now`."""
+    def update(self, found: Found, sampled: Round, now: float, *, early: bool = False) -> None:
+        """Take over a round of sampling that began at CLOCK_MONOTONIC `now`; `early` ones tell of no interval."""
         self._seats = {(seat.target, seat.slot): seat for seats in found.targets.values() for seat in seats}
         self._round = sampled
         self._recent.keep(sampled.targets, now)
         self._sampled_at = time.time()
+        if early:
+            return
         if self._updated_at is not None:  # until there is a second round, the interval is what was asked for
             self._interval = now - self._updated_at
         self._updated_at = now

@@ -54,6 +54,17 @@ MIGRATIONS = (
     ) WITHOUT ROWID;
     """,
     "ALTER TABLE slot ADD COLUMN match TEXT",
+    """
+    ALTER TABLE slot RENAME TO slot_before;
+    CREATE TABLE slot (
+        boot TEXT NOT NULL, target TEXT NOT NULL, slot INTEGER NOT NULL,
+        pid INTEGER NOT NULL, start_ticks INTEGER NOT NULL, restarts TEXT NOT NULL, seen_at REAL NOT NULL,
+        match TEXT, PRIMARY KEY (target, slot)
+    ) WITHOUT ROWID;
+    INSERT INTO slot SELECT boot, target, slot, pid, start_ticks, '{"unknown":' || restarts || '}', seen_at, match
+        FROM slot_before;
+    DROP TABLE slot_before;
+    """,
 )
 """What brings a file from each version of the schema to the next."""
 TABLES = {
@@ -62,6 +73,7 @@ TABLES = {
     "stall": "boot, pid, start_ticks, cause, target, slot, count, seconds, seen_at",
     "slot": "boot, target, slot, pid, start_ticks, restarts, seen_at, match",
 }
+RESTARTS = SlotRow.__struct_fields__.index("restarts")
 KEPT_SECONDS = 30 * 86_400.0
 COUNTS_KEPT_SECONDS = 86_400.0
 MOST_INCIDENTS = 10_000
@@ -111,7 +123,7 @@ class Database(StorageFile):
             tuple(incidents),
             tuple(_rows(StallRow, counts.fetchall())),
             dict(_total_rows(totals)),
-            tuple(_rows(SlotRow, slots.fetchall())),
+            tuple(_rows(SlotRow, map(_with_reasons, slots.fetchall()))),
         )
 
     def find(self, wanted: Wanted) -> list[Incident]:
@@ -146,8 +158,12 @@ class Database(StorageFile):
                 self._connection.execute(self._insert("total"), (*of, count))
             if slots is not None:
                 self._connection.execute("DELETE FROM slot")
-                values_of_slots = ((self._boot, *msgspec.structs.astuple(row)) for row in slots)
-                self._connection.executemany(self._insert("slot"), values_of_slots)
+                self._connection.executemany(self._insert("slot"), map(self._slot_values, slots))
+
+    def _slot_values(self, row: SlotRow) -> tuple[object, ...]:
+        who = row.pid, row.start_ticks
+        counts = msgspec.json.encode(row.restarts).decode()
+        return (self._boot, row.target, row.slot, *who, counts, row.seen_at, row.match)
 
     def prune(self, now: float) -> None:
         """Forget what is too old or too much. The space is used again, so the file stays within its bound."""
@@ -177,7 +193,19 @@ class Database(StorageFile):
                 log.warning("store_record_unreadable", id=name, reason=str(error))
 
 
-def _rows(kind: type[Row], rows: list[tuple[object, ...]]) -> Iterator[Row]:
+def _with_reasons(row: tuple[object, ...]) -> tuple[object, ...]:
+    """A row of a slot with its restarts as numbers by reason; as it lies there, where they are damaged."""
+    text = row[RESTARTS]
+    with contextlib.suppress(msgspec.DecodeError):
+        return (
+            *row[:RESTARTS],
+            msgspec.json.decode(text) if isinstance(text, str) else text,
+            *row[RESTARTS + 1 :],
+        )
+    return row
+
+
+def _rows(kind: type[Row], rows: Iterable[tuple[object, ...]]) -> Iterator[Row]:
     for row in rows:
         with contextlib.suppress(msgspec.ValidationError):
             yield msgspec.convert(dict(zip(kind.__struct_fields__, row, strict=True)), kind)

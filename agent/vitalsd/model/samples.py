@@ -7,7 +7,7 @@ from typing import Literal
 import msgspec
 
 from vitalsd.model.vitals import MemoryVitals, ObservedLoop, ProbeVitals, ProcessVitals, WorkerKey
-from vitalsd.model.workers import Exit, Pulse, Supervisor, Zombie
+from vitalsd.model.workers import Exit, ExitReason, MemoryKill, Pulse, Supervisor, Zombie
 
 __all__ = [
     "OBSERVED_LOOP",
@@ -62,12 +62,14 @@ class TargetSnapshot(msgspec.Struct, frozen=True):
     name: str
     up: bool
     workers: tuple[WorkerSample, ...]
-    restarts: dict[str, dict[str, int]] = {}
-    """Slot -> reason -> how often a worker of that slot was replaced."""
+    restarts: dict[str, dict[ExitReason, int]] = {}
+    """Slot -> reason -> how often a worker of that slot that ended so was replaced."""
     supervisor: Supervisor | None = None
     """None where a worker stands alone."""
     exits: tuple[Exit, ...] = ()
-    """The latest, oldest first."""
+    """Those of the last ten minutes, and the last of each slot that nobody has taken since; oldest first."""
+    stray_kills: tuple[MemoryKill, ...] = ()
+    """Of the last ten minutes: what was killed for memory in its workers' groups, and was no worker."""
     zombies: tuple[Zombie, ...] = ()
 
 

@@ -13,6 +13,7 @@ __all__ = [
     "Exit",
     "ExitReason",
     "HeartbeatSource",
+    "MemoryKill",
     "Pulse",
     "Supervisor",
     "SupervisorKind",
@@ -53,13 +54,27 @@ class Supervisor(msgspec.Struct, frozen=True):
     """How many it was asked for when it started, where that is known: it may have been told otherwise since."""
 
 
+class MemoryKill(msgspec.Struct, frozen=True):
+    """That the kernel has ended processes of a control group for memory, as the group's own counter tells."""
+
+    group: str | None
+    """Its path, as the agent's own namespace has it; None where there is no group, and the host has counted."""
+    noticed_at: float
+    kills: int = 1
+    limit_bytes: int | None = None
+    """Of the group, at the last sample of one of its workers."""
+    used_bytes: int | None = None
+    """By the group, at that sample."""
+
+
 class Exit(msgspec.Struct, frozen=True):
-    """The end of one worker."""
+    """The end of one worker, or of its supervisor."""
 
     target: str
     slot: str
+    """Empty for the supervisor, which has none."""
     key: WorkerKey
-    at: float
+    ended_at: float
     """Unix time at which it was noticed: at once where there is a pidfd, else in the next round."""
     reason: ExitReason
     lived_seconds: float | None = None
@@ -71,6 +86,10 @@ class Exit(msgspec.Struct, frozen=True):
     """Who told code or signal: the pidfd, or /proc while its parent had not fetched it yet."""
     evidence: str = ""
     """How the reason was told, in words."""
+    memory_kill: MemoryKill | None = None
+    """What the group's counter told, where the kernel has ended it for memory."""
+    memory_bytes: int | None = None
+    """What it had for itself at its last sample: anonymous memory and swap."""
 
 
 class Zombie(msgspec.Struct, frozen=True):

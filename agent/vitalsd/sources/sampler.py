@@ -7,13 +7,16 @@ A source that fails costs its own fields and nothing else; how each went is kept
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 import msgspec
 import structlog
 
 from vitalsd.model import (
+    EXIT_REASONS,
+    Exit,
+    MemoryKill,
     MemoryVitals,
     ObservedLoop,
     ProbeVitals,
@@ -56,9 +59,14 @@ class Outside(Protocol):
 class Sampler:
     """Reads all sources of all seats."""
 
-    def __init__(self, observer: Outside | None = None) -> None:
+    def __init__(
+        self,
+        observer: Outside | None = None,
+        ended: Callable[[str], tuple[tuple[Exit, ...], tuple[MemoryKill, ...]]] = lambda _target: ((), ()),
+    ) -> None:
         self._sources = make_sources()
         self._observer = observer
+        self._ended = ended
         self._told: dict[tuple[str, WorkerKey], str] = {}
 
     def reconfigure(self, settings: Settings) -> None:
@@ -76,13 +84,16 @@ class Sampler:
         for name, seats in found.targets.items():
             outcomes: list[Outcome] = []
             workers = tuple(self._worker(seat, outcomes) for seat in seats)
-            restarts = {seat.slot: {"unknown": seat.restarts} for seat in seats}
+            restarts = {seat.slot: {why: seat.restarts.get(why, 0) for why in EXIT_REASONS} for seat in seats}
+            exits, strays = self._ended(name)
             snapshot = TargetSnapshot(
                 name=name,
                 up=any(worker.up for worker in workers),
                 workers=workers,
                 restarts=restarts,
                 supervisor=found.supervisors.get(name),
+                exits=exits,
+                stray_kills=strays,
                 zombies=found.zombies.get(name, ()),
             )
             targets.append(snapshot)

@@ -8,6 +8,7 @@ then can there be other workers than before, so only then are they looked for.
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import time
 from collections.abc import Callable, Iterable
@@ -16,13 +17,13 @@ from pathlib import Path
 import msgspec
 import structlog
 
-from vitalsd.model import Supervisor, WorkerKey, Zombie
+from vitalsd.model import ExitReason, Supervisor, WorkerKey, Zombie
 from vitalsd.segment.reader import SegmentFile
 from vitalsd.targets.folder import SegmentFolder
 from vitalsd.targets.patterns import Patterns
 from vitalsd.targets.processes import Process, ProcessTable, has_gone, read_key
 from vitalsd.targets.rules import TargetRule, workers_by_segment, workers_of
-from vitalsd.targets.slots import SlotRow, Slots
+from vitalsd.targets.slots import ReasonOf, SlotRow, Slots, no_reason
 from vitalsd.targets.supervisors import supervisor_of
 from vitalsd.targets.surroundings import SurroundingsReader
 from vitalsd.targets.zombies import Zombies
@@ -44,7 +45,7 @@ class Seat(msgspec.Struct, frozen=True):
     key: WorkerKey | None
     command: str
     segment: SegmentFile | None
-    restarts: int
+    restarts: dict[ExitReason, int]
     refusal: str | None = None
     """Why there is no segment of this worker's to read."""
 
@@ -69,7 +70,9 @@ class Finder:
         discovery_interval_seconds: float,
         proc: Path = Path("/proc"),
         clock: Callable[[], float] = time.time,
+        reason_of: ReasonOf = no_reason,
     ) -> None:
+        self._reason_of = reason_of
         self._folder = folder
         self._interval = discovery_interval_seconds
         self._proc = proc
@@ -80,7 +83,7 @@ class Finder:
         self._supervisors: dict[str, Supervisor] = {}
         self._told: set[TargetRule] = set()
         self._rules = tuple(map(self._bind, rules))
-        self._slots: dict[str, Slots] = {rule.name: Slots() for rule in self._rules}
+        self._slots: dict[str, Slots] = {rule.name: Slots(reason_of) for rule in self._rules}
         self._table: dict[int, Process] = {}
         self._alive: set[WorkerKey] = set()
         self._members: dict[str, list[WorkerKey]] = {}
@@ -96,7 +99,7 @@ class Finder:
         self._rules = tuple(map(self._bind, known))
         self._interval = discovery_interval_seconds
         self._patterns.keep({rule.match for rule in self._rules if rule.match is not None})
-        self._slots = {rule.name: self._slots.get(rule.name, Slots()) for rule in self._rules}
+        self._slots = {rule.name: self._slots.get(rule.name) or self._new_slots() for rule in self._rules}
         self._read_table_at = 0.0
 
     def restore(self, rows: Iterable[SlotRow], at: float) -> None:
@@ -111,7 +114,7 @@ class Finder:
                 continue  # another service had the name
             lives = any(not has_gone(self._proc, row.key) for row in of_target)
             if lives or at - max(row.seen_at for row in of_target) <= JOINED_SECONDS:
-                self._slots.setdefault(name, Slots()).restore(of_target)
+                self._slots.setdefault(name, self._new_slots()).restore(of_target)
 
     def slots(self) -> tuple[SlotRow, ...]:
         """What the next agent must know to go on; our own slot is anew with each of them."""
@@ -126,15 +129,20 @@ class Finder:
         """The pattern that a target is found by; empty where it is a pid, or what it publishes."""
         return next((rule.match or "" for rule in self._rules if rule.name == name), "")
 
-    def find(self, now: float) -> Found:
-        """The workers at CLOCK_MONOTONIC `now`."""
+    def _new_slots(self) -> Slots:
+        return Slots(self._reason_of)
+
+    def find(self, now: float, *, again: bool = False) -> Found:
+        """The workers at CLOCK_MONOTONIC `now`; with `again`, from a table that is read anew in any case."""
         segments = self._folder.refresh(now)
-        if self._is_stale(segments, now):
+        if self._is_stale(segments, now) or again:
             self._look(segments, now)
-        for name, keys in self._members.items():
-            self._slots.setdefault(name, Slots()).assign(keys, now, self._alive)
-        seats = {name: tuple(self._seats(name, slots, segments)) for name, slots in self._slots.items()}
         ruled = {rule.name for rule in self._rules}
+        for name, keys in self._members.items():
+            # A service that no rule names is nobody's duty for longer than it takes to start it again.
+            missed_seconds = math.inf if name in ruled else JOINED_SECONDS
+            self._slots.setdefault(name, self._new_slots()).assign(keys, now, self._alive, missed_seconds)
+        seats = {name: tuple(self._seats(name, slots, segments)) for name, slots in self._slots.items()}
         for name, found in list(seats.items()):
             if not found and name not in ruled:
                 del seats[name], self._slots[name]

@@ -3,7 +3,11 @@ Stable slots for workers: a replacement inherits the lowest free slot of its tar
 
 Slots are what labels carry, so a service that recycles its workers for a year still has as many series as it has
 workers. A slot is free from the moment its worker is gone; while nobody takes it, it is told as down for
-HOLD_SECONDS, and then the target counts as having shrunk.
+HOLD_SECONDS, and then the target counts as having shrunk. One whose worker has ended out of order is told for as
+long as nobody takes it, and is taken before those whose workers were asked to end: that one is missed.
+
+Restarts are counted by why the worker before has ended. That may not be known yet when it is replaced, so it is
+asked for until it is: a count never steps back.
 
 An agent that starts goes on with the slots that the one before it has left: who still lives sits where it sat, and
 who has gone meanwhile is replaced like any other. How often in between nobody knows, so that counts once.
@@ -12,15 +16,25 @@ who has gone meanwhile is replaced like any other. How often in between nobody k
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import msgspec
 
-from vitalsd.model import WorkerKey
+from vitalsd.model import ExitReason, WorkerKey
 
-__all__ = ["SlotRow", "Slots"]
+__all__ = ["IN_ORDER", "ReasonOf", "SlotRow", "Slots", "no_reason"]
 
 HOLD_SECONDS = 60.0
+MISSED: tuple[ExitReason, ...] = ("error", "signal", "oom_kill", "timeout")
+IN_ORDER: tuple[ExitReason, ...] = ("graceful", "recycled")
+ReasonOf = Callable[[WorkerKey], ExitReason | None]
+"""Why a worker that is gone has ended; None while that is being found out."""
+
+
+def no_reason(_key: WorkerKey) -> ExitReason:
+    """Of an agent that watches nobody's end."""
+    return "unknown"
 
 
 class SlotRow(msgspec.Struct, frozen=True):
@@ -31,7 +45,7 @@ class SlotRow(msgspec.Struct, frozen=True):
     pid: int
     start_ticks: int
     """With the pid: who sits there, or sat there last."""
-    restarts: int
+    restarts: dict[ExitReason, int]
     seen_at: float = 0.0
     """Unix time at which an agent last knew it so."""
     match: str | None = None
@@ -47,16 +61,32 @@ class _Slot(msgspec.Struct):
     key: WorkerKey | None
     last: WorkerKey
     gone_at: float = 0.0
-    restarts: int = 0
+    restarts: dict[ExitReason, int] = {}
+    owed: tuple[WorkerKey, ...] = ()
+    """Who was replaced, and of whom it is not known yet why they ended."""
     counted: bool = False
     """The next to sit here was counted already, when somebody took the slot who was no worker."""
+
+    def settle(self, reason_of: ReasonOf) -> None:
+        """Count those of whom it is known by now."""
+        reasons = [(key, reason_of(key)) for key in self.owed]
+        self.owed = tuple(key for key, reason in reasons if reason is None)
+        for _, reason in reasons:
+            if reason is not None:
+                self.restarts = _added(self.restarts, {reason: 1})
+
+    @property
+    def told(self) -> dict[ExitReason, int]:
+        """With those that are owed."""
+        return _added(self.restarts, {"unknown": len(self.owed)}) if self.owed else self.restarts
 
 
 class Slots:
     """The slots of one target."""
 
-    def __init__(self) -> None:
+    def __init__(self, reason_of: ReasonOf = no_reason) -> None:
         self._slots: dict[int, _Slot] = {}
+        self._reason_of = reason_of
 
     def restore(self, left: Iterable[SlotRow]) -> None:
         """
@@ -71,25 +101,32 @@ class Slots:
         for row in rows:
             here = own.pop(row.slot, None)
             if here is not None and here.key not in {None, *moving} and row.key not in seated:
-                here.restarts = row.restarts + max(1, here.restarts)
+                here.restarts, here.owed = _added(row.restarts, here.told or {"unknown": 1}), ()
                 self._slots[row.slot] = here
             else:
-                told = here.restarts if here is not None else 0
-                self._slots[row.slot] = _Slot(row.key, row.key, restarts=max(row.restarts, told))
+                told = here.told if here is not None else {}
+                self._slots[row.slot] = _Slot(row.key, row.key, restarts=_most(row.restarts, told))
         self._slots |= {number: slot for number, slot in own.items() if slot.key not in moving}
 
-    def assign(self, keys: Iterable[WorkerKey], now: float, alive: Iterable[WorkerKey] = ()) -> None:
+    def assign(
+        self,
+        keys: Iterable[WorkerKey],
+        now: float,
+        alive: Iterable[WorkerKey] = (),
+        missed_seconds: float = math.inf,
+    ) -> None:
         """
         Keep those who stay, free the slots of those who went, and seat the new ones, oldest first.
 
         Who is still `alive` and no worker any more never was one: a master is alone before it has forked. Its slot
         goes with it, since whoever comes next does not replace it; one that others have had before is free again.
+        A worker that has ended out of order is missed for `missed_seconds` at most.
         """
         present, mistaken = set(keys), set(alive)
         for number, slot in list(self._slots.items()):
             if slot.key is not None and slot.key not in present:
                 wrong = slot.key in mistaken
-                if wrong and not slot.restarts:
+                if wrong and not slot.told:
                     del self._slots[number]
                 else:
                     slot.key, slot.gone_at, slot.counted = None, now, wrong
@@ -97,32 +134,45 @@ class Slots:
         for key in sorted(present - seated, key=_age):
             self._seat(key)
         for number, slot in list(self._slots.items()):
+            slot.settle(self._reason_of)
             if slot.key is None and now - slot.gone_at > HOLD_SECONDS:
-                del self._slots[number]
+                is_missed = not slot.counted and self._reason_of(slot.last) in MISSED
+                if not is_missed or now - slot.gone_at > missed_seconds:
+                    del self._slots[number]
 
     def _seat(self, key: WorkerKey) -> None:
         free = [self._slots[number] for number in sorted(self._slots) if self._slots[number].key is None]
+        free.sort(key=lambda slot: self._reason_of(slot.last) in IN_ORDER)
         own = [slot for slot in free if slot.last == key]  # out of sight for a while, and nobody new
         if not free:
             lowest = next(number for number in itertools.count() if number not in self._slots)
             self._slots[lowest] = _Slot(key, key)
             return
         slot = (own or free)[0]
-        slot.restarts += not own and not slot.counted
+        if not own and not slot.counted:
+            slot.owed = (*slot.owed, slot.last)
         slot.key, slot.last, slot.counted = key, key, False
 
     def seated(self) -> dict[str, WorkerKey | None]:
         """Slot -> who sits there, None for a worker that is gone and not replaced yet."""
         return {str(number): slot.key for number, slot in sorted(self._slots.items())}
 
-    def restarts(self) -> dict[str, int]:
-        """Slot -> how many workers it has seen after its first."""
+    def restarts(self) -> dict[str, dict[ExitReason, int]]:
+        """Slot -> reason -> how many that ended so were followed by another; no reason that is not known yet."""
         return {str(number): slot.restarts for number, slot in sorted(self._slots.items())}
 
     def rows(self, target: str) -> Iterator[SlotRow]:
         """All that an agent must know to go on with them."""
         for number, slot in self._slots.items():
-            yield SlotRow(target, number, slot.last.pid, slot.last.start_ticks, slot.restarts)
+            yield SlotRow(target, number, slot.last.pid, slot.last.start_ticks, slot.told)
+
+
+def _added(one: Mapping[ExitReason, int], other: Mapping[ExitReason, int]) -> dict[ExitReason, int]:
+    return {reason: one.get(reason, 0) + other.get(reason, 0) for reason in {**one, **other}}
+
+
+def _most(one: Mapping[ExitReason, int], other: Mapping[ExitReason, int]) -> dict[ExitReason, int]:
+    return {reason: max(one.get(reason, 0), other.get(reason, 0)) for reason in {**one, **other}}
 
 
 def _age(key: WorkerKey) -> tuple[int, int]:

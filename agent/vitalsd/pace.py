@@ -1,0 +1,99 @@
+"""
+When the next round of sampling is due, and how an end brings it forward. Pure and told the time.
+
+After an end there are looks: who is there now, so that the replacement is watched before it can end as well. They
+come at growing distances until every place is filled, or it is too late to wait for that. And there are early
+rounds, so that what has ended is told within two seconds: soon, and again when a replacement has had its time.
+
+Both are paid from one bucket of processor time that fills by SHARE of a core, looks before rounds. So a crash loop
+of any number of workers on a host of any size costs that much and no more; where that is not enough, lives are
+missed. Rounds that would have come anyway cost nothing here.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+__all__ = ["Pace", "Turn"]
+
+Turn = Literal["round", "early", "look"]
+SHARE = 0.03
+BUCKET_SECONDS = 0.3
+RESERVED_SECONDS = 0.15
+"""For looks: an early round takes its turn only above this."""
+FIRST_LOOK_SECONDS = 0.02
+LOOKS_SECONDS = (0.08, 0.2, 0.4)
+"""After an end; from then on each LOOK_SECONDS."""
+LOOK_SECONDS = 0.4
+LOOKED_FOR_SECONDS = 10.0
+"""A place that is empty for longer is filled in the next search, like any other."""
+EARLY_SECONDS = (0.1, 1.2)
+"""After an end: most supervisors have replaced it, or nobody has."""
+EARLY_APART_SECONDS = 0.5
+
+
+class Pace:
+    """What is to be done next, and when. All times are CLOCK_MONOTONIC."""
+
+    def __init__(self, now: float) -> None:
+        self._due = now
+        self._early: list[float] = []
+        self._early_at = now - EARLY_APART_SECONDS
+        self._looked_at = now
+        self._unseen_at: float | None = None
+        """The first end since the last look."""
+        self._ended_at: float | None = None
+        """The latest, while places are empty."""
+        self._left, self._filled_at = BUCKET_SECONDS, now
+
+    def ended(self, now: float) -> None:
+        """A worker has ended: look who takes its place."""
+        self._ended_at = now
+        self._unseen_at = now if self._unseen_at is None else self._unseen_at
+
+    def told(self, now: float) -> None:
+        """It is known how one has ended: there is something to tell."""
+        wanted = sorted([*self._early, *(now + after for after in EARLY_SECONDS)])
+        self._early = [wanted[0], wanted[-1]]
+
+    def next(self, now: float) -> tuple[Turn, float]:
+        """The next thing to do, and when."""
+        self._fill(now)
+        turns: list[tuple[float, Turn]] = [(self._due, "round")]
+        if self._early:
+            wanted = max(self._early[0], self._early_at + EARLY_APART_SECONDS)
+            turns.append((max(wanted, now + self._wait(RESERVED_SECONDS)), "early"))
+        if self._ended_at is not None:
+            turns.append((max(self._look_at(self._ended_at), now + self._wait(0.0)), "look"))
+        at, turn = min(turns)
+        return turn, at
+
+    def done(
+        self, turn: Turn, began: float, spent_seconds: float, interval_seconds: float, *, filled: bool
+    ) -> None:
+        """It was done, for so much processor time; `filled` says that every place has somebody."""
+        self._fill(began)
+        self._looked_at, self._unseen_at = began, None
+        if turn == "round":
+            self._due = max(self._due + interval_seconds, began)
+        else:
+            self._left -= spent_seconds
+        if turn != "look":
+            self._early_at = began
+            self._early = [at for at in self._early if at > began]
+        if self._ended_at is not None and (filled or began - self._ended_at > LOOKED_FOR_SECONDS):
+            self._ended_at = None
+
+    def _look_at(self, ended_at: float) -> float:
+        if self._unseen_at is not None:
+            return self._unseen_at + FIRST_LOOK_SECONDS
+        planned = (ended_at + after for after in LOOKS_SECONDS)
+        return next((at for at in planned if at > self._looked_at), self._looked_at + LOOK_SECONDS)
+
+    def _wait(self, reserved_seconds: float) -> float:
+        """How long it takes until there is something to spend."""
+        return max(0.0, reserved_seconds - self._left) / SHARE
+
+    def _fill(self, now: float) -> None:
+        self._left = min(BUCKET_SECONDS, self._left + SHARE * max(0.0, now - self._filled_at))
+        self._filled_at = now

@@ -1,0 +1,1 @@
+"""How workers end: noticed at once, and told apart as far as the kernel tells."""

@@ -1,0 +1,174 @@
+"""
+The ends of late, by target: what detectors, the API and the count of restarts go by. Pure and told the time.
+
+Kept for ten minutes, and longer for as long as nobody has taken the place of who ended. So it is bounded by the
+workers that there are, and by as many ends more as a target may have here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from vitalsd.model import Exit, ExitReason, MemoryKill, SupervisorKind, WorkerKey, WorkerSample
+from vitalsd.sources.cgroup.kills import Moved
+from vitalsd.sources.exits.reason import Known, tell
+
+__all__ = ["SUPERVISOR", "Ended", "ExitBook"]
+
+SUPERVISOR = ""
+"""The slot of a supervisor, which has none."""
+KEPT_SECONDS = 600.0
+MOST_KEPT = 100
+"""Per target, or as many as make a crash loop."""
+MOST_REASONS = 1000
+
+
+class Ended(msgspec.Struct, frozen=True):
+    """A process that has ended, with what was known of it."""
+
+    key: WorkerKey
+    target: str
+    slot: str
+    at: float
+    """Unix time."""
+    lived_seconds: float
+    kind: SupervisorKind | None = None
+    timeout_seconds: float | None = None
+    sample: WorkerSample | None = None
+    """The last one."""
+
+
+class ExitBook:
+    """Who has ended lately, and why."""
+
+    def __init__(self) -> None:
+        self._exits: dict[str, list[Exit]] = {}
+        self._strays: dict[str, list[MemoryKill]] = {}
+        self._reasons: dict[WorkerKey, ExitReason] = {}
+        self._expected: set[WorkerKey] = set()
+        self._kept_seconds, self._most = KEPT_SECONDS, MOST_KEPT
+
+    def reconfigure(self, crash_loop_exits: int, crash_loop_within_seconds: float) -> None:
+        """Keep no less than a crash loop is told by."""
+        self._kept_seconds = max(KEPT_SECONDS, crash_loop_within_seconds)
+        self._most = max(MOST_KEPT, crash_loop_exits)
+
+    def expect(self, key: WorkerKey) -> None:
+        """This agent has asked this worker to end: whatever way it goes, it is `recycled`."""
+        self._expected.add(key)
+
+    def end(
+        self,
+        ended: Ended,
+        status: int | None,
+        claimed: tuple[str | None] | None = None,
+        untold: str = "",
+        *,
+        late: bool = False,
+    ) -> Exit:
+        """
+        Take in an end, from its wait status, or None with the reason why that is not known.
+
+        `claimed` is the group whose counter of kills for memory has moved by it, `late` whether it was its parent
+        that had not fetched it yet.
+        """
+        sample = ended.sample
+        kill = _kill(claimed[0], ended.at, 1, sample) if claimed is not None else None
+        told = tell(
+            status,
+            Known(
+                kind=ended.kind,
+                timeout_seconds=ended.timeout_seconds,
+                silent_seconds=_silent(sample, ended.at),
+                expected=ended.key in self._expected,
+                memory_kill=kill,
+                untold=untold,
+            ),
+        )
+        process = sample.process if sample is not None else None
+        exit_ = Exit(
+            target=ended.target,
+            slot=ended.slot,
+            key=ended.key,
+            ended_at=ended.at,
+            reason=told.reason,
+            lived_seconds=round(ended.lived_seconds, 2),
+            code=told.code,
+            signal=told.signal,
+            told_by="none" if status is None else "parent" if late else "kernel",
+            evidence=told.evidence,
+            memory_kill=kill if told.reason == "oom_kill" else None,
+            memory_bytes=_own(process.anonymous_bytes, process.swap_bytes) if process is not None else None,
+        )
+        exits = self._exits.setdefault(ended.target, [])
+        exits.append(exit_)
+        exits.sort(key=lambda each: each.ended_at)
+        self._expected.discard(ended.key)
+        self._reasons[ended.key] = told.reason
+        while len(self._reasons) > MOST_REASONS:
+            del self._reasons[next(iter(self._reasons))]
+        return exit_
+
+    def stray(self, target: str, moved: Moved, sample: WorkerSample | None, at: float) -> None:
+        """Take in kills of processes of a group that none of the workers has ended by."""
+        self._strays.setdefault(target, []).append(_kill(moved.group, at, moved.kills, sample))
+
+    def follow(self, seated: Mapping[str, Mapping[str, WorkerKey | None]], now: float) -> None:
+        """Forget, at unix time `now`, what is long over: by target and slot, who sits where."""
+        self._expected &= {key for slots in seated.values() for key in slots.values() if key is not None}
+        for name in list(self._exits):
+            kept = self._kept(self._exits[name], seated[name], now) if name in seated else []
+            self._exits[name] = kept
+            if not kept:
+                del self._exits[name]
+        for name, strays in list(self._strays.items()):
+            self._strays[name] = [each for each in strays if 0 <= now - each.noticed_at < KEPT_SECONDS][
+                -MOST_KEPT:
+            ]
+            if name not in seated or not self._strays[name]:
+                del self._strays[name]
+
+    def _kept(self, exits: list[Exit], slots: Mapping[str, WorkerKey | None], now: float) -> list[Exit]:
+        last = {each.slot: each for each in exits}
+        empty = {slot for slot, key in slots.items() if key is None}
+        if len(empty) == len(slots):
+            empty.add(SUPERVISOR)
+        lasting = [each for slot, each in last.items() if slot in empty]
+        recent = [each for each in exits if now - each.ended_at < self._kept_seconds][-self._most :]
+        wanted = {id(each) for each in (*recent, *lasting)}
+        return [each for each in exits if id(each) in wanted]
+
+    def of(self, target: str) -> tuple[Exit, ...]:
+        """The ends of late of one target, oldest first."""
+        return tuple(self._exits.get(target, ()))
+
+    def strays_of(self, target: str) -> tuple[MemoryKill, ...]:
+        """Kills for memory of late in the groups of one target, of others than its workers."""
+        return tuple(self._strays.get(target, ()))
+
+    def reason(self, key: WorkerKey) -> ExitReason:
+        """Why this worker has ended: `unknown` for who was never watched."""
+        return self._reasons.get(key, "unknown")
+
+
+def _silent(sample: WorkerSample | None, at: float) -> float | None:
+    pulse = sample.pulse if sample is not None else None
+    return at - pulse.heartbeat_at if pulse is not None and pulse.heartbeat_at is not None else None
+
+
+def _own(anonymous: int | None, swap: int | None) -> int | None:
+    return anonymous + (swap or 0) if anonymous is not None else None
+
+
+def _kill(group: str | None, at: float, kills: int, sample: WorkerSample | None) -> MemoryKill:
+    known = sample.memory.group if sample is not None and sample.memory is not None else None
+    same = known if known is not None and known.name == group else None
+    return MemoryKill(
+        group=group,
+        noticed_at=at,
+        kills=kills,
+        limit_bytes=same.limit_bytes if same is not None else None,
+        used_bytes=same.used_bytes if same is not None else None,
+    )

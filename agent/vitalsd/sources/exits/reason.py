@@ -1,0 +1,125 @@
+"""
+Why a worker has ended, from how it ended and what was known of it. Pure.
+
+In order is what exits with 0, what ends by a signal that asks for it, and what the supervisor's kind ends its own
+with. Everything else is out of order, and who has sent a signal is known of none: so SIGKILL is the kernel's where
+the group's own counter has moved, and nobody's elsewhere.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import msgspec
+
+from vitalsd.model import ExitReason, MemoryKill, SupervisorKind
+
+__all__ = ["ASKED", "Known", "Told", "tell"]
+
+ASKED = frozenset((signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP))
+"""Signals that somebody sends to have a process end."""
+GRACEFUL: dict[SupervisorKind, frozenset[int]] = {
+    # billiard's EX_RECYCLE (max_tasks_per_child, max_memory_per_child); asked by TERM it exits with that signal's
+    # number, and asked twice with EX_SOFTWARE.
+    "celery": frozenset((155, 15, 70)),
+    # uwsgi.h: RELOAD, END, QUIET, BRUTAL_RELOAD, GO_CHEAP
+    "uwsgi": frozenset((17, 30, 29, 31, 15)),
+}
+"""What a kind of supervisor ends its own workers with, beside 0."""
+MEANING: dict[SupervisorKind, dict[int, str]] = {
+    "gunicorn": {3: "the worker could not boot", 4: "the application could not be loaded"},
+    "uvicorn": {3: "the application did not start"},
+    "uwsgi": {22: "the application could not be loaded", 5: "an exception that it was told to end for"},
+}
+"""What they mean by others."""
+SHELL_SIGNAL = 128
+"""A shell, and who follows its example, exits with this and the signal that its command has ended by."""
+LATE_SECONDS = 2.0
+"""A heartbeat is looked at each second, and supervisors look once a second as well."""
+
+
+class Known(msgspec.Struct, frozen=True):
+    """What was known of a worker when it ended."""
+
+    kind: SupervisorKind | None = None
+    timeout_seconds: float | None = None
+    silent_seconds: float | None = None
+    """Since its last sign of life."""
+    expected: bool = False
+    """This agent has asked for it."""
+    memory_kill: MemoryKill | None = None
+    untold: str = ""
+    """Why the kernel does not tell how it ended, where it does not."""
+
+
+class Told(msgspec.Struct, frozen=True):
+    """Why it ended, and how that is known."""
+
+    reason: ExitReason
+    evidence: str
+    code: int | None = None
+    signal: str | None = None
+
+
+def tell(status: int | None, known: Known) -> Told:
+    """The reason, from a wait status; None is not known."""
+    if status is None:
+        told = Told("unknown", known.untold or "the kernel does not tell how it ended")
+    elif os.WIFSIGNALED(status):
+        told = _by_signal(os.WTERMSIG(status), os.WCOREDUMP(status), known)
+    else:
+        told = _by_itself(os.WEXITSTATUS(status), known)
+    if known.expected:
+        return Told("recycled", f"this agent has asked for it: {told.evidence}", told.code, told.signal)
+    return told
+
+
+def _by_signal(number: int, core: bool, known: Known) -> Told:
+    name = _name(number)
+    if number == signal.SIGKILL and known.memory_kill is not None:
+        group = known.memory_kill.group
+        whose = f"of its group {group}" if group is not None else "of this host"
+        moved = f"SIGKILL, and the kernel's counter {whose} of kills for memory has moved"
+        return Told("oom_kill", moved, None, name)
+    timeout = _timeout(known) if number in (signal.SIGABRT, signal.SIGKILL) else None
+    if timeout is not None:
+        return Told("timeout", f"{name} {timeout}", None, name)
+    if number in ASKED:
+        return Told("graceful", f"{name}, which asks a process to end", None, name)
+    dumped = ", with a core dump" if core else ""
+    whose = "; who has sent it is not known" if number == signal.SIGKILL else ""
+    return Told("signal", f"{name}{dumped}{whose}", None, name)
+
+
+def _by_itself(code: int, known: Known) -> Told:
+    if code == 0:
+        return Told("graceful", "it exited with 0", code)
+    kind = known.kind
+    if kind is not None and code in GRACEFUL.get(kind, ()):
+        return Told("graceful", f"it exited with {code}, as {kind} has its workers end", code)
+    if code - SHELL_SIGNAL in ASKED:
+        asked_by = _name(code - SHELL_SIGNAL)
+        return Told("graceful", f"it exited with {code}, as one that was asked by {asked_by}", code)
+    timeout = _timeout(known) if code == 1 and kind == "gunicorn" else None
+    if timeout is not None:
+        return Told("timeout", f"it exited with 1, as gunicorn's workers do at SIGABRT, {timeout}", code)
+    meaning = MEANING.get(kind, {}).get(code) if kind is not None else None
+    if meaning is None and SHELL_SIGNAL < code < SHELL_SIGNAL + signal.NSIG:
+        meaning = f"as a shell does whose command has ended by {_name(code - SHELL_SIGNAL)}"
+    return Told("error", f"it exited with {code}" + (f": {meaning}" if meaning is not None else ""), code)
+
+
+def _timeout(known: Known) -> str | None:
+    """How it is known that the supervisor has ended it for its silence; None where that is not known."""
+    timeout, silent = known.timeout_seconds, known.silent_seconds
+    if timeout is None or silent is None or silent < timeout - LATE_SECONDS:
+        return None
+    return f"after {silent:.0f} s without a sign of life, where its supervisor waits for {timeout:g} s"
+
+
+def _name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"SIGRTMIN+{number - signal.SIGRTMIN}" if number > signal.SIGRTMIN else f"signal {number}"
