@@ -10,6 +10,7 @@ from vitalsd.model import (
     DELAY_BOUNDS_SECONDS,
     GC_BOUNDS_SECONDS,
     Cause,
+    CpuVitals,
     Frame,
     Histogram,
     Incident,
@@ -27,9 +28,11 @@ from vitalsd.model import (
     Stack,
     Stall,
     StallInProgress,
+    Supervisor,
     TargetSnapshot,
     WorkerKey,
     WorkerSample,
+    Zombie,
 )
 from vitalsd_exporters.state import AgentVitals
 
@@ -157,6 +160,7 @@ WATCHED = WorkerSample(
         proportional_bytes=113_246_208,
         unique_bytes=98_566_144,
     ),
+    cpu=CpuVitals(runqueue_seconds=3.5, throttled_seconds=1.25),
 )
 
 GONE = WorkerSample(
@@ -209,7 +213,26 @@ OBSERVED = WorkerSample(
 """Seen from outside alone."""
 
 SHOP = TargetSnapshot(
-    name="shop", up=True, workers=(WATCHED, GONE), restarts={"0": {"exit": 1}, "1": {"exit": 2, "signal": 1}}
+    name="shop",
+    up=True,
+    workers=(WATCHED, GONE),
+    restarts={"0": {"exit": 1}, "1": {"exit": 2, "signal": 1}},
+    supervisor=Supervisor(
+        kind="gunicorn",
+        key=WorkerKey(pid=4711, start_ticks=123_400),
+        command="gunicorn -w 2 shop",
+        timeout_seconds=30.0,
+        worker_class="sync",
+        workers=2,
+    ),
+    zombies=(
+        Zombie(
+            key=WorkerKey(pid=4800, start_ticks=130_000),
+            parent=WorkerKey(pid=4242, start_ticks=123_456),
+            name="ffmpeg",
+            since=NOW - 60,
+        ),
+    ),
 )
 LEGACY = TargetSnapshot(name="legacy", up=True, workers=(BARE, OBSERVED))
 

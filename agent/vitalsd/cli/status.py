@@ -11,6 +11,7 @@ import msgspec
 
 from vitalsd.cli.client import ask
 from vitalsd.cli.incidents import short
+from vitalsd.cli.pools import pool_lines
 from vitalsd.cli.underway import LISTED, capture_lines
 
 __all__ = ["Status", "rule_table", "table"]
@@ -65,7 +66,8 @@ def table(targets: Iterable[dict[str, Any]]) -> str:
     """The targets as an aligned table, and below it what could not be read and why."""
     rows: list[tuple[str, ...]] = [HEADER]
     notes: dict[str, list[str]] = {}
-    for target in targets:
+    known = list(targets)
+    for target in known:
         rows += [row for worker in target["workers"] for row in _rows(worker)]
         for worker in target["workers"]:
             if not worker["up"]:
@@ -78,7 +80,10 @@ def table(targets: Iterable[dict[str, Any]]) -> str:
         return "No target is found: start a service with `vitalsd run`, or name one in the configuration."
     aligned = _aligned(rows)
     over = " " * aligned.index(LATELY[0]) + LATELY[1]
-    return "\n".join([over, aligned, *(f"note: {_some(who)}: {note}" for note, who in sorted(notes.items()))])
+    pools = [line for target in known for line in pool_lines(target)]
+    return "\n".join(
+        [over, aligned, *pools, *(f"note: {_some(who)}: {note}" for note, who in sorted(notes.items()))]
+    )
 
 
 def _some(workers: list[str]) -> str:

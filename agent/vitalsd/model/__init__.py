@@ -33,6 +33,7 @@ from vitalsd.model.stalls import (
     Verdict,
 )
 from vitalsd.model.vitals import (
+    CpuVitals,
     Frame,
     Histogram,
     LimitKind,
@@ -76,6 +77,7 @@ __all__ = [
     "OBSERVED_LOOP",
     "ONE_OF_A_WORKER",
     "Cause",
+    "CpuVitals",
     "Doing",
     "Exit",
     "ExitReason",

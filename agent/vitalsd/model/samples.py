@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-from vitalsd.model.vitals import MemoryVitals, ObservedLoop, ProbeVitals, ProcessVitals, WorkerKey
+from vitalsd.model.vitals import CpuVitals, MemoryVitals, ObservedLoop, ProbeVitals, ProcessVitals, WorkerKey
 from vitalsd.model.workers import Exit, ExitReason, MemoryKill, Pulse, Supervisor, Zombie
 
 __all__ = [
@@ -51,6 +51,7 @@ class WorkerSample(msgspec.Struct, frozen=True):
     probe: ProbeVitals | None
     observed: ObservedLoop | None = None
     memory: MemoryVitals | None = None
+    cpu: CpuVitals | None = None
     pulse: Pulse | None = None
     missing: dict[str, str] = {}
     """Field -> why it could not be read, with the permission that lacks."""

@@ -7,6 +7,7 @@ from typing import Literal
 import msgspec
 
 __all__ = [
+    "CpuVitals",
     "Frame",
     "Histogram",
     "LimitKind",
@@ -204,6 +205,18 @@ class ProcessVitals(msgspec.Struct, frozen=True):
     max_fds: int | None = None
     voluntary_switches: int | None = None
     involuntary_switches: int | None = None
+
+
+class CpuVitals(msgspec.Struct, frozen=True):
+    """How long a process was kept from the processor. Counters; what cannot be read is None."""
+
+    runqueue_seconds: float | None = None
+    """Its main thread was ready to run, and waited for a processor. Since the process started."""
+    throttled_seconds: float | None = None
+    """
+    Its control group had used up its quota: the most that any group tells from its own to the top, since that
+    group began. Alike for all workers of a group; None where no group keeps such an account.
+    """
 
 
 class MemoryGroup(msgspec.Struct, frozen=True):

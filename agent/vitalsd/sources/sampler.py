@@ -15,6 +15,7 @@ import structlog
 
 from vitalsd.model import (
     EXIT_REASONS,
+    CpuVitals,
     Exit,
     MemoryKill,
     MemoryVitals,
@@ -27,7 +28,7 @@ from vitalsd.model import (
     WorkerSample,
 )
 from vitalsd.settings.model import Settings
-from vitalsd.sources import memory, probe, proc  # noqa: F401 - importing a source registers it
+from vitalsd.sources import cpu, memory, probe, proc  # noqa: F401 - importing a source registers it
 from vitalsd.sources.registry import Configured, Outcome, Worker, execute, make_sources
 from vitalsd.targets.finder import Found, Seat
 
@@ -137,6 +138,7 @@ class Sampler:
             self._tell(source.name, worker, outcome.problem)
             values[source.fills] = outcome.value
         process, vitals, accounts = values.get("process"), values.get("probe"), values.get("memory")
+        kept = values.get("cpu")
         sample = WorkerSample(
             target=seat.target,
             slot=seat.slot,
@@ -148,6 +150,7 @@ class Sampler:
             process=process if isinstance(process, ProcessVitals) else None,
             probe=vitals if isinstance(vitals, ProbeVitals) else None,
             memory=accounts if isinstance(process, ProcessVitals) and isinstance(accounts, MemoryVitals) else None,
+            cpu=kept if isinstance(process, ProcessVitals) and isinstance(kept, CpuVitals) else None,
             missing=missing,
         )
         return sample if sample.probe is not None or not sample.up else self._observed(sample)

@@ -11,7 +11,7 @@ import re
 
 from vitalsd.targets.arguments import program_of
 
-__all__ = ["goes_on", "is_clustered", "is_forkserver", "is_launcher", "is_spawned", "wraps"]
+__all__ = ["goes_on", "is_clustered", "is_forkserver", "is_launcher", "is_spawned", "serves_others", "wraps"]
 
 LAUNCHERS = frozenset(
     (
@@ -29,6 +29,10 @@ OWN_INTERPRETER = re.compile(
 )
 """How multiprocessing, and celery's billiard, start a fresh interpreter for the same program."""
 SPAWNED = re.compile(r"from (?:multiprocessing|billiard)\.spawn import spawn_main")
+SERVES_OTHERS = re.compile(
+    r"(?:.* )?uWSGI (?!worker \d|master\b|Emperor\b)\w+(?: \d+)?|gunicorn: dirty-arbiter\b.*", re.DOTALL
+)
+"""How what is forked beside the workers calls itself: routers, mules and spoolers; a master of another pool."""
 FORKSERVER = re.compile(r"from (?:multiprocessing|billiard)\.forkserver import main")
 
 
@@ -64,6 +68,11 @@ def is_spawned(command: str) -> bool:
 def is_forkserver(command: str) -> bool:
     """Whether multiprocessing has started this interpreter to fork workers off, and for nothing else."""
     return FORKSERVER.search(command) is not None
+
+
+def serves_others(command: str) -> bool:
+    """Whether a forked process says by its title that it works for the workers, and is none."""
+    return SERVES_OTHERS.fullmatch(command) is not None
 
 
 def is_clustered(arguments: str, parent: str) -> bool:

@@ -169,9 +169,9 @@ class ProcessTable:
         unread: dict[WorkerKey, Process] = {}
         unknown: set[WorkerKey] = set()
         for pid in [int(name) for name in names if name.isdecimal()]:
-            settled = self._settled.get(pid)
-            if settled is not None and pid not in self._watched:
-                table[pid] = settled
+            before = self._settled.get(pid)
+            if before is not None and pid not in self._watched:
+                table[pid] = before
                 continue
             try:
                 seen = _look(self._proc, pid)
@@ -183,8 +183,8 @@ class ProcessTable:
                 continue
             if isinstance(seen, Ended):
                 ended[pid] = seen
-            elif seen is not None and settled is not None and seen.key == settled.key:
-                table[pid] = settled
+            elif seen is not None and before is not None and seen.key == before.key:
+                table[pid] = before
             elif seen is not None:
                 unread[seen.key] = seen
         self.ended = ended

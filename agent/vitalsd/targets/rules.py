@@ -25,7 +25,14 @@ import msgspec
 
 from vitalsd.model import WorkerKey
 from vitalsd.targets.arguments import program_of
-from vitalsd.targets.launchers import goes_on, is_clustered, is_launcher, is_spawned, wraps
+from vitalsd.targets.launchers import (
+    goes_on,
+    is_clustered,
+    is_launcher,
+    is_spawned,
+    serves_others,
+    wraps,
+)
 from vitalsd.targets.patterns import Patterns
 from vitalsd.targets.processes import Process
 
@@ -142,7 +149,8 @@ def _workers_below(
                 found.add(pid)
                 waiting.append((pid, _Role.SERVES))
                 continue
-            if role is _Role.SERVES and is_child(table[pid], table[parent]):
+            is_worker = is_child(table[pid], table[parent]) and not serves_others(table[pid].command)
+            if role is _Role.SERVES and is_worker:
                 found.add(pid)
             waiting.append((pid, _role(table[pid], table[parent], role, pid in roots)))
     return found

@@ -22,7 +22,13 @@ from typing import Protocol
 from vitalsd.model import Supervisor, SupervisorKind
 from vitalsd.targets import gunicorn
 from vitalsd.targets.arguments import Program, option, program_of
-from vitalsd.targets.launchers import is_clustered, is_forkserver, is_launcher, is_spawned
+from vitalsd.targets.launchers import (
+    is_clustered,
+    is_forkserver,
+    is_launcher,
+    is_spawned,
+    serves_others,
+)
 from vitalsd.targets.processes import Process
 from vitalsd.targets.rules import is_child
 
@@ -116,7 +122,7 @@ def _master_of(
         if not (is_child(at, parent) or parent.pid in masters) or is_launcher(parent.command):
             break
         at = parent
-        if is_forkserver(parent.command):
+        if is_forkserver(parent.command) or serves_others(parent.command):
             masters = {*masters, parent.parent}  # it works for whoever has started it
             continue
         found = parent

@@ -222,6 +222,18 @@ PROCESS = (
         "User and system CPU time, from /proc/PID/stat utime and stime.",
         WORKER,
     ),
+    Descriptor(
+        "vitals_cpu_runqueue_seconds_total",
+        "counter",
+        "Time the main thread was ready to run and waited for a processor, from /proc/PID/schedstat.",
+        WORKER,
+    ),
+    Descriptor(
+        "vitals_cpu_throttled_seconds_total",
+        "counter",
+        "Time the group of /proc/PID/cgroup was out of CPU quota, the same for all workers in it.",
+        WORKER,
+    ),
     Descriptor("vitals_process_open_fds", "gauge", "Open file descriptors, from /proc/PID/fd.", WORKER),
     Descriptor(
         "vitals_process_max_fds",

@@ -35,6 +35,7 @@ WORKER_PARTS: tuple[tuple[str, Callable[[WorkerSample], Iterator[series.Row]]], 
     ("worker", series.worker_rows),
     ("process", series.process_rows),
     ("memory", series.memory_rows),
+    ("cpu", series.cpu_rows),
     ("probe", series.probe_rows),
     ("loops", series.loop_rows),
 )

@@ -41,6 +41,7 @@ __all__ = [
     "Row",
     "agent_rows",
     "capture_rows",
+    "cpu_rows",
     "incident_rows",
     "loop_rows",
     "memory_rows",
@@ -138,6 +139,18 @@ def memory_rows(worker: WorkerSample) -> Iterator[Row]:
             "vitals_memory_oom_kills_total": memory.group.oom_kills if memory.group is not None else None,
         },
     )
+
+
+def cpu_rows(worker: WorkerSample) -> Iterator[Row]:
+    """How long the process was kept from the processor."""
+    if worker.cpu is not None:
+        yield from _known(
+            _labels(worker),
+            {
+                "vitals_cpu_runqueue_seconds_total": worker.cpu.runqueue_seconds,
+                "vitals_cpu_throttled_seconds_total": worker.cpu.throttled_seconds,
+            },
+        )
 
 
 def trend_rows(worker: WorkerSample, trend: MemoryTrend | None) -> Iterator[Row]:

@@ -12,11 +12,13 @@ from vitalsd.capture.model import Capture, RefusalWord
 from vitalsd.model import Incident, RecentLoop, RuleState, SourceReading, TargetSnapshot
 from vitalsd_exporters.web.alerts import Message, Outcome
 from vitalsd_exporters.web.captures import Asked, Pinned
+from vitalsd_exporters.web.edge import is_time, told_name
+from vitalsd_exporters.web.targets import TargetMemory
 
 __all__ = ["COMPONENTS", "LISTS", "components"]
 
 PREFIX = "#/components/schemas/"
-TOLD = (TargetSnapshot, SourceReading, Incident, RuleState, Capture, RecentLoop, Outcome)
+TOLD = (TargetSnapshot, SourceReading, Incident, RuleState, Capture, RecentLoop, Outcome, TargetMemory)
 """What answers are made of, with all that is in them."""
 TAKEN = (Asked, Pinned, Message)
 LISTS = {
@@ -56,6 +58,8 @@ def components() -> dict[str, Any]:
     made = {name: _as_told(schema) for name, schema in told.items()}
     for name in WITH_RECENT:
         _add(made[name], "recent", {"anyOf": [_reference("RecentLoop"), {"type": "null"}]})
+    _add(made["TargetSnapshot"], "memory", _reference("TargetMemory"))
+    _add(made["TargetSnapshot"], "zombie_count", {"type": "integer", "minimum": 0})
     share = {"anyOf": [{"type": "number", "minimum": 0, "maximum": 1}, {"type": "null"}]}
     _add(made["Capture"], "progress", share)
     made["Outcome"]["properties"]["asked"]["items"] = _reference("Capture")
@@ -81,12 +85,13 @@ def _as_told(schema: dict[str, Any]) -> dict[str, Any]:
     if schema.get("type") != "object" or "properties" not in schema:
         return schema
     fields = {}
+    kind = schema.get("title", "")
     for name, field in schema["properties"].items():
         told = {key: value for key, value in field.items() if key != "default"}
-        if name == "at" or name.endswith("_at"):
+        if is_time(kind, name):
             # A time that no calendar holds is not known.
             told = {"anyOf": [MOMENT, {"type": "null"}]}
-        fields["sampled_at" if name == "at" else name] = told
+        fields[told_name(kind, name)] = told
     return {**schema, "properties": fields, "required": list(fields)}
 
 

@@ -9,10 +9,12 @@ from structlog.testing import capture_logs
 from support.captures import PROFILE, FakeCaptures
 from support.views import BLOCKING, OVER, SHOP, WATCHED, FixedView
 
+from vitalsd.model import WorkerKey
 from vitalsd_exporters.web import stream
 from vitalsd_exporters.web.api import control_app
 from vitalsd_exporters.web.auth import Token
 from vitalsd_exporters.web.guard import host_is_ours
+from vitalsd_exporters.web.targets import MOST_ZOMBIES
 
 BEARER = {"Authorization": "Bearer s3cret"}
 
@@ -188,6 +190,29 @@ def test_targets_are_the_whole_model_with_readable_times(ask):
     assert shop["restarts"] == {"0": {"exit": 1}, "1": {"exit": 2, "signal": 1}}
     assert legacy["workers"][0]["probe"] is None
     assert "open_fds" in legacy["workers"][0]["missing"]
+
+
+def test_a_target_as_a_whole(ask):
+    """Its supervisor, its zombies since when, and what its workers have of memory together."""
+    [shop, legacy] = ask(app(), "GET", "/api/v1/targets", headers=BEARER).json()["targets"]
+    assert (shop["supervisor"]["kind"], shop["supervisor"]["key"]["pid"]) == ("gunicorn", 4711)
+    assert shop["zombies"][0]["seen_at"] == "2026-07-01T11:59:00.250Z"
+    assert shop["memory"] == {
+        "proportional_bytes": 113_246_208,
+        "unique_bytes": 98_566_144,
+        "workers_known": 1,
+        "missing": {},
+    }
+    assert (legacy["supervisor"], legacy["zombies"], legacy["zombie_count"]) == (None, [], 0)
+
+
+def test_many_zombies_are_counted_and_some_told(ask):
+    """A service that fetches none of its children is no reason for a document without an end."""
+    (zombie,) = SHOP.zombies
+    zombies = tuple(replace(zombie, key=WorkerKey(pid, pid)) for pid in range(5000))
+    response = ask(app(all_targets=(replace(SHOP, zombies=zombies),)), "GET", "/api/v1/targets", headers=BEARER)
+    (shop,) = response.json()["targets"]
+    assert (len(shop["zombies"]), shop["zombie_count"]) == (MOST_ZOMBIES, 5000)
 
 
 def test_a_time_that_no_calendar_holds_is_unknown(ask):

@@ -107,6 +107,36 @@ def test_by_its_title(title, worker, expected):
     assert (told(supervisor), workers) == (expected, {11, 12})
 
 
+def titled(*processes):
+    """A table from (pid, parent, title), each forked but the first."""
+    table = tree(*((pid, parent, "", FORKED) for pid, parent, _ in processes))
+    for at, (pid, parent, title) in enumerate(processes):
+        table[pid] = Process(table[pid].key, parent, 0, title, forked=at > 0)
+    return table
+
+
+def test_what_uwsgi_has_beside_its_workers():
+    """Routers, mules and spoolers are forked too; where they say what they are, they are no workers."""
+    others = ("uWSGI http 1", "uWSGI mule 1", "uWSGI spooler", "uWSGI fastrouter 1")
+    workers = ("uWSGI worker 1", "uWSGI worker 2")
+    children = enumerate((*workers, *others), 11)
+    supervisor, found = supervise(titled((10, 1, "uWSGI master"), *((pid, 10, title) for pid, title in children)))
+    assert (supervisor.kind, found) == ("uwsgi", {11, 12})
+
+
+def test_second_pool_of_gunicorn():
+    """The master of a gunicorn's other pool is no worker; its workers are, and belong to the same gunicorn."""
+    pool = [(pid, 12, "gunicorn: dirty-worker [shop]") for pid in (21, 22, 23)]
+    table = titled(
+        (10, 1, "gunicorn: master [shop]"),
+        (11, 10, "gunicorn: worker [shop]"),
+        (12, 10, "gunicorn: dirty-arbiter"),
+        *pool,
+    )
+    supervisor, found = supervise(table)
+    assert (supervisor.key.pid, found) == (10, {11, 21, 22, 23})
+
+
 def test_what_gunicorn_has_read():
     """Environment and configuration fill in what the command line leaves open, and are asked of the master."""
     asked = []

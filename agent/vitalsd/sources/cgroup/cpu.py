@@ -13,7 +13,7 @@ import msgspec
 from vitalsd.sources.cgroup.finder import Controller, UnseenGroupError, find_group
 from vitalsd.sources.files import read_file
 
-__all__ = ["CpuGroup", "Throttling", "find_cpu_group", "most_throttled"]
+__all__ = ["CpuGroup", "Throttling", "find_cpu_group", "most_throttled", "place_cpu_group"]
 
 CPU = Controller("cpu", accounts_v1="cpu.stat", accounts_v2="cpu.stat")
 LEVELS = 6
@@ -41,9 +41,14 @@ class CpuGroup(msgspec.Struct, frozen=True):
 def find_cpu_group(proc: Path, pid: int) -> CpuGroup | None:
     """The group of a process, as this agent can reach it; None when it cannot."""
     try:
-        group = find_group(proc, pid, CPU)
+        return place_cpu_group(proc, pid)
     except (OSError, UnseenGroupError):
         return None
+
+
+def place_cpu_group(proc: Path, pid: int, groups: str | None = None) -> CpuGroup | None:
+    """The same, None where there is none; `groups` is what /proc/PID/cgroup says, where that has been read."""
+    group = find_group(proc, pid, CPU, groups)
     return CpuGroup(tuple(level.folder for level in group.levels[:LEVELS])) if group is not None else None
 
 

@@ -1,0 +1,61 @@
+"""What `vitalsd status` says of a target as a whole: its supervisor, the memory of its workers, its zombies."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+__all__ = ["pool_lines"]
+
+NAMES = {
+    "uwsgi": "uWSGI",
+    "node_cluster": "Node cluster",
+    "plain": "a parent process",
+}
+"""Kinds that are not called as they are spelled."""
+
+
+def pool_lines(target: dict[str, Any]) -> Iterable[str]:
+    """One line each of its supervisor, of the memory of a pool, and of children that nobody fetches."""
+    name, supervisor = target["name"], target.get("supervisor")
+    up = sum(worker["up"] for worker in target["workers"])
+    if supervisor is not None:
+        yield f"{name}: {_supervisor(supervisor, up)}"
+    memory = target.get("memory")
+    if memory is not None and up > 1:
+        yield f"{name}: {_memory(memory, up)}"
+    zombies = target.get("zombie_count", 0)
+    if zombies:
+        first = target["zombies"][0]
+        yield (
+            f"{name}: {zombies} ended {'child' if zombies == 1 else 'children'} that nobody fetches, the first is "
+            f"{first['name']} (pid {first['key']['pid']}) of pid {first['parent']['pid']}"
+        )
+
+
+def _supervisor(supervisor: dict[str, Any], up: int) -> str:
+    """`gunicorn (sync, 4 workers, timeout 30 s), pid 4711`."""
+    asked = supervisor["workers"]
+    count = f"{up} of {asked}" if asked not in (None, up) else f"{up}"
+    facts = [supervisor["worker_class"], f"{count} worker{'' if count == '1' else 's'}"]
+    if supervisor["timeout_seconds"] is not None:
+        facts.append(f"timeout {supervisor['timeout_seconds']:g} s")
+    kind = NAMES.get(supervisor["kind"], supervisor["kind"])
+    return f"{kind} ({', '.join(fact for fact in facts if fact is not None)}), pid {supervisor['key']['pid']}"
+
+
+def _memory(memory: dict[str, Any], up: int) -> str:
+    """`4 workers have 312MiB together (PSS), 201MiB of it unshared`, or why that is not known."""
+    known, missing = memory["workers_known"], memory["missing"]
+    why = next(iter(missing.values()), "")
+    if not known:
+        return f"what {up} workers have of memory together is not known: {why}"
+    whom = f"{up} workers have" if known == up else f"{known} of {up} workers have"
+    text = f"{whom} {_mebibytes(memory['proportional_bytes'])} together (PSS)"
+    if memory["unique_bytes"] is not None:
+        text += f", {_mebibytes(memory['unique_bytes'])} of it unshared"
+    return f"{text}; worker {', '.join(missing)}: {why}" if missing else text
+
+
+def _mebibytes(size: int) -> str:
+    return f"{size / 2**20:.0f}MiB"

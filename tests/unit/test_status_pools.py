@@ -1,0 +1,84 @@
+"""`vitalsd status`: what it says of a target as a whole."""
+
+import pytest
+from msgspec.structs import replace
+from support.views import GONE, LEGACY, SHOP, WATCHED, FixedView
+
+from vitalsd.cli.pools import pool_lines
+from vitalsd.cli.status import table
+from vitalsd_exporters.web.targets import targets_as_json
+
+
+def lines(target):
+    """What is said of one target."""
+    (told,) = targets_as_json(FixedView(all_targets=(target,)))
+    return list(pool_lines(told))
+
+
+def workers(*shares):
+    """Workers that are up, with so many MiB of PSS each, None where that is not known."""
+    return tuple(
+        replace(
+            WATCHED,
+            slot=str(slot),
+            memory=replace(
+                WATCHED.memory,
+                proportional_bytes=share and share * 2**20,
+                unique_bytes=share and share * 2**19,
+            ),
+        )
+        for slot, share in enumerate(shares)
+    )
+
+
+@pytest.mark.parametrize(
+    ("supervisor", "line"),
+    [
+        ({}, "gunicorn (sync, 2 workers, timeout 30 s), pid 4711"),
+        ({"workers": 4}, "gunicorn (sync, 2 of 4 workers, timeout 30 s), pid 4711"),
+        ({"workers": None, "timeout_seconds": None, "worker_class": None}, "gunicorn (2 workers), pid 4711"),
+        ({"kind": "uwsgi", "timeout_seconds": 0.5}, "uWSGI (sync, 2 workers, timeout 0.5 s), pid 4711"),
+        ({"kind": "plain", "timeout_seconds": None}, "a parent process (sync, 2 workers), pid 4711"),
+    ],
+)
+def test_supervisor(supervisor, line):
+    """Its kind, what it runs, how many, and when it ends one that hangs; what is not known is left out."""
+    target = replace(SHOP, workers=workers(10, 20), supervisor=replace(SHOP.supervisor, **supervisor))
+    assert lines(target)[0] == f"shop: {line}"
+
+
+def test_memory():
+    """Of a pool alone, and of all of it or as much as is known."""
+    shop = replace(SHOP, supervisor=None, zombies=())
+    assert lines(replace(shop, workers=workers(10))) == []
+    assert lines(replace(shop, workers=workers(10, 20))) == [
+        "shop: 2 workers have 30MiB together (PSS), 15MiB of it unshared"
+    ]
+    (some,) = lines(replace(shop, workers=workers(10, None, 30)))
+    assert some.startswith(
+        "shop: 2 of 3 workers have 40MiB together (PSS), 20MiB of it unshared; worker 1: its PSS"
+    )
+    (none,) = lines(replace(shop, workers=workers(None, None)))
+    assert none.startswith("shop: what 2 workers have of memory together is not known: its PSS has not been read")
+
+
+def test_zombies():
+    """How many, and the parent that does not fetch them."""
+    shop = replace(SHOP, supervisor=None, workers=(GONE,))
+    assert lines(shop) == ["shop: 1 ended child that nobody fetches, the first is ffmpeg (pid 4800) of pid 4242"]
+    assert lines(replace(shop, zombies=SHOP.zombies * 7))[0].startswith("shop: 7 ended children")
+
+
+def test_where_it_stands():
+    """Between the workers and the notes."""
+    told = table(targets_as_json(FixedView(all_targets=(SHOP, LEGACY)))).splitlines()
+    begins = [line.partition(" ")[0] for line in told]
+    assert begins[begins.index("legacy") :] == ["legacy", "legacy", "shop:", "shop:", "legacy:", "note:", "note:"]
+
+
+def test_an_agent_of_an_earlier_version():
+    """It says none of this, and nothing fails."""
+    (told,) = targets_as_json(FixedView(all_targets=(SHOP,)))
+    for field in ("supervisor", "memory", "zombies", "zombie_count"):
+        del told[field]
+    assert list(pool_lines(told)) == []
