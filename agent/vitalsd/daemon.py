@@ -40,6 +40,7 @@ from vitalsd.sources.exits.book import ExitBook
 from vitalsd.sources.exits.watch import ExitWatch
 from vitalsd.sources.observer.events import Ended, Late
 from vitalsd.sources.observer.observer import Observer
+from vitalsd.sources.pulse.pulses import LOOK_SECONDS, Pulses
 from vitalsd.sources.sampler import Sampler
 from vitalsd.state import State
 from vitalsd.targets.finder import OWN_TARGET, Finder, Found
@@ -93,7 +94,8 @@ class Daemon:
             settings.storage.history,
         )
         self._observer = Observer(self._hear, threshold_seconds=settings.stall.threshold)
-        self._sampler = Sampler(self._observer, self._exits.of)
+        self._pulses = Pulses()
+        self._sampler = Sampler(self._observer, self._exits.of, self._pulses.of)
         self._sampler.reconfigure(settings)
         self._stacks = StackSampler()
         self.state = State(
@@ -108,7 +110,13 @@ class Daemon:
         )
         self._growth = GrowthBook(plan_of(settings))
         self._investigation = Investigation(
-            self._observer, self._stacks, self._book, self.state.worker, self._growth, settings
+            self._observer,
+            self._stacks,
+            self._book,
+            self.state.worker,
+            self._growth,
+            settings,
+            self._pulses.found_at_rest,
         )
         self._capturing = Capturing(self.state, self._observer, self._book, settings)
         self._investigation.changed = self._capturing.follow
@@ -190,6 +198,7 @@ class Daemon:
             remembering = tasks.create_task(self._remember())
             token = tasks.create_task(self._keep_token())
             sampling = tasks.create_task(self._sample())
+            pulses = tasks.create_task(self._look_for_life())
             follow = tasks.create_task(self._follow())
             stacks = tasks.create_task(self._stacks.run())
             censuses = tasks.create_task(self._investigation.censuses.run())
@@ -201,6 +210,7 @@ class Daemon:
             token.cancel()
             sampling.cancel()
             self._exits.close()
+            pulses.cancel()
             follow.cancel()
             stacks.cancel()
             censuses.cancel()
@@ -269,11 +279,25 @@ class Daemon:
             pace.done(turn, now, spent, self._settings.sampling.interval, filled=filled)
             await asyncio.sleep(0.01)
 
+    async def _look_for_life(self) -> None:
+        """Look at every worker each second, on an absolute grid."""
+        due = time.monotonic()
+        while True:
+            due = max(due + LOOK_SECONDS, time.monotonic())
+            await asyncio.sleep(max(0.01, due - time.monotonic()))
+            try:
+                for back in self._pulses.look():
+                    self._investigation.silent.silences.add(back.target, time.time(), back.seconds)
+                self._investigation.look_for_life(self._pulses.of)
+            except Exception:
+                log.exception("looking_for_life_failed")
+
     def _find(self, now: float, *, again: bool) -> Found:
         """Who is there, each watched for its end."""
         self._finder.restore(self._book.take_slots_left(), time.time())
         found = self._finder.find(now, again=again)
         self._exits.follow(found)
+        self._pulses.follow(found)
         self._book.keep_slots(self._finder.slots())
         return found
 

@@ -21,6 +21,7 @@ from vitalsd.model import (
     ObservedLoop,
     ProbeVitals,
     ProcessVitals,
+    Pulse,
     RecentLoop,
     RuleState,
     Severity,
@@ -161,6 +162,14 @@ WATCHED = WorkerSample(
         unique_bytes=98_566_144,
     ),
     cpu=CpuVitals(runqueue_seconds=3.5, throttled_seconds=1.25),
+    pulse=Pulse(
+        at=NOW,
+        state="S",
+        state_since=NOW - 3.5,
+        heartbeat_at=NOW - 1.25,
+        heartbeat_source="probe",
+        touched_at=NOW - 0.75,
+    ),
 )
 
 GONE = WorkerSample(

@@ -8,14 +8,14 @@ What only a pool shows (who has ended, who takes all the work) a `TargetDetector
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Literal, Protocol, TypeVar
 
 import msgspec
 
 from vitalsd.detect.growth.watch import GrowthWatch
 from vitalsd.history.past import Past
-from vitalsd.model import Finding, RuleState, StallEvidence, TargetSnapshot, Verdict, WorkerSample
+from vitalsd.model import Finding, RuleState, Silence, StallEvidence, TargetSnapshot, Verdict, WorkerSample
 from vitalsd.settings.model import Settings
 
 __all__ = [
@@ -71,6 +71,10 @@ class SeenTarget(msgspec.Struct, frozen=True):
     """Unix time."""
     latest: TargetSnapshot
     """Its workers as they are, and the exits of late."""
+    silences: Mapping[str, Silence] = {}
+    """Slot -> how long it has shown no life, beyond what is allowed; its supervisor's under no slot."""
+    came_back_seconds: float = 0.0
+    """From the longest silence of a heartbeat file that one of its workers has come back by itself, in a day."""
 
 
 class Judgement(msgspec.Struct, frozen=True):
@@ -150,6 +154,8 @@ def register_for_target(factory: Callable[[Settings], T]) -> Callable[[Settings]
 
 def make_target_detectors(settings: Settings) -> tuple[TargetDetector, ...]:
     """One of each that judges whole targets."""
+    from vitalsd.detect import worker_hung  # noqa: F401 - importing a detector registers it
+
     return tuple(factory(settings) for factory in _target_factories)
 
 

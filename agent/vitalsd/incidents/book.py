@@ -91,6 +91,14 @@ class Book:
                 self.counts.begin(target, slot, key, stalls, seconds)
         return changed
 
+    def over(self, target: str, worker: str, kind: str, text: str) -> list[Incident]:
+        """Resolve what is known to be over, and say why."""
+        before = {incident.id: incident for incident in self._life.all()}
+        changed = self._life.over(target, worker, kind, self._clock(), text)
+        for incident in changed:
+            self._keep(incident, before.get(incident.id))
+        return changed
+
     def attach(self, name: str, capture: str | None, evidence: Mapping[str, object], text: str | None) -> None:
         """Add a capture to an incident, or say why there is none, if the incident is still at hand."""
         incident = self._life.attach(name, capture, evidence, self._clock(), text)

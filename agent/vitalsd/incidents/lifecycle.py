@@ -101,6 +101,18 @@ class Incidents:
             self._all = None
         return changed
 
+    def over(self, target: str, worker: str, kind: str, now: float, text: str) -> list[Incident]:
+        """Resolve what is known to be over: nobody needs to wait whether it is found again."""
+        place = target, worker, kind
+        ended = [
+            self._resolve(life, now, text)
+            for life in self._open_lives()
+            if (life.incident.target, life.incident.worker, life.incident.kind) == place
+        ]
+        if ended:
+            self._all = None
+        return ended
+
     def attach(
         self, name: str, capture: str | None, evidence: Mapping[str, object], at: float, text: str | None
     ) -> Incident | None:
@@ -218,6 +230,7 @@ class Incidents:
             state="open",
             resolved_at=None,
             severity=severity,
+            cause=finding.cause if worst else old.cause,
             culprit=sound_frame(finding.culprit) if worst else old.culprit,
             summary=repeated(bare, count, old.opened_at, at, life.worst[1] or None),
             evidence=evidence,

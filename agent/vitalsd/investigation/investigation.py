@@ -13,6 +13,8 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from vitalsd.capture.census import socket_of
 from vitalsd.capture.census_policy import CensusPolicy
 from vitalsd.capture.growth import GrowthCensuses, Topic
@@ -29,13 +31,26 @@ from vitalsd.detect.registry import (
     make_detectors,
     make_target_detectors,
 )
+from vitalsd.detect.words import duration
 from vitalsd.history.past import Past, spans_of
 from vitalsd.history.recent import WINDOW_SECONDS
 from vitalsd.incidents.book import Book
 from vitalsd.investigation.case import Case
 from vitalsd.investigation.evidence import loop_of
+from vitalsd.investigation.silent import SilentWorkers
 from vitalsd.investigation.stalls import IN_PROGRESS_SECONDS, Stalls
-from vitalsd.model import Finding, Incident, RuleState, TargetSnapshot, WorkerKey, WorkerSample
+from vitalsd.model import (
+    Finding,
+    Incident,
+    Pulse,
+    RuleState,
+    Silence,
+    StallEvidence,
+    TargetSnapshot,
+    Verdict,
+    WorkerKey,
+    WorkerSample,
+)
 from vitalsd.settings.model import Settings
 from vitalsd.sources.descriptors import descriptor_kinds
 from vitalsd.sources.observer.events import Ended, Followed, Late
@@ -68,10 +83,14 @@ class Investigation:
         reread: Callable[[str, str], WorkerSample | None],
         growth: GrowthBook,
         settings: Settings,
+        found_at_rest: Callable[[WorkerKey], None] = lambda _key: None,
     ) -> None:
         self._observer = observer
         self._reread = reread
         self._stalls = Stalls(observer, sampler, book.counts)
+        self.silent = SilentWorkers(sampler, self._hanging, observer.late_seconds, found_at_rest)
+        self._hung: dict[tuple[str, str], Silence] = {}
+        """Target and slot -> its silence when that was last told."""
         self._book = book
         self._cases: dict[tuple[str, str], Case] = {}
         self._by_key: dict[WorkerKey, tuple[str, str]] = {}
@@ -92,6 +111,7 @@ class Investigation:
         """Judge by these bounds from now on."""
         self._detectors = make_detectors(settings)
         self._target_detectors = make_target_detectors(settings)
+        self._hung_after = settings.workers.hung_after
         spans = spans_of(settings)
         if spans != self._spans:
             self._spans, self._pasts = spans, {}
@@ -107,7 +127,7 @@ class Investigation:
         now = time.time()
         states = [state for case in self._cases.values() for state in self._states(case, now)]
         for target in self._targets:
-            judged = judge_target(self._target_detectors, SeenTarget(now, target))
+            judged = judge_target(self._target_detectors, self._seen_target(target, now))
             states += [judgement.state for judgement in judged]
         return tuple(
             RuleState(state.rule, state.target, state.worker, "fired", summary)
@@ -179,11 +199,12 @@ class Investigation:
         now = time.time()
         targets = self._targets = tuple(targets)
         self._book.follow(targets)
+        self.silent.keep(targets)
         findings: list[Finding] = []
         present = set()
         pasts, self._pasts = self._pasts, {}
         for target in targets:
-            findings += find_in_target(self._target_detectors, SeenTarget(now, target))
+            findings += self._find_in_target(target, now)
             for worker in target.workers:
                 place = worker.target, worker.slot
                 past = self._pasts[place] = pasts.get(place) or Past(self._spans)
@@ -195,6 +216,44 @@ class Investigation:
         self.changed(self._book.take(findings))
         for place in set(self._cases) - present:
             self._leave(self._cases.pop(place).key, place)
+
+    def look_for_life(self, pulse_of: Callable[[WorkerKey], Pulse | None]) -> None:
+        """Judge, between two rounds, who shows no life."""
+        now = time.time()
+        findings: list[Finding] = []
+        for target in self._targets:
+            workers = tuple(
+                replace(worker, pulse=pulse_of(worker.key)) if worker.key is not None else worker
+                for worker in target.workers
+            )
+            supervisor = target.supervisor
+            pulse = pulse_of(supervisor.key) if supervisor is not None else None
+            fresh = replace(target, workers=workers, supervisor_pulse=pulse)
+            hung = any(place[0] == target.name for place in self._hung)
+            if hung or self.silent.of(fresh, self._hung_after, now):
+                findings += self._find_in_target(fresh, now)
+        if findings:
+            self.changed(self._book.take(findings))
+
+    def _find_in_target(self, target: TargetSnapshot, now: float) -> list[Finding]:
+        """What every detector of targets finds by now; who has come back is no longer hung."""
+        seen = self._seen_target(target, now)
+        found = find_in_target(self._target_detectors, seen)
+        hung = {finding.worker for finding in found if finding.kind == "worker_hung"}
+        for place in [place for place in self._hung if place[0] == target.name and place[1] not in hung]:
+            text = _how_it_ended(target, place[1], self._hung.pop(place), now)
+            self.changed(self._book.over(*place, "worker_hung", text))
+        self._hung |= {(target.name, slot): seen.silences[slot] for slot in hung}
+        return found
+
+    def _seen_target(self, target: TargetSnapshot, now: float) -> SeenTarget:
+        silences = self.silent.of(target, self._hung_after, now)
+        return SeenTarget(now, target, silences, self.silent.silences.longest(target.name, now))
+
+    def _hanging(self, worker: WorkerSample) -> Iterable[tuple[StallEvidence, Verdict]]:
+        """The stretches of a worker's loops that do not end."""
+        case = self._cases.get((worker.target, worker.slot))
+        return self._stalls.going_on(case, worker) if case is not None and case.key == worker.key else ()
 
     def _find(self, case: Case, worker: WorkerSample, now: float) -> list[Finding]:
         """What every detector finds in one worker by now."""
@@ -254,3 +313,15 @@ class Investigation:
         late = loop.late if loop is not None else None
         if case is not None and late is not None and late.since == event.since and not late.stacks:
             self._stalls.late(case, event)
+
+
+def _how_it_ended(target: TargetSnapshot, slot: str, silence: Silence, now: float) -> str:
+    """What has become of a worker that was hung."""
+    keys = {worker.slot: worker.key for worker in target.workers if worker.up}
+    keys |= {"": target.supervisor.key} if target.supervisor is not None else {}
+    lasted = duration(now - silence.since)
+    here = keys.get(slot)
+    if here == silence.key:
+        return f"it came back after {lasted}"
+    followed = f"; process {here.pid} has taken its place" if here is not None else ""
+    return f"its process {silence.key.pid} has ended, {lasted} after its last sign of life{followed}"

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Iterator
 
 import msgspec
 
@@ -117,6 +118,14 @@ class Stalls:
 
     def in_progress(self, case: Case, worker: WorkerSample, now: float) -> None:
         """Judge a long stall before its end, by what is known so far."""
+        for judged, verdict in self.going_on(case, worker):
+            if worker.probe is None:
+                self._observer.settle(case.key, judged.since, verdict.stall)
+            started_at = now - (time.monotonic() - judged.since)
+            case.told.append((judged, verdict, started_at))
+
+    def going_on(self, case: Case, worker: WorkerSample) -> Iterator[tuple[StallEvidence, Verdict]]:
+        """Those that last for long already, with their stacks and what they come to so far."""
         assert worker.key is not None
         for evidence in self._observer.in_progress(worker.key):
             if evidence.seconds < IN_PROGRESS_SECONDS:
@@ -134,7 +143,4 @@ class Stalls:
             verdict = self._decide(worker.key, judged)
             if worker.probe is None and verdict.stall and is_guessed(judged, verdict):
                 continue  # it may be a loop that is never idle: at its end more is known
-            if worker.probe is None:
-                self._observer.settle(worker.key, evidence.since, verdict.stall)
-            started_at = now - (time.monotonic() - evidence.since)
-            case.told.append((judged, verdict, started_at))
+            yield judged, verdict

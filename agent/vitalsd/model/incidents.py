@@ -18,8 +18,8 @@ __all__ = [
 ]
 
 Severity = Literal["info", "warning", "critical"]
-ONE_OF_A_WORKER = frozenset({"error_surge"})
-"""Kinds of which a worker has one at a time, whoever is to blame: that may change from one moment to the next."""
+ONE_OF_A_WORKER = frozenset({"error_surge", "worker_hung"})
+"""Kinds of which a worker has one at a time, whatever is to blame: that may change from one moment to the next."""
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -42,7 +42,9 @@ class Finding(msgspec.Struct, frozen=True):
     @property
     def place(self) -> tuple[str, str, str, str, str]:
         """What makes it the same incident: target, worker, kind, cause and the culprit's function, no line."""
-        culprit = self.culprit if self.kind not in ONE_OF_A_WORKER else None
+        if self.kind in ONE_OF_A_WORKER:
+            return self.target, self.worker, self.kind, "", ""
+        culprit = self.culprit
         function = f"{culprit.file}:{culprit.function}" if culprit is not None else ""
         return self.target, self.worker, self.kind, self.cause or "", function
 

@@ -67,6 +67,7 @@ class TargetSnapshot(msgspec.Struct, frozen=True):
     """Slot -> reason -> how often a worker of that slot that ended so was replaced."""
     supervisor: Supervisor | None = None
     """None where a worker stands alone."""
+    supervisor_pulse: Pulse | None = None
     exits: tuple[Exit, ...] = ()
     """Those of the last ten minutes, and the last of each slot that nobody has taken since; oldest first."""
     stray_kills: tuple[MemoryKill, ...] = ()

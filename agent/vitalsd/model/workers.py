@@ -6,7 +6,8 @@ from typing import Literal, get_args
 
 import msgspec
 
-from vitalsd.model.vitals import WorkerKey
+from vitalsd.model.stalls import Cause
+from vitalsd.model.vitals import Stack, WorkerKey
 
 __all__ = [
     "EXIT_REASONS",
@@ -15,6 +16,8 @@ __all__ = [
     "HeartbeatSource",
     "MemoryKill",
     "Pulse",
+    "Silence",
+    "SilenceKind",
     "Supervisor",
     "SupervisorKind",
     "Zombie",
@@ -115,3 +118,38 @@ class Pulse(msgspec.Struct, frozen=True):
     heartbeat_at: float | None = None
     """Unix time of its latest sign of life; None where nothing tells."""
     heartbeat_source: HeartbeatSource | None = None
+    touched_at: float | None = None
+    """Unix time at which the file was touched that its supervisor goes by, where it has one."""
+    rests: bool | None = None
+    """Whether it waits where it was seen to wait for a connection; None where that is not known."""
+    heartbeat_missing: str | None = None
+    """Why its supervisor's file may not be read, where it has one."""
+
+
+SilenceKind = Literal["stopped", "uninterruptible", "loop", "heartbeat"]
+"""
+How a worker shows no life: stopped by a signal or a debugger; in a call of the kernel's that nothing interrupts;
+its loop does not come back; the file that its supervisor reads is not touched.
+"""
+
+
+class Silence(msgspec.Struct, frozen=True):
+    """One worker, or who supervises it, that has shown no life for longer than is allowed, up to now."""
+
+    kind: SilenceKind
+    key: WorkerKey
+    since: float
+    """Unix time."""
+    seconds: float
+    state: str
+    """The kernel's letter."""
+    loop: str | None = None
+    cause: Cause | None = None
+    """What a loop does meanwhile, as far as it is known."""
+    stacks: tuple[Stack, ...] = ()
+    """Of the loop's thread, or of the main thread."""
+    no_stack_reason: str | None = None
+    waits_in: str | None = None
+    """The kernel's function in which its main thread waits."""
+    heartbeat_silent_seconds: float | None = None
+    """How long ago the file was touched that its supervisor goes by, where that is known."""

@@ -22,6 +22,7 @@ from vitalsd.model import (
     ObservedLoop,
     ProbeVitals,
     ProcessVitals,
+    Pulse,
     SourceReading,
     TargetSnapshot,
     WorkerKey,
@@ -29,6 +30,7 @@ from vitalsd.model import (
 )
 from vitalsd.settings.model import Settings
 from vitalsd.sources import cpu, memory, probe, proc  # noqa: F401 - importing a source registers it
+from vitalsd.sources.pulse.life import with_loop
 from vitalsd.sources.registry import Configured, Outcome, Worker, execute, make_sources
 from vitalsd.targets.finder import Found, Seat
 
@@ -64,7 +66,9 @@ class Sampler:
         self,
         observer: Outside | None = None,
         ended: Callable[[str], tuple[tuple[Exit, ...], tuple[MemoryKill, ...]]] = lambda _target: ((), ()),
+        pulse: Callable[[WorkerKey], Pulse | None] = lambda _key: None,
     ) -> None:
+        self._pulse = pulse
         self._sources = make_sources()
         self._observer = observer
         self._ended = ended
@@ -87,12 +91,14 @@ class Sampler:
             workers = tuple(self._worker(seat, outcomes) for seat in seats)
             restarts = {seat.slot: {why: seat.restarts.get(why, 0) for why in EXIT_REASONS} for seat in seats}
             exits, strays = self._ended(name)
+            supervisor = found.supervisors.get(name)
             snapshot = TargetSnapshot(
                 name=name,
                 up=any(worker.up for worker in workers),
                 workers=workers,
                 restarts=restarts,
-                supervisor=found.supervisors.get(name),
+                supervisor=supervisor,
+                supervisor_pulse=self._pulse(supervisor.key) if supervisor is not None else None,
                 exits=exits,
                 stray_kills=strays,
                 zombies=found.zombies.get(name, ()),
@@ -105,8 +111,12 @@ class Sampler:
         """The same sample with the segment read again: what a scrape during a stall must see."""
         if seat.key is None or seat.key != sample.key or not sample.up:
             return sample
-        if seat.segment is None:
-            return self._observed(sample)
+        read = self._observed(sample) if seat.segment is None else self._probed(sample, seat)
+        return msgspec.structs.replace(read, pulse=with_loop(read, self._pulse(seat.key), time.time()))
+
+    def _probed(self, sample: WorkerSample, seat: Seat) -> WorkerSample:
+        """The same sample with the segment read again."""
+        assert seat.key is not None
         source = next(source for source in self._sources if source.fills == "probe")
         missing = {field: reason for field, reason in sample.missing.items() if field.partition(".")[0] != "probe"}
         outcome = execute(source, Worker(seat.target, seat.key, seat.segment), missing)
@@ -153,7 +163,8 @@ class Sampler:
             cpu=kept if isinstance(process, ProcessVitals) and isinstance(kept, CpuVitals) else None,
             missing=missing,
         )
-        return sample if sample.probe is not None or not sample.up else self._observed(sample)
+        seen = sample if sample.probe is not None or not sample.up else self._observed(sample)
+        return msgspec.structs.replace(seen, pulse=with_loop(seen, self._pulse(seat.key), at))
 
     def _observed(self, sample: WorkerSample) -> WorkerSample:
         """The sample with what the observer sees of its loop, or why it sees none."""

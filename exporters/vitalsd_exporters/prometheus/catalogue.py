@@ -57,7 +57,7 @@ UP = (
     Descriptor(
         "vitals_worker_heartbeat_timestamp_seconds",
         "gauge",
-        "Unix time at which the probe last showed life, from the probe.",
+        "Unix time of the latest sign of life, of a loop, else from gunicorn's file or the probe's thread.",
         WORKER,
     ),
 )

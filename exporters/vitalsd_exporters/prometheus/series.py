@@ -66,6 +66,7 @@ WARNING_OR_WORSE: tuple[Severity, ...] = ("warning", "critical")
 WITH_WORSE = ("stall", "starvation", "leak", "exhaustion", "gc_pressure", "error_surge", "pool_saturation")
 INCIDENT_SORTS: tuple[tuple[str, Severity], ...] = (
     *((kind, severity) for kind in WITH_WORSE for severity in WARNING_OR_WORSE),
+    *(("worker_hung", severity) for severity in WARNING_OR_WORSE),
     *((kind, "warning") for kind in ("fragmentation", "fd_leak", "thread_leak", "task_leak")),
     ("growth", "info"),
     ("capture_harmful", "warning"),
@@ -94,6 +95,8 @@ def worker_rows(worker: WorkerSample) -> Iterator[Row]:
             "lag_source": worker.lag_source,
         }
         yield _row("vitals_worker_info", labels | what, 1)
+        if worker.pulse is not None:
+            yield from _known(labels, {"vitals_worker_heartbeat_timestamp_seconds": worker.pulse.heartbeat_at})
 
 
 def _runtime(worker: WorkerSample) -> str:
@@ -174,7 +177,6 @@ def probe_rows(worker: WorkerSample) -> Iterator[Row]:
     yield from _known(
         labels,
         {
-            "vitals_worker_heartbeat_timestamp_seconds": probe.heartbeat_at,
             "vitals_eventloop_tasks": probe.tasks,
             "vitals_executor_threads": probe.executor_threads,
             "vitals_executor_busy": probe.executor_busy,

@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 from support.views import BACKGROUND_LOOP, BARE, BLOCKING, GONE, MAIN_LOOP, OBSERVED, OVER, PROBE, WATCHED
 
-from vitalsd.detect.registry import make_detectors
+from vitalsd.detect.registry import make_detectors, make_target_detectors
 from vitalsd.model import Cause, MemoryGroup, MemoryVitals
 from vitalsd.settings.model import Settings
 from vitalsd_exporters.prometheus import series
@@ -184,7 +184,8 @@ def test_open_incidents_are_counted_and_a_severity_that_was_is_a_zero():
 def test_incidents_of_every_sort_begin_at_zero():
     """Of each target that is there, and of no other: the first incident is an increase."""
     rows = list(series.incident_rows((), {}, {"shop"}))
-    rules = {detector.kind for detector in make_detectors(Settings())}
+    detectors = (*make_detectors(Settings()), *make_target_detectors(Settings()))
+    rules = {detector.kind for detector in detectors}
     sorts = {(sample.labels["kind"], sample.labels["severity"]) for _, sample in rows}
     assert {kind for kind, _ in sorts} == rules | {"capture_harmful"}
     assert {("leak", "critical"), ("stall", "warning"), ("growth", "info")} <= sorts

@@ -1,0 +1,1 @@
+"""Whether workers show life, looked at each second, apart from the rounds of sampling."""

@@ -1,0 +1,134 @@
+"""
+Looks at each worker, and at who supervises it, once a second: the kernel's state, and its latest sign of life.
+
+Costs one read of /proc/PID/stat, 8 us, and for gunicorn's workers a stat of their heartbeat file, 3 us. Of a loop
+the observer knows more. Nothing here waits for the process: neither file takes its memory's lock.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from vitalsd.model import Pulse, WorkerKey
+from vitalsd.sources.files import read_file
+from vitalsd.sources.pulse.heartbeat import HeartbeatFile
+from vitalsd.sources.pulse.rest import Wait, wait_of
+from vitalsd.targets.finder import Found
+
+__all__ = ["LOOK_SECONDS", "CameBack", "Pulses"]
+
+LOOK_SECONDS = 1.0
+GAP_SECONDS = 3.0
+"""An agent that did not look for so long, because it was stopped or the host was, accuses nobody of silence."""
+SILENCE_SECONDS = 2.0
+"""Most of gunicorn's workers touch their file each second; a shorter silence teaches nothing."""
+
+
+class CameBack(msgspec.Struct, frozen=True):
+    """A worker that was silent, and has come back by itself."""
+
+    target: str
+    key: WorkerKey
+    seconds: float
+
+
+class _Worker(msgspec.Struct):
+    target: str
+    file: HeartbeatFile | None = None
+    state: str = ""
+    state_since: float = 0.0
+    """CLOCK_MONOTONIC."""
+    silent: float | None = None
+    rest: Wait | None = None
+    """Where it waits when it has nothing to do, once that was seen."""
+    rests: bool | None = None
+
+
+class Pulses:
+    """All of them. Its methods belong to the agent's loop."""
+
+    def __init__(
+        self,
+        proc: Path = Path("/proc"),
+        clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self._proc = proc
+        self._clock, self._wall = clock, wall
+        self._workers: dict[WorkerKey, _Worker] = {}
+        self._looked_at: float | None = None
+
+    def follow(self, found: Found) -> None:
+        """Look at these from now on, and at nobody else."""
+        here: dict[WorkerKey, _Worker] = {}
+        for name, seats in found.targets.items():
+            supervisor = found.supervisors.get(name)
+            keys = [seat.key for seat in seats if seat.key is not None]
+            for key in [*keys, *([supervisor.key] if supervisor is not None else [])]:
+                worker = here[key] = self._workers.get(key) or _Worker(name)
+                worker.target = name
+                if supervisor is not None and supervisor.kind == "gunicorn" and key != supervisor.key:
+                    worker.file = worker.file or HeartbeatFile(self._proc, key.pid)
+        self._workers = here
+
+    def look(self) -> list[CameBack]:
+        """Look at all of them; the answer is who has come back since the look before."""
+        now, wall = self._clock(), self._wall()
+        gap = now - self._looked_at if self._looked_at is not None else 0.0
+        self._looked_at = now
+        back: list[CameBack] = []
+        for key, worker in self._workers.items():
+            if gap > GAP_SECONDS:
+                worker.state_since += gap
+                if worker.file is not None:
+                    worker.file.pardon(gap)
+            self._look_at(key, worker, now)
+            if worker.file is None:
+                continue
+            before, worker.silent = worker.silent, worker.file.silent_seconds(now, wall)
+            if before is not None and worker.silent is not None and before - worker.silent >= SILENCE_SECONDS:
+                back += [CameBack(worker.target, key, before)] if not worker.rests else []
+            silent = worker.silent is not None and worker.silent >= SILENCE_SECONDS
+            worker.rests = self._rests(key, worker) if silent else None
+        return back
+
+    def _rests(self, key: WorkerKey, worker: _Worker) -> bool | None:
+        wait = wait_of(self._proc, key.pid) if worker.rest is not None else None
+        return wait == worker.rest if wait is not None else None
+
+    def found_at_rest(self, key: WorkerKey) -> None:
+        """Its stack has shown that it waits for a connection right now: know that place again."""
+        worker = self._workers.get(key)
+        if worker is not None:
+            worker.rest = wait_of(self._proc, key.pid)
+            worker.rests = worker.rest is not None
+
+    def _look_at(self, key: WorkerKey, worker: _Worker, now: float) -> None:
+        try:
+            fields = read_file(f"{self._proc}/{key.pid}/stat").rpartition(b")")[2].split()
+            state = fields[0].decode() if int(fields[19]) == key.start_ticks else "X"
+        except (OSError, IndexError, ValueError):
+            state = "X"
+        if state != worker.state:
+            worker.state, worker.state_since = state, now
+
+    def of(self, key: WorkerKey) -> Pulse | None:
+        """What the latest look has found."""
+        worker = self._workers.get(key)
+        if worker is None or self._looked_at is None or not worker.state:
+            return None
+        wall = self._wall()
+        return Pulse(
+            at=wall,
+            state=worker.state,
+            state_since=wall - (self._clock() - worker.state_since),
+            heartbeat_at=wall - worker.silent if worker.silent is not None else None,
+            heartbeat_source="supervisor" if worker.silent is not None else None,
+            rests=worker.rests,
+            touched_at=wall - worker.silent if worker.silent is not None else None,
+            heartbeat_missing=worker.file.missing if worker.file is not None else None,
+        )
