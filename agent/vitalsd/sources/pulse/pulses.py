@@ -61,6 +61,8 @@ class Pulses:
         self._clock, self._wall = clock, wall
         self._workers: dict[WorkerKey, _Worker] = {}
         self._looked_at: float | None = None
+        self._seen_at = 0.0
+        """Unix time of the same look."""
 
     def follow(self, found: Found) -> None:
         """Look at these from now on, and at nobody else."""
@@ -79,7 +81,7 @@ class Pulses:
         """Look at all of them; the answer is who has come back since the look before."""
         now, wall = self._clock(), self._wall()
         gap = now - self._looked_at if self._looked_at is not None else 0.0
-        self._looked_at = now
+        self._looked_at, self._seen_at = now, wall
         back: list[CameBack] = []
         for key, worker in self._workers.items():
             if gap > GAP_SECONDS:
@@ -121,11 +123,11 @@ class Pulses:
         worker = self._workers.get(key)
         if worker is None or self._looked_at is None or not worker.state:
             return None
-        wall = self._wall()
+        wall = self._seen_at
         return Pulse(
             at=wall,
             state=worker.state,
-            state_since=wall - (self._clock() - worker.state_since),
+            state_since=wall - (self._looked_at - worker.state_since),
             heartbeat_at=wall - worker.silent if worker.silent is not None else None,
             heartbeat_source="supervisor" if worker.silent is not None else None,
             rests=worker.rests,

@@ -1,0 +1,159 @@
+"""Who hangs, who only serves a long request, and what is said of it."""
+
+from __future__ import annotations
+
+import pytest
+from msgspec.structs import replace
+
+from vitalsd.detect.registry import Judgement, SeenTarget
+from vitalsd.detect.worker_hung import WorkerHungDetector, bounds_of
+from vitalsd.model import (
+    Frame,
+    Pulse,
+    Silence,
+    SilenceKind,
+    Stack,
+    Supervisor,
+    SupervisorKind,
+    TargetSnapshot,
+    WorkerKey,
+    WorkerSample,
+)
+from vitalsd.settings.model import Settings
+
+NOW = 1_000_000.0
+KEY = WorkerKey(4711, 12)
+STACK = Stack(5, (Frame("sleep_on_it", "/srv/shop/views.py", 31), Frame("serve", "/srv/shop/app.py", 7)))
+
+
+def supervisor(kind: SupervisorKind = "gunicorn", timeout: float | None = 30.0, cls: str | None = "sync"):
+    """Who ends and replaces workers."""
+    return Supervisor(kind, WorkerKey(4000, 1), "gunicorn shop", timeout, cls, 2)
+
+
+def silence(kind: SilenceKind = "heartbeat", seconds: float = 8.0, **fields) -> Silence:
+    """Beyond the bounds."""
+    known = {"stacks": (STACK,), "state": "S", "heartbeat_silent_seconds": seconds, **fields}
+    return Silence(kind, KEY, NOW - seconds, seconds, **known)
+
+
+def judge(silent: Silence | None, *, above: Supervisor | None = None, came_back: float = 0.0) -> Judgement:
+    """What the rule says of worker 1."""
+    pulse = Pulse(NOW, "S", NOW - 60, NOW - 0.5, "supervisor", NOW - 0.5)
+    worker = WorkerSample("shop", "1", KEY, NOW, True, "gunicorn", "none", None, None, pulse=pulse)
+    target = TargetSnapshot("shop", True, (worker,), supervisor=above)
+    silences = {"1": silent} if silent is not None else {}
+    (judged,) = WorkerHungDetector(Settings()).judge(SeenTarget(NOW, target, silences, came_back))
+    return judged
+
+
+def test_a_silent_worker_is_told_with_its_stack_and_its_end():
+    """Who, where, until when, and what to do."""
+    judged = judge(silence(), above=supervisor())
+    (finding,) = judged.findings
+    assert finding.summary == (
+        "Worker 1 of `shop` hangs, or serves one request for very long: it has touched no heartbeat for 8.00 s, "
+        "and is in sleep_on_it() (views.py:31); gunicorn ends it in 22 s; its stack says what it waits for; "
+        "`kill -KILL 4711` has it replaced."
+    )
+    assert finding.severity == "critical"
+    assert finding.culprit == STACK.frames[0]
+    assert finding.evidence["ended_in_seconds"] == 22.0
+    assert finding.evidence["stacks"][0]["frames"][0]["function"] == "sleep_on_it"
+    assert judged.state.state == "fired"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "came_back", "told"),
+    [(8, 0, True), (8, 7, False), (10.4, 7, False), (10.6, 7, True), (19, 18, False), (20.5, 18, True)],
+)
+def test_what_workers_come_back_from_is_none(seconds: float, came_back: float, told: bool):
+    """Until half as long again, or two thirds of the time after which the supervisor ends it."""
+    judged = judge(silence(seconds=seconds), above=supervisor(), came_back=came_back)
+    assert bool(judged.findings) is told
+    assert judged.state.state == ("fired" if told else "watching")
+
+
+def test_the_past_excuses_no_loop():
+    """A loop serves everybody: it is not to be held up by anything."""
+    judged = judge(silence("loop", loop="main", cause="blocking_call"), above=supervisor(), came_back=100)
+    assert judged.findings
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        ("uvicorn", "uvicorn takes it for healthy, since a thread answers for it"),
+        ("hypercorn", "hypercorn does not look whether it lives"),
+        ("plain", "nobody looks whether it lives"),
+    ],
+)
+def test_who_takes_a_dead_loop_for_healthy(kind: SupervisorKind, words: str):
+    """A supervisor that does not notice is why nobody else has."""
+    silent = silence("loop", 12.0, loop="main", cause="blocking_cpu", heartbeat_silent_seconds=None)
+    (finding,) = judge(silent, above=supervisor(kind, None)).findings
+    assert words in finding.summary
+    assert finding.cause == "blocking_cpu"
+    assert "main" in str(finding.evidence["loop"])
+
+
+@pytest.mark.parametrize(
+    ("state", "severity", "words"),
+    [("T", "critical", "a signal has stopped it"), ("t", "warning", "a debugger holds it")],
+)
+def test_a_stopped_process_says_what_lets_it_go_on(state: str, severity: str, words: str):
+    """And is nobody's to kill."""
+    silent = silence("stopped", 2.0, state=state, stacks=(), no_stack_reason="it is stopped")
+    (finding,) = judge(silent, above=supervisor("celery", None)).findings
+    assert (finding.severity, finding.cause, finding.culprit) == (severity, "stopped", None)
+    assert words in finding.summary
+    assert "`kill -CONT 4711`" in finding.summary
+    assert finding.evidence["no_stack_reason"] == "it is stopped"
+
+
+def test_a_worker_in_the_kernel_says_where():
+    """No signal helps, so none is advised."""
+    silent = silence("uninterruptible", 11.0, state="D", waits_in="nfs_wait_bit_killable")
+    (finding,) = judge(silent).findings
+    assert finding.cause == "disk_io"
+    assert "nfs_wait_bit_killable" in finding.summary
+    assert "kill" not in finding.summary.replace("nfs_wait_bit_killable", "")
+
+
+def test_the_supervisor_itself_has_no_slot():
+    """Stopped, it replaces nobody."""
+    target = TargetSnapshot("shop", True, (), supervisor=supervisor())
+    silent = silence("stopped", 3.0, state="T", stacks=())
+    (judged,) = WorkerHungDetector(Settings()).judge(SeenTarget(NOW, target, {"": silent}))
+    (finding,) = judged.findings
+    assert finding.worker == ""
+    assert finding.summary.startswith("The supervisor of `shop` (gunicorn) has stood still for 3.00 s")
+
+
+def test_a_quiet_rule_says_who_shows_life():
+    """And one that cannot know says why not."""
+    assert judge(None).state.reason == "it touched its heartbeat file 0.50 s ago"
+    worker = WorkerSample("shop", "1", KEY, NOW, True, "x", "none", None, None, pulse=Pulse(NOW, "S", NOW))
+    target = TargetSnapshot("shop", True, (worker,))
+    (judged,) = WorkerHungDetector(Settings()).judge(SeenTarget(NOW, target))
+    assert judged.state.state == "unavailable"
+    assert "no loop of it is seen" in judged.state.reason
+    gone = replace(worker, up=False)
+    assert WorkerHungDetector(Settings()).judge(SeenTarget(NOW, TargetSnapshot("shop", False, (gone,)))) == ()
+
+
+@pytest.mark.parametrize(
+    ("above", "silent", "untouched"),
+    [
+        (None, 10, 20),
+        (supervisor(), 7.5, 7.5),
+        (supervisor(timeout=120), 10, 10),
+        (supervisor(timeout=None), 10, 10),
+        (supervisor(cls="uvicorn.workers.UvicornWorker"), 7.5, 20),
+        (supervisor(cls=None), 7.5, 20),
+    ],
+)
+def test_bounds(above: Supervisor | None, silent: float, untouched: float):
+    """A quarter of the timeout; and where the file may be touched each half of it only, two thirds."""
+    bounds = bounds_of(10.0, above)
+    assert (bounds.silent_seconds, bounds.untouched_seconds) == (silent, untouched)
