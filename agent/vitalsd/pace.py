@@ -17,9 +17,9 @@ from typing import Literal
 __all__ = ["Pace", "Turn"]
 
 Turn = Literal["round", "early", "look"]
-SHARE = 0.03
-BUCKET_SECONDS = 0.3
-RESERVED_SECONDS = 0.15
+SHARE = 0.02
+BUCKET_SECONDS = 0.2
+RESERVED_SECONDS = 0.1
 """For looks: an early round takes its turn only above this."""
 FIRST_LOOK_SECONDS = 0.02
 LOOKS_SECONDS = (0.08, 0.2, 0.4)
@@ -95,5 +95,6 @@ class Pace:
         return max(0.0, reserved_seconds - self._left) / SHARE
 
     def _fill(self, now: float) -> None:
-        self._left = min(BUCKET_SECONDS, self._left + SHARE * max(0.0, now - self._filled_at))
-        self._filled_at = now
+        if now > self._filled_at:
+            self._left = min(BUCKET_SECONDS, self._left + SHARE * (now - self._filled_at))
+            self._filled_at = now

@@ -50,6 +50,13 @@ def test_interval(state):
     assert intervals(state, 0.0, 15.0, 47.5, 62.5) == [15.0, 15.0, 32.5, 15.0]
 
 
+def test_a_round_that_comes_early_says_nothing_of_the_interval(state):
+    """A worker has ended: that is no sign of how often the others are read."""
+    intervals(state, 0.0, 15.0)
+    state.update(Found({}), Round((), ()), 16.0, early=True)
+    assert intervals(state, 30.0) == [15.0]
+
+
 def test_ready(state):
     """The first round makes the daemon ready."""
     assert not state.ready()

@@ -89,6 +89,8 @@ class Exit(msgspec.Struct, frozen=True):
     """Who told code or signal: the pidfd, or /proc while its parent had not fetched it yet."""
     evidence: str = ""
     """How the reason was told, in words."""
+    supervisor: SupervisorKind | None = None
+    """What kind it had, or was."""
     memory_kill: MemoryKill | None = None
     """What the group's counter told, where the kernel has ended it for memory."""
     memory_bytes: int | None = None

@@ -83,7 +83,7 @@ def test_totals_go_on_after_a_restart(books, stalled):
     assert books().totals()["shop", "stall", "warning"] == 3
 
 
-SLOTS = (SlotRow("shop", 0, 4250, 99_000, 3), SlotRow("shop", 1, 4242, 123_456, 0))
+SLOTS = (SlotRow("shop", 0, 4250, 99_000, {"signal": 2, "unknown": 1}), SlotRow("shop", 1, 4242, 123_456, {}))
 
 
 def test_slots_go_on_after_a_restart(books, clock):
@@ -363,6 +363,20 @@ def test_an_older_schema_is_brought_up_to_date(path, monkeypatch, stalled):
     files.close()
 
 
+def test_restarts_of_before_reasons_were_told_are_unknown_ones(path, monkeypatch):
+    """They go on where they were: a count never steps back."""
+    latest = database.MIGRATIONS
+    monkeypatch.setattr(database, "MIGRATIONS", latest[:3])
+    files = Database(path)
+    row = (files._boot, "shop", 1, 4242, 123_456, 7, 1000.0, "web")
+    files._connection.execute(files._insert("slot"), row)
+    files.close()
+    monkeypatch.setattr(database, "MIGRATIONS", latest)
+    files = Database(path)
+    assert files.load(1000.0).slots == (SlotRow("shop", 1, 4242, 123_456, {"unknown": 7}, 1000.0, "web"),)
+    files.close()
+
+
 def test_only_the_latest_damaged_files_are_kept(path, monkeypatch):
     """An agent on a bad disk must not fill it."""
     for number in range(6):
@@ -408,7 +422,7 @@ def test_slots_are_not_written_over_before_they_were_taken_over(books, path, clo
     wait_for("the slots to be written", lambda: first._store._slots is None)
     second = books()
     assert "another agent uses" in second.problem
-    own = (SlotRow("shop", 0, 4250, 99_000, 0),)
+    own = (SlotRow("shop", 0, 4250, 99_000, {}),)
     second.keep_slots(own)
     assert second.take_slots_left() == ()
     first.close()
@@ -417,9 +431,9 @@ def test_slots_are_not_written_over_before_they_were_taken_over(books, path, clo
     second.take([])
     second.keep_slots(own)
     second.close()
-    assert [row.restarts for row in second.take_slots_left()] == [3, 0]
+    assert [row.restarts for row in second.take_slots_left()] == [{"signal": 2, "unknown": 1}, {}]
     third = books()
-    assert [row.restarts for row in third.take_slots_left()] == [3, 0]
+    assert [row.restarts for row in third.take_slots_left()] == [{"signal": 2, "unknown": 1}, {}]
 
 
 def test_slots_are_written_from_when_they_were_taken_over(books):

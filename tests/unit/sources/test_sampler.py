@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from vitalsd.model import (
+    EXIT_REASONS,
     MemoryVitals,
     ProcessVitals,
     SourceReading,
@@ -29,6 +30,7 @@ from vitalsd.targets.finder import Found, Seat
 
 KEY = WorkerKey(10, 1000)
 NAN = float("nan")
+NONE = dict.fromkeys(EXIT_REASONS, 0)
 
 
 class Failing:
@@ -69,17 +71,17 @@ def published(tmp_path, monkeypatch):
     os.close(written._fd)
 
 
-def seat(slot="0", key=KEY, segment=None, restarts=0, refusal=None):
+def seat(slot="0", key=KEY, segment=None, restarts=(), refusal=None):
     """One seat of the target."""
-    return Seat("shop", slot, key, "python app.py", segment, restarts, refusal)
+    return Seat("shop", slot, key, "python app.py", segment, dict(restarts), refusal)
 
 
 def test_empty_seat(sampling):
     """A slot whose worker is gone is told as down, with nothing known, and no source is asked."""
-    taken = sampling().sample(Found({"shop": (seat(key=None, restarts=2),)}))
+    taken = sampling().sample(Found({"shop": (seat(key=None, restarts={"signal": 2}),)}))
     ((worker,),) = (target.workers for target in taken.targets)
     assert worker == WorkerSample("shop", "0", None, worker.at, False, "", "none", None, None)
-    assert taken.targets == (TargetSnapshot("shop", False, (worker,), {"0": {"unknown": 2}}),)
+    assert taken.targets == (TargetSnapshot("shop", False, (worker,), {"0": {**NONE, "signal": 2}}),)
     assert taken.sources == ()
 
 

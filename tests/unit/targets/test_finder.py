@@ -25,7 +25,7 @@ def pids(found, target="shop"):
 
 def restarts(found, target="shop"):
     """Slot -> restarts of one target."""
-    return {seat.slot: seat.restarts for seat in found.targets[target]}
+    return {seat.slot: sum(seat.restarts.values()) for seat in found.targets[target]}
 
 
 def gunicorn(tree, *workers, start=2000):
@@ -40,7 +40,7 @@ def test_seat(finder, tree):
     tree.add(10, "python -m shop.web --token abc", start=1234)
     command = "python -m shop.web --token ***"
     (seat,) = finder(SHOP).find(0.0).targets["shop"]
-    assert replace(seat, refusal=None) == Seat("shop", "0", WorkerKey(10, 1234), command, None, 0)
+    assert replace(seat, refusal=None) == Seat("shop", "0", WorkerKey(10, 1234), command, None, {})
     assert "publishes no segment" in seat.refusal
 
 
@@ -102,7 +102,7 @@ def test_pid_used_again(finder, tree, command):
     tree.add(10, command, start=1001)
     (seat,) = follow.find(1.0).targets["shop"]
     expected = (WorkerKey(10, 1001), 1) if "shop" in command else (None, 0)
-    assert (seat.key, seat.restarts) == expected
+    assert (seat.key, sum(seat.restarts.values())) == expected
 
 
 def test_zombie(finder, tree):
@@ -245,7 +245,7 @@ def test_the_next_finder_goes_on_with_the_slots(finder, tree):
 def test_slots_that_are_known_late(finder, tree):
     """The file was in use when the next agent started: it goes on with them in the middle of its life."""
     gunicorn(tree, 11, 12)
-    rows = [SlotRow("shop", 0, 12, 2000, 7, 1e6), SlotRow("shop", 1, 11, 2000, 2, 1e6)]
+    rows = [SlotRow("shop", 0, 12, 2000, {"unknown": 7}, 1e6), SlotRow("shop", 1, 11, 2000, {"unknown": 2}, 1e6)]
     second = finder(SHOP)
     assert restarts(second.find(0.0)) == {"0": 0, "1": 0}
     second.restore(rows, 1e6)
@@ -272,7 +272,10 @@ def test_targets_that_are_no_longer_watched_are_not_restored(finder, tree):
     """A target that was taken out of the configuration is not told as down, and our own slot is always new."""
     tree.add(10, "python -m shop.web")
     second = finder(SHOP)
-    second.restore([SlotRow("other", 0, 10, 1000, 5, 0.0), SlotRow("vitalsd", 0, 10, 1000, 5, 0.0)], 0.0)
+    second.restore(
+        [SlotRow("other", 0, 10, 1000, {"unknown": 5}, 0.0), SlotRow("vitalsd", 0, 10, 1000, {"unknown": 5}, 0.0)],
+        0.0,
+    )
     found = second.find(0.0)
     assert (found.targets.keys(), restarts(found)) == ({"shop"}, {"0": 0})
 
@@ -283,7 +286,7 @@ def test_slots_of_another_service_of_that_name_are_not_restored(finder, tree, ma
     tree.add(10, "python -m shop.web")
     first = finder(TargetRule("service", match=match) if match else TargetRule("service", pid=10))
     first.find(0.0)
-    rows = first.slots() or (SlotRow("service", 0, 9, 9, 0, match=match),)
+    rows = first.slots() or (SlotRow("service", 0, 9, 9, {"unknown": 0}, match=match),)
     rows = [replace(row, slot=4) for row in rows]
     assert {row.match for row in rows} == {match}
     second = finder(TargetRule("service", match=r"shop\.web"))
@@ -295,5 +298,5 @@ def test_slots_that_an_older_agent_has_left_are_restored(finder, tree):
     """It did not say what they were found by."""
     tree.add(10, "python -m shop.web")
     second = finder(SHOP)
-    second.restore([SlotRow("shop", 4, 10, 1000, 5, 0.0)], 1.0)
+    second.restore([SlotRow("shop", 4, 10, 1000, {"unknown": 5}, 0.0)], 1.0)
     assert second.find(1.0).targets["shop"][0].slot == "4"

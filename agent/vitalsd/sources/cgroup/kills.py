@@ -8,7 +8,6 @@ process, the host's counter in /proc/vmstat stands for it; it moves for everybod
 
 from __future__ import annotations
 
-import contextlib
 import os
 from pathlib import Path
 
@@ -17,6 +16,7 @@ import msgspec
 from vitalsd.model import WorkerKey
 from vitalsd.sources.cgroup.finder import UnseenGroupError
 from vitalsd.sources.cgroup.memory import find_memory_group
+from vitalsd.sources.files import read_file
 
 __all__ = ["KillCounters", "Moved"]
 
@@ -37,6 +37,8 @@ class Moved(msgspec.Struct, frozen=True):
 
 class _Counter(msgspec.Struct):
     name: str | None
+    listed: str
+    """What /proc/PID/cgroup says of those in it."""
     descriptor: int
     settled: int
     """Kills of before, and those of workers."""
@@ -55,15 +57,20 @@ class KillCounters:
     def follow(self, key: WorkerKey) -> None:
         """Know the group of this process, and what its counter says before it ends."""
         try:
-            group = find_memory_group(self._proc, key.pid)
+            listed = read_file(f"{self._proc}/{key.pid}/cgroup").decode(errors="replace")
+            known = next((each for each in self._counters.values() if each.listed == listed), None)
+            counter = known if known is not None else self._find(key, listed)
         except (OSError, UnseenGroupError):
             return  # it is gone, or out of reach: the memory source says why
+        if counter is not None:
+            self._groups[key] = counter.name
+
+    def _find(self, key: WorkerKey, listed: str) -> _Counter | None:
+        group = find_memory_group(self._proc, key.pid, listed)
         name, path = None, f"{self._proc}/vmstat"
         if group is not None:
             name, path = group.levels[0].name, f"{group.levels[0].folder}/{COUNTERS[group.version]}"
-        if name not in self._counters and not self._open(name, path):
-            return
-        self._groups[key] = name
+        return self._counters.get(name) or self._open(name, listed, path)
 
     def leave(self, key: WorkerKey) -> None:
         """It is no worker of ours any more; with the last of a group its counter goes."""
@@ -101,15 +108,14 @@ class KillCounters:
         """Workers that are in this group."""
         return [key for key, name in self._groups.items() if name == group]
 
-    def _open(self, name: str | None, path: str) -> bool:
-        with contextlib.suppress(OSError):
-            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-            count = _read(descriptor)
-            if count is not None:
-                self._counters[name] = _Counter(name, descriptor, count)
-                return True
+    def _open(self, name: str | None, listed: str, path: str) -> _Counter | None:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        count = _read(descriptor)
+        if count is None:
             os.close(descriptor)
-        return False
+            return None
+        counter = self._counters[name] = _Counter(name, listed, descriptor, count)
+        return counter
 
 
 def _read(descriptor: int) -> int | None:

@@ -79,7 +79,7 @@ class ExitBook:
         told = tell(
             status,
             Known(
-                kind=ended.kind,
+                kind=ended.kind if ended.slot != SUPERVISOR else None,
                 timeout_seconds=ended.timeout_seconds,
                 silent_seconds=_silent(sample, ended.at),
                 expected=ended.key in self._expected,
@@ -99,6 +99,7 @@ class ExitBook:
             signal=told.signal,
             told_by="none" if status is None else "parent" if late else "kernel",
             evidence=told.evidence,
+            supervisor=ended.kind,
             memory_kill=kill if told.reason == "oom_kill" else None,
             memory_bytes=_own(process.anonymous_bytes, process.swap_bytes) if process is not None else None,
         )
@@ -150,7 +151,11 @@ class ExitBook:
 
     def reason(self, key: WorkerKey) -> ExitReason:
         """Why this worker has ended: `unknown` for who was never watched."""
-        return self._reasons.get(key, "unknown")
+        known = self._reasons.get(key)
+        if known is not None:
+            return known
+        kept = (each for exits in self._exits.values() for each in exits)
+        return next((each.reason for each in kept if each.key == key), "unknown")
 
 
 def _silent(sample: WorkerSample | None, at: float) -> float | None:

@@ -43,6 +43,7 @@ class Known(msgspec.Struct, frozen=True):
     """What was known of a worker when it ended."""
 
     kind: SupervisorKind | None = None
+    """What supervisor it had; None for one itself."""
     timeout_seconds: float | None = None
     silent_seconds: float | None = None
     """Since its last sign of life."""

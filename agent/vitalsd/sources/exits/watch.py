@@ -31,7 +31,7 @@ from vitalsd.targets.processes import has_gone
 __all__ = ["ExitWatch"]
 
 CONFIRM_SECONDS = 0.05
-"""A fork that executes something does so in less."""
+"""A fork that executes something does so at a lesser age."""
 ASK_AGAIN_SECONDS = (0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.25, 0.25, 0.25, 0.25, 0.25)
 """Until the parent has fetched it; a supervisor that looks each half second has by then."""
 FETCHED = (
@@ -90,7 +90,7 @@ class ExitWatch:
             if watched is not None:
                 watched.target, watched.slot = name, slot
                 supervisor = found.supervisors.get(name)
-                if supervisor is not None and slot != SUPERVISOR:
+                if supervisor is not None:
                     watched.kind, watched.timeout_seconds = supervisor.kind, supervisor.timeout_seconds
         seated = {name: {seat.slot: seat.key for seat in seats} for name, seats in found.targets.items()}
         self._book.follow(seated, time.time())
@@ -143,7 +143,7 @@ class ExitWatch:
         self._watched[key] = watched
         if watched.descriptor is not None:
             asyncio.get_running_loop().add_reader(watched.descriptor, self._end, key)
-            if trace is not None and trace.forked:
+            if trace is not None and trace.forked and _age(key) < CONFIRM_SECONDS:
                 watched.confirmed = False
                 asyncio.get_running_loop().call_later(CONFIRM_SECONDS, self._confirm, key)
         elif trace is None or trace.ended:
@@ -180,13 +180,12 @@ class ExitWatch:
         if not watched.confirmed and (trace is None or not trace.forked):
             self._forget(key, watched)
             return
-        lived = time.clock_gettime(time.CLOCK_BOOTTIME) - key.start_ticks / TICKS
         watched.ended = Ended(
             key=key,
             target=watched.target,
             slot=watched.slot,
             at=time.time(),
-            lived_seconds=max(0.0, lived),
+            lived_seconds=_age(key),
             kind=watched.kind,
             timeout_seconds=watched.timeout_seconds,
             sample=watched.sample,
@@ -239,3 +238,8 @@ class ExitWatch:
         if watched.descriptor is not None:
             os.close(watched.descriptor)
             watched.descriptor = None
+
+
+def _age(key: WorkerKey) -> float:
+    """In seconds, since its process began."""
+    return max(0.0, time.clock_gettime(time.CLOCK_BOOTTIME) - key.start_ticks / TICKS)

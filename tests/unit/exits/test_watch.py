@@ -1,0 +1,230 @@
+"""Workers that end while they are watched: noticed at once, told apart, and nobody else taken for one."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from vitalsd.model import Supervisor, TargetSnapshot
+from vitalsd.settings.model import Settings
+from vitalsd.sources.exits import watch as module
+from vitalsd.sources.exits.book import ExitBook
+from vitalsd.sources.exits.watch import ExitWatch
+from vitalsd.targets.finder import Found, Seat
+from vitalsd.targets.processes import read_key
+
+PROC = Path("/proc")
+
+
+def found(*keys, supervisor=None):
+    """Who sits where; None is an empty seat."""
+    seats = tuple(Seat("shop", str(slot), key, "", None, {}) for slot, key in enumerate(keys))
+    return Found({"shop": seats}, {"shop": supervisor} if supervisor is not None else {})
+
+
+class World:
+    """A watch, and processes to end."""
+
+    def __init__(self):
+        self.book = ExitBook()
+        self.watch = ExitWatch(self.book)
+        self.watch.reconfigure(Settings())
+        self.heard = []
+        self.watch.ended, self.watch.told = lambda: self.heard.append("ended"), lambda: self.heard.append("told")
+        self.processes = []
+
+    def start(self, code="import signal; signal.pause()"):
+        """A process of ours, and its key."""
+        process = subprocess.Popen([sys.executable, "-c", code])
+        self.processes.append(process)
+        return read_key(PROC, process.pid)
+
+    async def until(self, what):
+        """Let the loop turn until that is so; our children are fetched meanwhile."""
+        deadline = time.monotonic() + 10
+        while not what():
+            for process in self.processes:
+                process.poll()
+            assert time.monotonic() < deadline
+            await asyncio.sleep(0.005)
+
+    @property
+    def exits(self):
+        """Slot, reason, code and signal of each."""
+        return [(each.slot, each.reason, each.code, each.signal) for each in self.book.of("shop")]
+
+
+@pytest.fixture
+def world():
+    """All of it is gone at the end."""
+    world = World()
+    yield world
+    for process in world.processes:
+        process.kill()
+        process.wait()
+
+
+def test_an_end_is_noticed_and_told(world):
+    """Between two rounds, with how it was."""
+
+    async def run():
+        first, second = world.start(), world.start("import sys; sys.stdin.readline(); sys.exit(3)")
+        world.watch.follow(found(first, second))
+        assert world.watch.reason(first) is None
+        os.kill(first.pid, signal.SIGKILL)
+        await world.until(lambda: len(world.exits) >= 1)
+        assert world.watch.reason(first) == "signal"
+        await world.until(lambda: len(world.exits) == 2)
+        world.watch.close()
+
+    asyncio.run(run())
+    assert sorted(world.exits) == [("0", "signal", None, "SIGKILL"), ("1", "error", 3, None)]
+    assert world.heard.count("ended") == world.heard.count("told") == 2
+
+
+def test_a_supervisor_has_no_slot(world):
+    """Its own end is kept beside those of its workers, who say what kind it was."""
+
+    async def run():
+        worker, master = world.start(), world.start()
+        above = Supervisor("celery", master, "celery")
+        world.watch.follow(found(worker, supervisor=above))
+        os.kill(master.pid, signal.SIGTERM)
+        await world.until(lambda: world.exits)
+        world.watch.close()
+
+    asyncio.run(run())
+    assert world.exits == [("", "graceful", None, "SIGTERM")]
+    assert world.book.of("shop")[0].supervisor == "celery"
+
+
+def test_who_leaves_alive_has_not_ended(world):
+    """A master that was taken for a worker at first; its end is nobody's."""
+
+    async def run():
+        master, worker = world.start(), world.start()
+        world.watch.follow(found(master))
+        world.watch.follow(found(worker))
+        os.kill(master.pid, signal.SIGKILL)
+        os.kill(worker.pid, signal.SIGKILL)
+        await world.until(lambda: world.exits)
+        await asyncio.sleep(0.05)
+        world.watch.close()
+
+    asyncio.run(run())
+    assert [each.key.pid for each in world.book.of("shop")] == [world.processes[1].pid]
+
+
+def test_who_has_ended_when_the_round_comes_first(world):
+    """The search for workers has found it gone before the loop has heard of it."""
+
+    async def run():
+        worker = world.start()
+        world.watch.follow(found(worker))
+        world.processes[0].kill()
+        world.processes[0].wait()
+        world.watch.follow(found(None))
+        assert world.exits == [("0", "signal", None, "SIGKILL")]
+        world.watch.close()
+
+    asyncio.run(run())
+
+
+def test_without_pidfds_the_next_round_notices(world, monkeypatch):
+    """How it was is not known then, once its parent has fetched it."""
+
+    def refuse(*_):
+        raise OSError(24, "Too many open files")
+
+    async def run():
+        monkeypatch.setattr(module, "open_pidfd", refuse)
+        worker = world.start()
+        world.watch.follow(found(worker))
+        world.processes[0].kill()
+        world.processes[0].wait()
+        assert world.exits == []
+        world.watch.follow(found(None))
+        world.watch.close()
+
+    asyncio.run(run())
+    assert world.exits == [("0", "unknown", None, None)]
+    assert "its parent had fetched how it ended" in world.book.of("shop")[0].evidence
+
+
+def test_a_helper_between_fork_and_exec_is_no_worker(world):
+    """It was looked at in that moment: what it executes and how that ends is nothing of the service's."""
+
+    async def run():
+        read, write = os.pipe()
+        child = os.fork()
+        if child == 0:
+            os.read(read, 1)
+            os.execv("/bin/sh", ["sh", "-c", "sleep 0.2; exit 3"])
+        world.watch.follow(found(read_key(PROC, child)))
+        os.write(write, b"x")
+        await asyncio.sleep(0.1)
+        os.waitpid(child, 0)  # noqa: ASYNC222 - a fifth of a second, in a test
+        await asyncio.sleep(0.05)
+        world.watch.close()
+        os.close(read)
+        os.close(write)
+
+    asyncio.run(run())
+    assert (world.exits, world.heard) == ([], [])
+
+
+@pytest.mark.parametrize("age", [0.0, 0.2])
+def test_a_fork_that_ends_right_after_it_was_found(world, age):
+    """It was a worker where it was older than a fork that is about to execute something."""
+
+    async def run():
+        child = os.fork()
+        if child == 0:
+            signal.pause()
+        await asyncio.sleep(age)
+        world.watch.follow(found(read_key(PROC, child)))
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)  # noqa: ASYNC222 - it has ended
+        await asyncio.sleep(0.05)
+        world.watch.close()
+
+    asyncio.run(run())
+    assert world.exits == ([("0", "signal", None, "SIGKILL")] if age else [])
+
+
+def test_a_reload_that_renames_a_target(world):
+    """An end belongs to where its worker sat last."""
+
+    async def run():
+        worker = world.start()
+        world.watch.follow(found(worker))
+        world.watch.follow(Found({"web": (Seat("web", "4", worker, "", None, {}),)}))
+        os.kill(worker.pid, signal.SIGTERM)
+        await world.until(lambda: world.book.of("web"))
+        world.watch.close()
+
+    asyncio.run(run())
+    assert [each.slot for each in world.book.of("web")] == ["4"]
+
+
+def test_nothing_stays_open(world):
+    """Neither of those who end nor of those who stay."""
+
+    async def run():
+        keys = [world.start() for _ in range(3)]
+        world.watch.follow(found(*keys))
+        world.watch.note([TargetSnapshot("shop", True, ())])
+        os.kill(keys[0].pid, signal.SIGKILL)
+        await world.until(lambda: world.exits)
+        world.watch.close()
+
+    before = set(os.listdir("/proc/self/fd"))  # noqa: PTH208 - numbers
+    asyncio.run(run())
+    assert set(os.listdir("/proc/self/fd")) <= before  # noqa: PTH208 - numbers
