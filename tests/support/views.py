@@ -11,6 +11,7 @@ from vitalsd.model import (
     GC_BOUNDS_SECONDS,
     Cause,
     CpuVitals,
+    Exit,
     Frame,
     Histogram,
     Incident,
@@ -221,11 +222,26 @@ OBSERVED = WorkerSample(
 )
 """Seen from outside alone."""
 
+KILLED = Exit(
+    target="shop",
+    slot="1",
+    key=WorkerKey(4251, 98_765),
+    ended_at=NOW - 20,
+    reason="signal",
+    lived_seconds=7200.5,
+    signal="SIGKILL",
+    told_by="kernel",
+    evidence="SIGKILL; who has sent it is not known",
+    supervisor="gunicorn",
+    memory_bytes=120_586_240,
+)
+"""The end of the one who sat where nobody does now."""
+
 SHOP = TargetSnapshot(
     name="shop",
     up=True,
     workers=(WATCHED, GONE),
-    restarts={"0": {"exit": 1}, "1": {"exit": 2, "signal": 1}},
+    restarts={"0": {"error": 1}, "1": {"error": 2, "signal": 1}},
     supervisor=Supervisor(
         kind="gunicorn",
         key=WorkerKey(pid=4711, start_ticks=123_400),

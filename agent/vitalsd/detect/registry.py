@@ -134,13 +134,16 @@ def make_detectors(settings: Settings) -> tuple[Detector, ...]:
     """One of each registered detector; again when the configuration changes, since they keep nothing."""
     from vitalsd.detect import (  # noqa: F401 - importing a detector registers it
         counts,
+        crash_loop,
         error_surge,
         exhaustion,
         gc_pressure,
         leak,
+        oom_kill,
         pool_saturation,
         stall,
         starvation,
+        worker_down,
     )
 
     return tuple(factory(settings) for factory in _factories)

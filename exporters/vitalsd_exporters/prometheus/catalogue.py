@@ -51,7 +51,7 @@ UP = (
     Descriptor(
         "vitals_worker_restarts_total",
         "counter",
-        "Times the process in this slot was replaced, from /proc.",
+        "Times the process in this slot was replaced, by why the one before ended, from pidfd or /proc/PID/stat.",
         (*WORKER, "reason"),
     ),
     Descriptor(

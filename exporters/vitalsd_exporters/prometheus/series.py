@@ -66,7 +66,8 @@ WARNING_OR_WORSE: tuple[Severity, ...] = ("warning", "critical")
 WITH_WORSE = ("stall", "starvation", "leak", "exhaustion", "gc_pressure", "error_surge", "pool_saturation")
 INCIDENT_SORTS: tuple[tuple[str, Severity], ...] = (
     *((kind, severity) for kind in WITH_WORSE for severity in WARNING_OR_WORSE),
-    *(("worker_hung", severity) for severity in WARNING_OR_WORSE),
+    *((kind, severity) for kind in ("worker_hung", "worker_down", "oom_kill") for severity in WARNING_OR_WORSE),
+    ("crash_loop", "critical"),
     *((kind, "warning") for kind in ("fragmentation", "fd_leak", "thread_leak", "task_leak")),
     ("growth", "info"),
     ("capture_harmful", "warning"),

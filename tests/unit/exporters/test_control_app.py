@@ -187,7 +187,7 @@ def test_targets_are_the_whole_model_with_readable_times(ask):
         "line": 41,
     }
     assert worker["key"] == {"pid": 4242, "start_ticks": 123_456}
-    assert shop["restarts"] == {"0": {"exit": 1}, "1": {"exit": 2, "signal": 1}}
+    assert shop["restarts"] == {"0": {"error": 1}, "1": {"error": 2, "signal": 1}}
     assert legacy["workers"][0]["probe"] is None
     assert "open_fds" in legacy["workers"][0]["missing"]
 
