@@ -9,8 +9,9 @@ import httpx
 import pytest
 from msgspec.structs import replace
 from starlette.routing import Route
-from support.views import BLOCKING, SHOP, FixedView
+from support.views import BLOCKING, KILLED, SHOP, FixedView
 
+from vitalsd.model import EXIT_REASONS
 from vitalsd_exporters.prometheus.app import metrics_app
 from vitalsd_exporters.web.api import control_app
 from vitalsd_exporters.web.audit import EVENTS
@@ -27,7 +28,7 @@ OPEN_PATHS = ("/health/",)
 
 def apps():
     """The app of the open port and that of the guarded one."""
-    shop = replace(SHOP, restarts={"0": {"unknown": 1}})
+    shop = replace(SHOP, restarts={"0": dict.fromkeys(EXIT_REASONS, 1)}, exits=(KILLED,))
     view = FixedView(all_targets=(shop,), all_incidents=(BLOCKING,))
     return metrics_app(view, lifecycle=True), control_app(view, Token("s3cret"), "127.0.0.1")
 

@@ -2,7 +2,7 @@
 
 import pytest
 from msgspec.structs import replace
-from support.views import GONE, LEGACY, SHOP, WATCHED, FixedView
+from support.views import GONE, LEGACY, NOW, SHOP, WATCHED, FixedView
 
 from vitalsd.cli.pools import pool_lines
 from vitalsd.cli.status import table
@@ -71,7 +71,7 @@ def test_zombies():
 
 def test_where_it_stands():
     """Between the workers and the notes."""
-    told = table(targets_as_json(FixedView(all_targets=(SHOP, LEGACY)))).splitlines()
+    told = table(targets_as_json(FixedView(all_targets=(SHOP, LEGACY))), NOW).splitlines()
     begins = [line.partition(" ")[0] for line in told]
     assert begins[begins.index("legacy") :] == ["legacy", "legacy", "shop:", "shop:", "legacy:", "note:", "note:"]
 

@@ -1,8 +1,9 @@
 """`vitalsd status`: rows of the last minute, and notes that say whom they are about."""
 
 from msgspec.structs import replace
-from support.views import BARE, LEGACY, SHOP, FixedView
+from support.views import BARE, KILLED, LEGACY, NOW, SHOP, FixedView
 
+from vitalsd.cli.ended import end_lines, restart_lines
 from vitalsd.cli.status import table
 from vitalsd_exporters.web.targets import targets_as_json
 
@@ -10,7 +11,7 @@ from vitalsd_exporters.web.targets import targets_as_json
 def rows(targets):
     """The words of each row of the table, by target and worker."""
     found = {}
-    for words in map(str.split, table(targets).splitlines()):
+    for words in map(str.split, table(targets, NOW).splitlines()):
         found.setdefault(tuple(words[:2]), []).append(words)
     return found
 
@@ -27,7 +28,7 @@ def test_work_delay_and_stalls_are_of_the_last_minute():
 
 def test_the_header_says_of_which_time_it_is():
     """Above the columns that it is about."""
-    over, head = table(targets_as_json(FixedView())).splitlines()[:2]
+    over, head = table(targets_as_json(FixedView()), NOW).splitlines()[:2]
     assert over.strip() == "last 60 s at most"
     assert over.index("last") == head.index("BUSY")
 
@@ -39,7 +40,7 @@ def test_an_agent_of_an_earlier_version_has_no_last_minute():
         for worker in target["workers"]:
             for loop in [*(worker["probe"] or {"loops": []})["loops"], worker["observed"] or {}]:
                 loop.pop("recent", None)
-    assert "25.0%" not in table(targets)
+    assert "25.0%" not in table(targets, NOW)
 
 
 def test_a_note_says_whom_it_is_about():
@@ -47,7 +48,7 @@ def test_a_note_says_whom_it_is_about():
     reason = "this worker publishes no segment: it runs Node"
     workers = tuple(replace(BARE, slot=str(slot), missing={"probe": reason}) for slot in range(6))
     few, many = (
-        table(targets_as_json(FixedView(all_targets=(replace(LEGACY, workers=some),)))).splitlines()[-1]
+        table(targets_as_json(FixedView(all_targets=(replace(LEGACY, workers=some),))), NOW).splitlines()[-1]
         for some in (workers[:2], workers)
     )
     assert few == f"note: legacy/0, legacy/1: {reason}"
@@ -63,4 +64,23 @@ def test_a_process_that_is_stopped_or_gone_is_told_as_that():
         "stopped",
         "down",
     ]
-    assert "note: legacy/1: its process is gone and nothing has taken its place" in table(targets)
+    assert "note: legacy/1: its process is gone and nothing has taken its place" in table(targets, NOW)
+
+
+def test_a_worker_that_was_lost_is_told():
+    """How it ended, when and after how long; beside its slot for as long as that is empty."""
+    targets = targets_as_json(FixedView(all_targets=(replace(SHOP, exits=(KILLED,)),)))
+    told = "pid 4251 ended 20 s ago after 2 h 0 min, signal: SIGKILL; who has sent it is not known"
+    assert list(end_lines(targets, NOW)) == [f"ended: shop/1: {told}"]
+    assert f"note: shop/1: nothing has taken its place: {told}" in table(targets, NOW)
+
+
+def test_who_was_asked_to_go_is_only_counted():
+    """A reload of a hundred workers is no hundred lines; neither is a crash loop."""
+    asked = tuple(replace(KILLED, reason="graceful") for _ in range(100))
+    killed = tuple(replace(KILLED, ended_at=NOW - 10 + number) for number in range(8))
+    targets = targets_as_json(FixedView(all_targets=(replace(SHOP, exits=(*asked, *killed)), LEGACY)))
+    lines = list(end_lines(targets, NOW))
+    assert len(lines) == 6
+    assert lines[-1] == "and 3 more of shop in ten minutes: vitalsd status --json"
+    assert list(restart_lines(targets)) == ["restarts: shop: 3 error, 1 signal"]

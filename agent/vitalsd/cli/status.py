@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from vitalsd.cli.client import ask
+from vitalsd.cli.ended import end_lines, gone_note, restart_lines
 from vitalsd.cli.incidents import short
 from vitalsd.cli.pools import pool_lines
 from vitalsd.cli.underway import LISTED, capture_lines
@@ -52,17 +53,20 @@ class Status:
         if args.json:
             print(msgspec.json.format(msgspec.json.encode(answer)).decode())
         else:
-            print(table(answer["targets"]))
-            for line in _open_incidents(answer["incidents"], time.time()):
+            now = time.time()
+            print(table(answer["targets"], now))
+            for line in (*restart_lines(answer["targets"]), *end_lines(answer["targets"], now)):
                 print(line)
-            for line in capture_lines(answer["captures"], settings.capture.per_hour, time.time()):
+            for line in _open_incidents(answer["incidents"], now):
+                print(line)
+            for line in capture_lines(answer["captures"], settings.capture.per_hour, now):
                 print(line)
             if args.rules:
                 print(f"\n{rule_table(answer['rules'])}")
         return 0 if all(target["up"] for target in answer["targets"]) else 1
 
 
-def table(targets: Iterable[dict[str, Any]]) -> str:
+def table(targets: Iterable[dict[str, Any]], now: float) -> str:
     """The targets as an aligned table, and below it what could not be read and why."""
     rows: list[tuple[str, ...]] = [HEADER]
     notes: dict[str, list[str]] = {}
@@ -71,7 +75,8 @@ def table(targets: Iterable[dict[str, Any]]) -> str:
         rows += [row for worker in target["workers"] for row in _rows(worker)]
         for worker in target["workers"]:
             if not worker["up"]:
-                notes.setdefault(GONE, []).append(f"{worker['target']}/{worker['slot']}")
+                gone = gone_note(target, worker["slot"], now) or GONE
+                notes.setdefault(gone, []).append(f"{worker['target']}/{worker['slot']}")
             for reason in dict.fromkeys(worker["missing"].values()):
                 notes.setdefault(reason, []).append(f"{worker['target']}/{worker['slot']}")
         if not target["workers"]:

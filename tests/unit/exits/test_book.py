@@ -49,7 +49,7 @@ def test_an_end_says_what_was_known_of_the_worker():
 def test_a_silent_worker_was_ended_by_its_supervisor():
     """Its last heartbeat is that of the last sample."""
     book = ExitBook()
-    pulse = Pulse(NOW - 3, "S", NOW - 40, heartbeat_at=NOW - 31)
+    pulse = Pulse(NOW - 3, "S", NOW - 40, heartbeat_at=NOW - 3, touched_at=NOW - 31)
     silent = ended(10, kind="gunicorn", timeout_seconds=30.0, sample=sample(pulse=pulse))
     assert book.end(silent, 6).reason == "timeout"
 

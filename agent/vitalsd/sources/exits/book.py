@@ -159,8 +159,12 @@ class ExitBook:
 
 
 def _silent(sample: WorkerSample | None, at: float) -> float | None:
+    """Since it last showed its supervisor life, or anybody where its supervisor goes by nothing that is known."""
     pulse = sample.pulse if sample is not None else None
-    return at - pulse.heartbeat_at if pulse is not None and pulse.heartbeat_at is not None else None
+    if pulse is None:
+        return None
+    shown_at = pulse.touched_at if pulse.touched_at is not None else pulse.heartbeat_at
+    return at - shown_at if shown_at is not None else None
 
 
 def _own(anonymous: int | None, swap: int | None) -> int | None:
