@@ -191,6 +191,19 @@ def test_a_supervisor_that_is_killed(tmp_path: Path) -> None:
         assert [each["worker"] for each in watched.incidents()] == [""]
 
 
+def test_a_worker_that_its_supervisor_ends_for_its_silence(tmp_path: Path) -> None:
+    """Nobody else has killed it: it had not touched its file for as long as gunicorn waits."""
+    with serving(tmp_path, command_of(BY_NAME["gunicorn sync"], "--timeout", "4")) as watched:
+        watched.settle()
+        time.sleep(2)  # until it was looked at
+        pid = watched.settle()["1"]
+        os.kill(pid, signal.SIGSTOP)
+        ended = watched.exit(pid)
+        assert (ended["reason"], ended["slot"]) == ("timeout", "1")
+        assert "without a sign of life, where its supervisor waits for 4 s" in ended["evidence"]
+        assert watched.incident("worker_down")["worker"] == "1"
+
+
 def test_a_crash_loop(tmp_path: Path) -> None:
     """Told as one thing; and lives of half a second are all counted, each with its reason."""
     with serving(tmp_path, crashing(2, 0.5, 3, 6, 30)) as watched:

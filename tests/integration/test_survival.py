@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import json
 import os
 import random
 import shutil
@@ -214,15 +215,15 @@ def test_a_signal_ends_the_agent_with_zero(agent: Agent, number: signal.Signals)
     assert list(agent.segments.glob("*.seg")) == []
 
 
-def _stored_slots(agent: Agent, scratch: Path) -> dict[str, tuple[int, int]]:
-    """Slot -> pid and restarts, as the next agent would find them; from a copy, as the file is locked."""
+def _stored_slots(agent: Agent, scratch: Path) -> dict[str, tuple[int, dict[str, int]]]:
+    """Slot -> pid and restarts by reason, as the next agent would find them; from a copy: the file is locked."""
     scratch.mkdir(exist_ok=True)
     (path,) = agent.storage.glob("incidents-*.db")
     for side in ("", "-wal"):
         shutil.copy(f"{path}{side}", scratch / f"copy.db{side}")
     with contextlib.closing(sqlite3.connect(scratch / "copy.db")) as connection:
         rows = connection.execute("SELECT slot, pid, restarts FROM slot WHERE target = 'shop'").fetchall()
-    return {str(slot): (pid, restarts) for slot, pid, restarts in rows}
+    return {str(slot): (pid, json.loads(restarts)) for slot, pid, restarts in rows}
 
 
 def test_workers_keep_their_slots_when_the_agent_is_killed(agent: Agent) -> None:
@@ -238,7 +239,7 @@ def test_workers_keep_their_slots_when_the_agent_is_killed(agent: Agent) -> None
         first = wait_for("three workers", seated, 40)
         os.kill(first["0"], signal.SIGKILL)
         before = wait_for("the replacement", lambda: (now := seated()) and now["0"] != first["0"] and now, 40)
-        stored = {slot: (pid, int(slot == "0")) for slot, pid in before.items()}
+        stored = {slot: (pid, {"signal": 1} if slot == "0" else {}) for slot, pid in before.items()}
         wait_for("the slots to be stored", lambda: _stored_slots(agent, agent.folder / "copy") == stored)
         beside = service.wait_agent_process()
         beside.kill()
@@ -247,9 +248,8 @@ def test_workers_keep_their_slots_when_the_agent_is_killed(agent: Agent) -> None
             after = wait_for("three workers", seated)
             scrape = agent.scrape()
 
-    restarts = {
-        labels["worker"]: value for labels, value in scrape.all("vitals_worker_restarts_total", target="shop")
-    }
+    rows = scrape.all("vitals_worker_restarts_total", target="shop")
+    restarts = {(labels["worker"], labels["reason"]): value for labels, value in rows if value}
     assert before["0"] == max(before.values()), "slots in the order of age show nothing"
     assert after == before
-    assert restarts == {"0": 1, "1": 0, "2": 0}
+    assert restarts == {("0", "signal"): 1}
