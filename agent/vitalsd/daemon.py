@@ -252,6 +252,7 @@ class Daemon:
     async def _sample(self) -> None:
         """Sample on an absolute grid, and early when a worker ends; what takes too long shows in the interval."""
         pace, sooner = Pace(time.monotonic()), asyncio.Event()
+        seated: set[WorkerKey | None] = set()
 
         def hear(tell: Callable[[float], None]) -> None:
             tell(time.monotonic())
@@ -270,7 +271,10 @@ class Daemon:
             began, filled = time.thread_time(), True
             try:
                 found = self._find(now, again=turn != "round")
-                filled = all(seat.key is not None for seats in found.targets.values() for seat in seats)
+                before, seated = seated, {seat.key for seats in found.targets.values() for seat in seats}
+                filled = None not in seated
+                if seated - {None} - before:
+                    pace.changed(now)
                 if turn != "look":
                     self._round(found, now, early=turn == "early")
             except Exception:

@@ -27,6 +27,7 @@ LOOKS_SECONDS = (0.08, 0.2, 0.4)
 LOOK_SECONDS = 0.4
 LOOKED_FOR_SECONDS = 10.0
 """A place that is empty for longer is filled in the next search, like any other."""
+AGAIN_SECONDS = 1.0
 EARLY_SECONDS = (0.1, 1.2)
 """After an end: most supervisors have replaced it, or nobody has."""
 EARLY_APART_SECONDS = 0.5
@@ -44,6 +45,7 @@ class Pace:
         """The first end since the last look."""
         self._ended_at: float | None = None
         """The latest, while places are empty."""
+        self._again_at: float | None = None
         self._left, self._filled_at = BUCKET_SECONDS, now
 
     def ended(self, now: float) -> None:
@@ -56,6 +58,11 @@ class Pace:
         wanted = sorted([*self._early, *(now + after for after in EARLY_SECONDS)])
         self._early = [wanted[0], wanted[-1]]
 
+    def changed(self, now: float) -> None:
+        """Somebody new sits there: look once more, since a young master looks like a worker at first."""
+        if self._again_at is None:
+            self._again_at = now + AGAIN_SECONDS
+
     def next(self, now: float) -> tuple[Turn, float]:
         """The next thing to do, and when."""
         self._fill(now)
@@ -65,6 +72,8 @@ class Pace:
             turns.append((max(wanted, now + self._wait(RESERVED_SECONDS)), "early"))
         if self._ended_at is not None:
             turns.append((max(self._look_at(self._ended_at), now + self._wait(0.0)), "look"))
+        if self._again_at is not None:
+            turns.append((max(self._again_at, now + self._wait(0.0)), "look"))
         at, turn = min(turns)
         return turn, at
 
@@ -74,6 +83,8 @@ class Pace:
         """It was done, for so much processor time; `filled` says that every place has somebody."""
         self._fill(began)
         self._looked_at, self._unseen_at = began, None
+        if self._again_at is not None and began >= self._again_at:
+            self._again_at = None
         if turn == "round":
             self._due = max(self._due + interval_seconds, began)
         else:

@@ -75,6 +75,16 @@ def test_an_empty_place_is_looked_for():
     assert 10.9 <= day.times("look")[-1] <= 11.6
 
 
+def test_who_is_new_is_looked_at_again():
+    """Once, a second later; a round that comes in between does not do."""
+    day = Day().live(2.5)
+    day.pace.changed(day.now)
+    day.pace.changed(day.now + 0.1)
+    day.live(10)
+    assert day.times("look") == [3.5]
+    assert day.times("round")[:3] == [0.0, 3.0, 6.0]
+
+
 def test_every_life_of_half_a_second_is_seen():
     """No two looks lie further apart than that, for as long as there is somebody to look for."""
     day = Day().live(1.0).live(30, ends_each=0.5)

@@ -42,7 +42,7 @@ class World:
 
     def start(self, code="import signal; signal.pause()"):
         """A process of ours, and its key."""
-        process = subprocess.Popen([sys.executable, "-c", code])
+        process = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.DEVNULL)
         self.processes.append(process)
         return read_key(PROC, process.pid)
 
@@ -135,6 +135,27 @@ def test_who_has_ended_when_the_round_comes_first(world):
         world.watch.close()
 
     asyncio.run(run())
+
+
+def test_a_main_thread_that_ends_before_the_others(world):
+    """The kernel shows a zombie then, which is none yet: it has ended when the last of its threads has."""
+    code = (
+        "import ctypes, signal, threading; "
+        "threading.Thread(target=signal.sigwait, args=[{signal.SIGUSR1}]).start(); ctypes.CDLL(None).pthread_exit(None)"
+    )
+
+    async def run():
+        worker = world.start(code)
+        world.watch.follow(found(worker))
+        await world.until(lambda: module.has_gone(PROC, worker))
+        world.watch.follow(found(None))
+        assert (world.exits, world.heard) == ([], [])
+        os.kill(worker.pid, signal.SIGKILL)
+        await world.until(lambda: world.exits)
+        world.watch.close()
+
+    asyncio.run(run())
+    assert world.exits == [("0", "signal", None, "SIGKILL")]
 
 
 def test_without_pidfds_the_next_round_notices(world, monkeypatch):

@@ -164,10 +164,13 @@ class ExitWatch:
     def _left(self, key: WorkerKey) -> None:
         """Nobody has this seat any more."""
         descriptor = self._watched[key].descriptor
-        if is_readable(descriptor) if descriptor is not None else has_gone(self._proc, key):
+        if descriptor is not None and is_readable(descriptor):
             self._end(key)
-        else:
+        elif not has_gone(self._proc, key):
             self._drop(key)
+        elif descriptor is None:
+            self._end(key)
+        # Else its main thread has ended, and others of it are about to: the descriptor tells when.
 
     def _end(self, key: WorkerKey) -> None:
         """It has ended."""
