@@ -141,7 +141,8 @@ def test_a_main_thread_that_ends_before_the_others(world):
     """The kernel shows a zombie then, which is none yet: it has ended when the last of its threads has."""
     code = (
         "import ctypes, signal, threading; "
-        "threading.Thread(target=signal.sigwait, args=[{signal.SIGUSR1}]).start(); ctypes.CDLL(None).pthread_exit(None)"
+        "threading.Thread(target=signal.sigwait, args=[{signal.SIGUSR1}]).start(); "
+        "ctypes.CDLL(None).pthread_exit(None)"
     )
 
     async def run():
