@@ -31,6 +31,8 @@ AGAIN_SECONDS = 1.0
 EARLY_SECONDS = (0.1, 1.2)
 """After an end: most supervisors have replaced it, or nobody has."""
 EARLY_APART_SECONDS = 0.5
+PROBE_SECONDS = 1.4
+"""After somebody new sits down: a probe becomes active in a process that is a second old."""
 
 
 class Pace:
@@ -55,13 +57,17 @@ class Pace:
 
     def told(self, now: float) -> None:
         """It is known how one has ended: there is something to tell."""
-        wanted = sorted([*self._early, *(now + after for after in EARLY_SECONDS)])
-        self._early = [wanted[0], wanted[-1]]
+        self._want(*(now + after for after in EARLY_SECONDS))
 
     def changed(self, now: float) -> None:
-        """Somebody new sits there: look once more, since a young master looks like a worker at first."""
+        """
+        Somebody new sits there: look once more, since a young master looks like a worker at first.
+
+        And read what its probe says as soon as it says something: services often stall right after their start.
+        """
         if self._again_at is None:
             self._again_at = now + AGAIN_SECONDS
+        self._want(now + PROBE_SECONDS)
 
     def next(self, now: float) -> tuple[Turn, float]:
         """The next thing to do, and when."""
@@ -94,6 +100,11 @@ class Pace:
             self._early = [at for at in self._early if at > began]
         if self._ended_at is not None and (filled or began - self._ended_at > LOOKED_FOR_SECONDS):
             self._ended_at = None
+
+    def _want(self, *early: float) -> None:
+        """Early rounds at these times, or fewer: of all that are wanted, the first and the last."""
+        wanted = sorted([*self._early, *early])
+        self._early = [wanted[0], wanted[-1]] if len(wanted) > 1 else wanted
 
     def _look_at(self, ended_at: float) -> float:
         if self._unseen_at is not None:

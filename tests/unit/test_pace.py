@@ -85,6 +85,18 @@ def test_who_is_new_is_looked_at_again():
     assert day.times("round")[:3] == [0.0, 3.0, 6.0]
 
 
+def test_what_is_new_is_read_when_its_probe_speaks():
+    """Its first stalls are its probe's to tell; many that come at once want no more rounds than one does."""
+    day = Day().live(0.2)
+    for _ in range(50):
+        day.pace.changed(day.now)
+        day.live(0.01)
+    day.live(10)
+    early = day.times("early")
+    assert 1.6 <= early[0] <= 1.7
+    assert len(early) <= 2
+
+
 def test_every_life_of_half_a_second_is_seen():
     """No two looks lie further apart than that, for as long as there is somebody to look for."""
     day = Day().live(1.0).live(30, ends_each=0.5)
