@@ -64,8 +64,14 @@ class Pool:
             for slot, key in self.seats.items()
         )
         up = any(worker.up for worker in workers)
-        known = tuple(self.exits), tuple(self.strays)
-        snapshot = TargetSnapshot("shop", up, workers, {}, self.supervisor, *known)
+        snapshot = TargetSnapshot(
+            name="shop",
+            up=up,
+            workers=workers,
+            supervisor=self.supervisor,
+            exits=tuple(self.exits),
+            stray_kills=tuple(self.strays),
+        )
         return SeenTarget(self.now, snapshot)
 
     def judge(self):
