@@ -112,7 +112,7 @@ class Sampler:
         if seat.key is None or seat.key != sample.key or not sample.up:
             return sample
         read = self._observed(sample) if seat.segment is None else self._probed(sample, seat)
-        return msgspec.structs.replace(read, pulse=with_loop(read, self._pulse(seat.key), time.time()))
+        return self._with_pulse(read, time.time())
 
     def _probed(self, sample: WorkerSample, seat: Seat) -> WorkerSample:
         """The same sample with the segment read again."""
@@ -164,7 +164,12 @@ class Sampler:
             missing=missing,
         )
         seen = sample if sample.probe is not None or not sample.up else self._observed(sample)
-        return msgspec.structs.replace(seen, pulse=with_loop(seen, self._pulse(seat.key), at))
+        return self._with_pulse(seen, at)
+
+    def _with_pulse(self, sample: WorkerSample, now: float) -> WorkerSample:
+        """The sample with its latest sign of life, once it was looked for."""
+        pulse = with_loop(sample, self._pulse(sample.key), now) if sample.key is not None else None
+        return msgspec.structs.replace(sample, pulse=pulse) if pulse is not None else sample
 
     def _observed(self, sample: WorkerSample) -> WorkerSample:
         """The sample with what the observer sees of its loop, or why it sees none."""
