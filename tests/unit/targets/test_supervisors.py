@@ -105,6 +105,7 @@ def test_by_its_title(title, worker, expected):
         table[pid] = Process(table[pid].key, table[pid].parent, 0, text, table[pid].forked)
     supervisor, workers = supervise(table)
     assert (told(supervisor), workers) == (expected, {11, 12})
+    assert ("timeout_seconds" in supervisor.missing) == (expected[0] in ("gunicorn", "uwsgi"))
 
 
 def titled(*processes):
@@ -122,6 +123,16 @@ def test_what_uwsgi_has_beside_its_workers():
     children = enumerate((*workers, *others), 11)
     supervisor, found = supervise(titled((10, 1, "uWSGI master"), *((pid, 10, title) for pid, title in children)))
     assert (supervisor.kind, found) == ("uwsgi", {11, 12})
+
+
+def test_scheduler_within_celery():
+    """`celery worker -B` forks a scheduler too."""
+    table = titled(
+        (10, 1, "[celeryd: celery@host:MainProcess] -active- (worker -B)"),
+        (11, 10, "[celeryd: celery@host:ForkPoolWorker-1]"),
+        (12, 10, "[celery beat]"),
+    )
+    assert supervise(table)[1] == {11}
 
 
 def test_second_pool_of_gunicorn():
