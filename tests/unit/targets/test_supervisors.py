@@ -241,6 +241,19 @@ def test_workers_that_are_executed():
     assert (supervisor.kind, supervisor.key.pid, workers) == ("plain", 10, {11, 12})
 
 
+def test_workers_that_are_executed_further_down():
+    """It is the parent that started them, not whoever started that."""
+    table = tree((10, 1, "python a.py"), (11, 10, "ruby b.rb"), (12, 11, "python c.py"), (13, 11, "python c.py"))
+    supervisor, workers = supervise(table, with_segment=(12, 13))
+    assert (supervisor.kind, supervisor.key.pid, workers) == ("plain", 11, {12, 13})
+
+
+def test_services_of_one_script():
+    """A shell that has started several services ends and replaces none of them."""
+    table = tree((10, 1, "sh start.sh"), (11, 10, "python -m shop"), (12, 10, "python -m shop"))
+    assert supervise(table, with_segment=(11, 12)) == (None, {11, 12})
+
+
 def test_without_a_rule():
     """Workers that were found by their segments alone have the parent that has forked them, and no other."""
     command = "gunicorn shop"
