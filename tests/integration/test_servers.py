@@ -59,6 +59,9 @@ def test_every_worker_has_a_slot_and_the_master_has_none(served: tuple[Server, S
     assert len(set(pids.values())) == len(server.slots)
     assert (service.pid in pids.values()) == (len(server.slots) == 1)
     assert service.agent.scrape().up("served") == server.slots
+    supervisor = service.agent.targets()["served"]["supervisor"]
+    assert (supervisor and supervisor["kind"]) == server.kind
+    assert supervisor is None or supervisor["key"]["pid"] == service.pid
 
 
 def test_every_worker_tells_what_its_kind_has(served: tuple[Server, Service]) -> None:

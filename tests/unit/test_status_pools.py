@@ -38,6 +38,10 @@ def workers(*shares):
         ({"workers": 4}, "gunicorn (sync, 2 of 4 workers, timeout 30 s), pid 4711"),
         ({"workers": None, "timeout_seconds": None, "worker_class": None}, "gunicorn (2 workers), pid 4711"),
         ({"kind": "uwsgi", "timeout_seconds": 0.5}, "uWSGI (sync, 2 workers, timeout 0.5 s), pid 4711"),
+        (
+            {"timeout_seconds": None, "missing": {"timeout_seconds": "its title hides it"}},
+            "gunicorn (sync, 2 workers, timeout not known), pid 4711; its title hides it",
+        ),
         ({"kind": "plain", "timeout_seconds": None}, "a parent process (sync, 2 workers), pid 4711"),
     ],
 )

@@ -40,8 +40,12 @@ def _supervisor(supervisor: dict[str, Any], up: int) -> str:
     facts = [supervisor["worker_class"], f"{count} worker{'' if count == '1' else 's'}"]
     if supervisor["timeout_seconds"] is not None:
         facts.append(f"timeout {supervisor['timeout_seconds']:g} s")
+    why = supervisor["missing"].get("timeout_seconds")
+    if why is not None:
+        facts.append("timeout not known")
     kind = NAMES.get(supervisor["kind"], supervisor["kind"])
-    return f"{kind} ({', '.join(fact for fact in facts if fact is not None)}), pid {supervisor['key']['pid']}"
+    text = f"{kind} ({', '.join(fact for fact in facts if fact is not None)}), pid {supervisor['key']['pid']}"
+    return text if why is None else f"{text}; {why}"
 
 
 def _memory(memory: dict[str, Any], up: int) -> str:

@@ -55,6 +55,8 @@ class Supervisor(msgspec.Struct, frozen=True):
     """What it runs, in its own words: `sync`, `gthread`, `uvicorn.workers.UvicornWorker`, `prefork`, `spawn`."""
     workers: int | None = None
     """How many it was asked for when it started, where that is known: it may have been told otherwise since."""
+    missing: dict[str, str] = {}
+    """Field -> why it is not known, where it might have been."""
 
 
 class MemoryKill(msgspec.Struct, frozen=True):

@@ -53,7 +53,12 @@ class Sampling(_Section, frozen=True):
 
     interval: Annotated[Duration, Meta(ge=0.1, description="The time between two readings of every worker.")] = 3.0
     discovery_interval: Annotated[
-        Duration, Meta(ge=0.5, description="The time between two searches for targets and their workers.")
+        Duration,
+        Meta(
+            ge=0.5,
+            description="The time between two searches for targets and their workers; longer, up to 1m, where a "
+            "search takes more than half a percent of it.",
+        ),
     ] = 5.0
     segment_dir: Annotated[
         FilePath | None,

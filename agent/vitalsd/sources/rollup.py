@@ -4,7 +4,7 @@ What a process shares of its memory, from /proc/PID/smaps_rollup: PSS and USS, o
 The kernel walks all pages for it: 8 ms per GiB of small pages and 0.2 us per mapping, and whatever the process
 maps or unmaps meanwhile waits for the end. So a process above `memory.smaps_max_size` is left alone, a reading is
 followed by a rest of twenty thousand times as long as it took, and one that has taken too long is the last of that
-process. Newcomers get their first reading at moments spread over that time, so that no round has them all.
+process. Newcomers get their first reading at moments spread over a minute, so that no round has them all.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from vitalsd.sources.permission import unreadable
 __all__ = ["MOST_SECONDS", "PERIOD_SECONDS", "REST", "Rollup", "Rollups"]
 
 PERIOD_SECONDS = 300.0
+FIRST_SECONDS = 60.0
 REST = 20_000.0
 """So ten workers have at most 0.05 % of a core together, and wait for less of their own time."""
 MOST_SECONDS = 0.05
@@ -55,7 +56,7 @@ class Rollups:
         due = self._due.get(key)
         if due is None:
             self._newcomers += 1
-            due = self._due[key] = now + PERIOD_SECONDS * (self._newcomers * GOLDEN % 1)
+            due = self._due[key] = now + FIRST_SECONDS * (self._newcomers * GOLDEN % 1)
         if now >= due:
             self._latest[key], rest = self._measure(process)
             self._due[key] = now + rest

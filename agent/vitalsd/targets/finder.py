@@ -1,8 +1,9 @@
 """
 Puts rules, processes, segments and slots together: which worker sits where right now.
 
-The process table is read every `discovery_interval`, and at once when a segment appears or a worker goes. Only
-then can there be other workers than before, so only then are they looked for.
+The process table is read every `discovery_interval`, less often where that would take half a percent of a core,
+and at once when a segment appears or a worker goes. Only then can there be other workers than before, so only then
+are they looked for.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from vitalsd.segment.reader import SegmentFile
 from vitalsd.targets.folder import SegmentFolder
 from vitalsd.targets.patterns import Patterns
 from vitalsd.targets.processes import Process, ProcessTable, has_gone, read_key
-from vitalsd.targets.rules import TargetRule, workers_by_segment, workers_of
+from vitalsd.targets.rules import TargetRule, children_of, workers_by_segment, workers_of
 from vitalsd.targets.slots import ReasonOf, SlotRow, Slots, no_reason
 from vitalsd.targets.supervisors import supervisor_of
 from vitalsd.targets.surroundings import SurroundingsReader
@@ -32,6 +33,9 @@ __all__ = ["Finder", "Found", "Seat"]
 
 OWN_TARGET = "vitalsd"
 """The agent watches itself under this name."""
+SHARE = 0.005
+LONGEST_REST_SECONDS = 60.0
+"""Reading the table takes so much of a core at most: on a host with very many processes it is read less often."""
 JOINED_SECONDS = 600.0
 """A target of which nobody is left is the same service again when it comes back within this time."""
 log = structlog.get_logger(__name__)
@@ -159,9 +163,9 @@ class Finder:
 
     def _look(self, segments: dict[int, SegmentFile], now: float) -> None:
         """Read the table and tell from it who the workers are, until the next look."""
+        began = time.thread_time()
         self._rules = tuple(map(self._bind, self._rules))
         self._table = self._processes.refresh(now)
-        self._read_table_at = now + self._interval
         self._segments = segments
         self._alive = {process.key for process in self._table.values()}
         self._masters &= self._alive
@@ -170,6 +174,8 @@ class Finder:
             name: [self._table[pid].key for pid in pids if pid in self._table] for name, pids in members.items()
         }
         self._find_supervisors(members, masters)
+        rest = min(LONGEST_REST_SECONDS, (time.thread_time() - began) / SHARE)
+        self._read_table_at = now + max(self._interval, rest)
 
     def _find_supervisors(self, members: dict[str, set[int]], masters: dict[str, set[int]]) -> None:
         """Who is above the workers of each target, and which of its processes' children have ended."""
@@ -216,8 +222,9 @@ class Finder:
         perhaps: set[WorkerKey] = set()
         members: dict[str, set[int]] = {name: set() for name in self._slots}
         masters: dict[str, set[int]] = {}
+        children = children_of(self._table, agent) if self._rules else {}
         for rule in self._rules:
-            tree = workers_of(rule, self._table, segments, agent, self._masters, self._patterns)
+            tree = workers_of(rule, self._table, segments, agent, self._masters, self._patterns, children)
             members[rule.name] = set(tree.workers - taken)
             masters[rule.name] = set(tree.masters | tree.perhaps_masters)
             taken |= tree.workers

@@ -30,9 +30,10 @@ OWN_INTERPRETER = re.compile(
 """How multiprocessing, and celery's billiard, start a fresh interpreter for the same program."""
 SPAWNED = re.compile(r"from (?:multiprocessing|billiard)\.spawn import spawn_main")
 SERVES_OTHERS = re.compile(
-    r"(?:.* )?uWSGI (?!worker \d|master\b|Emperor\b)\w+(?: \d+)?|gunicorn: dirty-arbiter\b.*", re.DOTALL
+    r"(?:.* )?uWSGI (?!worker \d|master\b|Emperor\b)\w+(?: \d+)?|gunicorn: dirty-arbiter\b.*|\[celery beat\].*",
+    re.DOTALL,
 )
-"""How what is forked beside the workers calls itself: routers, mules and spoolers; a master of another pool."""
+"""How what is forked beside the workers calls itself: a router, a mule, a scheduler; a master of another pool."""
 FORKSERVER = re.compile(r"from (?:multiprocessing|billiard)\.forkserver import main")
 
 

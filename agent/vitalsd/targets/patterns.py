@@ -4,9 +4,10 @@ Searches patterns in command lines, for a bounded time.
 What a command line says is up to whoever starts the process, and a pattern such as `(a+)+$` takes for ever on the
 wrong one. So only the beginning is searched, each answer is kept for as long as the process and its command line
 stay, and a search that takes too long is ended by a timer: `re` looks for signals while it works, and one that
-raises ends it. Time counts while the agent runs, so a busy machine makes no search fail.
+raises ends it. One timer is set for all that are new; whose turn it is when it rings begins once more, with all of
+the time. Time counts while the agent runs, so a busy machine makes no search fail.
 
-A search that is new costs about 3 us, one that is known 0.1 us.
+A search that is new costs about 1 us, one that is known 0.2 us.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import re
 import signal
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from types import FrameType
 
 import structlog
@@ -39,6 +40,8 @@ class Patterns:
     def __init__(self) -> None:
         self._known: dict[str, dict[WorkerKey, tuple[str, bool]]] = {}
         self._told: set[str] = set()
+        self._table: Mapping[int, Process] = {}
+        self._ordered: list[Process] = []
 
     def keep(self, patterns: set[str]) -> None:
         """Forget what is known of other patterns than these."""
@@ -46,34 +49,43 @@ class Patterns:
 
     def pids(self, pattern: str, table: Mapping[int, Process]) -> set[int]:
         """The processes in whose command line `pattern` is found."""
+        if table is not self._table:
+            # The oldest come first, so that nobody can crowd out who has been there before.
+            self._table = table
+            self._ordered = sorted(table.values(), key=lambda process: process.key.start_ticks)
         before, known = self._known.get(pattern, {}), {}
-        compiled = re.compile(pattern)
-        began = time.thread_time()
-        # The oldest come first, so that nobody can crowd out who has been there before.
-        for process in sorted(table.values(), key=lambda process: process.key.start_ticks):
+        waiting: list[Process] = []
+        for process in self._ordered:
             answer = before.get(process.key)
-            if answer is None or answer[0] != process.arguments:
-                if time.thread_time() - began > PATIENCE_AT_ONCE_SECONDS:
-                    continue
-                answer = process.arguments, self._search(compiled, process)
-            known[process.key] = answer
+            if answer is not None and answer[0] == process.arguments:
+                known[process.key] = answer
+            else:
+                waiting.append(process)
+        if waiting:
+            for process, fits in zip(waiting, self._search(re.compile(pattern), waiting), strict=False):
+                known[process.key] = process.arguments, fits
         self._known[pattern] = known
         return {key.pid for key, (_, fits) in known.items() if fits}
 
-    def _search(self, pattern: re.Pattern[str], process: Process) -> bool:
-        beginning = process.arguments[:LONGEST].replace("\0", " ")
-        if not beginning:
-            return False
-        try:
-            return _in_time(pattern, beginning)
-        except _TooLong:
-            if pattern.pattern not in self._told:
-                self._told.add(pattern.pattern)
-                reason = (
-                    "searching its command line takes too long, so it is not watched: make the pattern simpler"
-                )
-                log.warning("match_given_up", match=pattern.pattern, pid=process.pid, reason=reason)
-            return False
+    def _search(self, pattern: re.Pattern[str], processes: Sequence[Process]) -> list[bool]:
+        """Whether it fits, of as many of these as there is time for."""
+        answers: list[bool] = []
+        began = time.thread_time()
+        while len(answers) < len(processes) and time.thread_time() - began <= PATIENCE_AT_ONCE_SECONDS:
+            before = len(answers)
+            try:
+                _in_time(pattern, processes[before:], answers)
+            except _TooLong:
+                if len(answers) == before:  # it has had all of the time
+                    self._give_up(pattern, processes[before])
+                    answers.append(False)
+        return answers
+
+    def _give_up(self, pattern: re.Pattern[str], process: Process) -> None:
+        if pattern.pattern not in self._told:
+            self._told.add(pattern.pattern)
+            reason = "searching its command line takes too long, so it is not watched: make the pattern simpler"
+            log.warning("match_given_up", match=pattern.pattern, pid=process.pid, reason=reason)
 
 
 class _TooLong(Exception):  # noqa: N818 - it is a limit
@@ -104,8 +116,16 @@ class _Timer:
 _timer = _Timer()
 
 
-def _in_time(pattern: re.Pattern[str], text: str) -> bool:
+def _in_time(pattern: re.Pattern[str], processes: Iterable[Process], answers: list[bool]) -> None:
+    """Search one after the other and add to the answers; _TooLong when time is up."""
     if threading.current_thread() is not threading.main_thread():
-        return pattern.search(text) is not None  # signals are the main thread's, where the agent's loop runs
+        answers += [_fits(pattern, process) for process in processes]
+        return  # signals are the main thread's, where the agent's loop runs
     with _timer:
-        return pattern.search(text) is not None
+        for process in processes:
+            answers.append(_fits(pattern, process))
+
+
+def _fits(pattern: re.Pattern[str], process: Process) -> bool:
+    beginning = process.arguments[:LONGEST].replace("\0", " ")
+    return bool(beginning) and pattern.search(beginning) is not None

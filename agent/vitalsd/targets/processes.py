@@ -11,6 +11,7 @@ fetches it.
 from __future__ import annotations
 
 import functools
+import math
 import os
 import time
 from collections.abc import Iterable
@@ -26,6 +27,8 @@ from vitalsd.targets.scrub import scrub
 __all__ = ["Ended", "Process", "ProcessTable", "has_gone", "is_zombie", "read_key"]
 
 REFRESH_SECONDS = 60.0
+TURNS = 6
+TURN_SECONDS = REFRESH_SECONDS / TURNS
 SETTLED_SECONDS = 30.0
 TICKS = os.sysconf("SC_CLK_TCK")
 PF_FORKNOEXEC = 0x40
@@ -145,7 +148,7 @@ class ProcessTable:
         self._table: dict[int, Process] = {}
         self._settled: dict[int, Process] = {}
         self._watched: frozenset[int] = frozenset()
-        self._fresh_until = 0.0
+        self._turn, self._turn_until = 0, -math.inf
         self.ended: dict[int, Ended] = {}
         """Who was a zombie at the last look, by pid."""
 
@@ -161,9 +164,7 @@ class ProcessTable:
         except OSError as error:
             log.warning("processes_not_known", reason=str(error))
             return self._table
-        if now >= self._fresh_until:
-            self._settled = {}
-            self._fresh_until = now + REFRESH_SECONDS
+        self._take_turns(now)
         table: dict[int, Process] = {}
         ended: dict[int, Ended] = {}
         unread: dict[WorkerKey, Process] = {}
@@ -196,6 +197,15 @@ class ProcessTable:
         self._table = table
         return table
 
+    def _take_turns(self, now: float) -> None:
+        """Have those read again whose turn it is, or was since the last time."""
+        if now < self._turn_until:
+            return
+        turns = min(TURNS, 1 + int((now - self._turn_until) / TURN_SECONDS)) if self._settled else 1
+        due = {(self._turn + number) % TURNS for number in range(turns)}
+        self._settled = {pid: process for pid, process in self._settled.items() if pid % TURNS not in due}
+        self._turn, self._turn_until = (self._turn + turns) % TURNS, now + TURN_SECONDS
+
     def _read_commands(self, unread: dict[WorkerKey, Process], table: dict[int, Process]) -> set[WorkerKey]:
         """Add these to the table, each with its command line; who is still waited for has the one known before."""
         answers = self._commands.read(unread)
@@ -208,7 +218,7 @@ class ProcessTable:
             else:
                 before = self._table.get(key.pid)
                 arguments = before.arguments if before is not None and before.key == key else ""
-            table[key.pid] = msgspec.structs.replace(process, arguments=arguments)
+            table[key.pid] = Process(key, process.parent, process.uid, arguments, process.forked)
         return unread.keys() - answers.keys()
 
     def watch(self, pids: Iterable[int]) -> None:

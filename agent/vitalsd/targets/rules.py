@@ -36,7 +36,7 @@ from vitalsd.targets.launchers import (
 from vitalsd.targets.patterns import Patterns
 from vitalsd.targets.processes import Process
 
-__all__ = ["TargetRule", "Tree", "is_child", "program_name", "workers_by_segment", "workers_of"]
+__all__ = ["TargetRule", "Tree", "children_of", "is_child", "program_name", "workers_by_segment", "workers_of"]
 
 
 class TargetRule(msgspec.Struct, frozen=True):
@@ -66,16 +66,19 @@ def workers_of(
     not_ours: Iterable[int] = (),
     masters: Iterable[WorkerKey] = (),
     patterns: Patterns | None = None,
+    children: Mapping[int, list[int]] | None = None,
 ) -> Tree:
     """
     The pids of the workers of one target.
 
     `not_ours` are processes of the agent itself. `masters` have had workers before: they do not become one
-    themselves while their last worker is being replaced. `patterns` knows what was searched before.
+    themselves while their last worker is being replaced. `patterns` knows what was searched before, `children` is
+    what `children_of` says of the same table.
     """
     probed, excluded, known_masters = set(with_segment), set(not_ours), set(masters)
     roots = _roots(rule, table, patterns or Patterns()) - excluded
-    children = _children(table, excluded)
+    if children is None:
+        children = children_of(table, excluded)
     workers: set[int] = set()
     found_masters: set[int] = set()
     perhaps: set[int] = set()
@@ -201,7 +204,8 @@ def program_name(command: str) -> str:
     return (name if re.match("[a-zA-Z_]", name) else f"_{name}")[:63]
 
 
-def _children(table: Mapping[int, Process], excluded: set[int]) -> dict[int, list[int]]:
+def children_of(table: Mapping[int, Process], excluded: set[int]) -> dict[int, list[int]]:
+    """Parent -> children, without those that are not looked at."""
     children: dict[int, list[int]] = {}
     for pid, process in table.items():
         if pid not in excluded:

@@ -72,9 +72,11 @@ def supervisor_of(
     words = () if titled else program.words
     kind = _kind(master, program, below)
     timeout = worker_class = count = None
-    if kind == "gunicorn":
-        told = gunicorn.tell(words, read(master) if read is not None else None) if not titled else gunicorn.Told()
+    missing = {"timeout_seconds": gunicorn.TITLED} if titled and kind in ("gunicorn", "uwsgi") else {}
+    if kind == "gunicorn" and not titled:
+        told = gunicorn.tell(words, read(master) if read is not None else None)
         timeout, worker_class, count = told.timeout_seconds, told.worker_class, told.workers
+        missing = told.missing
     elif kind == "uvicorn":
         count = _number(option(words, "", "--workers"))
     elif kind == "hypercorn":
@@ -90,7 +92,7 @@ def supervisor_of(
         timeout = _number(option(words, "-t", "--harakiri"))
     elif kind == "multiprocessing":
         worker_class = _start_method(below, table)
-    return Supervisor(kind, master.key, master.shown, timeout or None, worker_class, count)
+    return Supervisor(kind, master.key, master.shown, timeout or None, worker_class, count, missing)
 
 
 def supervisor_process(

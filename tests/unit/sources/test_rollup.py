@@ -78,12 +78,12 @@ def test_once_in_five_minutes(clocked, tree):
 
 
 def test_spread_over_rounds(clocked):
-    """Workers that come together are not read together: with ten of them, one or two in any half a minute."""
+    """Workers that come together are not read together: of ten, one or two in any six seconds of a minute."""
     keys = [WorkerKey(pid, 1000) for pid in range(20, 30)]
     for key in keys:
         clocked.add(key.pid)
     counts = []
-    for second in range(0, 330, 30):
+    for second in range(0, 66, 6):
         before = clocked.reads
         for key in keys:
             clocked.read(2000.0 + second, key)

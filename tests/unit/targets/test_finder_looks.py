@@ -8,6 +8,7 @@ from support.waiting import wait_for
 
 from vitalsd.targets import commands
 from vitalsd.targets import finder as finder_module
+from vitalsd.targets.finder import LONGEST_REST_SECONDS
 from vitalsd.targets.rules import TargetRule, workers_of
 
 INTERVAL = 10.0
@@ -35,6 +36,28 @@ def test_looks_only_when_something_changed(finder, tree, segments, monkeypatch):
     assert len(looks) == 2
     follow.find(2 * INTERVAL)
     assert len(looks) == 3
+
+
+@pytest.mark.parametrize(
+    ("spent", "rest"), [(0.001, INTERVAL), (0.04, INTERVAL), (0.1, 20.0), (5.0, LONGEST_REST_SECONDS)]
+)
+def test_a_look_that_costs_much_comes_less_often(finder, tree, monkeypatch, spent, rest):
+    """On a host with very many processes it is worth half a percent of a core, and once a minute in any case."""
+    looks = []
+
+    def find(*given):
+        looks.append(given)
+        clock[0] += spent
+        return workers_of(*given)
+
+    clock = [0.0]
+    monkeypatch.setattr(finder_module, "workers_of", find)
+    monkeypatch.setattr(finder_module.time, "thread_time", lambda: clock[0])
+    tree.add(10, "python -m shop.web")
+    follow = finder(SHOP)
+    for now in (0.0, rest - 0.1, rest):
+        follow.find(now)
+    assert len(looks) == 2
 
 
 def test_another_segment_of_the_same_worker(finder, tree, segments):

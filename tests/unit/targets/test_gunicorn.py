@@ -1,6 +1,7 @@
 """What a gunicorn was told, by everything that may tell it, and what cannot be known of it."""
 
 import pytest
+from msgspec.structs import replace
 
 from vitalsd.targets.gunicorn import Surroundings, Told, tell
 
@@ -8,8 +9,8 @@ BARE = Surroundings()
 
 
 def told(command="shop", **around):
-    """What follows from a command line and what else was read."""
-    return tell(command.split(), Surroundings(**around))
+    """What follows from a command line and what else was read, without the reasons for what does not."""
+    return replace(tell(command.split(), Surroundings(**around)), missing={})
 
 
 def test_defaults():
@@ -31,7 +32,7 @@ def test_never():
 
 def test_surroundings_that_cannot_be_read():
     """Nothing is taken for a default then."""
-    assert tell(["shop"], None) == Told()
+    assert replace(tell(["shop"], None), missing={}) == Told()
     assert told(config=None) == Told()
 
 
@@ -96,3 +97,19 @@ def test_configuration_file(config, timeout):
 def test_paste():
     """The file of a paste deployment has settings too, and is not read."""
     assert told("--paste shop.ini") == Told()
+
+
+@pytest.mark.parametrize(
+    ("command", "around", "why"),
+    [
+        ("shop", None, "the same user or CAP_SYS_PTRACE"),
+        ("--paste a.ini", Surroundings(), "paste deployment"),
+        ("shop", Surroundings(config=None), "no file that can be read"),
+        ("shop", Surroundings(config="from a import *"), "by code"),
+        ("shop", Surroundings(config="timeout = seconds()"), "computes it"),
+    ],
+)
+def test_why_it_is_not_known(command, around, why):
+    """Each field that is unknown says what is in the way; one that is known, or never, says nothing."""
+    assert why in tell(command.split(), around).missing["timeout_seconds"]
+    assert "timeout_seconds" not in tell([*command.split(), "-t", "0"], around).missing

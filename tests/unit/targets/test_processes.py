@@ -88,11 +88,31 @@ def test_young_and_old(tree):
     tree.add(10, "sh start.sh", start=YOUNG)
     tree.add(20, "sh start.sh", start=OLD)
     table = ProcessTable(tree.root)
-    assert commands(table.refresh(1000.0)) == {10: "sh start.sh", 20: "sh start.sh"}
-    for pid in (10, 20):
+    read = []
+    for second in range(0, 300, 10):
+        for pid in (10, 20):
+            tree.rename(pid, f"python {second}.py")
+        told = commands(table.refresh(1000.0 + second))
+        assert told[10] == f"python {second}.py"
+        read.append(told[20])
+    kept = [read.count(command) for command in dict.fromkeys(read)]
+    assert set(kept[1:-1]) == {6}
+
+
+def test_settled_ones_take_turns(tree):
+    """What is read again once a minute is never read all at once; after a long rest everything is."""
+    pids = range(100, 160)
+    for pid in pids:
+        tree.add(pid, "sh start.sh", start=OLD)
+    table = ProcessTable(tree.root)
+    table.refresh(1000.0)
+    for pid in pids:
         tree.rename(pid, "python a.py")
-    assert commands(table.refresh(1059.0)) == {10: "python a.py", 20: "sh start.sh"}
-    assert commands(table.refresh(1060.0)) == {10: "python a.py", 20: "python a.py"}
+    anew = [list(commands(table.refresh(1000.0 + at)).values()).count("python a.py") for at in range(10, 70, 10)]
+    assert anew == [10, 20, 30, 40, 50, 60]
+    for pid in pids:
+        tree.rename(pid, "python b.py")
+    assert set(commands(table.refresh(2000.0)).values()) == {"python b.py"}
 
 
 def test_comings_and_goings(tree):

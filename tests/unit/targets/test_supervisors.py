@@ -105,6 +105,7 @@ def test_by_its_title(title, worker, expected):
         table[pid] = Process(table[pid].key, table[pid].parent, 0, text, table[pid].forked)
     supervisor, workers = supervise(table)
     assert (told(supervisor), workers) == (expected, {11, 12})
+    assert ("timeout_seconds" in supervisor.missing) == (expected[0] in ("gunicorn", "uwsgi"))
 
 
 def titled(*processes):
@@ -122,6 +123,16 @@ def test_what_uwsgi_has_beside_its_workers():
     children = enumerate((*workers, *others), 11)
     supervisor, found = supervise(titled((10, 1, "uWSGI master"), *((pid, 10, title) for pid, title in children)))
     assert (supervisor.kind, found) == ("uwsgi", {11, 12})
+
+
+def test_scheduler_within_celery():
+    """`celery worker -B` forks a scheduler too."""
+    table = titled(
+        (10, 1, "[celeryd: celery@host:MainProcess] -active- (worker -B)"),
+        (11, 10, "[celeryd: celery@host:ForkPoolWorker-1]"),
+        (12, 10, "[celery beat]"),
+    )
+    assert supervise(table)[1] == {11}
 
 
 def test_second_pool_of_gunicorn():
@@ -228,6 +239,19 @@ def test_workers_that_are_executed():
     table = tree((10, 1, "python start.py"), (11, 10, "python serve.py"), (12, 10, "python serve.py"))
     supervisor, workers = supervise(table, with_segment=(11, 12))
     assert (supervisor.kind, supervisor.key.pid, workers) == ("plain", 10, {11, 12})
+
+
+def test_workers_that_are_executed_further_down():
+    """It is the parent that started them, not whoever started that."""
+    table = tree((10, 1, "python a.py"), (11, 10, "ruby b.rb"), (12, 11, "python c.py"), (13, 11, "python c.py"))
+    supervisor, workers = supervise(table, with_segment=(12, 13))
+    assert (supervisor.kind, supervisor.key.pid, workers) == ("plain", 11, {12, 13})
+
+
+def test_services_of_one_script():
+    """A shell that has started several services ends and replaces none of them."""
+    table = tree((10, 1, "sh start.sh"), (11, 10, "python -m shop"), (12, 10, "python -m shop"))
+    assert supervise(table, with_segment=(11, 12)) == (None, {11, 12})
 
 
 def test_without_a_rule():

@@ -95,12 +95,14 @@ def test_configuration_that_cannot_be_known(master, tmp_path, command):
     assert read(master(command)).config is None
 
 
-def test_configuration_that_has_moved_it(master, tmp_path):
-    """Where it was started there is a file, and it is there no more: its own configuration may have moved it."""
+@pytest.mark.parametrize("both", [False, True])
+def test_configuration_that_has_moved_it(master, tmp_path, both):
+    """There is a file where it may have been started, and it is not there now: that file may have moved it."""
     started, here = tmp_path / "started", tmp_path / "here"
     for folder in (started, here):
         folder.mkdir()
-    (started / "gunicorn.conf.py").write_text(f"chdir = {str(here)!r}\n")
+    for folder in (started, here) if both else (started,):
+        (folder / "gunicorn.conf.py").write_text(f"chdir = {str(here)!r}\n")
     assert read(master(cwd=here, PWD=str(started))).config is None
 
 
