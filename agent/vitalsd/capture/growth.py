@@ -214,7 +214,7 @@ class GrowthCensuses:
         for times in TIMES if first is not None else ():
             due = first_at + times * self.interval_seconds
             if watch.rows is None:
-                watch.reason = f"what grows is told by a second census, {due - first_at:g} s after the first"
+                watch.reason = f"a second census tells, {due - first_at:g} s after the first"
             await self._pause(watch.over, max(0.0, due - self._clock()))
             if self._clock() - watch.heard_at > QUIET_SECONDS:
                 return

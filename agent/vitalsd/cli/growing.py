@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from vitalsd.cli.figures import filled, plain
 from vitalsd.detect.growth.words import size, span
 
 __all__ = ["ABOUT", "growing"]
@@ -28,7 +29,7 @@ def growing(evidence: Mapping[str, Any]) -> str:
         if rows:
             parts.append("\n".join([_heading(heading, evidence), *(_row(row, name) for row in rows)]))
     if evidence.get("no_census_reason"):
-        parts.append(f"what grows: {evidence['no_census_reason']}")
+        parts.append(filled(f"what grows: {plain(evidence['no_census_reason'])}", others="  "))
     return "\n\n".join(parts)
 
 
@@ -46,11 +47,11 @@ def _row(row: Mapping[str, Any], name: str) -> str:
         told.insert(0, f"{size(row['bytes'])} more")
     if row.get("waits_at"):
         told.append(f"one waits in {_place(row['waits_at'])}")
-    named = str(row.get(name))
+    named = plain(row.get(name))
     if row.get("file"):
         named += f" ({row['file'].rpartition('/')[2]}:{row.get('line')})"
-    return f"  {grew:>9}  {named}, {', '.join(told)}"
+    return filled(f"{named}, {', '.join(told)}", f"  {grew:>9}  ", " " * 15)
 
 
 def _place(frame: Mapping[str, Any]) -> str:
-    return f"{frame.get('function')} ({str(frame.get('file')).rpartition('/')[2]}:{frame.get('line')})"
+    return plain(f"{frame.get('function')} ({str(frame.get('file')).rpartition('/')[2]}:{frame.get('line')})")

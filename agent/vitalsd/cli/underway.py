@@ -7,7 +7,8 @@ from datetime import datetime
 from typing import Any
 
 from vitalsd.capture.model import ACTIVE
-from vitalsd.cli.captured import plain, where
+from vitalsd.cli.captured import where
+from vitalsd.cli.figures import plain
 
 __all__ = ["LISTED", "capture_lines"]
 

@@ -131,7 +131,7 @@ def test_two_censuses_and_the_difference(world: World) -> None:
     worker = world.worker()
     world.let(0, (worker, "leak"))
     assert world.censuses.evidence(worker, "leak") == {
-        "no_census_reason": "what grows is told by a second census, 600 s after the first"
+        "no_census_reason": "a second census tells, 600 s after the first"
     }
     world.let(590, (worker, "leak"))
     assert len(world.asked) == 1

