@@ -291,7 +291,7 @@ class Daemon:
         try:
             settings = self._load().settings
         except VitalsdError as error:
-            self.state.reload_successful = False
+            self.state.reload_problem = "; ".join(str(error).splitlines())
             log.error("config_reload_failed", reason=str(error))  # noqa: TRY400 - the sentence says it all
             raise
         restart = [key for key, old, new in _fixed(self._settings, settings) if old != new]
@@ -306,7 +306,7 @@ class Daemon:
         self._capturing.reconfigure(settings)
         self._growth.reconfigure(plan_of(settings))
         self.state.health_max_delay_seconds = settings.health.max_delay
-        self.state.reload_successful, self.state.reload_succeeded_at = True, time.time()
+        self.state.reload_problem, self.state.reload_succeeded_at = None, time.time()
         own_log.configure(settings.log.level, settings.log.format)
         log.info("config_reloaded")
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from msgspec.structs import replace
 
+from vitalsd.capture.breaker import Breaker
 from vitalsd.capture.model import ACTIVE, Artifact, AskedBy, Capture, CaptureKind, Refusal
 from vitalsd.errors import NotFound
 from vitalsd_exporters.state import CaptureCounts, OpenFile
@@ -83,6 +84,7 @@ class FakeCaptures:
     workers: dict[str, tuple[str, ...]] = field(default_factory=lambda: {"shop": ("0", "1"), "legacy": ("0", "1")})
     shares: dict[str, float] = field(default_factory=dict)
     asked: list[dict[str, object]] = field(default_factory=list)
+    left_alone: tuple[Breaker, ...] = ()
     number: int = 0
 
     def latest(self) -> tuple[Capture, ...]:
@@ -145,6 +147,10 @@ class FakeCaptures:
             )
         self.all = (capture, *self.all)
         return capture
+
+    def breakers(self) -> tuple[Breaker, ...]:
+        """What the test has set."""
+        return self.left_alone
 
     def change(self, name: str, **fields: object) -> Capture | None:
         """Have a capture become something else."""

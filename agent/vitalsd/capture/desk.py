@@ -16,12 +16,14 @@ from itertools import count
 import structlog
 from msgspec.structs import replace
 
+from vitalsd.capture.breaker import Breaker, open_breakers
 from vitalsd.capture.chooser import Chooser
 from vitalsd.capture.engines.registry import Engine
 from vitalsd.capture.ledger import Ledger
 from vitalsd.capture.making import Order
 from vitalsd.capture.model import AskedBy, Capture, CaptureCounts, CaptureKind, OpenFile, Refusal, Wanted
 from vitalsd.capture.outcomes import Outcomes, keys_of
+from vitalsd.capture.policy import full_disk
 from vitalsd.capture.shelf import Shelf
 from vitalsd.capture.store import Store
 from vitalsd.capture.surroundings import Surroundings
@@ -206,6 +208,15 @@ class Desk:
     def problem(self) -> str | None:
         """Why nothing of this is stored now, if that is so."""
         return self._ledger.problem
+
+    @property
+    def disk_problem(self) -> str | None:
+        """Why the disk has no room for captures, if it had none when it was last looked at."""
+        return full_disk(self._shelf.free_bytes, self._settings)
+
+    def breakers(self) -> tuple[Breaker, ...]:
+        """The engines that are left alone on a target now."""
+        return open_breakers(self._ledger.recent(), self._clock())
 
     async def close(self) -> None:
         """End what runs; what it was is told to the next agent."""

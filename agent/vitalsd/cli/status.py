@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from vitalsd.cli.client import ask
+from vitalsd.cli.figures import plain
 from vitalsd.cli.incidents import short
 from vitalsd.cli.underway import LISTED, capture_lines
 
@@ -46,12 +47,15 @@ class Status:
             settings, f"/api/v1/incidents?state=open&limit={MOST_LISTED}"
         )
         answer |= ask(settings, f"/api/v1/captures?limit={LISTED}")
+        answer["agent"] = ask(settings, "/api/v1/agent")
         if args.json or args.rules:
             answer |= ask(settings, "/api/v1/rules")
         if args.json:
             print(msgspec.json.format(msgspec.json.encode(answer)).decode())
         else:
             print(table(answer["targets"]))
+            for problem in answer["agent"]["problems"]:
+                print(f"problem: {plain(problem)}")
             for line in _open_incidents(answer["incidents"], time.time()):
                 print(line)
             for line in capture_lines(answer["captures"], settings.capture.per_hour, time.time()):

@@ -279,7 +279,7 @@ def agent_rows(agent: AgentVitals, python_version: str) -> Iterator[Row]:
     yield _row("vitalsd_build_info", {"version": agent.version, "pythonversion": python_version}, 1)
     for target, at in agent.sampled_at.items():
         yield _row("vitalsd_sample_timestamp_seconds", {"target": target}, at)
-    yield _row("vitalsd_config_last_reload_successful", {}, agent.reload_successful)
+    yield _row("vitalsd_config_last_reload_successful", {}, agent.reload_problem is None)
     yield _row("vitalsd_config_last_reload_success_timestamp_seconds", {}, agent.reload_succeeded_at)
     yield _row("vitalsd_cpu_seconds_total", {}, agent.cpu_seconds)
     yield _row("vitalsd_resident_memory_bytes", {}, agent.resident_bytes)

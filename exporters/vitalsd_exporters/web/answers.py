@@ -10,13 +10,14 @@ import msgspec
 
 from vitalsd.capture.model import Capture, RefusalWord
 from vitalsd.model import Incident, RecentLoop, RuleState, SourceReading, TargetSnapshot
+from vitalsd_exporters.web.agent import AgentState
 from vitalsd_exporters.web.alerts import Message, Outcome
 from vitalsd_exporters.web.captures import Asked, Pinned
 
 __all__ = ["COMPONENTS", "LISTS", "components"]
 
 PREFIX = "#/components/schemas/"
-TOLD = (TargetSnapshot, SourceReading, Incident, RuleState, Capture, RecentLoop, Outcome)
+TOLD = (TargetSnapshot, SourceReading, Incident, RuleState, Capture, RecentLoop, Outcome, AgentState)
 """What answers are made of, with all that is in them."""
 TAKEN = (Asked, Pinned, Message)
 LISTS = {

@@ -12,6 +12,8 @@ from vitalsd.cli import build_parser, incidents, status
 from vitalsd.model import Frame
 from vitalsd_exporters.web.edge import as_json
 
+NOTHING_ELSE = {"/api/v1/captures": {"captures": []}, "/api/v1/agent": {"problems": [], "breakers": []}}
+
 
 @pytest.fixture(autouse=True)
 def in_utc(monkeypatch):
@@ -31,7 +33,7 @@ def answers(monkeypatch):
     def use(by_path):
         def ask(_settings, path):
             asked.append(path)
-            return {"/api/v1/captures": {"captures": []}, **by_path}[path.partition("?")[0]]
+            return {**NOTHING_ELSE, **by_path}[path.partition("?")[0]]
 
         monkeypatch.setattr(incidents, "ask", ask)
         monkeypatch.setattr(status, "ask", ask)
@@ -141,7 +143,21 @@ def test_status_as_json_holds_everything(answers, capsys):
         }
     )
     run("status", "--json")
-    assert list(json.loads(capsys.readouterr().out)) == ["targets", "incidents", "captures", "rules"]
+    assert list(json.loads(capsys.readouterr().out)) == ["targets", "incidents", "captures", "agent", "rules"]
+
+
+def test_status_says_what_is_wrong_with_the_agent(answers, capsys):
+    """A line each, below the table: a full disk shows there, and not when somebody misses what was to be on it."""
+    problems = ["History is not stored: database or disk is full", "Nothing is captured: no room"]
+    answers(
+        {
+            "/api/v1/targets": {"targets": []},
+            "/api/v1/incidents": {"incidents": []},
+            "/api/v1/agent": {"problems": problems, "breakers": []},
+        }
+    )
+    run("status")
+    assert capsys.readouterr().out.splitlines()[-2:] == [f"problem: {each}" for each in problems]
 
 
 def test_status_on_a_bad_day_is_short(answers, capsys):
