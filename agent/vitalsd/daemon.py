@@ -29,7 +29,7 @@ from vitalsd.history.points import Point, point_of
 from vitalsd.incidents.book import Book
 from vitalsd.investigation.investigation import Investigation
 from vitalsd.limits import raise_open_files
-from vitalsd.model import WorkerKey
+from vitalsd.model import OWN_TARGET, WorkerKey
 from vitalsd.probe import python as own_probe
 from vitalsd.settings.load import Loaded
 from vitalsd.settings.model import Settings
@@ -39,7 +39,7 @@ from vitalsd.sources.observer.events import Ended, Late
 from vitalsd.sources.observer.observer import Observer
 from vitalsd.sources.sampler import Sampler
 from vitalsd.state import State
-from vitalsd.targets.finder import OWN_TARGET, Finder
+from vitalsd.targets.finder import Finder
 from vitalsd.targets.folder import SegmentFolder
 from vitalsd.targets.places import default_folders
 from vitalsd.targets.processes import has_gone

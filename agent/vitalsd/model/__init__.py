@@ -15,6 +15,7 @@ from vitalsd.model.incidents import (
 )
 from vitalsd.model.samples import (
     OBSERVED_LOOP,
+    OWN_TARGET,
     LagSource,
     MemoryTrend,
     RecentLoop,
@@ -74,6 +75,7 @@ __all__ = [
     "GC_GENERATIONS",
     "OBSERVED_LOOP",
     "ONE_OF_A_WORKER",
+    "OWN_TARGET",
     "Cause",
     "Doing",
     "Exit",

@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 import structlog
 
-from vitalsd.model import WorkerKey
+from vitalsd.model import OWN_TARGET, WorkerKey
 from vitalsd.segment.reader import SegmentFile
 from vitalsd.targets.folder import SegmentFolder
 from vitalsd.targets.patterns import Patterns
@@ -25,8 +25,6 @@ from vitalsd.targets.slots import SlotRow, Slots
 
 __all__ = ["Finder", "Found", "Seat"]
 
-OWN_TARGET = "vitalsd"
-"""The agent watches itself under this name."""
 JOINED_SECONDS = 600.0
 """A target of which nobody is left is the same service again when it comes back within this time."""
 log = structlog.get_logger(__name__)
