@@ -29,7 +29,7 @@ def evidence(kind: str, told: Mapping[str, Any], in_captures: Mapping[str, Any])
     others = {
         name: value
         for name, value in told.items()
-        if name not in apart and not (is_table(value) and in_captures.get(name) == value)
+        if name not in apart and not (value is not None and in_captures.get(name) == value)
     }
     tables = {name: value for name, value in others.items() if is_table(value)}
     in_bytes = kind in IN_BYTES and told.get("proven_by") != "blocks"

@@ -19,7 +19,6 @@ import msgspec
 from vitalsd.capture.census import (
     AGAIN_BUDGET_BYTES,
     BUDGET_BYTES,
-    Census,
     NoCensus,
     list_tasks,
     socket_of,
@@ -35,14 +34,13 @@ from vitalsd.capture.censusfile import (
     written,
 )
 from vitalsd.capture.engines.registry import CaptureError, Fit, Job, Made, Subject, register
-from vitalsd.capture.growing import growing_types
+from vitalsd.capture.growing import growing_types, largest_own, standing_out
 from vitalsd.capture.holders import Holders, find_holders
 from vitalsd.capture.model import CaptureKind
 from vitalsd.settings.model import Settings
 
 __all__ = ["CensusEngine"]
 
-MANY = 100
 GET_A_PROBE = (
     "start it with `vitalsd run -- CMD`; or `vitalsd probe install DIR`, and PYTHONPATH=DIR in its environment"
 )
@@ -105,12 +103,14 @@ class CensusEngine:
         except NoCensus as error:
             notes.append(f"Tasks are not listed: {error}")
         grown = growing_types(before.census, census) if before is not None else []
-        wanted = str(grown[0]["type"]) if grown else largest_own(census)
+        wanted = standing_out(grown, census) if before is not None else largest_own(census)
         holders: Holders | str | None = None
         if wanted is not None:
             holders = await self._holders(job, wanted)
             if isinstance(holders, str):
                 notes.append(holders)
+        else:
+            notes.append("Who holds what was not looked for: no type stands out.")
         file = written(key, at, census, tasks, before, grown)
         if wanted is not None and isinstance(holders, Holders):
             file = msgspec.structs.replace(file, held=holders_row(wanted, holders))
@@ -151,17 +151,6 @@ class CensusEngine:
                 out.write(data)
 
 
-def largest_own(census: Census) -> str | None:
-    """
-    Without a census to compare with: the class of the service's own, or of a library, that has most bytes.
-
-    Of those with many instances, if there are some: a loop or a pool is large, and there is one.
-    """
-    own = {name: found for name, found in census.types.items() if "." in name}
-    many = {name: found for name, found in own.items() if found[0] >= MANY}
-    return max(many or own, key=lambda name: own[name][1], default=None)
-
-
 def _summary(file: CensusFile, grown: list[dict[str, object]], before: CensusFile | None) -> dict[str, object]:
     summary: dict[str, object] = {
         "growing_types": grown,
@@ -175,4 +164,6 @@ def _summary(file: CensusFile, grown: list[dict[str, object]], before: CensusFil
         summary["holders"] = [
             {"samples": chain.samples, "rooted": chain.rooted, "chain": chain.text} for chain in file.held.chains
         ]
+        if file.held.cut is not None:
+            summary["holders_cut"] = file.held.cut
     return summary
