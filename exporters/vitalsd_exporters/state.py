@@ -78,6 +78,9 @@ class Captures(Protocol):
     def progress(self, name: str) -> float | None:
         """How much of a running one is done, 0 to 1; None where it does not run."""
 
+    def waits_for(self, name: str) -> str | None:
+        """What has to be over before this one begins, in half a sentence; None where it does not wait."""
+
     def ask(
         self,
         kind: CaptureKind,

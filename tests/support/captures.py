@@ -83,6 +83,7 @@ class FakeCaptures:
     """What the next ones asked for get."""
     workers: dict[str, tuple[str, ...]] = field(default_factory=lambda: {"shop": ("0", "1"), "legacy": ("0", "1")})
     shares: dict[str, float] = field(default_factory=dict)
+    waits: dict[str, str] = field(default_factory=dict)
     asked: list[dict[str, object]] = field(default_factory=list)
     left_alone: tuple[Breaker, ...] = ()
     number: int = 0
@@ -99,6 +100,11 @@ class FakeCaptures:
         """What the test has set."""
         found = self.one(name)
         return self.shares.get(name, 0.0) if found is not None and found.state in ("running", "stopping") else None
+
+    def waits_for(self, name: str) -> str | None:
+        """What the test has set."""
+        found = self.one(name)
+        return self.waits.get(name) if found is not None and found.state == "waiting" else None
 
     def ask(
         self,

@@ -142,9 +142,10 @@ class Desk:
         chosen = self._chooser.choose(wanted, subject)
         if isinstance(chosen, Refusal):
             return self._outcomes.refused(capture, chosen)
-        self._orders[capture.id] = Order(wanted, chosen.engine, chosen.instead)
+        order = self._orders[capture.id] = Order(wanted, chosen.engine, chosen.instead)
+        order.turn = asked_by != "person", next(self._number)
         queue = self._looks if kind == "stacks" else self._watches
-        queue.put_nowait((asked_by != "person", next(self._number), capture.id))
+        queue.put_nowait((*order.turn, capture.id))
         capture = self._outcomes.put(replace(capture, engine=chosen.engine.name))
         log.info("capture_waits", **keys_of(capture))
         return capture
@@ -164,6 +165,23 @@ class Desk:
             return None
         elapsed = time.monotonic() - order.began
         return min(0.99, elapsed / order.wanted.seconds if order.wanted.seconds else elapsed)
+
+    def waits_for(self, name: str) -> str | None:
+        """What has to be over before this one begins, in half a sentence; None where it does not wait."""
+        order = self._orders.get(name)
+        if order is None or order.began is not None:
+            return None
+        if order.other_agent:
+            return "for another agent of this host, which is capturing"
+        looks = order.wanted.kind == "stacks"
+        alike = {each: other for each, other in self._orders.items() if (other.wanted.kind == "stacks") == looks}
+        runs = next((each for each, other in alike.items() if other.task is not None and each != name), None)
+        if runs is None or order.task is not None:
+            return None
+        before = sum(other.task is None and other.turn < order.turn for other in alike.values())
+        whose = alike[runs].wanted
+        told = f"for capture {runs} (`{whose.kind}` of {whose.target}/{whose.worker}), one is taken at a time"
+        return f"{told}; {before} more before it" if before else told
 
     def stop(self, name: str) -> Capture | None:
         """End a running one early, and keep what it has; one that waits is cancelled."""

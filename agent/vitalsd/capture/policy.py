@@ -21,7 +21,7 @@ from vitalsd.capture.model import ACTIVE, Capture, Refusal, Wanted
 from vitalsd.settings.model import Capture as CaptureSettings
 from vitalsd.settings.units import format_duration, format_size
 
-__all__ = ["HOST_MEMORY", "Facts", "full_disk", "refusal"]
+__all__ = ["HOST_MEMORY", "Facts", "full_disk", "refusal", "uses_budget"]
 
 HOST_MEMORY = "the host's memory"
 HOUR_SECONDS = 3600.0
@@ -205,7 +205,7 @@ def _of_queue(recent: Sequence[Capture]) -> Refusal | None:
 def _of_too_much(
     wanted: Wanted, recent: Sequence[Capture], settings: CaptureSettings, now: float
 ) -> Refusal | None:
-    return _of_cooldown(wanted, recent, settings, now) or _of_budget(recent, settings, now)
+    return _of_cooldown(wanted, recent, settings, now) or _of_budget(wanted, recent, settings, now)
 
 
 def _of_cooldown(
@@ -226,9 +226,17 @@ def _of_cooldown(
     return None
 
 
-def _of_budget(recent: Sequence[Capture], settings: CaptureSettings, now: float) -> Refusal | None:
+def uses_budget(kind: str, asked_by: str) -> bool:
+    """Whether `capture.per_hour` is about it: stacks take a moment, and whoever looks may go on looking."""
+    return (kind, asked_by) != ("stacks", "person")
+
+
+def _of_budget(wanted: Wanted, recent: Sequence[Capture], settings: CaptureSettings, now: float) -> Refusal | None:
     """By when they began, so that no hour has more beginnings than that, whenever it is said to start."""
-    ages = [age for each in recent if _counts(each) and (age := _age(each, now)) < HOUR_SECONDS]
+    if not uses_budget(wanted.kind, wanted.asked_by):
+        return None
+    counted = (each for each in recent if _counts(each) and uses_budget(each.kind, each.asked_by))
+    ages = [age for each in counted if (age := _age(each, now)) < HOUR_SECONDS]
     excess = len(ages) - settings.per_hour
     if excess < 0:
         return None

@@ -140,6 +140,7 @@ def where(capture: Mapping[str, Any]) -> str:
 def _state(capture: Mapping[str, Any]) -> str:
     share = capture.get("progress")
     state = str(capture["state"])
+    state = f"{state} {plain(capture['waits_for'])}" if capture.get("waits_for") else state
     return state if share is None else f"{state}, {share:.0%} done"
 
 

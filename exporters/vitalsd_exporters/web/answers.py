@@ -59,6 +59,7 @@ def components() -> dict[str, Any]:
         _add(made[name], "recent", {"anyOf": [_reference("RecentLoop"), {"type": "null"}]})
     share = {"anyOf": [{"type": "number", "minimum": 0, "maximum": 1}, {"type": "null"}]}
     _add(made["Capture"], "progress", share)
+    _add(made["Capture"], "waits_for", {"anyOf": [{"type": "string"}, {"type": "null"}]})
     made["Outcome"]["properties"]["asked"]["items"] = _reference("Capture")
     for name, (field, item) in LISTS.items():
         made[name] = _object({field: {"type": "array", "items": _reference(item)}})

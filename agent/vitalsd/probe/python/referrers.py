@@ -9,7 +9,8 @@ and one for whose tables they were found in, until there is a module's dict, a c
 Names of attributes and of variables of modules are told, since they stand in the source; keys of other dicts are
 values of the service's, and never are. Costs 0.4 s of a processor for each search of 64 MiB, a third of a
 millisecond at a time, and is ended after 4 s with what there is by then: of a heap of some 150 MiB a leak that a
-module's variable holds is told to its root, of a larger one often no more than its nearest holders. How far it came is told.
+module's variable holds is told to its root, of a larger one often no more than its nearest holders. How far it
+came is told.
 """
 
 from __future__ import annotations
