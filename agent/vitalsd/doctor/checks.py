@@ -346,13 +346,16 @@ def _captures(process: ProcessFacts) -> list[Check]:
     for kind in KINDS:
         group = f"Captures of {kind}"
         rungs = [each for each in process.engines if each.kind == kind]
-        checks += [_rung(group, each) for each in rungs]
+        checks += [_rung(group, each, process) for each in rungs]
         if not rungs:
             checks.append(Check(group, "none", "no", "this version has no engine for it"))
     return checks
 
 
-def _rung(group: str, engine: EngineFacts) -> Check:
+def _rung(group: str, engine: EngineFacts, process: ProcessFacts) -> Check:
+    if engine.fits and process.state in "Tt":
+        text = f"not while process {process.pid} is stopped; then it would do: {engine.why}"
+        return Check(group, engine.engine, "note", text, f"kill -CONT {process.pid}" if engine.chosen else None)
     if engine.fits:
         return Check(
             group,

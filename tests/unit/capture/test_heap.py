@@ -129,8 +129,6 @@ def test_whether_it_fits(tmp_path):
     nothing = engine.fit(Subject(OBSERVED, None))
     assert (nothing.fits, "vitalsd run" in (nothing.advice or "")) == (False, True)
     assert "no control socket" in engine.fit(Subject(OBSERVED, tmp_path / "a.seg")).why
-    stopped = replace(OBSERVED, process=replace(OBSERVED.process, state="T"))
-    assert engine.fit(Subject(stopped, tmp_path / "a.seg")).advice == "kill -CONT 78"
     node = replace(WATCHED, probe=replace(WATCHED.probe, runtime="node"))
     assert "is node" in engine.fit(Subject(node, tmp_path / "a.seg")).why
     assert socket_of(tmp_path / "a.seg").name == "a.seg.sock"

@@ -235,3 +235,10 @@ def test_engines_that_are_left_alone():
 def test_no_engine_is_left_alone(captures, text):
     """Or it is not known."""
     assert mark(check_agent(replace(AGENT, captures=captures)), "breakers").text == text
+
+
+def test_what_would_be_used_of_a_process_that_is_stopped():
+    """Nothing is captured of it meanwhile: first it has to go on, and how is said."""
+    stopped = mark(check_process(AGENT, replace(PROCESS, state="T")), "py-spy")
+    assert (stopped.mark, stopped.fix) == ("note", "kill -CONT 4711")
+    assert stopped.text == "not while process 4711 is stopped; then it would do: it samples"

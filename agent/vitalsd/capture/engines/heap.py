@@ -37,13 +37,10 @@ from vitalsd.capture.engines.registry import CaptureError, Fit, Job, Made, Subje
 from vitalsd.capture.growing import growing_types, largest_own, standing_out
 from vitalsd.capture.holders import Holders, find_holders
 from vitalsd.capture.model import CaptureKind
+from vitalsd.capture.probe_fit import fit_of_probe
 from vitalsd.settings.model import Settings
 
 __all__ = ["CensusEngine"]
-
-GET_A_PROBE = (
-    "start it with `vitalsd run -- CMD`; or `vitalsd probe install DIR`, and PYTHONPATH=DIR in its environment"
-)
 
 
 @register
@@ -59,27 +56,7 @@ class CensusEngine:
 
     def fit(self, subject: Subject) -> Fit:
         """Whether there is a probe that can be asked."""
-        probe = subject.worker.probe
-        if subject.segment is None:
-            return Fit(False, f"there is no probe in process {subject.pid}", GET_A_PROBE)
-        if probe is not None and probe.runtime != "python":
-            return Fit(False, f"it counts objects of Python, and process {subject.pid} is {probe.runtime}")
-        if subject.worker.process is not None and subject.worker.process.state in "Tt":
-            return Fit(False, f"process {subject.pid} is stopped", f"kill -CONT {subject.pid}")
-        path = socket_of(subject.segment)
-        if not path.is_socket():
-            return Fit(
-                False,
-                f"the probe of process {subject.pid} has no control socket at {path}",
-                "install the probe of this vitalsd version in the service",
-            )
-        if not os.access(path, os.W_OK):
-            return Fit(
-                False,
-                f"{path} may not be used by uid {os.geteuid()}",
-                "run the agent as the service's user, or as root",
-            )
-        return Fit(True, "the probe counts live objects by type, in slices of less than a millisecond")
+        return fit_of_probe(subject, "the probe counts live objects by type, in slices of less than a millisecond")
 
     async def take(self, job: Job) -> Made:
         """Count, compare, and ask who holds what has grown most."""
