@@ -39,7 +39,10 @@ PASSES: frozenset[RefusalWord] = frozenset(
 AGAIN_SECONDS = 60.0
 MOST_TRIES = 30
 KEPT = 1024
-TOLD_WITH = {"holders": ("held_type", "holders_cut")}
+TOLD_WITH = {
+    "holders": ("held_type", "holders_cut"),
+    "growing_types": ("census_at", "census_seconds", "census_share"),
+}
 """A list of a capture's -> what it cannot be read without."""
 
 

@@ -87,6 +87,7 @@ FOUND: list[dict[str, Any]] = [
                 }
             ],
             "census_seconds": 600.0,
+            "census_at": "2026-07-01T11:42:00.000Z",
         },
     },
     {

@@ -17,7 +17,7 @@ NOUNS = {
     "growing_threads": ("thread", "threads that grow in number"),
 }
 """Key of the evidence -> what each row is named by, and the heading."""
-ABOUT = (*NOUNS, "census_seconds", "census_share", "no_census_reason")
+ABOUT = (*NOUNS, "census_at", "census_seconds", "census_share", "no_census_reason")
 """The evidence that is told here."""
 
 
@@ -37,7 +37,8 @@ def _heading(heading: str, evidence: Mapping[str, Any]) -> str:
     seconds, share = evidence.get("census_seconds"), evidence.get("census_share", 1)
     within = f", in {span(seconds)}" if isinstance(seconds, int | float) else ""
     sampled = f", estimated from {share * 100:.2g} % of the memory" if share != 1 else ""
-    return heading + within + sampled
+    at = f", as of {evidence['census_at']}" if evidence.get("census_at") else ""
+    return filled(heading + within + sampled + at, others="  ")
 
 
 def _row(row: Mapping[str, Any], name: str) -> str:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from datetime import datetime
 
 import msgspec
 
@@ -131,11 +132,15 @@ class CensusEngine:
 def _summary(file: CensusFile, grown: list[dict[str, object]], before: CensusFile | None) -> dict[str, object]:
     summary: dict[str, object] = {
         "growing_types": grown,
+        "census_at": file.taken_at,
         "census_share": file.share,
         "largest_types": [msgspec.to_builtins(row) for row in file.types[:10]],
     }
     if before is not None:
         summary["compared_with"] = before.taken_at
+        if file.taken_at is not None and before.taken_at is not None:
+            between = datetime.fromisoformat(file.taken_at) - datetime.fromisoformat(before.taken_at)
+            summary["census_seconds"] = round(between.total_seconds(), 1)
     if file.held is not None:
         summary["held_type"] = file.held.type
         summary["holders"] = [
