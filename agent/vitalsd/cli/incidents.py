@@ -42,9 +42,9 @@ class Incidents:
 
     def run(self, args: argparse.Namespace) -> int:
         """Ask the agent and print; an id that does not exist is an error."""
-        from vitalsd.cli.options import config_loader
+        from vitalsd.cli.options import settings_to_ask
 
-        settings = config_loader(args)().settings
+        settings = settings_to_ask(args)
         answer = ask(settings, _path(args))
         if args.json:
             print(msgspec.json.format(msgspec.json.encode(answer)).decode())

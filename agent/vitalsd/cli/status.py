@@ -40,9 +40,9 @@ class Status:
 
     def run(self, args: argparse.Namespace) -> int:
         """Ask the agent and print; 1 when a target is down."""
-        from vitalsd.cli.options import config_loader
+        from vitalsd.cli.options import settings_to_ask
 
-        settings = config_loader(args)().settings
+        settings = settings_to_ask(args)
         answer = ask(settings, "/api/v1/targets") | ask(
             settings, f"/api/v1/incidents?state=open&limit={MOST_LISTED}"
         )

@@ -64,7 +64,7 @@ class Case(msgspec.Struct):
         """
         What the observer saw of a stall that its probe tells of, which is not needed for another.
 
-        Where words are copied to a disk, the last copy before a process was stopped may have been of the turn before:
+        Where words are copied to a disk, the last copy before a process was stopped may be of the turn before:
         then it is the one with which it has most of its time in common.
         """
         seen = self.seen.pop((loop, since), None)

@@ -160,6 +160,17 @@ def test_status_says_what_is_wrong_with_the_agent(answers, capsys):
     assert capsys.readouterr().out.splitlines()[-2:] == [f"problem: {each}" for each in problems]
 
 
+def test_status_of_an_agent_whose_file_is_broken_by_now(answers, capsys, tmp_path):
+    """What is wrong with it is told beside the answer, which is whole."""
+    answers({"/api/v1/targets": {"targets": []}, "/api/v1/incidents": {"incidents": []}})
+    (tmp_path / "vitalsd.yaml").write_text("targts: []")
+    assert run("status", "--config", str(tmp_path / "vitalsd.yaml")) == 0
+    said = capsys.readouterr()
+    assert said.out.startswith("No target is found")
+    assert said.err.splitlines()[0].startswith(f"{tmp_path / 'vitalsd.yaml'}:1:1: unknown key targts")
+    assert said.err.splitlines()[1].startswith("note: the configuration is wrong")
+
+
 def test_status_on_a_bad_day_is_short(answers, capsys):
     """Ten lines, and how to see the others."""
     many = as_json((BLOCKING,) * 30)
