@@ -218,4 +218,6 @@ class FakeCaptures:
             failed={("shop", "heap"): 1},
             refused={("legacy", "memory", "cooldown"): 3},
             pause_seconds={("shop", "cpu"): 0.0004},
+            uploaded=3,
+            uploads_failed=1,
         )

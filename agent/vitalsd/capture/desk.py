@@ -220,7 +220,8 @@ class Desk:
 
     def counts(self) -> CaptureCounts:
         """For the metrics."""
-        return self._outcomes.counts()
+        uploads = self._uploads
+        return replace(self._outcomes.counts(), uploaded=uploads.uploaded, uploads_failed=uploads.failed)
 
     @property
     def problem(self) -> str | None:

@@ -269,6 +269,8 @@ def capture_rows(counts: CaptureCounts, targets: Collection[str]) -> Iterator[Ro
             yield _row("vitalsd_captures_total", labels, counts.taken.get((target, kind), 0))
             yield _row("vitalsd_capture_failures_total", labels, counts.failed.get((target, kind), 0))
             yield from _known(labels, {"vitalsd_capture_pause_seconds": counts.pause_seconds.get((target, kind))})
+    yield _row("vitalsd_capture_uploads_total", {}, counts.uploaded)
+    yield _row("vitalsd_capture_upload_failures_total", {}, counts.uploads_failed)
     for (target, kind, reason), count in sorted(counts.refused.items()):
         labels = {"target": target, "kind": kind, "reason": reason}
         yield _row("vitalsd_captures_refused_total", labels, count)

@@ -528,4 +528,24 @@ async def test_copied_when_it_is_done(tmp_path: Path, monkeypatch: pytest.Monkey
     assert copied is not None
     assert copied.upload_problem is None
     assert (tmp_path / "there" / done.id / "profile.txt").read_text() == "whole"
+    counts = world.desk.counts()
+    assert (counts.uploaded, counts.uploads_failed) == (1, 0)
+    await world.desk.close()
+
+
+@in_loop
+async def test_what_cannot_be_copied_is_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each attempt, whatever was in the way."""
+    monkeypatch.setattr("vitalsd.capture.uploads.LOOK_SECONDS", 0.02)
+    world = World(tmp_path / "here", FakeEngine())
+    (tmp_path / "there").write_text("a file is in the way")
+    done = await world.end_of(world.ask())
+    there = CaptureSettings(cooldown=0.0, per_hour=100, upload=f"file://{tmp_path}/there")
+    world.desk.reconfigure(Settings(capture=there))
+    async with asyncio.timeout(20):
+        while not world.desk.counts().uploads_failed:  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+    failed = world.desk.one(done.id)
+    assert failed is not None and failed.upload_problem
+    assert world.desk.counts().uploaded == 0
     await world.desk.close()
