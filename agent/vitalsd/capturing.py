@@ -39,6 +39,11 @@ PASSES: frozenset[RefusalWord] = frozenset(
 AGAIN_SECONDS = 60.0
 MOST_TRIES = 30
 KEPT = 1024
+TOLD_WITH = {
+    "holders": ("held_type", "holders_cut"),
+    "growing_types": ("census_at", "census_seconds", "census_share"),
+}
+"""A list of a capture's -> what it cannot be read without."""
 
 
 class _Order(msgspec.Struct):
@@ -155,7 +160,9 @@ class Capturing:
 
 def _told(capture: Capture) -> dict[str, object]:
     """What an incident says of its capture: the few lines that a person looks at first."""
-    return {name: value for name, value in capture.summary.items() if isinstance(value, list) and value}
+    lists = {name: value for name, value in capture.summary.items() if isinstance(value, list) and value}
+    about = {name for told in lists for name in TOLD_WITH.get(told, ())}
+    return lists | {name: value for name, value in capture.summary.items() if name in about}
 
 
 def _harmful(capture: Capture) -> Finding:

@@ -29,7 +29,7 @@ from vitalsd.history.points import Point, point_of
 from vitalsd.incidents.book import Book
 from vitalsd.investigation.investigation import Investigation
 from vitalsd.limits import raise_open_files
-from vitalsd.model import WorkerKey
+from vitalsd.model import OWN_TARGET, WorkerKey
 from vitalsd.pace import Pace
 from vitalsd.probe import python as own_probe
 from vitalsd.settings.load import Loaded
@@ -43,7 +43,7 @@ from vitalsd.sources.observer.observer import Observer
 from vitalsd.sources.pulse.pulses import LOOK_SECONDS, Pulses
 from vitalsd.sources.sampler import Sampler
 from vitalsd.state import State
-from vitalsd.targets.finder import OWN_TARGET, Finder, Found
+from vitalsd.targets.finder import Finder, Found
 from vitalsd.targets.folder import SegmentFolder
 from vitalsd.targets.places import default_folders
 from vitalsd.targets.processes import has_gone
@@ -354,7 +354,7 @@ class Daemon:
         try:
             settings = self._load().settings
         except VitalsdError as error:
-            self.state.reload_successful = False
+            self.state.reload_problem = "; ".join(str(error).splitlines())
             log.error("config_reload_failed", reason=str(error))  # noqa: TRY400 - the sentence says it all
             raise
         restart = [key for key, old, new in _fixed(self._settings, settings) if old != new]
@@ -370,7 +370,7 @@ class Daemon:
         self._capturing.reconfigure(settings)
         self._growth.reconfigure(plan_of(settings))
         self.state.health_max_delay_seconds = settings.health.max_delay
-        self.state.reload_successful, self.state.reload_succeeded_at = True, time.time()
+        self.state.reload_problem, self.state.reload_succeeded_at = None, time.time()
         own_log.configure(settings.log.level, settings.log.format)
         log.info("config_reloaded")
 

@@ -71,7 +71,8 @@ class State:
         self._sampled_at = 0.0
         self._updated_at: float | None = None
         self._interval = interval_seconds
-        self.reload_successful = True
+        self.reload_problem: str | None = None
+        """What was wrong with the configuration that was read last, if it was not taken over."""
         self.reload_succeeded_at = time.time()
         self.ruled: Callable[[], tuple[RuleState, ...]] = tuple
         """What `rules` answers."""
@@ -177,12 +178,13 @@ class State:
             resident_bytes=resident,
             effective_interval_seconds=self._interval,
             sampled_at={target.name: self._sampled_at for target in self._round.targets},
-            reload_successful=self.reload_successful,
+            reload_problem=self.reload_problem,
             reload_succeeded_at=self.reload_succeeded_at,
             version=__version__,
             observer_interval_seconds=self._observer.interval_seconds if self._seats else None,
             store_problem=self._book.problem or (self.desk.problem if self.desk is not None else None),
             history_problem=self._history.problem,
+            disk_problem=self.desk.disk_problem if self.desk is not None else None,
             incidents_lost=self._book.lost,
             incidents_displaced=self._book.displaced,
             stacks=self._stacks.dumps,

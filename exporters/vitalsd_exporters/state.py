@@ -16,6 +16,7 @@ from vitalsd.capture.model import CaptureCounts, OpenFile
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from vitalsd.capture.breaker import Breaker
     from vitalsd.capture.model import AskedBy, Capture, CaptureKind
     from vitalsd.incidents.query import Page, TotalOf, Wanted
     from vitalsd.model import (
@@ -42,7 +43,6 @@ class AgentVitals(msgspec.Struct, frozen=True):
     """The interval between samples that is really kept; longer than the configured one under load."""
     sampled_at: dict[str, float]
     """Target -> unix time of its latest sample."""
-    reload_successful: bool
     reload_succeeded_at: float
     """Unix time of the latest configuration that was taken over; the first one counts."""
     version: str
@@ -52,6 +52,10 @@ class AgentVitals(msgspec.Struct, frozen=True):
     """Why incidents are not being stored now, if that is so."""
     history_problem: str | None = None
     """Why history is not being stored now, if that is so."""
+    disk_problem: str | None = None
+    """Why the disk has no room for captures, if that is so."""
+    reload_problem: str | None = None
+    """What was wrong with the configuration that was read last and not taken over, if that is so."""
     incidents_lost: int = 0
     """How many were never stored because too many were waiting."""
     incidents_displaced: int = 0
@@ -73,6 +77,9 @@ class Captures(Protocol):
 
     def progress(self, name: str) -> float | None:
         """How much of a running one is done, 0 to 1; None where it does not run."""
+
+    def waits_for(self, name: str) -> str | None:
+        """What has to be over before this one begins, in half a sentence; None where it does not wait."""
 
     def ask(
         self,
@@ -109,6 +116,9 @@ class Captures(Protocol):
 
     def counts(self) -> CaptureCounts:
         """For the metrics."""
+
+    def breakers(self) -> tuple[Breaker, ...]:
+        """The engines that are left alone on a target now."""
 
 
 class View(Protocol):

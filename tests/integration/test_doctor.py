@@ -114,6 +114,21 @@ def test_a_service_with_the_probe(tmp_path: Path) -> None:
     assert err == ""
 
 
+def test_a_probe_that_publishes_elsewhere(tmp_path: Path) -> None:
+    """The service has a VITALSD_DIR that the agent does not know: its environment says so, and so does doctor."""
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    with probed(["idles.py", "60"], elsewhere) as service:
+        service.line()
+        wait_for("the segment", lambda: next(elsewhere.glob("*.seg"), None))
+        visit = Visit(tmp_path, "--pid", str(service.pid), "--json")
+        service.end()
+    line = visit.line("probe")
+    assert line["mark"] == "no"
+    assert line["text"] == f"its VITALSD_DIR is {elsewhere}, where this agent does not look"
+    assert line["fix"].startswith(f"sampling.segment_dir: {elsewhere} ")
+
+
 def test_without_a_pid(tmp_path: Path) -> None:
     """What an agent would have here."""
     visit = Visit(tmp_path, "--json")

@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -17,6 +18,8 @@ from support.files import open_files
 from support.probed import TARGETS, probed
 from support.waiting import wait_for
 
+from vitalsd.detect.cause import decide
+from vitalsd.probe.python.segment import in_memory
 from vitalsd.sources.observer import Ended, Followed, Late, Observer
 from vitalsd.sources.observer.seek import BUSY, NO_LOOP
 from vitalsd.targets.processes import read_key
@@ -54,6 +57,14 @@ async def main():
         end = time.monotonic() + 0.4
         while time.monotonic() < end:
             pass
+asyncio.run(main())
+"""
+TICKS = """
+import asyncio
+async def main():
+    print("ready", flush=True)
+    while True:
+        await asyncio.sleep(0.1)
 asyncio.run(main())
 """
 NODE_BUSY = "setInterval(() => { const end = Date.now() + 400; while (Date.now() < end); }, 1000)"
@@ -257,3 +268,26 @@ def test_probed(seen, tmp_path, arguments):
             assert stall.evidence.seconds == pytest.approx(ring[stall.evidence.since].duration_seconds, abs=0.2)
             assert "sleep" in stall.evidence.thread.doing
         assert time.monotonic() > stalls[0].evidence.since
+
+
+@pytest.mark.slow
+def test_stopped_with_a_segment_on_a_disk(seen, tmp_path):
+    """While it is stopped nobody copies its words: /proc says so, and it is told at once, not when it goes on."""
+    if in_memory("/var/tmp"):
+        pytest.skip("/var/tmp is in memory here")
+    program = tmp_path / "ticks.py"
+    program.write_text(TICKS)
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as folder, probed([str(program)], Path(folder)) as process:
+        process.line()
+        process.wait_vitals("a loop", lambda vitals: bool(vitals.loops))
+        (segment,) = process.folder.glob("*.seg")
+        key = seen.follow(process.pid, segment)
+        process.process.send_signal(signal.SIGSTOP)
+        try:
+            seen.stalls(1, Late)
+            (evidence,) = wait_for("what is known so far", lambda: seen.observer.in_progress(key))
+            assert decide(evidence).cause == "stopped"
+        finally:
+            process.process.send_signal(signal.SIGCONT)
+        (stall, *_) = seen.stalls(1)
+        assert decide(stall.evidence).cause == "stopped"

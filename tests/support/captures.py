@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from msgspec.structs import replace
 
+from vitalsd.capture.breaker import Breaker
 from vitalsd.capture.model import ACTIVE, Artifact, AskedBy, Capture, CaptureKind, Refusal
 from vitalsd.errors import NotFound
 from vitalsd_exporters.state import CaptureCounts, OpenFile
@@ -82,7 +83,9 @@ class FakeCaptures:
     """What the next ones asked for get."""
     workers: dict[str, tuple[str, ...]] = field(default_factory=lambda: {"shop": ("0", "1"), "legacy": ("0", "1")})
     shares: dict[str, float] = field(default_factory=dict)
+    waits: dict[str, str] = field(default_factory=dict)
     asked: list[dict[str, object]] = field(default_factory=list)
+    left_alone: tuple[Breaker, ...] = ()
     number: int = 0
 
     def latest(self) -> tuple[Capture, ...]:
@@ -97,6 +100,11 @@ class FakeCaptures:
         """What the test has set."""
         found = self.one(name)
         return self.shares.get(name, 0.0) if found is not None and found.state in ("running", "stopping") else None
+
+    def waits_for(self, name: str) -> str | None:
+        """What the test has set."""
+        found = self.one(name)
+        return self.waits.get(name) if found is not None and found.state == "waiting" else None
 
     def ask(
         self,
@@ -145,6 +153,10 @@ class FakeCaptures:
             )
         self.all = (capture, *self.all)
         return capture
+
+    def breakers(self) -> tuple[Breaker, ...]:
+        """What the test has set."""
+        return self.left_alone
 
     def change(self, name: str, **fields: object) -> Capture | None:
         """Have a capture become something else."""
@@ -206,4 +218,6 @@ class FakeCaptures:
             failed={("shop", "heap"): 1},
             refused={("legacy", "memory", "cooldown"): 3},
             pause_seconds={("shop", "cpu"): 0.0004},
+            uploaded=3,
+            uploads_failed=1,
         )

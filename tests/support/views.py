@@ -278,7 +278,6 @@ AGENT = AgentVitals(
     resident_bytes=37_748_736,
     effective_interval_seconds=1.0,
     sampled_at={"shop": NOW, "legacy": NOW - 0.5},
-    reload_successful=True,
     reload_succeeded_at=NOW - 86_400,
     version="0.1.0",
     observer_interval_seconds=0.0625,

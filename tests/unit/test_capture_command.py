@@ -308,6 +308,7 @@ def test_an_incident_shows_its_captures(run: Any) -> None:
     assert "parse (orders.py:41)" in below.partition("most first")[2]
 
 
+CHAIN = "dict of shop.cache -> Session[...] -> shop.sessions.Sessions.by_user_and_by_the_day -> list"
 SUMMARIES = {
     "memory": {
         "leaked_bytes": 52_428_800,
@@ -327,7 +328,7 @@ SUMMARIES = {
     "heap": {
         "census_share": 1.0,
         "growing_types": [{"type": "shop.Session", "grew": 51_234, "bytes": 2_459_232, "now": 61_000}],
-        "holders": [{"samples": 3, "rooted": True, "chain": "dict of shop.cache <- Session" + "x" * 200}],
+        "holders": [{"samples": 3, "rooted": True, "chain": CHAIN}],
     },
     "stacks": {
         "thread_count": 2,
@@ -359,7 +360,8 @@ types that grow
 
 holders
   samples  rooted
-        3     yes  dict of shop.cache <- Sessionxxxxxxxxxxxxxxxxxxxxxxxxxxxxx...
+        3     yes  dict of shop.cache -> Session[...] ->
+                     shop.sessions.Sessions.by_user_and_by_the_day -> list
 
 census share  100.0%""",
     "stacks": """\

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from msgspec.structs import replace
+from support.captures import PROFILE
 from support.engine import FakeEngine
 from support.loops import in_loop
 from support.views import WATCHED
@@ -21,7 +22,7 @@ from vitalsd.capture.engines.registry import CaptureError, Subject
 from vitalsd.capture.hostlock import host_lock
 from vitalsd.capture.model import ACTIVE, Capture
 from vitalsd.capture.policy import Facts
-from vitalsd.capturing import Capturing
+from vitalsd.capturing import Capturing, _told
 from vitalsd.errors import NotFound
 from vitalsd.incidents.book import Book
 from vitalsd.model import Finding, Incident
@@ -114,6 +115,15 @@ async def test_a_leak(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert [entry["event"] for entry in incident.timeline].count("captured") == 2
     assert incident.count == 3
     await world.close()
+
+
+def test_a_list_is_told_with_what_it_cannot_be_read_without() -> None:
+    """Of which type the holders are, and that there may be more; other figures stay with the capture."""
+    holders = [{"samples": 12, "rooted": True, "chain": "app.CACHE (global) -> app.Session"}]
+    summary = {"holders": holders, "held_type": "app.Session", "holders_cut": "ended at 38%", "census_share": 0.5}
+    told = _told(replace(PROFILE, summary=summary))
+    assert told == {"holders": holders, "held_type": "app.Session", "holders_cut": "ended at 38%"}
+    assert _told(replace(PROFILE, summary={**summary, "holders": []})) == {}
 
 
 @in_loop

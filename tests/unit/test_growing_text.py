@@ -8,6 +8,7 @@ TYPES = {
         {"type": "str", "grew": 102468, "bytes": 6_400_000, "now": 152468},
     ],
     "census_seconds": 600.0,
+    "census_at": "2026-07-01T12:10:00.000Z",
     "census_share": 0.125,
 }
 TASKS = {
@@ -29,7 +30,8 @@ TASKS = {
 def test_types():
     """How many more, how many bytes, how many there are; and that it is an estimate, where it is one."""
     assert growing(TYPES).splitlines() == [
-        "types that grow, in 10 min, estimated from 12 % of the memory",
+        "types that grow, in 10 min, estimated from 12 % of the memory, as of",
+        "  2026-07-01T12:10:00.000Z",
         "     +51234  shop.Session, 2.3 MiB more, 61000 now",
         "    +102468  str, 6.1 MiB more, 152468 now",
     ]

@@ -308,3 +308,16 @@ def test_what_grows_is_told_by_the_incident(world, monkeypatch):
     asyncio.run(run())
     (incident,) = world.book.incidents()
     assert incident.evidence["no_census_reason"] == "only a probe knows what grows: its folder is full"
+
+
+def test_a_stall_whose_copy_on_a_disk_had_another_name() -> None:
+    """It is the stretch of that loop with which it shares its time; each is taken once, and no other."""
+    case = Case.of(WorkerKey(10, 1), 0.0)
+    seen = StallEvidence("main", 100.0, 5.0, False)
+    case.note_seen(seen)
+    assert case.take_seen("loop-1", 100.1, 4.9) is None
+    assert case.take_seen("main", 104.0, 5.0) is None
+    assert case.take_seen("main", 100.1, 4.9) is seen
+    assert case.take_seen("main", 100.0, 5.0) is None
+    case.note_seen(seen)
+    assert case.take_seen("main", 100.0, 1.0) is seen

@@ -12,7 +12,14 @@ LATELY, YESTERDAY = "2026-07-01T11:50:00.000Z", "2026-06-30T11:50:00.000Z"
 
 def capture(**more: Any) -> dict[str, Any]:
     """As the API tells it."""
-    known = {"target": "shop", "worker": "0", "kind": "cpu", "state": "done", "asked_at": LATELY}
+    known = {
+        "target": "shop",
+        "worker": "0",
+        "kind": "cpu",
+        "state": "done",
+        "asked_by": "incident",
+        "asked_at": LATELY,
+    }
     return {**known, "started_at": LATELY, "problem": None, **more}
 
 
@@ -26,12 +33,15 @@ def test_nothing_to_say() -> None:
 def test_the_policy_is_told() -> None:
     """What runs, what the hour has had, and the latest refusal where nothing was taken since."""
     running = capture(kind="memory", state="running")
+    look = capture(kind="stacks", asked_by="person")
+    waits = capture(kind="heap", worker="1", state="waiting", started_at=None, waits_for="for capture 1n4 to end")
     refused = capture(kind="heap", state="refused", started_at=None, problem="too little is left")
     over = capture(state="refused", started_at=None, problem="too soon")
-    lines = list(capture_lines([running, refused, capture(), over], 6, NOW))
+    lines = list(capture_lines([running, waits, refused, look, capture(), over], 6, NOW))
     assert lines == [
         "capture: memory of shop/0: running",
-        "captures: 2 began in the last hour; capture.per_hour is 6",
+        "capture: heap of shop/1: waiting for capture 1n4 to end",
+        "captures: 2 of the last hour count, and 1 of stacks by people; capture.per_hour is 6",
         "capture refused: heap of shop/0: too little is left",
     ]
 

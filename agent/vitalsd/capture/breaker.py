@@ -14,7 +14,7 @@ import msgspec
 
 from vitalsd.capture.model import Capture
 
-__all__ = ["Opened", "open_breaker"]
+__all__ = ["Breaker", "Opened", "open_breaker", "open_breakers"]
 
 FIRST_SECONDS = 3600.0
 LONGEST_SECONDS = 86_400.0
@@ -28,6 +28,26 @@ class Opened(msgspec.Struct, frozen=True):
     rest_seconds: float
     reason: str
     """What it has done, in half a sentence."""
+
+
+class Breaker(msgspec.Struct, frozen=True):
+    """The same, and of whom it is."""
+
+    target: str
+    engine: str
+    rest_seconds: float
+    reason: str
+
+
+def open_breakers(recent: Sequence[Capture], now: float) -> tuple[Breaker, ...]:
+    """All engines that are left alone somewhere; `recent` is latest first."""
+    places = dict.fromkeys((each.target, each.engine) for each in recent if each.engine is not None)
+    found = ((target, engine, open_breaker(target, engine, recent, now)) for target, engine in places)
+    return tuple(
+        Breaker(target, engine, opened.rest_seconds, opened.reason)
+        for target, engine, opened in found
+        if opened is not None
+    )
 
 
 def open_breaker(target: str, engine: str, recent: Sequence[Capture], now: float) -> Opened | None:

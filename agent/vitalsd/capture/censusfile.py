@@ -47,6 +47,8 @@ class HeldRow(msgspec.Struct, frozen=True):
     samples: int
     complete: bool
     chains: tuple[Chain, ...]
+    cut: str | None = None
+    """That there may be other chains, and how far the search has come."""
 
 
 class CensusFile(msgspec.Struct, frozen=True):
@@ -104,7 +106,7 @@ def written(
 
 def holders_row(kind: str, holders: Holders) -> HeldRow:
     """Who holds objects of this type, as it is kept."""
-    return HeldRow(kind, holders.samples, holders.complete, holders.chains)
+    return HeldRow(kind, holders.samples, holders.complete, holders.chains, holders.cut)
 
 
 def read_before(folder: Path | None, key: WorkerKey) -> CensusFile | None:
@@ -132,6 +134,7 @@ def as_text(file: CensusFile) -> str:
     if file.held is not None:
         lines += ["", f"WHO HOLDS {file.held.type} ({file.held.samples} of them were looked at)"]
         lines += [f"{chain.samples:>12}  {chain.text}" for chain in file.held.chains]
+        lines += [f"Not all of it: {file.held.cut}."] if file.held.cut is not None else []
     lines += ["", "LIVE NOW", f"{'COUNT':>12} {'BYTES':>14}  TYPE"]
     lines += [f"{row.count:>12,} {row.bytes:>14,}  {row.type}" for row in file.types[:MOST_SHOWN]]
     if len(file.types) > MOST_SHOWN:

@@ -33,12 +33,12 @@ def choose(
 ) -> Choice | Refusal:
     """From the best rung down; `refuse` is told the engine and whether it is heavy."""
     refused: Refusal | None = None
-    unfit = []
+    unfit: dict[str, list[str]] = {}
     better = []
     for engine, fit in rungs:
         if not fit.fits:
-            unfit.append(f"{engine.name}: {fit.why}")
-            better.append(unfit[-1])
+            better.append(f"{engine.name}: {fit.why}")
+            unfit.setdefault(f"{fit.why}: {fit.advice}" if fit.advice else fit.why, []).append(engine.name)
             continue
         reason = refuse(engine, fit.weight == "heavy")
         if reason is None:
@@ -47,4 +47,5 @@ def choose(
             return reason
         better.append(f"{engine.name}: {reason.sentence}")
         refused = refused or reason
-    return refused or Refusal("engine", "; ".join(unfit) or f"there is no engine for `{what}`")
+    reasons = "; ".join(f"{', '.join(names)}: {reason}" for reason, names in unfit.items())
+    return refused or Refusal("engine", reasons or f"there is no engine for `{what}`")

@@ -16,12 +16,14 @@ from itertools import count
 import structlog
 from msgspec.structs import replace
 
+from vitalsd.capture.breaker import Breaker, open_breakers
 from vitalsd.capture.chooser import Chooser
 from vitalsd.capture.engines.registry import Engine
 from vitalsd.capture.ledger import Ledger
 from vitalsd.capture.making import Order
 from vitalsd.capture.model import AskedBy, Capture, CaptureCounts, CaptureKind, OpenFile, Refusal, Wanted
 from vitalsd.capture.outcomes import Outcomes, keys_of
+from vitalsd.capture.policy import full_disk
 from vitalsd.capture.shelf import Shelf
 from vitalsd.capture.store import Store
 from vitalsd.capture.surroundings import Surroundings
@@ -140,9 +142,10 @@ class Desk:
         chosen = self._chooser.choose(wanted, subject)
         if isinstance(chosen, Refusal):
             return self._outcomes.refused(capture, chosen)
-        self._orders[capture.id] = Order(wanted, chosen.engine, chosen.instead)
+        order = self._orders[capture.id] = Order(wanted, chosen.engine, chosen.instead)
+        order.turn = asked_by != "person", next(self._number)
         queue = self._looks if kind == "stacks" else self._watches
-        queue.put_nowait((asked_by != "person", next(self._number), capture.id))
+        queue.put_nowait((*order.turn, capture.id))
         capture = self._outcomes.put(replace(capture, engine=chosen.engine.name))
         log.info("capture_waits", **keys_of(capture))
         return capture
@@ -162,6 +165,23 @@ class Desk:
             return None
         elapsed = time.monotonic() - order.began
         return min(0.99, elapsed / order.wanted.seconds if order.wanted.seconds else elapsed)
+
+    def waits_for(self, name: str) -> str | None:
+        """What has to be over before this one begins, in half a sentence; None where it does not wait."""
+        order = self._orders.get(name)
+        if order is None or order.began is not None:
+            return None
+        if order.other_agent:
+            return "for another agent of this host, which is capturing"
+        looks = order.wanted.kind == "stacks"
+        alike = {each: other for each, other in self._orders.items() if (other.wanted.kind == "stacks") == looks}
+        runs = next((each for each, other in alike.items() if other.task is not None and each != name), None)
+        if runs is None or order.task is not None:
+            return None
+        before = sum(other.task is None and other.turn < order.turn for other in alike.values())
+        whose = alike[runs].wanted
+        told = f"for capture {runs} (`{whose.kind}` of {whose.target}/{whose.worker}), one is taken at a time"
+        return f"{told}; {before} more before it" if before else told
 
     def stop(self, name: str) -> Capture | None:
         """End a running one early, and keep what it has; one that waits is cancelled."""
@@ -200,12 +220,22 @@ class Desk:
 
     def counts(self) -> CaptureCounts:
         """For the metrics."""
-        return self._outcomes.counts()
+        uploads = self._uploads
+        return replace(self._outcomes.counts(), uploaded=uploads.uploaded, uploads_failed=uploads.failed)
 
     @property
     def problem(self) -> str | None:
         """Why nothing of this is stored now, if that is so."""
         return self._ledger.problem
+
+    @property
+    def disk_problem(self) -> str | None:
+        """Why the disk has no room for captures, if it had none when it was last looked at."""
+        return full_disk(self._shelf.free_bytes, self._settings)
+
+    def breakers(self) -> tuple[Breaker, ...]:
+        """The engines that are left alone on a target now."""
+        return open_breakers(self._ledger.recent(), self._clock())
 
     async def close(self) -> None:
         """End what runs; what it was is told to the next agent."""

@@ -10,11 +10,18 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from vitalsd.capture.census import Census, TaskList
 
-__all__ = ["growing_coroutines", "growing_counts", "growing_types", "without_numbers"]
+__all__ = [
+    "growing_coroutines",
+    "growing_counts",
+    "growing_types",
+    "largest_own",
+    "standing_out",
+    "without_numbers",
+]
 
 MOST_ROWS = 10
 LEAST_SEEN = 10
@@ -27,6 +34,16 @@ OTHER_STRIDE_SHARE, OTHER_STRIDE_SEEN = 0.2, 3000
 room for, whether anything has grown or not."""
 TOO_LITTLE_SHARE = 0.01
 """Of what has grown most: beside it this is nothing."""
+MANY = 100
+OUTSTANDING_SHARE = 0.1
+"""Of the bytes of all classes, for the largest to be more than one of many."""
+NEW_SHARE = 0.3
+"""Of the objects of a type: if fewer are new, a few taken by chance tell of those that were there before."""
+DATA = frozenset({"bytearray", "bytes", "dict", "float", "frozenset", "int", "list", "set", "str", "tuple"})
+MACHINERY = frozenset(
+    {"_asyncio", "_contextvars", "_weakref", "_weakrefset", "asyncio", "contextvars", "uvloop", "weakref"}
+)
+"""Modules whose objects come with every task, whoever has made it."""
 
 Row = dict[str, object]
 
@@ -44,6 +61,32 @@ def growing_types(before: Census, after: Census) -> list[Row]:
     grown = [row for row in grown if row[1] >= most * TOO_LITTLE_SHARE]
     grown.sort(key=lambda row: ("." in row[0] and row[1] >= most * LEAST_SHARE, row[2]), reverse=True)
     return [{"type": name, "grew": grew, "bytes": size, "now": now} for name, grew, size, now in grown[:MOST_ROWS]]
+
+
+def standing_out(grown: Sequence[Row], census: Census) -> str | None:
+    """The type whose holders tell something: of those that grow, the first with enough that are new."""
+    for row in grown:
+        name, grew, now = str(row["type"]), row["grew"], census.types[str(row["type"])][0]
+        if _is_telling(name) and isinstance(grew, int) and grew >= NEW_SHARE * now:
+            return name
+    return None
+
+
+def largest_own(census: Census) -> str | None:
+    """
+    Without a census to compare with: the class of the service's own, or of a library, that has most bytes.
+
+    Of those with many instances, since a loop or a pool is large, and there is one. None where it is one of many.
+    """
+    own = {name: found for name, found in census.types.items() if "." in name and _is_telling(name)}
+    largest = max((name for name in own if own[name][0] >= MANY), key=lambda name: own[name][1], default=None)
+    everything = sum(size for _, size in own.values())
+    return largest if largest is not None and own[largest][1] >= OUTSTANDING_SHARE * everything else None
+
+
+def _is_telling(name: str) -> bool:
+    """Whether it is data or a class, and not what Python makes of every call and task."""
+    return name.partition(".")[0] not in MACHINERY if "." in name else name in DATA
 
 
 def _least(now: int, stride_before: int, stride: int) -> float:

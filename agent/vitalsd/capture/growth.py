@@ -35,6 +35,7 @@ from vitalsd.capture.census import (
 from vitalsd.capture.census_policy import CensusPolicy
 from vitalsd.capture.growing import growing_coroutines, growing_counts, growing_types, without_numbers
 from vitalsd.model import Finding, WorkerKey, WorkerSample
+from vitalsd.times import rfc3339
 
 __all__ = ["GrowthCensuses", "Topic"]
 
@@ -94,9 +95,9 @@ class _Watch:
         told = {f"growing_{self.topic}": self.rows, **self.about} if self.rows is not None else {}
         return told if self.rows else {**told, "no_census_reason": self.reason}
 
-    def compare(self, first: Reading, later: Reading, seconds: float) -> None:
-        """Take over what has grown between the two."""
-        self.about = {"census_seconds": round(seconds, 1)}
+    def compare(self, first: Reading, later: Reading, seconds: float, at: float) -> None:
+        """Take over what has grown between the two, the later one of unix time `at`."""
+        self.about = {"census_seconds": round(seconds, 1), "census_at": rfc3339(at)}
         if isinstance(first, Census) and isinstance(later, Census):
             self.rows = growing_types(first, later)
             self.about["census_share"] = min(first.share, later.share)
@@ -121,6 +122,7 @@ class GrowthCensuses:
         census: TakeCensus = take_census,
         tasks: Callable[[Path, int], Awaitable[TaskList]] = list_tasks,
         clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
         pause: Callable[[asyncio.Event, float], Awaitable[None]] = pauses.pause,
     ) -> None:
         self.interval_seconds = interval_seconds
@@ -130,7 +132,7 @@ class GrowthCensuses:
         self._counts = counts
         """How descriptors are counted by kind, and threads by name; of what is missing here nothing is told."""
         self._census, self._tasks = census, tasks
-        self._clock = clock
+        self._clock, self._wall = clock, wall
         self._pause = pause
         self._one_at_a_time = asyncio.Lock()
         self._queue: asyncio.Queue[_Watch] = asyncio.Queue()
@@ -214,13 +216,13 @@ class GrowthCensuses:
         for times in TIMES if first is not None else ():
             due = first_at + times * self.interval_seconds
             if watch.rows is None:
-                watch.reason = f"what grows is told by a second census, {due - first_at:g} s after the first"
+                watch.reason = f"a second census tells, {due - first_at:g} s after the first"
             await self._pause(watch.over, max(0.0, due - self._clock()))
             if self._clock() - watch.heard_at > QUIET_SECONDS:
                 return
             reading = await self._take(watch, first)
             if first is not None and reading is not None:
-                watch.compare(first, reading, self._clock() - first_at)
+                watch.compare(first, reading, self._clock() - first_at, self._wall())
 
     async def _take(self, watch: _Watch, first: Reading | None) -> Reading | None:
         """A reading, as soon as one may be taken; None when there is no sense in further tries."""

@@ -12,11 +12,14 @@ from pathlib import Path
 import msgspec
 
 from vitalsd.capture.census import PATIENCE_SECONDS, NoCensus, ask_probe, number, split_answer
+from vitalsd.detect.growth.words import size
 from vitalsd.probe.python.protocol import MAGIC, REFERRERS, REQUEST, VERSION
 
 __all__ = ["Chain", "Holders", "find_holders", "parse_holders"]
 
 MOST_STEPS = 32
+MOST_CPU_SECONDS = 4.0
+"""After which a probe gives up."""
 
 
 class Chain(msgspec.Struct, frozen=True):
@@ -45,6 +48,21 @@ class Holders(msgspec.Struct, frozen=True):
     """Whether it was searched for as long as there was something to find."""
     held_seconds: float = 0.0
     """For how long the interpreter was held at a time, at the most."""
+    searches: int = 0
+    """Of the whole memory, from the first to the last byte: one or two for each step up."""
+    reached_share: float | None = None
+    """Of the memory, what the search that was given up had looked at; None where none was, or it is not known."""
+    heap_bytes: int = 0
+
+    @property
+    def cut(self) -> str | None:
+        """That there may be more, where it was not searched to the end, and how far it came."""
+        if self.complete:
+            return None
+        told = f"the search was ended after {MOST_CPU_SECONDS:g} s of a processor"
+        if self.reached_share is not None:
+            told += f", in its pass {self.searches + 1} at {self.reached_share:.0%} of {size(self.heap_bytes)}"
+        return f"{told}: who holds these further up, or besides, is not known"
 
 
 async def find_holders(path: Path, pid: int, kind: str, *, patience: float = PATIENCE_SECONDS) -> Holders:
@@ -61,6 +79,11 @@ def parse_holders(text: str, pid: int) -> Holders:
             Chain(number(count), bool(number(rooted)), tuple(steps[:MOST_STEPS])) for count, rooted, *steps in rows
         ]
         held = number(head.get("held_ns", "0")) / 1e9
-        return Holders(tuple(chains), number(head["samples"]), not number(head["cut"]), held)
+        heap = number(head.get("heap_bytes", "0"))
+        reached = min(1.0, number(head.get("reached_bytes", "0")) / heap) if heap else None
+        searches = number(head.get("searches", "0"))
+        return Holders(
+            tuple(chains), number(head["samples"]), not number(head["cut"]), held, searches, reached, heap
+        )
     except (ValueError, KeyError) as error:
         raise NoCensus(f"What holds objects of process {pid} cannot be read: {error}") from None

@@ -40,6 +40,10 @@ class Order:
         self.stop = asyncio.Event()
         self.cancelled = False
         self.task: asyncio.Task[None] | None = None
+        self.turn: tuple[bool, int] = (False, 0)
+        """Whose turn comes before whose."""
+        self.other_agent = False
+        """Another agent of this host is capturing, and has to be done first."""
         self.began: float | None = None
         """CLOCK_MONOTONIC at which the engine did."""
 

@@ -149,3 +149,7 @@ class CaptureCounts(msgspec.Struct, frozen=True):
     refused: Mapping[tuple[str, CaptureKind, RefusalWord], int] = {}
     pause_seconds: Mapping[tuple[str, CaptureKind], float] = {}
     """Of the latest: for how long the service was held at a time."""
+    uploaded: int = 0
+    """How many were copied to where `capture.upload` says."""
+    uploads_failed: int = 0
+    """How often one could not be, now."""

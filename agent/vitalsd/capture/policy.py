@@ -21,7 +21,7 @@ from vitalsd.capture.model import ACTIVE, Capture, Refusal, Wanted
 from vitalsd.settings.model import Capture as CaptureSettings
 from vitalsd.settings.units import format_duration, format_size
 
-__all__ = ["HOST_MEMORY", "Facts", "refusal"]
+__all__ = ["HOST_MEMORY", "Facts", "full_disk", "refusal", "uses_budget"]
 
 HOST_MEMORY = "the host's memory"
 HOUR_SECONDS = 3600.0
@@ -182,10 +182,16 @@ def _of_engine(wanted: Wanted, engine: str, recent: Sequence[Capture], now: floa
 
 
 def _of_disk(facts: Facts, settings: CaptureSettings) -> Refusal | None:
-    if facts.free_bytes is None or facts.free_bytes >= settings.keep_free:
+    problem = full_disk(facts.free_bytes, settings)
+    return Refusal("disk", problem) if problem is not None else None
+
+
+def full_disk(free_bytes: int | None, settings: CaptureSettings) -> str | None:
+    """Why nothing is captured while so little of the disk is free, if that is so."""
+    if free_bytes is None or free_bytes >= settings.keep_free:
         return None
-    told = f"only {_mib(facts.free_bytes)} of the disk are free, and capture.keep_free is"
-    return Refusal("disk", f"{told} {format_size(settings.keep_free)}: make room, or set it lower")
+    told = f"only {_mib(free_bytes)} of the disk are free, and capture.keep_free is"
+    return f"{told} {format_size(settings.keep_free)}: make room, or set it lower"
 
 
 def _of_queue(recent: Sequence[Capture]) -> Refusal | None:
@@ -199,7 +205,7 @@ def _of_queue(recent: Sequence[Capture]) -> Refusal | None:
 def _of_too_much(
     wanted: Wanted, recent: Sequence[Capture], settings: CaptureSettings, now: float
 ) -> Refusal | None:
-    return _of_cooldown(wanted, recent, settings, now) or _of_budget(recent, settings, now)
+    return _of_cooldown(wanted, recent, settings, now) or _of_budget(wanted, recent, settings, now)
 
 
 def _of_cooldown(
@@ -220,9 +226,17 @@ def _of_cooldown(
     return None
 
 
-def _of_budget(recent: Sequence[Capture], settings: CaptureSettings, now: float) -> Refusal | None:
+def uses_budget(kind: str, asked_by: str) -> bool:
+    """Whether `capture.per_hour` is about it: stacks take a moment, and whoever looks may go on looking."""
+    return (kind, asked_by) != ("stacks", "person")
+
+
+def _of_budget(wanted: Wanted, recent: Sequence[Capture], settings: CaptureSettings, now: float) -> Refusal | None:
     """By when they began, so that no hour has more beginnings than that, whenever it is said to start."""
-    ages = [age for each in recent if _counts(each) and (age := _age(each, now)) < HOUR_SECONDS]
+    if not uses_budget(wanted.kind, wanted.asked_by):
+        return None
+    counted = (each for each in recent if _counts(each) and uses_budget(each.kind, each.asked_by))
+    ages = [age for each in counted if (age := _age(each, now)) < HOUR_SECONDS]
     excess = len(ages) - settings.per_hour
     if excess < 0:
         return None

@@ -27,6 +27,7 @@ __all__ = ["Shelf"]
 log = structlog.get_logger(__name__)
 
 TIDY_SECONDS = 600.0
+LOOK_SECONDS = 60.0
 OURS_SECONDS = 0.2
 LEAST_BYTES = 1 << 20
 JOB_SHARE = 4
@@ -58,9 +59,10 @@ class Shelf:
         agree = False
         while True:
             agree = agree or await self._reconcile()
-            await self.look_at_disk()
             await self.make_room(0)
-            await asyncio.sleep(TIDY_SECONDS)
+            for _ in range(round(TIDY_SECONDS / LOOK_SECONDS)):
+                await self.look_at_disk()
+                await asyncio.sleep(LOOK_SECONDS)
 
     async def _reconcile(self) -> bool:
         """Have ledger and folder agree, where an agent before was ended between the two; whether they do."""

@@ -86,6 +86,7 @@ class Turns:
         until = time.monotonic() + HOST_SECONDS
         while time.monotonic() < until:
             with look_lock() if order.wanted.kind == "stacks" else host_lock() as mine:
+                order.other_agent = not mine
                 if mine:
                     await self._take(name, order)
                     return True

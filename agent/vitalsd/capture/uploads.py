@@ -55,6 +55,8 @@ class Uploads:
         self._given_up: set[str] = set()
         """Whose own files are in the way; the next agent tries again."""
         self.settings = settings
+        self.uploaded = self.failed = 0
+        """How often a capture was copied, and could not be."""
 
     async def run(self) -> None:
         """Copy what there is to copy, for ever."""
@@ -80,9 +82,11 @@ class Uploads:
         if problem is None:
             self._retry_at, self._retry_seconds = 0.0, FIRST_RETRY_SECONDS
             self._put(capture.id, self._clock(), None)
+            self.uploaded += 1
             log.info("capture_uploaded", id=capture.id, to=url)
             return
         self._put(capture.id, None, problem)
+        self.failed += 1
         if code == BAD_FILES:
             self._given_up.add(capture.id)
         else:

@@ -58,10 +58,10 @@ class Capture:
 
     def run(self, args: argparse.Namespace) -> int:
         """Ask, wait, show; 1 when it was refused, failed or cancelled."""
-        from vitalsd.cli.options import config_loader
+        from vitalsd.cli.options import settings_to_ask
 
         body = _body(args)
-        settings = config_loader(args)().settings
+        settings = settings_to_ask(args)
         capture = _ask(settings, body)
         if capture["state"] != "refused" and not args.no_wait:
             capture = follow(settings, capture)

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import msgspec
-
-from vitalsd.cli.incidents import cut, facts, moment, unix
+from vitalsd.cli.figures import INDENT, cut, facts, figure, filled, is_table, plain, seconds, table
+from vitalsd.cli.incidents import moment, unix
 from vitalsd.detect.growth.words import size
 
-__all__ = ["described", "files", "listed", "sentence", "summary", "where"]
+__all__ = ["TABLES", "brief", "described", "files", "listed", "sentence", "summary", "where"]
 
 HEADER = ("ID", "ASKED", "KIND", "WORKER", "STATE", "TOOK", "HELD", "BY")
-WIDTH = 80
-INDENT = "  "
-MOST_ROWS = 10
 TABLES = {
     "top_sites": "allocated and still there, most first",
     "top_functions": "where the time went, most first",
@@ -25,11 +20,6 @@ TABLES = {
 """Field of a summary -> the heading above its rows, where its name does not say enough."""
 SAID = ("instead",)
 """What the sentence says already."""
-NAMES = ("function", "type", "name", "chain")
-"""The field of a row that says what it is of, the first that it has."""
-NO_FIGURES = (*NAMES, "file", "line", "id")
-FIGURES_WIDTH = 42
-"""What a table has for figures, of what a terminal has."""
 
 
 def listed(captures: Iterable[Mapping[str, Any]], now: float) -> str:
@@ -43,8 +33,8 @@ def listed(captures: Iterable[Mapping[str, Any]], now: float) -> str:
                 capture["kind"],
                 where(capture),
                 capture["state"],
-                _seconds(_took(capture)),
-                _seconds(capture["pause_seconds"]),
+                seconds(_took(capture)),
+                seconds(capture["pause_seconds"]),
                 capture["asked_by"],
             )
         )
@@ -73,13 +63,19 @@ def described(capture: Mapping[str, Any]) -> str:
         "asked": capture["asked_at"],
         "started": capture["started_at"],
         "ended": capture["ended_at"],
-        "held": _seconds(capture["pause_seconds"], None),
+        "held": seconds(capture["pause_seconds"], None),
         "harm": capture["harm"],
         "pinned": "yes" if capture["pinned"] else None,
         "uploaded": capture["uploaded_at"],
         "not uploaded": capture["upload_problem"],
     }
-    return "\n\n".join(part for part in (sentence(capture), facts(told), summary(capture)) if part)
+    return "\n\n".join(part for part in (filled(sentence(capture)), facts(told), summary(capture)) if part)
+
+
+def brief(capture: Mapping[str, Any]) -> str:
+    """What became of one, and what is in it, among others."""
+    said = filled(f"capture {capture['id']}: {sentence(capture)}", others=INDENT)
+    return f"{said}\n\n{summary(capture)}".rstrip()
 
 
 def sentence(capture: Mapping[str, Any]) -> str:
@@ -89,9 +85,9 @@ def sentence(capture: Mapping[str, Any]) -> str:
     state = capture["state"]
     if state == "done":
         held, took, engine = capture["pause_seconds"], _took(capture), capture["engine"]
-        said = f"Took a {what}" + (f" by {engine}" if engine else "") + (f" in {_seconds(took)}" if took else "")
+        said = f"Took a {what}" + (f" by {engine}" if engine else "") + (f" in {seconds(took)}" if took else "")
         if held is not None:
-            said += f"; it held the service for at most {_seconds(held)} at a time"
+            said += f"; it held the service for at most {seconds(held)} at a time"
         instead = capture["summary"].get("instead")
         said += f". Nothing better could be used: {plain(instead).rstrip('.')}" if instead else ""
         return f"{said}." + (f" It did harm: {plain(capture['harm'])}" if capture["harm"] else "")
@@ -106,20 +102,18 @@ def sentence(capture: Mapping[str, Any]) -> str:
 
 def summary(capture: Mapping[str, Any]) -> str:
     """What is in it: the tables that it has, and each figure beside them."""
-    told = capture["summary"]
-    parts = []
+    told, parts = capture["summary"], []
     for name in (*(name for name in TABLES if name in told), *(name for name in told if name not in TABLES)):
-        rows = [row for row in told[name] if isinstance(row, dict)] if isinstance(told[name], list) else []
-        if rows:
-            parts.append("\n".join([cut(TABLES.get(name, plain(name).replace("_", " "))), *_table(rows)]))
+        if is_table(told[name]):
+            heading = TABLES.get(name, plain(name).replace("_", " "))
+            parts.append("\n".join([cut(heading), *table(told[name])]))
     others = {
-        plain(name).replace("_", " "): _figure(name, value)
+        plain(name).replace("_", " "): figure(name, value)
         for name, value in told.items()
         if name not in SAID and isinstance(value, int | float | str)
     }
     if others:
-        width = max(map(len, others))
-        parts.append("\n".join(_wrapped(name, value, width) for name, value in others.items()))
+        parts.append(facts(others))
     return "\n\n".join(parts)
 
 
@@ -143,79 +137,13 @@ def where(capture: Mapping[str, Any]) -> str:
     return plain(f"{capture['target']}/{capture['worker']}" if capture["worker"] else capture["target"])
 
 
-def plain(text: object) -> str:
-    """A text that a service, or somebody else, has chosen: without what a terminal would obey."""
-    return "".join(letter if letter.isprintable() else "?" for letter in str(text))
-
-
 def _state(capture: Mapping[str, Any]) -> str:
     share = capture.get("progress")
     state = str(capture["state"])
+    state = f"{state} {plain(capture['waits_for'])}" if capture.get("waits_for") else state
     return state if share is None else f"{state}, {share:.0%} done"
 
 
 def _took(capture: Mapping[str, Any]) -> float | None:
     started, ended = unix(capture["started_at"]), unix(capture["ended_at"])
     return None if started is None or ended is None else max(0.0, ended - started)
-
-
-def _seconds(seconds: float | None, unknown: str | None = "-") -> str:
-    if seconds is None:
-        return unknown or ""
-    return f"{seconds * 1000:.3g}ms" if seconds < 1 else f"{seconds:.1f}s"
-
-
-def _table(rows: list[dict[str, Any]]) -> list[str]:
-    """The figures of each row, as many as there is room for, and then what they are of."""
-    shown = rows[:MOST_ROWS]
-    columns: list[list[str]] = []
-    for name in (name for name in rows[0] if name not in NO_FIGURES and _is_figure(rows[0][name])):
-        head = plain(name).removesuffix("_share").replace("_per_second", "/s").replace("_", " ")
-        column = [head, *(_figure(name, row.get(name)) for row in shown)]
-        width = max(map(len, column))
-        if sum(len(each[0]) + 2 for each in columns) + width > FIGURES_WIDTH:
-            break
-        columns.append([cell.rjust(width) for cell in column])
-    lines = [
-        cut((INDENT + "  ".join([*figures, of])).rstrip())
-        for *figures, of in zip(*columns, ["", *map(_of, shown)], strict=True)
-    ]
-    lines = lines if columns else lines[1:]
-    return lines + ([f"{INDENT}and {len(rows) - MOST_ROWS} more: --json"] if len(rows) > MOST_ROWS else [])
-
-
-def _of(row: Mapping[str, Any]) -> str:
-    """`parse (orders.py:41)`, a type, or a thread and where it is."""
-    name = plain(next((row[field] for field in NAMES if row.get(field)), "?"))
-    if row.get("file"):
-        name += f" ({plain(row['file']).rpartition('/')[2]}:{row.get('line')})"
-    at = row.get("at")
-    if isinstance(at, dict):
-        return f"{name}, in {_of(at)}"
-    return f"{name}, in {plain(at)}" if isinstance(at, str) else name
-
-
-def _is_figure(value: object) -> bool:
-    return isinstance(value, int | float)
-
-
-def _wrapped(name: str, value: str, width: int) -> str:
-    """A figure, or a sentence with all its words."""
-    first, others = f"{name:{width}}  ", " " * (width + 2)
-    return textwrap.fill(value, WIDTH, initial_indent=first, subsequent_indent=others, break_long_words=False)
-
-
-def _figure(name: str, value: object) -> str:
-    if isinstance(value, bool) or value is None:
-        return "-" if value is None else "yes" if value else "no"
-    if isinstance(value, int | float):
-        if name.endswith("share"):
-            return f"{value:.1%}"
-        if name.endswith("bytes"):
-            return size(value)
-        if "bytes_per_second" in name:
-            return f"{size(value)}/s"
-        if name.endswith("seconds"):
-            return _seconds(float(value))
-        return f"{value:.6g}" if isinstance(value, float) else str(value)
-    return plain(value if isinstance(value, str) else msgspec.json.encode(value).decode())

@@ -52,11 +52,11 @@ class Captures:
 
     def run(self, args: argparse.Namespace) -> int:
         """Ask the agent and print; an id that does not exist is an error."""
-        from vitalsd.cli.options import config_loader
+        from vitalsd.cli.options import settings_to_ask
 
         if args.id is None and (args.action is not None or args.download is not None):
             raise UsageError("Say of which capture: give its ID, as `vitalsd captures` lists them.")
-        settings = config_loader(args)().settings
+        settings = settings_to_ask(args)
         if args.id is None:
             _list(settings, args)
             return 0

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from vitalsd.cli.captured import plain
 from vitalsd.cli.client import fetch
+from vitalsd.cli.figures import plain
 from vitalsd.errors import VitalsdError
 from vitalsd.settings.model import Settings
 

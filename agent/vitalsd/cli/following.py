@@ -19,6 +19,7 @@ from urllib.parse import quote
 from vitalsd.capture.model import ACTIVE
 from vitalsd.cli.captured import where
 from vitalsd.cli.client import send
+from vitalsd.cli.figures import plain
 from vitalsd.errors import VitalsdError
 from vitalsd.settings.model import Settings
 
@@ -114,6 +115,12 @@ class _Interrupts:
         self.count += 1
 
 
+def _state(capture: Mapping[str, Any]) -> str:
+    """`running`, or what it waits for."""
+    state = str(capture["state"])
+    return f"{state} {plain(capture['waits_for'])}" if capture.get("waits_for") else state
+
+
 class _Lines:
     """A line when something changes, and one now and then."""
 
@@ -129,7 +136,7 @@ class _Lines:
 
     def show(self, capture: Mapping[str, Any]) -> None:
         """Where it is news."""
-        state, share, now = capture["state"], capture.get("progress"), time.monotonic()
+        state, share, now = _state(capture), capture.get("progress"), time.monotonic()
         if state == self._said and now < self._next:
             return
         self._said, self._next = state, now + PLAIN_SECONDS
@@ -167,7 +174,7 @@ class _Bar:
     def show(self, capture: Mapping[str, Any]) -> None:
         """As far as it is; without an end while that is not known."""
         share = capture.get("progress")
-        text = f"{capture['kind']} of {where(capture)} {capture['state']}"
+        text = f"{capture['kind']} of {where(capture)} {_state(capture)}"
         self._progress.update(
             self._task, description=text, total=None if share is None else 1.0, completed=share or 0.0
         )

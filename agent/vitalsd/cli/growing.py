@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from vitalsd.cli.figures import filled, plain
 from vitalsd.detect.growth.words import size, span
 
 __all__ = ["ABOUT", "growing"]
@@ -16,7 +17,7 @@ NOUNS = {
     "growing_threads": ("thread", "threads that grow in number"),
 }
 """Key of the evidence -> what each row is named by, and the heading."""
-ABOUT = (*NOUNS, "census_seconds", "census_share", "no_census_reason")
+ABOUT = (*NOUNS, "census_at", "census_seconds", "census_share", "no_census_reason")
 """The evidence that is told here."""
 
 
@@ -28,7 +29,7 @@ def growing(evidence: Mapping[str, Any]) -> str:
         if rows:
             parts.append("\n".join([_heading(heading, evidence), *(_row(row, name) for row in rows)]))
     if evidence.get("no_census_reason"):
-        parts.append(f"what grows: {evidence['no_census_reason']}")
+        parts.append(filled(f"what grows: {plain(evidence['no_census_reason'])}", others="  "))
     return "\n\n".join(parts)
 
 
@@ -36,7 +37,8 @@ def _heading(heading: str, evidence: Mapping[str, Any]) -> str:
     seconds, share = evidence.get("census_seconds"), evidence.get("census_share", 1)
     within = f", in {span(seconds)}" if isinstance(seconds, int | float) else ""
     sampled = f", estimated from {share * 100:.2g} % of the memory" if share != 1 else ""
-    return heading + within + sampled
+    at = f", as of {evidence['census_at']}" if evidence.get("census_at") else ""
+    return filled(heading + within + sampled + at, others="  ")
 
 
 def _row(row: Mapping[str, Any], name: str) -> str:
@@ -46,11 +48,11 @@ def _row(row: Mapping[str, Any], name: str) -> str:
         told.insert(0, f"{size(row['bytes'])} more")
     if row.get("waits_at"):
         told.append(f"one waits in {_place(row['waits_at'])}")
-    named = str(row.get(name))
+    named = plain(row.get(name))
     if row.get("file"):
         named += f" ({row['file'].rpartition('/')[2]}:{row.get('line')})"
-    return f"  {grew:>9}  {named}, {', '.join(told)}"
+    return filled(f"{named}, {', '.join(told)}", f"  {grew:>9}  ", " " * 15)
 
 
 def _place(frame: Mapping[str, Any]) -> str:
-    return f"{frame.get('function')} ({str(frame.get('file')).rpartition('/')[2]}:{frame.get('line')})"
+    return plain(f"{frame.get('function')} ({str(frame.get('file')).rpartition('/')[2]}:{frame.get('line')})")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -12,18 +12,15 @@ from urllib.parse import quote, urlencode
 import msgspec
 
 from vitalsd.cli.client import ask
-from vitalsd.cli.growing import ABOUT, growing
+from vitalsd.cli.figures import INDENT, cut, facts, filled, plain
+from vitalsd.detect.words import times
 from vitalsd.errors import VitalsdError
+from vitalsd.incidents.wording import sentence
 from vitalsd.settings.model import Settings
 
-__all__ = ["Incidents", "cut", "described", "facts", "listed", "moment", "short", "unix"]
+__all__ = ["Incidents", "described", "listed", "moment", "short", "unix"]
 
 HEADER = ("ID", "OPENED", "SEVERITY", "WORKER", "STATE", "LASTED", "COUNT")
-WIDTH = 80
-INDENT = "  "
-MOST_FRAMES = 20
-SHOWN_WITH_STACKS = ("stacks", "no_stack_reason", *ABOUT)
-SHOWN_APART = (*SHOWN_WITH_STACKS, "stalls", "count")
 
 
 class Incidents:
@@ -45,15 +42,17 @@ class Incidents:
 
     def run(self, args: argparse.Namespace) -> int:
         """Ask the agent and print; an id that does not exist is an error."""
-        from vitalsd.cli.options import config_loader
+        from vitalsd.cli.options import settings_to_ask
 
-        settings = config_loader(args)().settings
+        settings = settings_to_ask(args)
         answer = ask(settings, _path(args))
         if args.json:
             print(msgspec.json.format(msgspec.json.encode(answer)).decode())
         elif args.id is not None:
-            print(described(answer))
-            print(_captures(settings, answer), end="")
+            captures, problem = _captures(settings, answer)
+            print(described(answer, captures))
+            if problem is not None:
+                print(f"\nnote: captures: {problem}")
         else:
             print(listed(answer["incidents"], time.time()))
             if "problem" in answer:
@@ -88,9 +87,11 @@ def listed(incidents: Iterable[dict[str, Any]], now: float) -> str:
     return "\n".join(lines)
 
 
-def described(incident: dict[str, Any]) -> str:
-    """One incident in full: the sentence, what happened when, the stalls and the stacks."""
-    evidence = incident["evidence"]
+def described(incident: Mapping[str, Any], captures: Sequence[Mapping[str, Any]] = ()) -> str:
+    """One incident in full: the sentence, what happened when, the evidence, and what was captured."""
+    from vitalsd.cli.captured import brief
+    from vitalsd.cli.evidence import evidence
+
     told = {
         "incident": incident["id"],
         "worker": _where(incident),
@@ -100,49 +101,41 @@ def described(incident: dict[str, Any]) -> str:
         "opened": incident["opened_at"],
         "resolved": incident["resolved_at"],
         "last found": incident["updated_at"],
-        "count": incident["count"],
+        "found": times(incident["count"]),
         "captures": ", ".join(incident["captures"]),
     }
-    apart = SHOWN_APART if "stalls" in evidence else SHOWN_WITH_STACKS
-    others = {name: value for name, value in evidence.items() if name not in apart}
+    in_captures = {name: value for each in captures for name, value in each["summary"].items()}
     parts = [
-        incident["summary"],
+        filled(incident["summary"]),
         facts(told),
-        "\n".join(
-            [
-                "timeline",
-                *(f"{INDENT}{each['at']}  {each['event']:8}  {each['text']}" for each in incident["timeline"]),
-            ]
-        ),
-        "\n".join(["evidence", *(f"{INDENT}{name}: {_plain(value)}" for name, value in others.items())])
-        if others
-        else "",
-        growing(evidence),
-        _stalls(evidence),
-        *(_stack(stack) for stack in evidence.get("stacks", ())),
-        f"no stack: {evidence['no_stack_reason']}" if evidence.get("no_stack_reason") else "",
+        "\n".join(["timeline", *(_event(each, incident["summary"]) for each in incident["timeline"])]),
+        evidence(incident["kind"], incident["evidence"], in_captures),
+        *map(brief, captures),
     ]
     return "\n\n".join(part for part in parts if part)
 
 
+def _event(entry: Mapping[str, Any], summary: str) -> str:
+    """One line of the timeline or more; the summary, which stands above, is not said again."""
+    text = plain(entry["text"])
+    severity, _, said = text.partition(": ")
+    text = severity if said and said == sentence(summary) else text
+    return filled(text, f"{INDENT}{entry['at']}  {entry['event']:8}  ")
+
+
 def short(incident: dict[str, Any], now: float) -> str:
     """One incident in one line, for `vitalsd status`."""
-    times = "once" if incident["count"] == 1 else f"{incident['count']} times"
     what = f"{incident['id']} {incident['severity']} {_where(incident)} {_what(incident)}"
-    return f"{what}, open for {_lasted(incident, now)}, {times}"
+    return f"{what}, open for {_lasted(incident, now)}, {times(incident['count'])}"
 
 
-def _captures(settings: Settings, incident: dict[str, Any]) -> str:
-    """The captures that are evidence of it, with what is in each."""
-    from vitalsd.cli.captured import sentence, summary
-
-    path = f"/api/v1/captures?{urlencode({'incident': incident['id']})}"
+def _captures(settings: Settings, incident: Mapping[str, Any]) -> tuple[list[dict[str, Any]], str | None]:
+    """The captures that are evidence of it; and what is in the way, if something is."""
     try:
-        captures = ask(settings, path)["captures"]
+        answer = ask(settings, f"/api/v1/captures?{urlencode({'incident': incident['id']})}")
     except VitalsdError as error:
-        return f"\nnote: captures: {error}\n"
-    told = [f"capture {each['id']}: {sentence(each)}\n\n{summary(each)}".rstrip() for each in captures]
-    return "".join(f"\n{each}\n" for each in told)
+        return [], str(error)
+    return list(answer["captures"]), None
 
 
 def _path(args: argparse.Namespace) -> str:
@@ -152,11 +145,11 @@ def _path(args: argparse.Namespace) -> str:
     return "/api/v1/incidents?" + urlencode({name: value for name, value in filters.items() if value is not None})
 
 
-def _where(incident: dict[str, Any]) -> str:
+def _where(incident: Mapping[str, Any]) -> str:
     return f"{incident['target']}/{incident['worker']}" if incident["worker"] else str(incident["target"])
 
 
-def _what(incident: dict[str, Any]) -> str:
+def _what(incident: Mapping[str, Any]) -> str:
     """`stall/blocking_cpu in parse (orders.py:41)`."""
     what = "/".join(filter(None, (incident["kind"], incident["cause"])))
     culprit = incident["culprit"]
@@ -193,43 +186,3 @@ def _lasted(incident: dict[str, Any], now: float) -> str:
 def unix(text: str | None) -> float | None:
     """A time of the API's."""
     return datetime.fromisoformat(text).timestamp() if text else None
-
-
-def facts(told: dict[str, Any]) -> str:
-    """A line for each that is known."""
-    width = max(map(len, told))
-    return "\n".join(f"{name:{width}}  {value}" for name, value in told.items() if value not in (None, ""))
-
-
-def _stalls(evidence: dict[str, Any]) -> str:
-    stalls = [stall for stall in evidence.get("stalls", ()) if isinstance(stall, dict)]
-    if not stalls:
-        return ""
-    count = evidence.get("count", len(stalls))
-    head = f"stalls, the latest {len(stalls)} of {count}"
-    return "\n".join(
-        [
-            head,
-            *(
-                f"{INDENT}{stall.get('started_at')}  {stall.get('duration_seconds'):>8}s  {stall.get('cause')}"
-                for stall in stalls
-            ),
-        ]
-    )
-
-
-def _stack(stack: dict[str, Any]) -> str:
-    frames = stack.get("frames", [])
-    lines = [f"stack, seen {stack.get('samples')} times, innermost first"]
-    lines += [f"{INDENT}{each['function']} ({each['file']}:{each['line']})" for each in frames[:MOST_FRAMES]]
-    lines += [f"{INDENT}and {len(frames) - MOST_FRAMES} more: --json"] if len(frames) > MOST_FRAMES else []
-    return "\n".join(lines)
-
-
-def _plain(value: object) -> str:
-    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
-
-
-def cut(line: str) -> str:
-    """As much as a terminal has room for."""
-    return line if len(line) <= WIDTH else line[: WIDTH - 3] + "..."

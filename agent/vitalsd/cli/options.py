@@ -6,17 +6,18 @@ import argparse
 import json
 import os
 import re
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from vitalsd.errors import UsageError
 from vitalsd.settings.keys import Leaf, fields
 from vitalsd.settings.layer import Layer
-from vitalsd.settings.load import Loaded, Override, find_config, load
-from vitalsd.settings.model import Target
+from vitalsd.settings.load import Loaded, Override, find_config, load, load_for_asking
+from vitalsd.settings.model import Settings, Target
 from vitalsd.settings.problems import FLAG, ConfigErrors, Place, Problem
 
-__all__ = ["add_config_options", "config_loader", "refuse_unwatchable"]
+__all__ = ["add_config_options", "config_loader", "refuse_unwatchable", "settings_to_ask"]
 
 CAP_SYS_PTRACE = 1 << 19
 STAND_IN = {"name": "service", "pid": 1}
@@ -42,14 +43,8 @@ def add_config_options(parser: argparse.ArgumentParser) -> None:
 
 def config_loader(args: argparse.Namespace, **target: object) -> Callable[[], Loaded]:
     """A function that loads the configuration as it is at that moment; `target` stands for the file's targets."""
-    overrides = [
-        Override("--" + name.replace("_", "-"), key, str(getattr(args, name)))
-        for name, key in KEYS.items()
-        if getattr(args, name, None) is not None
-    ]
-    problems = _problems_of(target)
-    if args.config == "":
-        problems.append(Problem(Place(FLAG, "--config"), 'expected a file, got ""'))
+    overrides = _overrides(args)
+    problems = [*_problems_of(target), *_no_file(args)]
     if target:
         flag = "--pid" if "pid" in target else "--match"
         # With a mistake in it, another takes its place, so that what is wrong elsewhere is told at once too.
@@ -65,6 +60,34 @@ def config_loader(args: argparse.Namespace, **target: object) -> Callable[[], Lo
         return loaded
 
     return load_now
+
+
+def settings_to_ask(args: argparse.Namespace) -> Settings:
+    """
+    What it takes to ask the agent that runs, be the file wrong by now; what is wrong is told on standard error.
+
+    Raises ConfigErrors where what it takes is what is wrong.
+    """
+    if missing := _no_file(args):
+        raise ConfigErrors(missing)
+    settings, problems = load_for_asking(find_config(args.config, os.environ), os.environ, _overrides(args))
+    if problems:
+        told = "\n".join(map(str, problems))
+        note = "the configuration is wrong, and the agent is asked by what can be read of it"
+        print(f"{told}\nnote: {note}", file=sys.stderr)
+    return settings
+
+
+def _no_file(args: argparse.Namespace) -> list[Problem]:
+    return [Problem(Place(FLAG, "--config"), 'expected a file, got ""')] if args.config == "" else []
+
+
+def _overrides(args: argparse.Namespace) -> list[Override]:
+    return [
+        Override("--" + name.replace("_", "-"), key, str(getattr(args, name)))
+        for name, key in KEYS.items()
+        if getattr(args, name, None) is not None
+    ]
 
 
 def _problems_of(target: Mapping[str, object]) -> list[Problem]:

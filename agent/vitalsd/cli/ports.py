@@ -22,10 +22,9 @@ import structlog
 
 from vitalsd.cli.client import reachable
 from vitalsd.cli.listeners import listener_pid
-from vitalsd.model import WorkerKey
+from vitalsd.model import OWN_TARGET, WorkerKey
 from vitalsd.settings.model import Settings
 from vitalsd.settings.storage import segment_dir
-from vitalsd.targets.finder import OWN_TARGET
 from vitalsd.targets.folder import SegmentFolder
 from vitalsd.targets.places import default_folders
 from vitalsd.targets.processes import has_gone

@@ -11,6 +11,7 @@ import msgspec
 
 from vitalsd.cli.client import ask
 from vitalsd.cli.ended import end_lines, gone_note, restart_lines
+from vitalsd.cli.figures import plain
 from vitalsd.cli.incidents import short
 from vitalsd.cli.pools import pool_lines
 from vitalsd.cli.underway import LISTED, capture_lines
@@ -41,13 +42,14 @@ class Status:
 
     def run(self, args: argparse.Namespace) -> int:
         """Ask the agent and print; 1 when a target is down."""
-        from vitalsd.cli.options import config_loader
+        from vitalsd.cli.options import settings_to_ask
 
-        settings = config_loader(args)().settings
+        settings = settings_to_ask(args)
         answer = ask(settings, "/api/v1/targets") | ask(
             settings, f"/api/v1/incidents?state=open&limit={MOST_LISTED}"
         )
         answer |= ask(settings, f"/api/v1/captures?limit={LISTED}")
+        answer["agent"] = ask(settings, "/api/v1/agent")
         if args.json or args.rules:
             answer |= ask(settings, "/api/v1/rules")
         if args.json:
@@ -55,6 +57,8 @@ class Status:
         else:
             now = time.time()
             print(table(answer["targets"], now))
+            for problem in answer["agent"]["problems"]:
+                print(f"problem: {plain(problem)}")
             for line in (*restart_lines(answer["targets"]), *end_lines(answer["targets"], now)):
                 print(line)
             for line in _open_incidents(answer["incidents"], now):

@@ -7,7 +7,9 @@ from datetime import datetime
 from typing import Any
 
 from vitalsd.capture.model import ACTIVE
-from vitalsd.cli.captured import plain, where
+from vitalsd.capture.policy import uses_budget
+from vitalsd.cli.captured import where
+from vitalsd.cli.figures import plain
 
 __all__ = ["LISTED", "capture_lines"]
 
@@ -20,10 +22,13 @@ def capture_lines(captures: Sequence[Mapping[str, Any]], per_hour: int, now: flo
     """Lines for people; none where nothing was captured or refused in the last hour. Latest asked for first."""
     for each in captures:
         if each["state"] in ACTIVE:
-            yield f"capture: {each['kind']} of {where(each)}: {each['state']}"
-    begun = sum(_age(each["started_at"], now) < HOUR_SECONDS for each in captures)
+            why = f" {plain(each['waits_for'])}" if each.get("waits_for") else ""
+            yield f"capture: {each['kind']} of {where(each)}: {each['state']}{why}"
+    begun = [each for each in captures if _age(each["started_at"], now) < HOUR_SECONDS]
+    counted = sum(uses_budget(each["kind"], each["asked_by"]) for each in begun)
     if begun:
-        yield f"captures: {begun} began in the last hour; capture.per_hour is {per_hour}"
+        others = f", and {len(begun) - counted} of stacks by people" if counted < len(begun) else ""
+        yield f"captures: {counted} of the last hour count{others}; capture.per_hour is {per_hour}"
     told: dict[tuple[str, str, str], Mapping[str, Any]] = {}
     for each in captures:
         told.setdefault((each["target"], each["worker"], each["kind"]), each)

@@ -1,7 +1,8 @@
 """
 Finds `stall`: a loop that was late beyond the threshold, one finding per cause and culprit.
 
-From stalls whose cause is decided already. What only looked like a stall is told in the rule's state alone.
+From stalls whose cause is decided already. What only looked like a stall is told in the rule's state alone. The
+agent's own are told from `critical` on: a hiccup of its own is counted in the metrics, and is to wake nobody.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from vitalsd.detect.culprit import stacks_as_evidence
 from vitalsd.detect.loops import loops_of, no_loop_reason
 from vitalsd.detect.registry import Judgement, Seen, StateName, ToldStall, register
 from vitalsd.detect.words import ADVICE, by_cause, duration, place, times
-from vitalsd.model import Finding, RuleState, Severity, Stack, StallEvidence
+from vitalsd.model import OWN_TARGET, Finding, RuleState, Severity, Stack, StallEvidence
 from vitalsd.settings.model import Settings
 from vitalsd.times import rfc3339
 
@@ -111,10 +112,14 @@ class StallDetector:
 
     def __init__(self, settings: Settings) -> None:
         self.bounds = StallBounds(settings.stall.threshold, settings.stall.critical)
+        self._own = StallBounds(max(settings.stall.threshold, settings.stall.critical), settings.stall.critical)
+
+    def _bounds(self, seen: Seen) -> StallBounds:
+        return self._own if seen.target == OWN_TARGET else self.bounds
 
     def judge(self, seen: Seen) -> Judgement:
         """What the new stalls come to."""
-        findings = tuple(find(seen.target, seen.worker, seen.stalls, self.bounds))
+        findings = tuple(find(seen.target, seen.worker, seen.stalls, self._bounds(seen)))
         state, reason = self._state(seen, findings)
         return Judgement(findings, RuleState(self.kind, seen.target, seen.worker, state, reason))
 
@@ -137,6 +142,6 @@ class StallDetector:
         late = max((loop.current_stall.seconds for loop in loops if loop.current_stall is not None), default=0.0)
         if late > 0:
             return "watching", f"a loop is late by {duration(late)}, its evidence is being taken"
-        bound = f"{self.bounds.threshold_seconds * 1000:.0f} ms"
+        bound = f"{self._bounds(seen).threshold_seconds * 1000:.0f} ms"
         since = rfc3339(seen.quiet_since) if seen.quiet_since is not None else None
         return "quiet", f"no stretch beyond {bound}" + (f" since {since}" if since else " was seen")

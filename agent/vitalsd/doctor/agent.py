@@ -14,10 +14,14 @@ from importlib import metadata
 from pathlib import Path
 from typing import Literal
 
+import msgspec
+from msgspec.structs import replace
+
 from vitalsd.capture.pyspy import NoDump, find_pyspy
 from vitalsd.cli.client import ask, reachable
 from vitalsd.cli.listeners import listener_pid
-from vitalsd.doctor.facts import AgentFacts, FolderFacts, PortFacts, ToolFacts
+from vitalsd.doctor.captures import captures_left
+from vitalsd.doctor.facts import AgentFacts, CaptureFacts, FolderFacts, PortFacts, ToolFacts
 from vitalsd.doctor.permission import names
 from vitalsd.doctor.status import fields_of, namespaces, standing, yama
 from vitalsd.errors import VitalsdError
@@ -38,7 +42,7 @@ def look_at_agent(settings: Settings, proc: Path = Path("/proc")) -> AgentFacts:
     fields = fields_of(proc / "self")
     own = namespaces(proc / "self")
     version, path = _cgroup(proc)
-    answers, no_answer = _answers(settings)
+    answers, no_answer, captures = _answers(settings)
     as_whom = standing(fields, yama(proc))
     return AgentFacts(
         standing=as_whom,
@@ -56,6 +60,7 @@ def look_at_agent(settings: Settings, proc: Path = Path("/proc")) -> AgentFacts:
         ports=tuple(_ports(settings)),
         answers=answers,
         no_answer=no_answer,
+        captures=captures,
     )
 
 
@@ -108,7 +113,8 @@ def _memray() -> ToolFacts:
 def _folders(settings: Settings, proc: Path) -> tuple[FolderFacts, ...]:
     found = []
     try:
-        found.append(folder_facts("storage.dir", storage_dir(settings.storage), proc, writing=True))
+        storage = folder_facts("storage.dir", storage_dir(settings.storage), proc, writing=True)
+        found.append(replace(storage, least_bytes=settings.capture.keep_free))
     except VitalsdError as error:
         found.append(FolderFacts("storage.dir", "", False, False, None, None, str(error)))
     places = default_folders(segment_dir(settings))
@@ -174,9 +180,11 @@ def _ports(settings: Settings) -> list[PortFacts]:
     return found
 
 
-def _answers(settings: Settings) -> tuple[bool, str | None]:
+def _answers(settings: Settings) -> tuple[bool, str | None, CaptureFacts]:
+    """Whether an agent answers and what it says of itself, else what one has left on the disk."""
     try:
-        ask(settings, "/api/v1/targets")
-    except (VitalsdError, OSError) as error:
-        return False, str(error)
-    return True, None
+        said = ask(settings, "/api/v1/agent")
+        told = msgspec.convert({**said, "told_by": "the agent that runs"}, CaptureFacts)
+    except (VitalsdError, OSError, msgspec.ValidationError) as error:
+        return False, str(error), captures_left(settings)
+    return True, None, told

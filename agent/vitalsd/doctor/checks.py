@@ -7,6 +7,7 @@ a warning.
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 import msgspec
@@ -14,6 +15,7 @@ import msgspec
 from vitalsd.capture.model import KINDS
 from vitalsd.doctor.facts import AgentFacts, EngineFacts, FolderFacts, PortFacts, ProcessFacts
 from vitalsd.doctor.permission import SYS_PTRACE, grant, may_look
+from vitalsd.settings.units import format_duration, format_size
 
 __all__ = ["Check", "Diagnosis", "Mark", "check_agent", "check_process"]
 
@@ -21,6 +23,8 @@ Mark = Literal["ok", "no", "warning", "note"]
 STATES = {"T": "stopped", "t": "held by a debugger", "Z": "a zombie: it has ended", "X": "gone"}
 MIB = 1 << 20
 LITTLE_HEADROOM = 0.1
+NEAR = 2
+"""Times what must be free of the disk: as much as one busy night of captures may take."""
 
 
 class Check(msgspec.Struct, frozen=True):
@@ -44,10 +48,19 @@ class Diagnosis(msgspec.Struct, frozen=True):
 
 def check_agent(facts: AgentFacts) -> Diagnosis:
     """Whether an agent can run here."""
-    checks = [*_rights(facts), *_tools(facts), *map(_folder, facts.folders), *_ports(facts), *_host(facts)]
+    checks = [
+        *_rights(facts),
+        *_tools(facts),
+        *map(_folder, facts.folders),
+        *_ports(facts),
+        *_breakers(facts),
+        *_host(facts),
+    ]
     broken = [check.name for check in checks if check.mark == "no"]
     if not broken:
         verdict = "an agent can run here" if not facts.answers else "an agent runs here, and answers"
+    elif facts.answers:
+        verdict = f"an agent runs here, and not as it should: {', '.join(broken)}"
     else:
         verdict = f"no agent can run here as it should: {', '.join(broken)}"
     return Diagnosis(not broken, verdict, tuple(checks))
@@ -133,7 +146,7 @@ def _folder(folder: FolderFacts) -> Check:
             fix = f"install -d -m 700 -o $(id -u) {folder.path}" if folder.path else "--storage-dir DIR"
             return Check("Folders", folder.what, "no", f"{folder.path}: {folder.problem}", f"sudo {fix}")
         made = "" if folder.exists else ", will be made"
-        return Check("Folders", folder.what, "ok", f"{folder.path}{on}{free}{made}")
+        return _room(folder) or Check("Folders", folder.what, "ok", f"{folder.path}{on}{free}{made}")
     if not folder.exists:
         return Check("Folders", folder.what, "note", f"{folder.path}: not there; the first probe makes it")
     if not folder.usable:
@@ -143,6 +156,41 @@ def _folder(folder: FolderFacts) -> Check:
         text = f"{folder.path}{on}: probes copy to a disk, a quarter of a second late"
         return Check("Folders", folder.what, "warning", text, "choose a tmpfs: VITALSD_DIR, sampling.segment_dir")
     return Check("Folders", folder.what, "ok", f"{folder.path}{on}{free}")
+
+
+def _room(folder: FolderFacts) -> Check | None:
+    """What is wrong with what is free of it, if something is."""
+    free, least = folder.free_bytes, folder.least_bytes
+    if free is None or least is None or free >= NEAR * least:
+        return None
+    told = f"{folder.path}: {free // MIB:,} MiB free, and capture.keep_free is {format_size(least)}"
+    fix = "make room on that disk, or set storage.dir elsewhere, or capture.keep_free lower"
+    if free >= least:
+        return Check("Folders", folder.what, "warning", f"{told}: soon nothing will be captured", fix)
+    return Check("Folders", folder.what, "no", f"{told}: nothing is captured", fix)
+
+
+def _breakers(facts: AgentFacts) -> list[Check]:
+    group, captures = "Captures here", facts.captures
+    checks = [Check("Ports", "problem", "warning", problem) for problem in captures.problems]
+    if captures.problem is not None:
+        return [*checks, Check(group, "breakers", "note", f"not known: {captures.problem}")]
+    if captures.told_by is None:
+        return [*checks, Check(group, "breakers", "note", "nothing was captured here yet")]
+    checks += [
+        Check(
+            group,
+            each.engine,
+            "warning",
+            f"not used on {each.target} for another {format_duration(max(1, math.ceil(each.rest_seconds)))}, "
+            f"since {each.reason}",
+        )
+        for each in captures.breakers
+    ]
+    if not captures.breakers:
+        text = f"no engine is left alone on a target, says {captures.told_by}"
+        checks.append(Check(group, "breakers", "ok", text))
+    return checks
 
 
 def _ports(facts: AgentFacts) -> list[Check]:
@@ -252,8 +300,8 @@ def _ways(agent: AgentFacts, process: ProcessFacts) -> list[Check]:
 def _probe(group: str, process: ProcessFacts) -> Check:
     probe = process.probe
     if probe.segment is None:
-        fix = "vitalsd run -- CMD" if process.runtime.kind in ("python", "unknown") else None
-        return Check(group, "probe", "no", probe.problem or "there is none", fix)
+        start = "vitalsd run -- CMD" if process.runtime.kind in ("python", "unknown") else None
+        return Check(group, "probe", "no", probe.problem or "there is none", probe.advice or start)
     lock = "" if probe.locked else ", which it has not locked now"
     if probe.socket is None or not probe.socket_usable:
         what = (
@@ -298,13 +346,16 @@ def _captures(process: ProcessFacts) -> list[Check]:
     for kind in KINDS:
         group = f"Captures of {kind}"
         rungs = [each for each in process.engines if each.kind == kind]
-        checks += [_rung(group, each) for each in rungs]
+        checks += [_rung(group, each, process) for each in rungs]
         if not rungs:
             checks.append(Check(group, "none", "no", "this version has no engine for it"))
     return checks
 
 
-def _rung(group: str, engine: EngineFacts) -> Check:
+def _rung(group: str, engine: EngineFacts, process: ProcessFacts) -> Check:
+    if engine.fits and process.state in "Tt":
+        text = f"not while process {process.pid} is stopped; then it would do: {engine.why}"
+        return Check(group, engine.engine, "note", text, f"kill -CONT {process.pid}" if engine.chosen else None)
     if engine.fits:
         return Check(
             group,

@@ -8,11 +8,13 @@ from typing import Literal
 
 import msgspec
 
+from vitalsd.capture.breaker import Breaker
 from vitalsd.doctor.permission import Standing
 from vitalsd.model import MemoryGroup
 
 __all__ = [
     "AgentFacts",
+    "CaptureFacts",
     "EngineFacts",
     "FolderFacts",
     "PortFacts",
@@ -37,6 +39,8 @@ class FolderFacts(msgspec.Struct, frozen=True):
     filesystem: str | None
     free_bytes: int | None
     problem: str | None = None
+    least_bytes: int | None = None
+    """What must be free of it."""
 
 
 class PortFacts(msgspec.Struct, frozen=True):
@@ -48,6 +52,18 @@ class PortFacts(msgspec.Struct, frozen=True):
     problem: str | None = None
     holder: int | None = None
     """The process that has it, where that is to be seen."""
+
+
+class CaptureFacts(msgspec.Struct, frozen=True):
+    """What is known of captures here, by the agent that answers or by what one has left on the disk."""
+
+    told_by: str | None
+    """Who says so; None where nothing was captured here."""
+    breakers: tuple[Breaker, ...] = ()
+    problems: tuple[str, ...] = ()
+    """What the agent that answers says is wrong with it now."""
+    problem: str | None = None
+    """Why none of this is known."""
 
 
 class ToolFacts(msgspec.Struct, frozen=True):
@@ -80,6 +96,7 @@ class AgentFacts(msgspec.Struct, frozen=True):
     answers: bool
     """Whether an agent answers on the control port."""
     no_answer: str | None = None
+    captures: CaptureFacts = CaptureFacts(None)
 
 
 class Runtime(msgspec.Struct, frozen=True):
@@ -102,6 +119,8 @@ class ProbeFacts(msgspec.Struct, frozen=True):
     socket: str | None = None
     socket_usable: bool = False
     problem: str | None = None
+    advice: str | None = None
+    """What to do about that, where it is known."""
 
 
 class EngineFacts(msgspec.Struct, frozen=True):

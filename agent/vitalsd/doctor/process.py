@@ -13,6 +13,8 @@ import re
 import time
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from vitalsd.capture.census import socket_of
 from vitalsd.capture.engines.registry import Subject, ladder, make_engines
 from vitalsd.capture.model import KINDS
@@ -30,7 +32,7 @@ from vitalsd.sources.cgroup.memory import MemoryAccounts, find_memory_group
 from vitalsd.sources.interpreter.interpreter import NO_CPYTHON, Interpreter
 from vitalsd.sources.permission import refusal
 from vitalsd.targets.namespaces import own_number
-from vitalsd.targets.places import default_folders
+from vitalsd.targets.places import Place, default_folders
 from vitalsd.targets.processes import Process
 from vitalsd.targets.scrub import scrub
 from vitalsd.targets.unpublished import why_unpublished
@@ -148,8 +150,43 @@ def _libraries(folder: Path) -> tuple[str, ...]:
 def _probe(
     pid: int, key: WorkerKey, as_whom: Standing, settings: Settings, proc: Path
 ) -> tuple[Path | None, ProbeVitals | None, ProbeFacts]:
-    """Its segment, if there is one that may be read."""
+    """Its segment, if there is one that may be read where the agent looks."""
     places = default_folders(segment_dir(settings))
+    path, vitals, facts = _search(pid, key, as_whom, places, proc)
+    if path is not None:
+        return path, vitals, facts
+    try:
+        chosen = _its_folder(proc / str(pid))
+    except OSError as error:
+        told = f"whether it has a VITALSD_DIR of its own is unknown: {proc}/{pid}/environ: {error.strerror}"
+        return None, None, replace(facts, problem=f"{facts.problem}; {told}")
+    if chosen is None or chosen in {str(place.path) for place in places}:
+        return None, None, facts
+    there, _, found = _search(pid, key, as_whom, [_reached(chosen, proc / str(pid))], proc)
+    what = f"its VITALSD_DIR is {chosen}, where this agent does not look"
+    problem = what if there is not None else f"{what}, and there is no segment of its own there: {found.problem}"
+    advice = f"sampling.segment_dir: {chosen} (or VITALSD_DIR={chosen}) for the agent, too"
+    return None, None, ProbeFacts(problem=problem, advice=advice)
+
+
+def _its_folder(folder: Path) -> str | None:
+    """What the process was started with as VITALSD_DIR."""
+    for variable in (folder / "environ").read_bytes().split(b"\0"):
+        name, _, value = variable.partition(b"=")
+        if name == b"VITALSD_DIR":
+            return os.fsdecode(value) or None
+    return None
+
+
+def _reached(chosen: str, folder: Path) -> Place:
+    """The folder that a process calls so, as it is reached from here."""
+    path = Path(chosen)
+    return Place(path if path.is_dir() else folder / "root" / chosen.lstrip("/"))
+
+
+def _search(
+    pid: int, key: WorkerKey, as_whom: Standing, places: list[Place], proc: Path
+) -> tuple[Path | None, ProbeVitals | None, ProbeFacts]:
     problem = None
     own = own_number(f"{proc}/{pid}/status") or pid
     for place in places:

@@ -15,6 +15,8 @@ from vitalsd.model import StallEvidence, WorkerKey, WorkerSample
 __all__ = ["Case", "StallName"]
 
 KEPT = 256
+SHARED_PART = 0.5
+"""Of the longer of two stretches, for them to be the same one: those of one loop never overlap."""
 StallName = tuple[str, float]
 """Its loop, and CLOCK_MONOTONIC at which it began."""
 Thing = TypeVar("Thing")
@@ -57,6 +59,22 @@ class Case(msgspec.Struct):
     def note_seen(self, evidence: StallEvidence) -> None:
         """Keep what the observer saw until the probe tells the stall."""
         _put(self.seen, (evidence.loop, evidence.since), evidence)
+
+    def take_seen(self, loop: str, since: float, seconds: float) -> StallEvidence | None:
+        """
+        What the observer saw of a stall that its probe tells of, which is not needed for another.
+
+        Where words are copied to a disk, the last copy before a process was stopped may be of the turn before:
+        then it is the one with which it has most of its time in common.
+        """
+        seen = self.seen.pop((loop, since), None)
+        if seen is not None:
+            return seen
+        for name, other in self.seen.items():
+            shared = min(since + seconds, other.since + other.seconds) - max(since, other.since)
+            if name[0] == loop and shared >= SHARED_PART * max(seconds, other.seconds) > 0:
+                return self.seen.pop(name)
+        return None
 
     def note_late(self, loop: str, late: LateThread) -> None:
         """Keep whose stacks are being taken."""

@@ -92,7 +92,7 @@ class Stalls:
 
     def judge_probed(self, case: Case, worker: WorkerSample, loop: LoopVitals, stall: Stall, now: float) -> None:
         """Count one that the probe has told."""
-        seen = case.seen.pop((loop.name, stall.since), None)
+        seen = case.take_seen(loop.name, stall.since, stall.duration_seconds)
         assert worker.key is not None
         host = self._host(seen, stall.since, stall.duration_seconds)
         evidence = joined(worker, loop.name, stall, seen, host)

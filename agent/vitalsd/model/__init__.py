@@ -15,6 +15,7 @@ from vitalsd.model.incidents import (
 )
 from vitalsd.model.samples import (
     OBSERVED_LOOP,
+    OWN_TARGET,
     LagSource,
     MemoryTrend,
     RecentLoop,
@@ -78,6 +79,7 @@ __all__ = [
     "GC_GENERATIONS",
     "OBSERVED_LOOP",
     "ONE_OF_A_WORKER",
+    "OWN_TARGET",
     "Cause",
     "CpuVitals",
     "Doing",

@@ -11,6 +11,7 @@ from vitalsd.model.workers import Exit, ExitReason, MemoryKill, Pulse, Superviso
 
 __all__ = [
     "OBSERVED_LOOP",
+    "OWN_TARGET",
     "LagSource",
     "MemoryTrend",
     "RecentLoop",
@@ -22,6 +23,8 @@ __all__ = [
 LagSource = Literal["probe", "observer", "none"]
 OBSERVED_LOOP = "main"
 """From outside one loop is seen per process."""
+OWN_TARGET = "vitalsd"
+"""The agent watches itself under this name."""
 
 
 class SourceReading(msgspec.Struct, frozen=True):

@@ -19,10 +19,16 @@ from vitalsd.settings.problems import ENVIRONMENT, FILE, FLAG, ConfigErrors, Pla
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["SYSTEM_CONFIG", "Loaded", "Override", "find_config", "load"]
+__all__ = ["SYSTEM_CONFIG", "Loaded", "Override", "find_config", "load", "load_for_asking"]
 
 SYSTEM_CONFIG = pathlib.Path("/etc/vitalsd/vitalsd.yaml")
 _PREFIX = "VITALSD__"
+TO_ASK: tuple[Path, ...] = (
+    ("exporters", "control", "listen"),
+    ("exporters", "control", "token_file"),
+    ("storage", "dir"),
+)
+"""What it takes to ask an agent that runs."""
 
 
 class Override(msgspec.Struct, frozen=True):
@@ -66,18 +72,40 @@ def find_config(flag: str | None, environ: Mapping[str, str]) -> pathlib.Path | 
 
 def load(path: pathlib.Path | None, environ: Mapping[str, str], overrides: Sequence[Override] = ()) -> Loaded:
     """Load, merge and check the configuration; raise ConfigErrors with everything that is wrong with it."""
+    merged = _merged(path, environ, overrides)
+    if merged.problems:
+        raise ConfigErrors(merged.problems)
+    sources = {dotted(where): place.source for where, place in merged.places.items()}
+    return Loaded(settings=_build(Settings, merged, ()), path=path, sources=sources)
+
+
+def load_for_asking(
+    path: pathlib.Path | None, environ: Mapping[str, str], overrides: Sequence[Override] = ()
+) -> tuple[Settings, tuple[Problem, ...]]:
+    """
+    What can be read of a configuration, and what is wrong with it: an agent that runs was started with a good one.
+
+    It has no targets, which who asks does not need. Raises ConfigErrors where what it takes to ask is wrong, and
+    where there is no file to be read: it is another one, then.
+    """
+    merged = _merged(path, environ, overrides)
+    misses = any(problem.place.side == FILE and not problem.place.line for problem in merged.problems)
+    if misses or any(needed in merged.places and needed not in merged.values for needed in TO_ASK):
+        raise ConfigErrors(merged.problems)
+    merged.counts.clear()
+    return _build(Settings, merged, ()), tuple(sorted(merged.problems))
+
+
+def _merged(path: pathlib.Path | None, environ: Mapping[str, str], overrides: Sequence[Override]) -> Layer:
     layers = [] if path is None else [_from_file(path)]
     layers += _from_environment(environ)
     layers += _from_flags(overrides)
-    problems = [problem for layer in layers for problem in layer.problems]
     merged = Layer(Place(FILE, ""))
+    merged.problems += [problem for layer in layers for problem in layer.problems]
     for layer in layers:
         _lay_over(merged, layer)
-    problems += check(merged)
-    if problems:
-        raise ConfigErrors(problems)
-    sources = {dotted(where): place.source for where, place in merged.places.items()}
-    return Loaded(settings=_build(Settings, merged, ()), path=path, sources=sources)
+    merged.problems += check(merged)
+    return merged
 
 
 def _from_file(path: pathlib.Path) -> Layer:

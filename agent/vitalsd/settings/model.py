@@ -216,7 +216,10 @@ class Capture(_Section, frozen=True):
     per_hour: Annotated[
         int,
         Meta(
-            ge=0, le=1000, description="At most so many captures in any hour, of all kinds and targets. 0: none."
+            ge=0,
+            le=1000,
+            description="At most so many captures in any hour, of all kinds and targets; `stacks` that people "
+            "ask for do not count. 0: none at all.",
         ),
     ] = 6
     cpu_duration: Annotated[

@@ -18,7 +18,7 @@ from pathlib import Path
 import msgspec
 import structlog
 
-from vitalsd.model import ExitReason, Supervisor, WorkerKey, Zombie
+from vitalsd.model import OWN_TARGET, ExitReason, Supervisor, WorkerKey, Zombie
 from vitalsd.segment.reader import SegmentFile
 from vitalsd.targets.folder import SegmentFolder
 from vitalsd.targets.patterns import Patterns
@@ -31,8 +31,6 @@ from vitalsd.targets.zombies import Zombies
 
 __all__ = ["Finder", "Found", "Seat"]
 
-OWN_TARGET = "vitalsd"
-"""The agent watches itself under this name."""
 SHARE = 0.005
 LONGEST_REST_SECONDS = 60.0
 """Reading the table takes so much of a core at most: on a host with very many processes it is read less often."""

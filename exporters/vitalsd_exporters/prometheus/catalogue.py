@@ -386,6 +386,18 @@ AGENT = (
         ("target", "kind", "reason"),
     ),
     Descriptor(
+        "vitalsd_capture_uploads_total",
+        "counter",
+        "Captures that were copied to object storage, from vitalsd itself.",
+        (),
+    ),
+    Descriptor(
+        "vitalsd_capture_upload_failures_total",
+        "counter",
+        "Attempts to copy a capture to object storage that failed, from vitalsd itself.",
+        (),
+    ),
+    Descriptor(
         "vitalsd_capture_pause_seconds",
         "gauge",
         "Longest time for which the latest capture held the service at a stretch, from vitalsd itself.",

@@ -285,6 +285,8 @@ def capture_rows(counts: CaptureCounts, targets: Collection[str]) -> Iterator[Ro
             yield _row("vitalsd_captures_total", labels, counts.taken.get((target, kind), 0))
             yield _row("vitalsd_capture_failures_total", labels, counts.failed.get((target, kind), 0))
             yield from _known(labels, {"vitalsd_capture_pause_seconds": counts.pause_seconds.get((target, kind))})
+    yield _row("vitalsd_capture_uploads_total", {}, counts.uploaded)
+    yield _row("vitalsd_capture_upload_failures_total", {}, counts.uploads_failed)
     for (target, kind, reason), count in sorted(counts.refused.items()):
         labels = {"target": target, "kind": kind, "reason": reason}
         yield _row("vitalsd_captures_refused_total", labels, count)
@@ -295,7 +297,7 @@ def agent_rows(agent: AgentVitals, python_version: str) -> Iterator[Row]:
     yield _row("vitalsd_build_info", {"version": agent.version, "pythonversion": python_version}, 1)
     for target, at in agent.sampled_at.items():
         yield _row("vitalsd_sample_timestamp_seconds", {"target": target}, at)
-    yield _row("vitalsd_config_last_reload_successful", {}, agent.reload_successful)
+    yield _row("vitalsd_config_last_reload_successful", {}, agent.reload_problem is None)
     yield _row("vitalsd_config_last_reload_success_timestamp_seconds", {}, agent.reload_succeeded_at)
     yield _row("vitalsd_cpu_seconds_total", {}, agent.cpu_seconds)
     yield _row("vitalsd_resident_memory_bytes", {}, agent.resident_bytes)

@@ -10,6 +10,7 @@ import msgspec
 
 from vitalsd.capture.model import Capture, RefusalWord
 from vitalsd.model import Incident, RecentLoop, RuleState, SourceReading, TargetSnapshot
+from vitalsd_exporters.web.agent import AgentState
 from vitalsd_exporters.web.alerts import Message, Outcome
 from vitalsd_exporters.web.captures import Asked, Pinned
 from vitalsd_exporters.web.edge import is_time, told_name
@@ -18,7 +19,10 @@ from vitalsd_exporters.web.targets import TargetMemory
 __all__ = ["COMPONENTS", "LISTS", "components"]
 
 PREFIX = "#/components/schemas/"
-TOLD = (TargetSnapshot, SourceReading, Incident, RuleState, Capture, RecentLoop, Outcome, TargetMemory)
+TOLD = (
+    *(TargetSnapshot, SourceReading, Incident, RuleState, Capture, RecentLoop, Outcome, TargetMemory),
+    AgentState,
+)
 """What answers are made of, with all that is in them."""
 TAKEN = (Asked, Pinned, Message)
 LISTS = {
@@ -62,6 +66,7 @@ def components() -> dict[str, Any]:
     _add(made["TargetSnapshot"], "zombie_count", {"type": "integer", "minimum": 0})
     share = {"anyOf": [{"type": "number", "minimum": 0, "maximum": 1}, {"type": "null"}]}
     _add(made["Capture"], "progress", share)
+    _add(made["Capture"], "waits_for", {"anyOf": [{"type": "string"}, {"type": "null"}]})
     made["Outcome"]["properties"]["asked"]["items"] = _reference("Capture")
     for name, (field, item) in LISTS.items():
         made[name] = _object({field: {"type": "array", "items": _reference(item)}})

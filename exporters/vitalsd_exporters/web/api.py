@@ -14,6 +14,7 @@ from starlette.middleware import Middleware
 from starlette.routing import Route
 
 from vitalsd.times import rfc3339
+from vitalsd_exporters.web.agent import agent_route
 from vitalsd_exporters.web.alerts import alert_routes
 from vitalsd_exporters.web.captures import capture_routes
 from vitalsd_exporters.web.edge import as_json
@@ -76,6 +77,7 @@ def control_app(view: View, token: Token, listen_host: str) -> Starlette:
             Route("/api/v1/targets", targets),
             Route("/api/v1/targets/{name}", target),
             Route("/api/v1/sources", sources),
+            agent_route(view),
             Route("/api/v1/stream", stream),
             Route("/api/v1/openapi.json", openapi),
             *incident_routes(view),

@@ -132,6 +132,7 @@ def capture_as_json(captures: Captures, capture: Capture) -> dict[str, Any]:
     """One capture as the API tells it: the model itself, and how much of it is done."""
     told = cast("dict[str, Any]", as_json(capture))
     told["progress"] = captures.progress(capture.id)
+    told["waits_for"] = captures.waits_for(capture.id)
     return told
 
 

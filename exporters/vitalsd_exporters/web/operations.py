@@ -82,6 +82,13 @@ OPERATIONS = (
     ),
     Operation(
         "GET",
+        "/api/v1/agent",
+        "agent",
+        "What is wrong with the agent itself now, and which engines it leaves alone.",
+        {200: ("The agent.", "AgentState")},
+    ),
+    Operation(
+        "GET",
         "/api/v1/sources",
         "sources",
         "How the latest reading of each source of each target went.",

@@ -106,7 +106,8 @@ class _CaptureNews:
     def __init__(self, view: View) -> None:
         self._view = view
         self._news: _News[Capture] = _News(self._latest)
-        self._progress: dict[str, float | None] = {}
+        self._progress: dict[str, tuple[float | None, str | None]] = {}
+        """Of those that run or wait: how far they are, and what they wait for."""
 
     def _latest(self) -> tuple[Capture, ...]:
         return self._view.captures.latest()
@@ -115,8 +116,9 @@ class _CaptureNews:
         """Those that have changed, with their progress."""
         captures = self._view.captures
         changed = self._news.changed()
-        progress = {each.id: captures.progress(each.id) for each in captures.latest() if each.state in ACTIVE}
-        moved = {name for name, share in progress.items() if self._progress.get(name) != share}
+        active = (each.id for each in captures.latest() if each.state in ACTIVE)
+        progress = {name: (captures.progress(name), captures.waits_for(name)) for name in active}
+        moved = {name for name, now in progress.items() if self._progress.get(name) != now}
         self._progress = progress
         new = {each.id for each in changed or ()}
         told = [*(changed or ()), *(each for each in captures.latest() if each.id in moved - new)]

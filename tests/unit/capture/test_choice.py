@@ -86,3 +86,14 @@ def test_reasons_of_all() -> None:
     assert choose([], lambda _engine, _heavy: None, "memory") == Refusal(
         "engine", "there is no engine for `memory`"
     )
+
+
+def test_what_to_do_is_said_once() -> None:
+    """With the reason; engines that lack the same thing are named together."""
+    lacks = Fit(False, "there is no probe in process 7", "start it with `vitalsd run`")
+    rungs = [(Named("memray"), lacks), (Named("census"), lacks), rung("other", fits=False)]
+    choice = choose(rungs, lambda _engine, _heavy: None, "memory")
+    assert choice == Refusal(
+        "engine",
+        "memray, census: there is no probe in process 7: start it with `vitalsd run`; other: other cannot",
+    )

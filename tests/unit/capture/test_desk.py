@@ -154,6 +154,7 @@ async def test_another_agent_captures(tmp_path: Path, host: str, monkeypatch: py
         waiting = world.ask()
         await asyncio.sleep(0.1)
         assert (world.desk.one(waiting.id) or waiting).state == "waiting"
+        assert world.desk.waits_for(waiting.id) == "for another agent of this host, which is capturing"
     assert (await world.end_of(waiting)).state == "done"
     monkeypatch.setattr("vitalsd.capture.turns.HOST_SECONDS", 0.1)
     with host_lock(host):
@@ -314,6 +315,27 @@ async def test_a_look_does_not_wait_for_a_watch(tmp_path: Path) -> None:
     assert world.desk.progress(running.id) is not None
     slow.go.set()
     assert (await world.end_of(running)).state == "done"
+    await world.desk.close()
+
+
+@in_loop
+async def test_what_it_waits_for(tmp_path: Path) -> None:
+    """Which one runs, and how many come before it; nothing once it runs, or has ended."""
+    slow = FakeEngine()
+    slow.go.clear()
+    world = World(tmp_path, slow, FakeEngine("other", "heap"))
+    running = world.ask()
+    await slow.began.wait()
+    later, person = world.ask("heap", asked_by="incident"), world.ask("heap")
+    first = f"for capture {running.id} (`cpu` of shop/0), one is taken at a time"
+    assert [world.desk.waits_for(each.id) for each in (running, person, later)] == [
+        None,
+        first,
+        f"{first}; 1 more before it",
+    ]
+    slow.go.set()
+    await world.end_of(later)
+    assert world.desk.waits_for(later.id) is None
     await world.desk.close()
 
 
@@ -506,4 +528,24 @@ async def test_copied_when_it_is_done(tmp_path: Path, monkeypatch: pytest.Monkey
     assert copied is not None
     assert copied.upload_problem is None
     assert (tmp_path / "there" / done.id / "profile.txt").read_text() == "whole"
+    counts = world.desk.counts()
+    assert (counts.uploaded, counts.uploads_failed) == (1, 0)
+    await world.desk.close()
+
+
+@in_loop
+async def test_what_cannot_be_copied_is_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each attempt, whatever was in the way."""
+    monkeypatch.setattr("vitalsd.capture.uploads.LOOK_SECONDS", 0.02)
+    world = World(tmp_path / "here", FakeEngine())
+    (tmp_path / "there").write_text("a file is in the way")
+    done = await world.end_of(world.ask())
+    there = CaptureSettings(cooldown=0.0, per_hour=100, upload=f"file://{tmp_path}/there")
+    world.desk.reconfigure(Settings(capture=there))
+    async with asyncio.timeout(20):
+        while not world.desk.counts().uploads_failed:  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+    failed = world.desk.one(done.id)
+    assert failed is not None and failed.upload_problem
+    assert world.desk.counts().uploaded == 0
     await world.desk.close()

@@ -22,6 +22,8 @@ from vitalsd.capture.growth import (
 )
 from vitalsd.model import Finding, Frame, WorkerKey, WorkerSample
 
+NOON = 1_782_907_200.0
+"""2026-07-01T12:00:00Z."""
 SOCKET = Path("/run/vitalsd/python-50-0a1b2c3d.seg.sock")
 POLL = Frame("poll", "/srv/a.py", 3)
 STEP = 10.0
@@ -50,6 +52,7 @@ class World:
             census=self.census,
             tasks=self.tasks,
             clock=lambda: self.now,
+            wall=lambda: NOON - 1000.0 + self.now,
             pause=self.pause,
         )
         self.runner = asyncio.Runner()
@@ -131,7 +134,7 @@ def test_two_censuses_and_the_difference(world: World) -> None:
     worker = world.worker()
     world.let(0, (worker, "leak"))
     assert world.censuses.evidence(worker, "leak") == {
-        "no_census_reason": "what grows is told by a second census, 600 s after the first"
+        "no_census_reason": "a second census tells, 600 s after the first"
     }
     world.let(590, (worker, "leak"))
     assert len(world.asked) == 1
@@ -139,6 +142,7 @@ def test_two_censuses_and_the_difference(world: World) -> None:
     assert world.censuses.evidence(worker, "leak") == {
         "growing_types": [{"type": "shop.Session", "grew": 600, "bytes": 28800, "now": 1600}],
         "census_seconds": 600.0,
+        "census_at": "2026-07-01T12:10:00.000Z",
         "census_share": 0.25,
     }
     assert world.strides == [(1, BUDGET_BYTES), (4, AGAIN_BUDGET_BYTES)]

@@ -12,8 +12,9 @@ from vitalsd.capture import holders as holders_module
 from vitalsd.capture.census import Census, NoCensus, TaskList, Waiting, socket_of
 from vitalsd.capture.censusfile import as_text, read_before, written
 from vitalsd.capture.engines import heap as module
-from vitalsd.capture.engines.heap import CensusEngine, largest_own
+from vitalsd.capture.engines.heap import CensusEngine
 from vitalsd.capture.engines.registry import CaptureError, Job, Subject, load_engines, make_engines
+from vitalsd.capture.growing import growing_types, largest_own, standing_out
 from vitalsd.capture.holders import Chain, Holders, parse_holders
 from vitalsd.model import Frame, WorkerKey
 from vitalsd.settings.model import Settings
@@ -128,8 +129,6 @@ def test_whether_it_fits(tmp_path):
     nothing = engine.fit(Subject(OBSERVED, None))
     assert (nothing.fits, "vitalsd run" in (nothing.advice or "")) == (False, True)
     assert "no control socket" in engine.fit(Subject(OBSERVED, tmp_path / "a.seg")).why
-    stopped = replace(OBSERVED, process=replace(OBSERVED.process, state="T"))
-    assert engine.fit(Subject(stopped, tmp_path / "a.seg")).advice == "kill -CONT 78"
     node = replace(WATCHED, probe=replace(WATCHED.probe, runtime="node"))
     assert "is node" in engine.fit(Subject(node, tmp_path / "a.seg")).why
     assert socket_of(tmp_path / "a.seg").name == "a.seg.sock"
@@ -141,12 +140,48 @@ def test_every_engine_of_the_folder_is_known():
     assert "census" in {engine.name for engine in make_engines(Settings())}
 
 
+def counted(**types):
+    """A census of these."""
+    return Census({name.replace("__", "."): found for name, found in types.items()}, 1, 0, 0, 0)
+
+
 def test_without_a_census_before():
-    """The class of most bytes that is not Python's own is looked into."""
+    """The class of most bytes that is not Python's own is looked into, if it is more than one of many."""
     assert largest_own(AFTER) == "app.Session"
-    assert largest_own(Census({"str": (1, 1)}, 1, 0, 0, 0)) is None
-    few = {"uvloop.Loop": (2, 512_000), "app.Session": (3500, 190_000), "re.Pattern": (200, 9_000)}
-    assert largest_own(Census(few, 1, 0, 0, 0)) == "app.Session"
+    assert largest_own(counted(str=(1, 1))) is None
+    few = counted(uvloop__Loop=(2, 512_000), app__Session=(3500, 190_000), re__Pattern=(200, 9_000))
+    assert largest_own(few) == "app.Session"
+    assert largest_own(counted(**{f"lib__Thing{number}": (200, 9_000) for number in range(11)})) is None
+
+
+@pytest.mark.parametrize("noise", ["weakref__ReferenceType", "_asyncio__Task", "coroutine", "cell"])
+def test_what_comes_with_every_task_is_not_looked_into(noise):
+    """Who holds it tells nothing of whose tasks they are: a class of the service's own is asked about, or none."""
+    before = counted(**{noise: (100, 9_000)}, app__Request=(100, 900))
+    after = counted(**{noise: (9_000, 900_000)}, app__Request=(9_000, 81_000))
+    assert standing_out(growing_types(before, after), after) == "app.Request"
+    alone = counted(**{noise: (9_000, 900_000)})
+    assert standing_out(growing_types(counted(**{noise: (100, 9_000)}), alone), alone) is None
+    assert largest_own(alone) is None
+
+
+def test_a_type_of_which_few_are_new_is_not_looked_into():
+    """A handful taken by chance would be of those that were there before."""
+    after = counted(str=(1_000_000, 50_000_000))
+    assert standing_out(growing_types(counted(str=(900_000, 45_000_000)), after), after) is None
+    assert standing_out(growing_types(counted(str=(300_000, 15_000_000)), after), after) == "str"
+
+
+def test_a_search_that_was_cut_says_so(asked, tmp_path):
+    """In the summary, in the file for people and in the one for programs: and how far it came."""
+    asked["holders"] = replace(HELD, complete=False, searches=2, reached_share=0.38, heap_bytes=412 << 20)
+    made = take(tmp_path / "one")
+    cut = "the search was ended after 4 s of a processor, in its pass 3 at 38% of 412 MiB"
+    assert str(made.summary["holders_cut"]).startswith(cut)
+    assert cut in (tmp_path / "one" / "census.txt").read_text()
+    assert msgspec.json.decode((tmp_path / "one" / "census.json").read_bytes())["held"]["cut"].startswith(cut)
+    asked["holders"] = HELD
+    assert "holders_cut" not in take(tmp_path / "two").summary
 
 
 def test_text_of_a_sample():
@@ -162,6 +197,10 @@ def test_holders_are_parsed():
     found = parse_holders("samples=3\tcut=1\theld_ns=2000\n2\t1\tapp.A (global)\tapp.B\n1\t0\tapp.B", 7)
     assert [chain.text for chain in found.chains] == ["app.A (global) -> app.B", "? -> app.B"]
     assert (found.samples, found.complete, found.held_seconds) == (3, False, 2e-6)
+    found = parse_holders("samples=3\tsearches=2\tcut=1\treached_bytes=50\theap_bytes=200", 7)
+    assert (found.searches, found.reached_share, found.heap_bytes) == (2, 0.25, 200)
+    assert found.cut is not None and "25%" in found.cut
+    assert HELD.cut is None
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """What the memory engine says of a process, and how it reads what comes back."""
 
 import os
+import socket
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from vitalsd.capture.engines.memray import Memray, SitesFound, compare, read_sit
 from vitalsd.capture.engines.registry import Subject
 from vitalsd.capture.memray_report import Site
 from vitalsd.capture.tracking import copy_recording, parse_recording
+from vitalsd.probe.python.protocol import by_address
 from vitalsd.probe.python.segment import Segment
 
 TEXT = (
@@ -25,11 +27,13 @@ def subject(monkeypatch, tmp_path):
     monkeypatch.setenv("VITALSD_DIR", str(tmp_path))
     made = []
 
-    def make(way: str, *, socket: bool = True) -> Subject:
+    def make(way: str, *, listens: bool = True) -> Subject:
         segment = Segment(0.1, way)
         made.append(segment)
-        if socket:
-            Path(segment.path + ".sock").touch()
+        if listens:
+            listening = socket.socket(socket.AF_UNIX)
+            by_address(segment.path + ".sock", listening.bind)
+            listening.close()
         return Subject(worker=OBSERVED, segment=Path(segment.path))
 
     yield make
@@ -55,9 +59,9 @@ def test_it_says_what_is_missing(subject):
     assert not without.fits
     assert "there is no memray for its Python 3." in without.why
     assert "--with-memray" in (without.advice or "")
-    deaf = Memray().fit(subject("own", socket=False))
+    deaf = Memray().fit(subject("own", listens=False))
     assert not deaf.fits
-    assert "control socket is not there" in deaf.why
+    assert "has no control socket" in deaf.why
     unprobed = Memray().fit(Subject(worker=OBSERVED, segment=None))
     assert not unprobed.fits
     assert "vitalsd run" in (unprobed.advice or "")
@@ -66,7 +70,7 @@ def test_it_says_what_is_missing(subject):
     assert "no engine of this version does" in allowed.why
     gone = Memray().fit(Subject(worker=OBSERVED, segment=Path("/nowhere/python-1-00000000.seg")))
     assert not gone.fits
-    assert "cannot be read" in gone.why
+    assert "has no control socket at /nowhere" in gone.why
 
 
 def test_what_the_probe_says():

@@ -283,6 +283,20 @@ def test_budget() -> None:
     assert word(ask(recent=(*before[1:], waits), now=NOON + HOUR)) == "budget"
 
 
+def test_stacks_that_people_ask_for_are_not_in_the_budget() -> None:
+    """Who looks at a service at night is neither counted nor refused; the cooldown holds."""
+    looks = tuple(capture(at=NOON + 60 * n, kind="stacks", target=f"s-{n}", asked_by="person") for n in range(20))
+    assert ask(recent=looks, now=NOON + HOUR / 2) is None
+    spent = tuple(capture(at=NOON + 60 * n, target=f"s-{n}") for n in range(6))
+    now = NOON + 400
+    assert word(ask(recent=spent, now=now)) == "budget"
+    assert word(ask(recent=spent, now=now, kind="stacks", asked_by="incident")) == "budget"
+    assert ask(recent=spent, now=now, kind="stacks", asked_by="person") is None
+    again = ask(recent=looks, now=NOON + 61 * 19, kind="stacks", target="s-19")
+    assert word(again) == "cooldown"
+    assert word(ask(recent=(), key=Settings(per_hour=0), kind="stacks")) == "budget"
+
+
 def test_what_was_refused_or_never_began_costs_nothing() -> None:
     """Neither of the budget nor of the cooldown."""
     before = [capture("refused", at=NOON + n) for n in range(100)]

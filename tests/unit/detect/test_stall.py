@@ -202,3 +202,18 @@ def test_why_there_is_no_stack() -> None:
     assert "no_stack_reason" not in finding.evidence
     (finding,) = find("shop", "0", [told(0.3)], StallBounds())
     assert "no_stack_reason" not in finding.evidence
+
+
+def judged(target: str, seconds: float) -> registry.Judgement:
+    """What the rule makes of one stall of a target."""
+    seen = Seen(target=target, worker="0", samples=(sample(),), now=NOON, stalls=(told(seconds),))
+    return StallDetector(Settings()).judge(seen)
+
+
+def test_a_small_stall_of_the_agent_s_own_wakes_nobody() -> None:
+    """It is counted; the same of a service is told, and so is a long one of the agent's."""
+    assert judged("vitalsd", 0.3).findings == ()
+    assert judged("vitalsd", 0.3).state.state == "quiet"
+    assert len(judged("shop", 0.3).findings) == 1
+    (finding,) = judged("vitalsd", 0.6).findings
+    assert finding.severity == "critical"

@@ -3,9 +3,11 @@
 import pytest
 from msgspec.structs import replace
 
+from vitalsd.capture.breaker import Breaker
 from vitalsd.doctor.checks import Check, Diagnosis, check_agent, check_process
 from vitalsd.doctor.facts import (
     AgentFacts,
+    CaptureFacts,
     EngineFacts,
     FolderFacts,
     PortFacts,
@@ -190,3 +192,53 @@ def test_a_report():
         "\n"
         "no   No agent can run here."
     )
+
+
+@pytest.mark.parametrize(("free_mib", "expected"), [(300, "no"), (600, "warning"), (1200, "ok"), (None, "ok")])
+def test_a_disk_that_is_full_is_a_failure(free_mib, expected):
+    """Below capture.keep_free nothing is captured; near it, soon."""
+    free = free_mib << 20 if free_mib is not None else None
+    folder = FolderFacts("storage.dir", "/var/lib/vitalsd", True, True, "ext4", free, least_bytes=512 << 20)
+    diagnosis = check_agent(replace(AGENT, folders=(folder,)))
+    assert mark(diagnosis, "storage.dir").mark == expected
+    assert diagnosis.works == (expected != "no")
+    if expected != "ok":
+        assert f"{free_mib} MiB free, and capture.keep_free is 512MiB" in mark(diagnosis, "storage.dir").text
+
+
+def test_an_agent_that_runs_on_a_full_disk_is_told_as_one_that_runs():
+    """It does, and not as it should."""
+    folder = FolderFacts("storage.dir", "/var/lib/vitalsd", True, True, "ext4", 0, least_bytes=512 << 20)
+    diagnosis = check_agent(replace(AGENT, folders=(folder,), answers=True))
+    assert diagnosis.verdict == "an agent runs here, and not as it should: storage.dir"
+
+
+def test_engines_that_are_left_alone():
+    """Refusals send people here: which, where, for how long, and why."""
+    breakers = (Breaker("shop", "memray", 1799.2, "it did harm there: it held the service for 0.4 s"),)
+    facts = replace(AGENT, captures=CaptureFacts("the agent that runs", breakers, problems=("no room",)))
+    diagnosis = check_agent(facts)
+    (found,) = (check for check in diagnosis.checks if check.name == "memray" and check.group == "Captures here")
+    assert found.mark == "warning"
+    assert found.text == "not used on shop for another 30m, since it did harm there: it held the service for 0.4 s"
+    assert mark(diagnosis, "problem").text == "no room"
+
+
+@pytest.mark.parametrize(
+    ("captures", "text"),
+    [
+        (CaptureFacts("the agent that runs"), "no engine is left alone on a target, says the agent that runs"),
+        (CaptureFacts(None), "nothing was captured here yet"),
+        (CaptureFacts(None, problem="x cannot be read"), "not known: x cannot be read"),
+    ],
+)
+def test_no_engine_is_left_alone(captures, text):
+    """Or it is not known."""
+    assert mark(check_agent(replace(AGENT, captures=captures)), "breakers").text == text
+
+
+def test_what_would_be_used_of_a_process_that_is_stopped():
+    """Nothing is captured of it meanwhile: first it has to go on, and how is said."""
+    stopped = mark(check_process(AGENT, replace(PROCESS, state="T")), "py-spy")
+    assert (stopped.mark, stopped.fix) == ("note", "kill -CONT 4711")
+    assert stopped.text == "not while process 4711 is stopped; then it would do: it samples"

@@ -56,6 +56,7 @@ def test_progress_is_told_of_what_runs(call, captures):
     captures.all = (RUNNING, PROFILE)
     captures.shares["runs"] = 0.25
     assert call("GET", "/captures/runs").json()["progress"] == 0.25
+    assert call("GET", "/captures/runs").json()["waits_for"] is None
     assert [each["progress"] for each in call("GET", "/captures").json()["captures"]] == [0.25, None]
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from vitalsd.probe.python import referrers as searching
 from vitalsd.probe.python import shapes as module
 from vitalsd.probe.python.chains import Chains, Kind, Parent
 from vitalsd.probe.python.held import measured
@@ -132,6 +133,18 @@ def test_nothing_is_held():
     assert died() is None
     job.close()
     assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+def test_a_search_that_is_given_up_says_how_far_it_came(monkeypatch):
+    """In bytes of the memory that there is."""
+    monkeypatch.setattr(searching, "MOST_CPU_SECONDS", 0.0)
+    kept = Held()
+    head = dict(
+        pair.split("=") for pair in outcome(referrers(name_of(f"{__name__}.Held"))).split("\n")[0].split("\t")
+    )
+    assert head["cut"] == "1"
+    assert 0 < int(head["reached_bytes"]) < int(head["heap_bytes"])
+    del kept
 
 
 def test_how_long_it_was_held():

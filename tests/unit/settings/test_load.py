@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from vitalsd.settings import load as load_module
-from vitalsd.settings.load import Override, find_config, load
+from vitalsd.settings.load import Override, find_config, load, load_for_asking
 from vitalsd.settings.model import Settings, Target
 from vitalsd.settings.problems import ConfigErrors
 
@@ -139,3 +139,40 @@ def test_system_config_that_cannot_be_reached_is_not_passed_over(tmp_path, monke
     path = find_config(None, {})
     with pytest.raises(ConfigErrors, match="cannot be read: Too many levels of symbolic links"):
         load(path, {})
+
+
+def test_who_asks_goes_on_with_what_can_be_read(written):
+    """A file that was broken after the agent has read it: what is wrong is told, and where the agent is."""
+    path = written(
+        "targts: []\nstall: {threshold: soon}\ntargets: [{match: x}]\n"
+        "exporters: {control: {listen: '127.0.0.1:28781'}}\nstorage: {dir: /srv/v}\ncapture: {per_hour: 9}\n"
+    )
+    with pytest.raises(ConfigErrors):
+        load(path, {})
+    settings, problems = load_for_asking(path, {})
+    assert (settings.exporters.control.listen, settings.storage.dir) == ("127.0.0.1:28781", "/srv/v")
+    assert (settings.capture.per_hour, settings.targets, settings.stall) == (9, [], Settings().stall)
+    assert [str(problem).partition(": ")[0] for problem in problems] == [
+        f"{path}:1:1",
+        f"{path}:2:20",
+        f"{path}:3:11",
+    ]
+
+
+def test_who_asks_goes_on_with_flags_and_defaults_where_the_file_is_no_yaml(written):
+    """Nothing of it is known, and the agent is where flags, environment or defaults have it."""
+    path = written("exporters: [\n")
+    settings, problems = load_for_asking(
+        path, {}, [Override("--control-listen", "exporters.control.listen", "a:1")]
+    )
+    assert settings.exporters.control.listen == "a:1"
+    assert len(problems) == 1
+    assert load_for_asking(path, {})[0] == Settings()
+
+
+@pytest.mark.parametrize("text", ["exporters: {control: {listen: nowhere}}", "storage: {dir: [a]}", None])
+def test_who_asks_is_stopped_where_the_agent_cannot_be_found(written, tmp_path, text):
+    """An address or a folder that cannot be read, or another file than there is."""
+    path = written(text) if text is not None else tmp_path / "no.yaml"
+    with pytest.raises(ConfigErrors):
+        load_for_asking(path, {})

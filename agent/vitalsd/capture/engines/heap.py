@@ -13,13 +13,13 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from datetime import datetime
 
 import msgspec
 
 from vitalsd.capture.census import (
     AGAIN_BUDGET_BYTES,
     BUDGET_BYTES,
-    Census,
     NoCensus,
     list_tasks,
     socket_of,
@@ -35,17 +35,13 @@ from vitalsd.capture.censusfile import (
     written,
 )
 from vitalsd.capture.engines.registry import CaptureError, Fit, Job, Made, Subject, register
-from vitalsd.capture.growing import growing_types
+from vitalsd.capture.growing import growing_types, largest_own, standing_out
 from vitalsd.capture.holders import Holders, find_holders
 from vitalsd.capture.model import CaptureKind
+from vitalsd.capture.probe_fit import fit_of_probe
 from vitalsd.settings.model import Settings
 
 __all__ = ["CensusEngine"]
-
-MANY = 100
-GET_A_PROBE = (
-    "start it with `vitalsd run -- CMD`; or `vitalsd probe install DIR`, and PYTHONPATH=DIR in its environment"
-)
 
 
 @register
@@ -61,27 +57,7 @@ class CensusEngine:
 
     def fit(self, subject: Subject) -> Fit:
         """Whether there is a probe that can be asked."""
-        probe = subject.worker.probe
-        if subject.segment is None:
-            return Fit(False, f"there is no probe in process {subject.pid}", GET_A_PROBE)
-        if probe is not None and probe.runtime != "python":
-            return Fit(False, f"it counts objects of Python, and process {subject.pid} is {probe.runtime}")
-        if subject.worker.process is not None and subject.worker.process.state in "Tt":
-            return Fit(False, f"process {subject.pid} is stopped", f"kill -CONT {subject.pid}")
-        path = socket_of(subject.segment)
-        if not path.is_socket():
-            return Fit(
-                False,
-                f"the probe of process {subject.pid} has no control socket at {path}",
-                "install the probe of this vitalsd version in the service",
-            )
-        if not os.access(path, os.W_OK):
-            return Fit(
-                False,
-                f"{path} may not be used by uid {os.geteuid()}",
-                "run the agent as the service's user, or as root",
-            )
-        return Fit(True, "the probe counts live objects by type, in slices of less than a millisecond")
+        return fit_of_probe(subject, "the probe counts live objects by type, in slices of less than a millisecond")
 
     async def take(self, job: Job) -> Made:
         """Count, compare, and ask who holds what has grown most."""
@@ -105,12 +81,14 @@ class CensusEngine:
         except NoCensus as error:
             notes.append(f"Tasks are not listed: {error}")
         grown = growing_types(before.census, census) if before is not None else []
-        wanted = str(grown[0]["type"]) if grown else largest_own(census)
+        wanted = standing_out(grown, census) if before is not None else largest_own(census)
         holders: Holders | str | None = None
         if wanted is not None:
             holders = await self._holders(job, wanted)
             if isinstance(holders, str):
                 notes.append(holders)
+        else:
+            notes.append("Who holds what was not looked for: no type stands out.")
         file = written(key, at, census, tasks, before, grown)
         if wanted is not None and isinstance(holders, Holders):
             file = msgspec.structs.replace(file, held=holders_row(wanted, holders))
@@ -151,28 +129,23 @@ class CensusEngine:
                 out.write(data)
 
 
-def largest_own(census: Census) -> str | None:
-    """
-    Without a census to compare with: the class of the service's own, or of a library, that has most bytes.
-
-    Of those with many instances, if there are some: a loop or a pool is large, and there is one.
-    """
-    own = {name: found for name, found in census.types.items() if "." in name}
-    many = {name: found for name, found in own.items() if found[0] >= MANY}
-    return max(many or own, key=lambda name: own[name][1], default=None)
-
-
 def _summary(file: CensusFile, grown: list[dict[str, object]], before: CensusFile | None) -> dict[str, object]:
     summary: dict[str, object] = {
         "growing_types": grown,
+        "census_at": file.taken_at,
         "census_share": file.share,
         "largest_types": [msgspec.to_builtins(row) for row in file.types[:10]],
     }
     if before is not None:
         summary["compared_with"] = before.taken_at
+        if file.taken_at is not None and before.taken_at is not None:
+            between = datetime.fromisoformat(file.taken_at) - datetime.fromisoformat(before.taken_at)
+            summary["census_seconds"] = round(between.total_seconds(), 1)
     if file.held is not None:
         summary["held_type"] = file.held.type
         summary["holders"] = [
             {"samples": chain.samples, "rooted": chain.rooted, "chain": chain.text} for chain in file.held.chains
         ]
+        if file.held.cut is not None:
+            summary["holders_cut"] = file.held.cut
     return summary

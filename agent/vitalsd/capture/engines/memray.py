@@ -12,11 +12,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import sys
 from pathlib import Path
 
 import msgspec
+from msgspec.structs import replace
 
 from vitalsd.capture import memray_report
 from vitalsd.capture.census import NoCensus, socket_of
@@ -25,6 +25,7 @@ from vitalsd.capture.engines.registry import FULL, CaptureError, DiskError, Fit,
 from vitalsd.capture.folders import read_in
 from vitalsd.capture.memray_report import FLAME_GRAPH, RECORDING, TOP_SITES, Site
 from vitalsd.capture.model import CaptureKind
+from vitalsd.capture.probe_fit import fit_of_probe
 from vitalsd.capture.tracking import Recording, copy_recording, track
 from vitalsd.segment.reader import SegmentError, SegmentFile
 from vitalsd.settings.model import Settings
@@ -40,8 +41,8 @@ MOST_TOLD = 10
 """Sites, in the summary; the file has more, with their stacks."""
 SAID_BYTES = 300
 ADVICE = (
-    "Install memray in the service's environment, or give its probe one: "
-    "`vitalsd probe install DIR --with-memray --python PYTHON`, with the service's PYTHON; then restart it."
+    "install memray in the service's environment, or give its probe one: "
+    "`vitalsd probe install DIR --with-memray --python PYTHON`, with the service's PYTHON; then restart it"
 )
 NO_DEBUGGER = (
     "; a debugger may be attached, by capture.allow_debugger_attach, but no engine of this version does: "
@@ -83,14 +84,11 @@ class Memray:
 
     def fit(self, subject: Subject) -> Fit:
         """Whether there is a probe, and memray for it: the segment says so."""
-        if subject.segment is None:
-            return Fit(
-                fits=False,
-                why="there is no probe in the process, which is to do it"
-                + (NO_DEBUGGER if self._debugger else ""),
-                advice="Start the service with `vitalsd run -- CMD`, or with a folder made by "
-                "`vitalsd probe install DIR --with-memray` on its PYTHONPATH.",
-            )
+        fit = fit_of_probe(subject, "the probe tracks allocations in the process")
+        if not fit.fits:
+            no_other_way = NO_DEBUGGER if self._debugger and subject.segment is None else ""
+            return replace(fit, why=fit.why + no_other_way)
+        assert subject.segment is not None
         try:
             with contextlib.closing(SegmentFile(subject.segment)) as segment:
                 header = segment.header
@@ -98,20 +96,10 @@ class Memray:
             return Fit(fits=False, why=f"the probe's segment cannot be read: {error}")
         if header.runtime != "python":
             return Fit(fits=False, why=f"memray is for Python, this is {header.runtime}")
-        if not os.access(socket_of(subject.segment), os.W_OK):
-            return Fit(
-                fits=False,
-                why=f"the probe's control socket is not there, or not for uid {os.geteuid()}",
-                advice="Run the agent as the service's user, or as root.",
-            )
         if not header.memray:
             return Fit(fits=False, why=f"there is no memray for its Python {header.version}", advice=ADVICE)
         way = WAYS.get(header.memray, "that its probe has found")
-        return Fit(
-            fits=True,
-            why=f"the probe tracks allocations in the process with the memray {way}",
-            weight="heavy",
-        )
+        return Fit(fits=True, why=f"{fit.why} with the memray {way}", weight="heavy")
 
     async def take(self, job: Job) -> Made:
         """Track, copy, report, compare. Raises CaptureError."""

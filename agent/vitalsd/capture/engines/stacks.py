@@ -23,6 +23,7 @@ from vitalsd.capture.engines.registry import CaptureError, Fit, Job, Made, Subje
 from vitalsd.capture.held import HeldWatch
 from vitalsd.capture.model import CaptureKind
 from vitalsd.capture.ours import OUR_THREAD, is_ours
+from vitalsd.capture.probe_fit import fit_of_probe
 from vitalsd.capture.probe_stacks import list_stacks
 from vitalsd.capture.pyspy import DumpError, ThreadStack, dump
 from vitalsd.capture.pyspy_fit import fit_of_pyspy
@@ -100,12 +101,7 @@ class ProbeStackEngine:
 
     def fit(self, subject: Subject) -> Fit:
         """Whether there is a probe to ask."""
-        probe = subject.worker.probe
-        if subject.segment is None or probe is None or not socket_of(subject.segment).exists():
-            return Fit(False, "there is no probe in it to ask", "start it by `vitalsd run`, or install the probe")
-        if probe.runtime != "python":
-            return Fit(False, f"it asks the probe of Python, and this is {probe.runtime}")
-        return Fit(True, "its probe tells the stacks of all threads, within a second or so")
+        return fit_of_probe(subject, "its probe tells the stacks of all threads, within a second or so")
 
     async def take(self, job: Job) -> Made:
         """Ask the probe, once for each."""

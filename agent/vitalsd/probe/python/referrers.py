@@ -9,7 +9,8 @@ and one for whose tables they were found in, until there is a module's dict, a c
 Names of attributes and of variables of modules are told, since they stand in the source; keys of other dicts are
 values of the service's, and never are. Costs 0.4 s of a processor for each search of 64 MiB, a third of a
 millisecond at a time, and is ended after 4 s with what there is by then: of a heap of some 150 MiB a leak that a
-module's variable holds is told to its root, of a larger one often no more than its nearest holders.
+module's variable holds is told to its root, of a larger one often no more than its nearest holders. How far it
+came is told.
 """
 
 from __future__ import annotations
@@ -131,6 +132,8 @@ class Search:
         self._put_off: list[Hit] = []
         """Places whose tables were not looked for."""
         self._seen = self._searched = self._cut = 0
+        self._reached = self._heap = 0
+        """Bytes that the search which was given up had looked at, and of how many."""
         self._pace = Pace()
 
     def know(self) -> Iterator[None]:
@@ -192,6 +195,7 @@ class Search:
 
     def _look(self, wanted: set[int]) -> Iterator[tuple[int, tuple[int, ...], list[int]]]:
         """Where in memory these words stand, a piece at a time: where it begins, its words, and which of them."""
+        looked_at = 0
         for start, end in private_ranges():
             for at in range(start, end, 256 * CHUNK):
                 until = min(end, at + 256 * CHUNK)
@@ -206,8 +210,10 @@ class Search:
                     words = self._copies.words(base, (beyond - first) * PAGE // 8)
                     found = list(compress(range(len(words)), map(wanted.__contains__, words)))
                     yield base, words, [index for index in found if not self._copies.is_mine(base + 8 * index)]
+                    looked_at += 8 * len(words)
                     if self._pace.is_over():
-                        self._cut = 1
+                        self._cut, self._reached = 1, looked_at
+                        self._heap = self._memory.extent_bytes()
                         return
                     first = flags.find(1, beyond)
 
@@ -349,4 +355,6 @@ class Search:
             "samples": len(self.chains.samples),
             "searches": self._searched,
             "cut": self._cut,
+            "reached_bytes": self._reached,
+            "heap_bytes": self._heap,
         }

@@ -28,6 +28,8 @@ RETRY_SECONDS = 1.0
 TURN_SECONDS = 0.005
 """Between the end of a wait, which the probe notes, and the beginning of the turn, which asyncio does."""
 LOOKS = 4
+COPY_SECONDS = 0.5
+"""A copy that is older than this is not made any more: its probe makes one each quarter of a second."""
 MOST_THREADS = 256
 WORDS = struct.Struct(f"<{layout.COPIED + 1 - layout.SINCE}d")
 COPIED = layout.COPIED - layout.SINCE
@@ -86,7 +88,7 @@ class Probed(Watch):
             return True
         quiet = True
         slots, copied = words
-        until = min(now, copied) if copied > 0 else now
+        until = self._known_until(now, copied)
         for slot, (since, due) in enumerate(slots):
             loop = self._loops.get(slot)
             if loop is None:
@@ -121,6 +123,23 @@ class Probed(Watch):
         if read != self._read:
             self._read, self._calm_until = read, _calm_until(file.live_words(read))
         return now < self._calm_until
+
+    def _known_until(self, now: float, copied: float) -> float:
+        """
+        Up to when the words tell what happens: those of a copy on a disk, until it was made.
+
+        In a process that is stopped nothing happens, and nobody copies: there the last ones hold until now.
+        """
+        if copied <= 0 or (now - copied > COPY_SECONDS and self._is_stopped()):
+            return now
+        return min(now, copied)
+
+    def _is_stopped(self) -> bool:
+        try:
+            with open(self.process + "/stat", "rb") as file:  # noqa: PTH123 - text in
+                return file.read(512).rpartition(b") ")[2][:1] in (b"T", b"t")
+        except OSError:
+            return False
 
     def _words(self) -> tuple[list[Word], float] | None:
         """`since` and `due` of each slot, and `copied`; None while they cannot be had."""

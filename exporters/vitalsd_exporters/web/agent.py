@@ -1,0 +1,60 @@
+"""
+The agent itself, for people: what is wrong with it now, and which engines it leaves alone. Costs microseconds.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+from starlette.routing import Route
+
+from vitalsd.capture.breaker import Breaker
+from vitalsd_exporters.web.edge import as_json
+from vitalsd_exporters.web.reply import json_reply
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+    from vitalsd_exporters.state import AgentVitals, View
+
+__all__ = ["AgentState", "agent_route"]
+
+
+class AgentState(msgspec.Struct, frozen=True):
+    """How the agent is."""
+
+    version: str
+    problems: tuple[str, ...]
+    """A sentence for each thing that is wrong now."""
+    breakers: tuple[Breaker, ...]
+    """Engines that have done harm or failed somewhere, and are left alone there for a while."""
+    reload_succeeded_at: float
+    """When the configuration that holds was read."""
+
+
+def agent_route(view: View) -> Route:
+    """`GET /api/v1/agent`."""
+
+    async def agent(_request: Request) -> Response:
+        vitals = view.agent()
+        state = AgentState(
+            vitals.version, tuple(_problems(vitals)), view.captures.breakers(), vitals.reload_succeeded_at
+        )
+        return json_reply(as_json(state))
+
+    return Route("/api/v1/agent", agent)
+
+
+def _problems(agent: AgentVitals) -> Iterator[str]:
+    if agent.store_problem is not None:
+        yield f"Incidents and captures are not stored: {agent.store_problem}"
+    if agent.history_problem is not None:
+        yield f"History is not stored: {agent.history_problem}"
+    if agent.disk_problem is not None:
+        yield f"Nothing is captured: {agent.disk_problem}"
+    if agent.reload_problem is not None:
+        yield f"The configuration was not taken over, and the one before holds: {agent.reload_problem}"
