@@ -10,6 +10,7 @@ import msgspec
 
 from vitalsd.capture.model import Capture, RefusalWord
 from vitalsd.model import Incident, RecentLoop, RuleState, SourceReading, TargetSnapshot
+from vitalsd.remedy.model import RemedyState
 from vitalsd_exporters.web.alerts import Message, Outcome
 from vitalsd_exporters.web.captures import Asked, Pinned
 from vitalsd_exporters.web.edge import is_time, told_name
@@ -18,7 +19,10 @@ from vitalsd_exporters.web.targets import TargetMemory
 __all__ = ["COMPONENTS", "LISTS", "components"]
 
 PREFIX = "#/components/schemas/"
-TOLD = (TargetSnapshot, SourceReading, Incident, RuleState, Capture, RecentLoop, Outcome, TargetMemory)
+TOLD = (
+    *(TargetSnapshot, SourceReading, Incident, RuleState, Capture, RecentLoop, Outcome),
+    *(TargetMemory, RemedyState),
+)
 """What answers are made of, with all that is in them."""
 TAKEN = (Asked, Pinned, Message)
 LISTS = {
@@ -60,6 +64,7 @@ def components() -> dict[str, Any]:
         _add(made[name], "recent", {"anyOf": [_reference("RecentLoop"), {"type": "null"}]})
     _add(made["TargetSnapshot"], "memory", _reference("TargetMemory"))
     _add(made["TargetSnapshot"], "zombie_count", {"type": "integer", "minimum": 0})
+    _add(made["TargetSnapshot"], "remedy", _reference("RemedyState"))
     share = {"anyOf": [{"type": "number", "minimum": 0, "maximum": 1}, {"type": "null"}]}
     _add(made["Capture"], "progress", share)
     made["Outcome"]["properties"]["asked"]["items"] = _reference("Capture")
