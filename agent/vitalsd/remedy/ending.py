@@ -100,9 +100,10 @@ class Ending:
                 self._give_up(recycling, "unknown", "it has not ended, and is left alone: remedy.mode is not on")
                 return
             process.send(signal.SIGKILL)
-            recycling = replace(recycling, killed_at=self._clock())
+            now = self._clock()
+            recycling = replace(recycling, killed_at=now)
             self._recyclings.put(recycling)
-            after = recycling.killed_at - recycling.asked_at
+            after = abs(now - recycling.asked_at)
             self._tell(recycling, "killed", f"it had not ended after {after:.0f} s, and was killed")
         if recycling.killed_at is not None and not await process.ended(KILLED_SECONDS):
             self._give_up(recycling, "not_replaced", "it was killed and does not end: it waits in the kernel")

@@ -77,7 +77,7 @@ def decide(pool: Pool, settings: Remedy, now: float) -> Decision:
     said: list[Said] = []
     order: Order | None = None
     for incident, worker in candidates(pool, settings):
-        way = way_of(pool.snapshot.supervisor)
+        way = way_of(pool.snapshot.supervisor, len(pool.snapshot.workers))
         told = _refused(pool, incident, worker, breaker, settings, now)
         if told is None and order is not None:
             told = "one_at_a_time", f"worker {order.worker.slot} comes first"
@@ -117,7 +117,7 @@ def _found_of_another(incident: Incident, worker: WorkerSample) -> bool:
 def _refused(
     pool: Pool, incident: Incident, worker: WorkerSample, breaker: Breaker, settings: Remedy, now: float
 ) -> tuple[Word, str] | None:
-    way = way_of(pool.snapshot.supervisor)
+    way = way_of(pool.snapshot.supervisor, len(pool.snapshot.workers))
     if way.signal is None:
         return "supervisor", way.reason
     if is_stopped(worker):

@@ -1,4 +1,4 @@
-"""What is known of one target when it is decided about: its workers, incidents, recyclings, and what is captured."""
+"""What is known of one target when it is decided about: workers, incidents, recyclings, and what is captured."""
 
 from __future__ import annotations
 

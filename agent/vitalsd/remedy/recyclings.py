@@ -18,7 +18,7 @@ from typing import NamedTuple
 import msgspec
 import structlog
 
-from vitalsd.remedy.model import Judged, Recycling
+from vitalsd.remedy.model import Outcome, Recycling
 from vitalsd.storage.file import StorageFile
 from vitalsd.storage.loading import LoadingKeeper
 
@@ -111,7 +111,7 @@ class Recyclings:
         self._file = _File(folder, listen)
         self._all: dict[str, Recycling] = {}
         """First asked for first."""
-        self.totals: Counter[tuple[str, Judged]] = Counter()
+        self.totals: Counter[tuple[str, Outcome]] = Counter()
         """Target, outcome -> how often, since this agent began."""
         self._started = False
         self._known = False

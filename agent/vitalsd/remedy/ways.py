@@ -50,13 +50,13 @@ WAYS: dict[SupervisorKind, Way] = {
     "plain": Way(None, "nothing is known of its parent, which may not start another"),
 }
 ALONE = Way(None, "it has no supervisor, so nobody would start another")
-RELOADER = Way(None, "`uvicorn --reload` starts another only when a file changes")
+RELOADER = Way(None, "uvicorn with one worker is `--reload`, which starts another only when a file changes")
 
 
-def way_of(supervisor: Supervisor | None) -> Way:
-    """How a worker of this supervisor is replaced."""
+def way_of(supervisor: Supervisor | None, workers: int) -> Way:
+    """How a worker of this supervisor is replaced, of which there are so many."""
     if supervisor is None:
         return ALONE
-    if supervisor.kind == "uvicorn" and "--reload" in supervisor.command.split():
+    if supervisor.kind == "uvicorn" and (workers < 2 or "--reload" in supervisor.command.split()):
         return RELOADER
     return WAYS[supervisor.kind]

@@ -109,6 +109,9 @@ def test_uvicorn_has_a_way() -> None:
     workers = [worker(slot) for slot in range(2)]
     snapshot = target(workers, replace(ARBITER, kind="uvicorn", command="uvicorn --workers 2 shop:app"))
     assert ordered(decide(pool(workers, [incident(1)], snapshot=snapshot), ON, NOON)) == "1"
+    snapshot = target(workers[:1], replace(ARBITER, kind="uvicorn", command="fastapi dev"))
+    decision = decide(pool(workers[:1], [incident(0)], snapshot=snapshot), replace(ON, min_healthy=0), NOON)
+    assert words(decision) == {"0": "supervisor"}
 
 
 def test_a_worker_that_is_gone_or_new_is_no_candidate() -> None:
