@@ -17,7 +17,7 @@ from pathlib import Path
 
 from vitalsd.errors import VitalsdError
 from vitalsd.model import WorkerKey
-from vitalsd.targets.processes import read_key
+from vitalsd.sources.exits.kernel import is_readable, open_pidfd
 
 __all__ = ["Gone", "Held", "NotPermitted", "held"]
 
@@ -67,21 +67,14 @@ class Held:
 def held(key: WorkerKey, proc: Path = Path("/proc")) -> Iterator[Held]:
     """This very process; raises Gone where it has ended, and NotPermitted where the kernel has no pidfds."""
     try:
-        descriptor = os.pidfd_open(key.pid)
-    except ProcessLookupError:
-        raise Gone(f"process {key.pid} has ended by itself") from None
+        descriptor = open_pidfd(proc, key)
     except OSError as error:
         raise NotPermitted(f"process {key.pid} cannot be held by a pidfd: {error.strerror}") from None
+    if descriptor is None:
+        raise Gone(f"process {key.pid} has ended by itself")
     try:
-        if _who(proc, key.pid) != key:
+        if is_readable(descriptor):
             raise Gone(f"process {key.pid} has ended by itself")
         yield Held(key, descriptor)
     finally:
         os.close(descriptor)
-
-
-def _who(proc: Path, pid: int) -> WorkerKey | None:
-    try:
-        return read_key(proc, pid)
-    except OSError as error:
-        raise NotPermitted(f"process {pid} cannot be told from others now: {error.strerror}") from None
