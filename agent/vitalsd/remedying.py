@@ -34,6 +34,7 @@ from vitalsd.remedy.recyclings import Recyclings
 from vitalsd.settings.model import Settings
 from vitalsd.settings.storage import storage_dir
 from vitalsd.storage.boot import boot_id
+from vitalsd.targets.finder import OWN_TARGET
 
 __all__ = ["Remedying"]
 
@@ -44,6 +45,7 @@ KEPT = 1024
 Place = tuple[str, WorkerKey | None, str]
 """Of an incident, a process and what was said of both in a word."""
 OFF = RemedyState("off", "off", "remedy.mode is off")
+ITSELF = RemedyState("off", "off", "an agent does not recycle itself")
 
 
 class Remedying:
@@ -93,7 +95,7 @@ class Remedying:
 
     def state(self, target: str) -> RemedyState:
         """How the remedy of this target stands."""
-        return self._states.get(target, OFF)
+        return ITSELF if target == OWN_TARGET else self._states.get(target, OFF)
 
     def counts(self) -> RemedyCounts:
         """For the metrics."""
@@ -121,7 +123,7 @@ class Remedying:
     def look(self, targets: Iterable[TargetSnapshot]) -> None:
         """Follow what was done, and decide what is to be done, after a round of sampling."""
         now = self._clock()
-        known = {target.name: target for target in targets}
+        known = {target.name: target for target in targets if target.name != OWN_TARGET}
         incidents = self._book.incidents()
         self._follow(known, incidents, now)
         if self._settings.remedy.mode == "off":

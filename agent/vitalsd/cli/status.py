@@ -59,6 +59,8 @@ class Status:
                 print(line)
             for line in _open_incidents(answer["incidents"], now):
                 print(line)
+            for line in _remedies(answer["targets"]):
+                print(line)
             for line in capture_lines(answer["captures"], settings.capture.per_hour, now):
                 print(line)
             if args.rules:
@@ -112,6 +114,15 @@ def _open_incidents(incidents: list[dict[str, Any]], now: float) -> Iterable[str
     yield from (f"incident: {short(incident, now)}" for incident in incidents[:MOST_SHOWN])
     if len(incidents) > MOST_SHOWN:
         yield f"and {len(incidents) - MOST_SHOWN} more: vitalsd incidents --state open"
+
+
+def _remedies(targets: Iterable[dict[str, Any]]) -> Iterable[str]:
+    """Where workers are recycled, or would be: what is at hand."""
+    for target in targets:
+        remedy = target["remedy"]
+        if remedy["mode"] != "off":
+            mode = " (dry run)" if remedy["mode"] == "dry_run" else ""
+            yield f"remedy: {target['name']}{mode}: {remedy['state']}: {remedy['reason']}"
 
 
 def _aligned(rows: list[tuple[str, ...]]) -> str:
