@@ -11,6 +11,8 @@ import faulthandler
 import http.client
 import json
 import signal
+import socket
+import subprocess
 import sys
 import threading
 import time
@@ -19,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import psutil
 import pytest
-from support.agent import Agent, Service, free_ports, running
+from support.agent import Agent, Service, free_ports, running, watching
 from support.probed import TARGETS
 from support.waiting import wait_for
 
@@ -109,13 +111,38 @@ class World:
         self.agent = Agent(folder, {"LEAKS": leaks, "LEAKS_FROM": str(self.start), **QUICKLY, **keys})
         self.port = free_ports(1)[0]
 
+    def command(self, *options: str) -> list[str]:
+        """Of the service."""
+        bind = f"127.0.0.1:{self.port}"
+        return ["gunicorn", "--no-control-socket", "-b", bind, "-w", "3", *options, "app_leaks:wsgi"]
+
     @contextlib.contextmanager
     def running(self, *options: str) -> Iterator[Service]:
-        """All of it, all workers up and asked once."""
-        command = ["gunicorn", "--no-control-socket", "-b", f"127.0.0.1:{self.port}", "-w", "3", *options]
-        with running(self.agent, [*command, "app_leaks:wsgi"], "--name", "served", cwd=TARGETS) as service:
+        """All of it, all workers up."""
+        with running(self.agent, self.command(*options), "--name", "served", cwd=TARGETS) as service:
             wait_for("three workers", lambda: self.agent.answers() and len(self.up()) == 3, 40)
             yield service
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[int]:
+        """The service without an agent: the pid of its master."""
+        process = psutil.Popen(self.command(), cwd=TARGETS, env=self.agent.environment, stderr=subprocess.DEVNULL)
+        try:
+            yield process.pid
+        finally:
+            below = process.children()
+            process.terminate()
+            process.wait(40)
+            for each in below:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    each.kill()
+
+    @contextlib.contextmanager
+    def one_hangs(self) -> Iterator[None]:
+        """A request that is never answered."""
+        with socket.create_connection(("127.0.0.1", self.port)) as asking:
+            asking.sendall(b"GET /hang HTTP/1.1\r\nHost: shop\r\n\r\n")
+            yield
 
     def up(self) -> dict[str, int]:
         """Slot -> pid."""
@@ -140,9 +167,9 @@ class World:
         ]
         return [(slot, text) for _, slot, text in sorted(entries)]
 
-    def says(self, what: str) -> bool:
+    def says(self, what: str, kind: str = "leak") -> bool:
         """Whether one of them says this."""
-        return any(what in text for _, text in self.told())
+        return any(what in text for _, text in self.told(kind))
 
 
 @pytest.fixture(autouse=True)
@@ -195,6 +222,54 @@ def test_a_bad_deploy_is_not_churned(tmp_path: Path) -> None:
     assert "2 in a row did not help" in reason
     assert scrape.one("vitalsd_remedies_total", target="served", outcome="did_not_help") == 2
     assert scrape.one("vitalsd_remedy_stopped", target="served") == 1
+
+
+HANGS = {"VITALSD__WORKERS__HUNG_AFTER": "1s"}
+
+
+def test_a_worker_that_hangs_is_killed_after_its_time(tmp_path: Path) -> None:
+    """It is asked, does not react, and is killed: all other requests are answered, and it has helped."""
+    world = World(tmp_path, "first", mode="on", grace="2s", helped_after="5s")
+    world.agent.environment |= HANGS
+    with world.running() as service, Load(world.port) as load, Witness(service.pid) as witness:
+        settled = time.monotonic() + 5
+        wait_for("workers that are old enough", lambda: time.monotonic() > settled)
+        with world.one_hangs():
+            wait_for("it to have helped", lambda: world.says("it has helped", "worker_hung"), 60)
+        told, scrape = [text for _, text in world.told("worker_hung")], world.agent.scrape()
+    steps = [text for text in told if "waits" not in text]
+    assert [any(word in text for text in steps) for word in ("asked", "was killed", "replaced by")] == [True] * 3
+    assert load.failed == []
+    assert len(witness.seen) == 4
+    recycled = scrape.all("vitals_worker_restarts_total", target="served", reason="recycled")
+    assert sum(value for _, value in recycled) == 1
+
+
+def test_an_agent_that_is_killed_in_the_middle(tmp_path: Path) -> None:
+    """The worker that was asked is left as it is, and the service serves; the next agent sees it through."""
+    world = World(tmp_path, "first", mode="on", grace="12s", helped_after="5s")
+    world.agent.environment |= HANGS
+    with world.alone() as master, Witness(master) as witness:
+        wait_for("three workers", lambda: len(witness.seen) == 3)
+        arguments = ["--pid", str(master), "--name", "served"]
+        with contextlib.ExitStack() as asking:
+            with watching(world.agent, *arguments):
+                settled = time.monotonic() + 5
+                wait_for("workers that are old enough", lambda: time.monotonic() > settled)
+                asking.enter_context(world.one_hangs())
+                wait_for("it to be asked", lambda: world.says("was asked to end", "worker_hung"), 40)
+                (asked,) = [text for _, text in world.told("worker_hung") if "was asked" in text]
+            hung = psutil.Process(int(asked.partition("(pid ")[2].partition(")")[0]))
+            assert hung.status() not in (psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP)
+            with Load(world.port) as load:
+                wait_for("answers without an agent", lambda: load.answered > 100)
+                with watching(world.agent, *arguments):
+                    wait_for("it to have helped", lambda: world.says("it has helped", "worker_hung"), 60)
+                    told = [text for _, text in world.told("worker_hung")]
+    assert load.failed == []
+    assert len(witness.seen) == 4
+    assert not hung.is_running()
+    assert [sum(word in text for text in told) for word in ("was asked", "was killed", "replaced by")] == [1, 1, 1]
 
 
 def test_a_dry_run_and_an_agent_that_is_killed(tmp_path: Path) -> None:

@@ -29,7 +29,9 @@ def key(slot: int | str) -> WorkerKey:
 def worker(slot: int | str, *, started: float = STARTED, state: str = "S", **more: Any) -> WorkerSample:
     """One that is well."""
     process = ProcessVitals(state=state, started_at=started, cpu_seconds=1.0, threads=4)
-    sample = replace(WATCHED, slot=str(slot), key=key(slot), at=NOON, process=process, probe=None, memory=None)
+    sample = replace(
+        WATCHED, slot=str(slot), key=key(slot), at=NOON, process=process, probe=None, memory=None, pulse=None
+    )
     return replace(sample, **more)
 
 
