@@ -1,8 +1,8 @@
 """
-A service of which workers leak: `wsgi`, to be run by gunicorn. $LEAKS says who: `first`, which is one worker for
-good, or `all`. It begins when the file $LEAKS_FROM is there; the one that is first writes its pid beside it.
+Services of which workers leak (`wsgi`) or hang (`app`, ASGI). $LEAKS says who leaks: `first`, which is one worker
+for good, or `all`. It begins when the file $LEAKS_FROM is there; the one that is first writes its pid beside it.
 
-`/slow` takes half a second, and `/hang` never answers: its worker computes for ever.
+`/slow` takes half a second of `wsgi`, and `/hang` holds the loop of `app` for good.
 """
 
 import os
@@ -54,7 +54,18 @@ def wsgi(environ, start_response):
     begin()
     if environ["PATH_INFO"] == "/slow":
         time.sleep(0.5)
-    while environ["PATH_INFO"] == "/hang":
-        pass
     start_response("200 OK", [("Content-Type", "text/plain")])
     return [str(os.getpid()).encode()]
+
+
+async def app(scope, receive, send):
+    if scope["type"] == "lifespan":
+        while True:
+            message = await receive()
+            await send({"type": message["type"] + ".complete"})
+            if message["type"] == "lifespan.shutdown":
+                return
+    if scope["path"] == "/hang":
+        time.sleep(3600)
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": str(os.getpid()).encode()})

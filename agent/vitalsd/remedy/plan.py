@@ -28,11 +28,26 @@ from vitalsd.settings.units import format_duration
 __all__ = ["Decision", "Order", "Said", "Word", "candidates", "decide"]
 
 Word = Literal[
-    "supervisor", "stopped", "min_healthy", "breaker", "process", "one_at_a_time", "evidence", "judging", "backoff"
+    "supervisor",
+    "stopped",
+    "unsure",
+    "min_healthy",
+    "breaker",
+    "process",
+    "one_at_a_time",
+    "evidence",
+    "judging",
+    "backoff",
 ]
 """What stands in the way."""
 WAITS: tuple[Word, ...] = ("one_at_a_time", "evidence", "judging", "backoff")
 """What passes by itself; the others are refusals."""
+UNSURE = {
+    "heartbeat": "a synchronous worker at a long request looks the same; its supervisor's own timeout says how "
+    "long one may take, and ends it",
+    "uninterruptible": "it waits in the kernel, where no signal reaches it",
+}
+"""How a worker was seen to hang -> why it is left alone all the same."""
 STARTED_SECONDS = 1.0
 """As exactly as the start of a process is known in unix time."""
 
@@ -123,6 +138,11 @@ def _refused(
     if is_stopped(worker):
         pid = worker.key.pid if worker.key is not None else 0
         return "stopped", f"it is stopped, and somebody may be debugging it: `kill -CONT {pid}` lets it go on"
+    unsure = UNSURE.get(str(incident.evidence.get("shown_by"))) if incident.kind == "worker_hung" else None
+    if unsure is not None:
+        return "unsure", unsure
+    if any(each.kind == "worker_hung" and not each.worker for each in pool.incidents):
+        return "supervisor", "its supervisor hangs itself, and would start no other"
     if breaker.opened_at is not None:
         return "breaker", _open(pool, breaker, settings, now)
     in_progress = next((each for each in pool.recyclings if each.in_progress), None)

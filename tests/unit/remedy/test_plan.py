@@ -136,6 +136,25 @@ def test_a_stopped_worker_is_left_to_who_stopped_it(state: str) -> None:
     assert words(decide(pool(looked, [incident(1)]), ON, NOON)) == {"1": "stopped"}
 
 
+@pytest.mark.parametrize(
+    ("shown_by", "says"), [("heartbeat", "a long request"), ("uninterruptible", "the kernel")]
+)
+def test_what_may_be_no_hang_or_cannot_be_ended(shown_by: str, says: str) -> None:
+    """A slow request is no reason to kill who serves it; a loop that does not come back serves nobody."""
+    hung = incident(1, "worker_hung", evidence={"shown_by": shown_by})
+    decision = decide(pool(incidents=[hung]), ON, NOON)
+    assert words(decision) == {"1": "unsure"}
+    assert says in decision.said[0].sentence
+    loop = incident(1, "worker_hung", evidence={"shown_by": "loop"})
+    assert ordered(decide(pool(incidents=[loop]), ON, NOON)) == "1"
+
+
+def test_a_supervisor_that_hangs_starts_no_other() -> None:
+    """Its own incident is of no worker."""
+    decision = decide(pool(incidents=[incident(1), incident("", "worker_hung")]), ON, NOON)
+    assert words(decision) == {"1": "supervisor"}
+
+
 def test_evidence_first() -> None:
     """It waits for the captures, for so long at most, from when the incident was opened or came back."""
     waiting = {"captured": lambda _incident: False}
