@@ -304,7 +304,11 @@ def test_an_agent_that_is_killed_in_the_middle(tmp_path: Path) -> None:
     assert load.failed == []
     assert witness.fewest >= 2
     assert not hung.is_running()
-    assert [sum(word in text for text in told) for word in ("was asked", "was killed", "replaced by")] == [1, 1, 1]
+    assert [sum(word in text for text in told) for word in ("was asked to end", "was killed", "replaced by")] == [
+        1,
+        1,
+        1,
+    ]
 
 
 def test_a_dry_run_and_an_agent_that_is_killed(tmp_path: Path) -> None:
