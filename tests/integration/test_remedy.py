@@ -304,11 +304,8 @@ def test_an_agent_that_is_killed_in_the_middle(tmp_path: Path) -> None:
     assert load.failed == []
     assert witness.fewest >= 2
     assert not hung.is_running()
-    assert [sum(word in text for text in told) for word in ("was asked to end", "was killed", "replaced by")] == [
-        1,
-        1,
-        1,
-    ]
+    once = [sum(words in text for text in told) for words in ("was asked to end", "was killed", "replaced by")]
+    assert once == [1, 1, 1]
 
 
 def test_a_dry_run_and_an_agent_that_is_killed(tmp_path: Path) -> None:
