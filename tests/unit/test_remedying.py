@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 from support.loops import in_loop
-from support.remedies import target, worker
+from support.remedies import recycling, target, worker
 
 from vitalsd.incidents.book import Book
 from vitalsd.model import Finding, Incident, Supervisor, TargetSnapshot, WorkerKey
@@ -300,4 +300,18 @@ async def test_an_agent_that_was_killed_in_the_middle(tmp_path: Path, start: Cal
     world.keys[0] = start()
     world.look()
     assert any("was replaced by" in text for text in world.told(incident))
+    await world.until(world.remedying._queue.empty)
+    assert world.expected == [key]
+    assert sum("it has ended" in text for text in world.told(incident)) == 1
+    await world.end()
+
+
+@in_loop
+async def test_of_another_boot(tmp_path: Path, start: Callable[[], WorkerKey]) -> None:
+    """Its pids and start times mean nobody now: what came of that cannot be said, and nobody is waited for."""
+    world = World(tmp_path, [start(), start()])
+    more = {"key": world.keys[0], "ended_at": None, "replaced_at": None, "replaced_by": None}
+    world.remedying._recyclings.put(recycling(0, at=world.now - 60, **more))
+    world.look()
+    assert (world.count("unknown"), world.state(), world.expected) == (1, "idle", [])
     await world.end()
