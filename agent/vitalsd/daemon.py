@@ -1,8 +1,9 @@
 """
 The daemon: the wiring of finder, sampler, exporters and signals, and nothing else.
 
-One loop, a few milliseconds of work a second. It never writes to, signals or waits for a target. When its memory
-must be had by somebody, the kernel is asked to take it before the services it watches.
+One loop, a few milliseconds of work a second. It never writes to or waits for a target, and signals none unless
+`remedy.mode` is `on`. When its memory must be had by somebody, the kernel is asked to take it before the services
+it watches.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from vitalsd.limits import raise_open_files
 from vitalsd.model import OWN_TARGET, WorkerKey
 from vitalsd.pace import Pace
 from vitalsd.probe import python as own_probe
+from vitalsd.remedying import Remedying
 from vitalsd.settings.load import Loaded
 from vitalsd.settings.model import Settings
 from vitalsd.settings.storage import segment_dir, storage_dir, token_path
@@ -121,6 +123,9 @@ class Daemon:
         self._capturing = Capturing(self.state, self._observer, self._book, settings)
         self._investigation.changed = self._capturing.follow
         self.state.desk = self._capturing.desk
+        self._remedying = Remedying(self._book, self._capturing.desk, settings)
+        self._remedying.expect = self._exits.expect
+        self.state.remedying = self._remedying
         self.state.ruled = self._investigation.rules
         self.state.growth = self._growth.of
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -194,6 +199,7 @@ class Daemon:
             self._book.start()
             self._history.start()
             self._capturing.start()
+            self._remedying.start()
             self._observer.start()
             remembering = tasks.create_task(self._remember())
             token = tasks.create_task(self._keep_token())
@@ -203,6 +209,7 @@ class Daemon:
             stacks = tasks.create_task(self._stacks.run())
             censuses = tasks.create_task(self._investigation.censuses.run())
             captures = tasks.create_task(self._capturing.desk.run())
+            remedies = tasks.create_task(self._remedying.run())
             loop.call_later(STARTED_SECONDS, _become_small)
             log.info("agent_started", metrics=self.metrics_url, control=self._listeners[1].addresses[0])
             await self._stopping.wait()
@@ -214,6 +221,7 @@ class Daemon:
             follow.cancel()
             stacks.cancel()
             censuses.cancel()
+            remedies.cancel()
             await self._capturing.close()
             captures.cancel()
             self._give_back()
@@ -228,6 +236,7 @@ class Daemon:
         """Files before ports: the agent of the service's next life waits for these, and then reads those."""
         self._book.close()
         self._history.close()
+        self._remedying.close()
         for listener in self._listeners:
             listener.stop()
 
@@ -314,6 +323,7 @@ class Daemon:
         workers = (worker for target in sampled.targets for worker in target.workers)
         self._points([point for worker in workers if (point := point_of(worker)) is not None])
         self._investigation.look(sampled.targets)
+        self._remedying.look(sampled.targets)
 
     def _points(self, points: list[Point]) -> None:
         """What growth is judged by, of each worker of a round."""
@@ -368,6 +378,7 @@ class Daemon:
         self._book.reconfigure(settings.stall.resolve_after)
         self._investigation.reconfigure(settings)
         self._capturing.reconfigure(settings)
+        self._remedying.reconfigure(settings)
         self._growth.reconfigure(plan_of(settings))
         self.state.health_max_delay_seconds = settings.health.max_delay
         self.state.reload_problem, self.state.reload_succeeded_at = None, time.time()

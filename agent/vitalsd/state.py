@@ -34,6 +34,8 @@ from vitalsd.model import (
     TargetSnapshot,
     WorkerSample,
 )
+from vitalsd.remedy.model import RemedyCounts, RemedyState
+from vitalsd.remedying import Remedying
 from vitalsd.sources.observer.observer import Observer
 from vitalsd.sources.sampler import Round, Sampler
 from vitalsd.targets.finder import Found, Seat
@@ -80,6 +82,8 @@ class State:
         """Target and slot -> its growth."""
         self.desk: Desk | None = None
         """What `captures` answers, from the first question on."""
+        self.remedying: Remedying | None = None
+        """The same of `remedy`."""
 
     def update(self, found: Found, sampled: Round, now: float, *, early: bool = False) -> None:
         """Take over a round of sampling that began at CLOCK_MONOTONIC `now`; `early` ones tell of no interval."""
@@ -160,6 +164,16 @@ class State:
         """Where the memory of a worker is going, as far as it is known."""
         watch = self.growth(worker.target, worker.slot)
         return watch.trend if watch is not None else None
+
+    def remedy(self, target: str) -> RemedyState:
+        """How the remedy of this target stands."""
+        assert self.remedying is not None
+        return self.remedying.state(target)
+
+    def remedies(self) -> RemedyCounts:
+        """What was recycled, and what came of it."""
+        assert self.remedying is not None
+        return self.remedying.counts()
 
     def sources(self) -> tuple[SourceReading, ...]:
         """How the latest reading of each source went."""

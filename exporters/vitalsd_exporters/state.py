@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 import msgspec
 
 from vitalsd.capture.model import CaptureCounts, OpenFile
+from vitalsd.remedy.model import RemedyCounts, RemedyState
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
         WorkerSample,
     )
 
-__all__ = ["AgentVitals", "CaptureCounts", "Captures", "OpenFile", "View"]
+__all__ = ["AgentVitals", "CaptureCounts", "Captures", "OpenFile", "RemedyCounts", "RemedyState", "View"]
 
 
 class AgentVitals(msgspec.Struct, frozen=True):
@@ -152,6 +153,12 @@ class View(Protocol):
     @property
     def captures(self) -> Captures:
         """What was captured, and the way to ask for more."""
+
+    def remedy(self, target: str) -> RemedyState:
+        """How the remedy of this target stands: what is recycled now, or why nothing is."""
+
+    def remedies(self) -> RemedyCounts:
+        """What was recycled since this agent began, and what came of it."""
 
     def rules(self) -> tuple[RuleState, ...]:
         """Every rule for every worker, and why it has fired or has not."""

@@ -36,6 +36,7 @@ from vitalsd.model import (
     WorkerSample,
     Zombie,
 )
+from vitalsd.remedy.model import RemedyCounts, RemedyState
 from vitalsd_exporters.state import AgentVitals
 
 NOW = 1_782_907_200.25
@@ -338,6 +339,10 @@ RULES = (
 )
 
 
+REMEDY = RemedyState("on", "watching", "whether recycling worker 0 has helped")
+REMEDIES = RemedyCounts({("shop", "helped"): 2, ("shop", "refused"): 1}, {"shop": False})
+
+
 @dataclass
 class FixedView:
     """A View whose every answer is a field."""
@@ -376,6 +381,8 @@ class FixedView:
     is_ready: bool = True
     vitals: AgentVitals = AGENT
     health_max_delay_seconds: float = 0.5
+    remedy_state: RemedyState = REMEDY
+    remedy_counts: RemedyCounts = REMEDIES
     reload_error: Exception | None = None
     reloads: int = field(default=0)
 
@@ -415,6 +422,15 @@ class FixedView:
     def memory_trend(self, worker: WorkerSample) -> MemoryTrend | None:
         """The trend, as it is."""
         return self.trends.get(worker.key)
+
+    def remedy(self, target: str) -> RemedyState:
+        """The same of every target."""
+        del target
+        return self.remedy_state
+
+    def remedies(self) -> RemedyCounts:
+        """The counts, as they are."""
+        return self.remedy_counts
 
     def ready(self) -> bool:
         """Whatever was set."""

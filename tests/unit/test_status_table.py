@@ -4,7 +4,8 @@ from msgspec.structs import replace
 from support.views import BARE, KILLED, LEGACY, NOW, SHOP, FixedView
 
 from vitalsd.cli.ended import end_lines, restart_lines
-from vitalsd.cli.status import table
+from vitalsd.cli.status import remedy_lines, table
+from vitalsd.remedy.model import RemedyState
 from vitalsd_exporters.web.targets import targets_as_json
 
 
@@ -84,3 +85,15 @@ def test_who_was_asked_to_go_is_only_counted():
     assert len(lines) == 6
     assert lines[-1] == "and 3 more of shop in ten minutes: vitalsd status --json"
     assert list(restart_lines(targets)) == ["restarts: shop: 3 error, 1 signal"]
+
+
+def test_what_remedy_is_at_is_a_line_of_each_target():
+    """With its mode where that is a dry run, and nothing where it is off."""
+    targets = targets_as_json(FixedView())
+    assert next(iter(remedy_lines(targets))) == "remedy: shop: watching: whether recycling worker 0 has helped"
+    dry = RemedyState("dry_run", "waiting", "dry run: worker 0 would be recycled")
+    assert "remedy: shop (dry run): waiting:" in "\n".join(
+        remedy_lines(targets_as_json(FixedView(remedy_state=dry)))
+    )
+    off = RemedyState("off", "off", "remedy.mode is off")
+    assert list(remedy_lines(targets_as_json(FixedView(remedy_state=off)))) == []

@@ -16,7 +16,7 @@ from vitalsd.cli.incidents import short
 from vitalsd.cli.pools import pool_lines
 from vitalsd.cli.underway import LISTED, capture_lines
 
-__all__ = ["Status", "rule_table", "table"]
+__all__ = ["Status", "remedy_lines", "rule_table", "table"]
 
 HEADER = ("TARGET", "WORKER", "STATE", "LOOP", "BUSY", "DELAY P99", "STALLS", "MEMORY", "FDS", "SOURCE")
 LATELY = ("BUSY", "last 60 s at most")
@@ -62,6 +62,8 @@ class Status:
             for line in (*restart_lines(answer["targets"]), *end_lines(answer["targets"], now)):
                 print(line)
             for line in _open_incidents(answer["incidents"], now):
+                print(line)
+            for line in remedy_lines(answer["targets"]):
                 print(line)
             for line in capture_lines(answer["captures"], settings.capture.per_hour, now):
                 print(line)
@@ -116,6 +118,15 @@ def _open_incidents(incidents: list[dict[str, Any]], now: float) -> Iterable[str
     yield from (f"incident: {short(incident, now)}" for incident in incidents[:MOST_SHOWN])
     if len(incidents) > MOST_SHOWN:
         yield f"and {len(incidents) - MOST_SHOWN} more: vitalsd incidents --state open"
+
+
+def remedy_lines(targets: Iterable[dict[str, Any]]) -> Iterable[str]:
+    """Where workers are recycled, or would be: what is at hand."""
+    for target in targets:
+        remedy = target["remedy"]
+        if remedy["mode"] != "off":
+            mode = " (dry run)" if remedy["mode"] == "dry_run" else ""
+            yield f"remedy: {target['name']}{mode}: {remedy['state']}: {remedy['reason']}"
 
 
 def _aligned(rows: list[tuple[str, ...]]) -> str:

@@ -19,6 +19,7 @@ from vitalsd.history.stalls import StallCounts
 from vitalsd.incidents.lifecycle import Incidents
 from vitalsd.incidents.query import Page, TotalOf, Wanted
 from vitalsd.incidents.store import Store
+from vitalsd.incidents.wording import Event
 from vitalsd.model import Cause, Finding, Incident, TargetSnapshot, WorkerKey, WorkerSample
 from vitalsd.targets.slots import SlotRow
 
@@ -104,6 +105,12 @@ class Book:
         incident = self._life.attach(name, capture, evidence, self._clock(), text)
         if incident is not None:
             self._store.put(incident, urgent=capture is not None)
+
+    def note(self, name: str, event: Event, text: str) -> None:
+        """Add a word to the timeline of an incident, if that is still at hand."""
+        incident = self._life.note(name, self._clock(), event, text)
+        if incident is not None:
+            self._store.put(incident, urgent=True)
 
     def take_slots_left(self) -> tuple[SlotRow, ...]:
         """Those that an earlier agent has left, once: at the start, or when a file that was in use is free."""

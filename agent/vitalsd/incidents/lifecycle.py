@@ -135,6 +135,16 @@ class Incidents:
         self._all = None
         return life.incident
 
+    def note(self, name: str, at: float, event: Event, text: str) -> Incident | None:
+        """Add a word to the timeline of an incident, be it open or not; None where it has been forgotten."""
+        life = next((life for life in self._lives.values() if life.incident.id == name), None)
+        if life is None:
+            return None
+        old = life.incident
+        life.incident = replace(old, timeline=extended(old.timeline, at, event, sound(text)))
+        self._all = None
+        return life.incident
+
     def adopt(self, stored: Iterable[Incident], now: float) -> list[Incident]:
         """
         Go on with what an earlier agent has left; the answer is what has changed by that.

@@ -14,7 +14,7 @@ from vitalsd.model import Frame
 
 __all__ = ["Entry", "Event", "extended", "moment", "repeated", "seconds_text", "sentence", "sound", "sound_frame"]
 
-Event = Literal["opened", "worse", "evidence", "captured", "resolved", "reopened"]
+Event = Literal["opened", "worse", "evidence", "captured", "remedy", "resolved", "reopened"]
 Entry = dict[str, object]
 """`at` (unix time), `event` and `text`."""
 

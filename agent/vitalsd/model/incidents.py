@@ -70,7 +70,7 @@ class Incident(msgspec.Struct, frozen=True):
     count: int = 1
     """How often."""
     timeline: tuple[dict[str, object], ...] = ()
-    """What happened: `at`, `event` (opened, worse, evidence, resolved, reopened), `text`."""
+    """What happened: `at`, `event` (opened, worse, evidence, captured, remedy, resolved, reopened), `text`."""
 
 
 class RuleState(msgspec.Struct, frozen=True):

@@ -403,6 +403,18 @@ AGENT = (
         "Longest time for which the latest capture held the service at a stretch, from vitalsd itself.",
         ("target", "kind"),
     ),
+    Descriptor(
+        "vitalsd_remedies_total",
+        "counter",
+        "Workers recycled, or not, by what came of it, from vitalsd itself; absent with remedy.mode off.",
+        ("target", "outcome"),
+    ),
+    Descriptor(
+        "vitalsd_remedy_stopped",
+        "gauge",
+        "Whether the breaker keeps workers from being recycled, from vitalsd itself; absent with remedy.mode off.",
+        TARGET,
+    ),
 )
 
 CATALOGUE: tuple[Descriptor, ...] = (*UP, *EVENTLOOP, *INCIDENTS, *MEMORY, *PROCESS, *AGENT)

@@ -72,6 +72,7 @@ class VitalsCollector:
         names = {target.name for target in targets}
         yield from _whole("incidents", lambda: self._incidents(names))
         yield from _whole("captures", lambda: series.capture_rows(view.captures.counts(), names))
+        yield from _whole("remedies", lambda: series.remedy_rows(view.remedies()))
         yield from _whole("sources", lambda: series.source_rows(view.sources()))
         yield from _whole("agent", lambda: series.agent_rows(view.agent(), self._python_version))
 

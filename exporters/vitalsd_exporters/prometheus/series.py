@@ -29,12 +29,14 @@ from vitalsd.model import (
     TargetSnapshot,
     WorkerSample,
 )
+from vitalsd.remedy.model import OUTCOMES
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
     from vitalsd.capture.model import CaptureCounts
     from vitalsd.incidents.query import TotalOf
+    from vitalsd.remedy.model import RemedyCounts
     from vitalsd_exporters.state import AgentVitals
 
 __all__ = [
@@ -47,6 +49,7 @@ __all__ = [
     "memory_rows",
     "probe_rows",
     "process_rows",
+    "remedy_rows",
     "source_rows",
     "stall_rows",
     "target_rows",
@@ -290,6 +293,15 @@ def capture_rows(counts: CaptureCounts, targets: Collection[str]) -> Iterator[Ro
     for (target, kind, reason), count in sorted(counts.refused.items()):
         labels = {"target": target, "kind": kind, "reason": reason}
         yield _row("vitalsd_captures_refused_total", labels, count)
+
+
+def remedy_rows(counts: RemedyCounts) -> Iterator[Row]:
+    """What was recycled, of each target whose remedy is not off."""
+    for target, stopped in sorted(counts.stopped.items()):
+        yield _row("vitalsd_remedy_stopped", {"target": target}, stopped)
+        for outcome in OUTCOMES:
+            labels = {"target": target, "outcome": outcome}
+            yield _row("vitalsd_remedies_total", labels, counts.totals.get((target, outcome), 0))
 
 
 def agent_rows(agent: AgentVitals, python_version: str) -> Iterator[Row]:

@@ -10,6 +10,7 @@ import msgspec
 
 from vitalsd.capture.model import Capture, RefusalWord
 from vitalsd.model import Incident, RecentLoop, RuleState, SourceReading, TargetSnapshot
+from vitalsd.remedy.model import RemedyState
 from vitalsd_exporters.web.agent import AgentState
 from vitalsd_exporters.web.alerts import Message, Outcome
 from vitalsd_exporters.web.captures import Asked, Pinned
@@ -21,7 +22,7 @@ __all__ = ["COMPONENTS", "LISTS", "components"]
 PREFIX = "#/components/schemas/"
 TOLD = (
     *(TargetSnapshot, SourceReading, Incident, RuleState, Capture, RecentLoop, Outcome, TargetMemory),
-    AgentState,
+    *(AgentState, RemedyState),
 )
 """What answers are made of, with all that is in them."""
 TAKEN = (Asked, Pinned, Message)
@@ -64,6 +65,7 @@ def components() -> dict[str, Any]:
         _add(made[name], "recent", {"anyOf": [_reference("RecentLoop"), {"type": "null"}]})
     _add(made["TargetSnapshot"], "memory", _reference("TargetMemory"))
     _add(made["TargetSnapshot"], "zombie_count", {"type": "integer", "minimum": 0})
+    _add(made["TargetSnapshot"], "remedy", _reference("RemedyState"))
     share = {"anyOf": [{"type": "number", "minimum": 0, "maximum": 1}, {"type": "null"}]}
     _add(made["Capture"], "progress", share)
     _add(made["Capture"], "waits_for", {"anyOf": [{"type": "string"}, {"type": "null"}]})

@@ -1,6 +1,6 @@
 """
-Targets as the API tells them: the model itself, what its workers have of memory together, and with each loop what
-it did in the last minute.
+Targets as the API tells them: the model itself, what its workers have of memory together, with each loop what it
+did in the last minute, and what remedy is at.
 
 Costs what `edge` costs, and some 10 us per loop.
 """
@@ -69,7 +69,7 @@ def targets_as_json(view: View) -> list[dict[str, Any]]:
 
 
 def target_as_json(view: View, target: TargetSnapshot) -> dict[str, Any]:
-    """One target, with `recent` in each of its loops; null where nothing is known to compare with."""
+    """One target, with `remedy`, and `recent` in each loop: null where nothing is known to compare with."""
     shown = msgspec.structs.replace(target, zombies=target.zombies[:MOST_ZOMBIES])
     told = cast("dict[str, Any]", as_json(shown))
     told |= {"memory": as_json(target_memory(target)), "zombie_count": len(target.zombies)}
@@ -79,4 +79,5 @@ def target_as_json(view: View, target: TargetSnapshot) -> dict[str, Any]:
             loop["recent"] = as_json(recent.get(loop["name"]))
         if fields["observed"] is not None:
             fields["observed"]["recent"] = as_json(recent.get(OBSERVED_LOOP))
+    told["remedy"] = as_json(view.remedy(target.name))
     return told

@@ -66,6 +66,7 @@ def test_labels_are_the_contracts(metric):
         "loop",
         "cause",
         "reason",
+        "outcome",
         "channel",
         "generation",
         "kind",

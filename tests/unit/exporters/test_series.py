@@ -8,6 +8,7 @@ from support.views import BACKGROUND_LOOP, BARE, BLOCKING, GONE, MAIN_LOOP, OBSE
 
 from vitalsd.detect.registry import make_detectors, make_target_detectors
 from vitalsd.model import Cause, MemoryGroup, MemoryVitals
+from vitalsd.remedy.model import OUTCOMES, RemedyCounts
 from vitalsd.settings.model import Settings
 from vitalsd_exporters.prometheus import series
 
@@ -201,3 +202,13 @@ def test_a_histogram_has_its_buckets_its_count_and_its_sum():
     assert rows[name + "_bucket", ("main", "+Inf")] == rows[name + "_count", ("main",)] == 4230
     assert rows[name + "_sum", ("main",)] == 41.5
     assert rows[name + "_bucket", ("main", "0.0025")] == 4100
+
+
+def test_remedies_are_told_where_they_are_not_off():
+    """Every outcome from the beginning, and whether the breaker is open; where they are off there is no series."""
+    rows = values(series.remedy_rows(RemedyCounts({("shop", "helped"): 2}, {"shop": True})))
+    assert rows["vitalsd_remedy_stopped", ()] == 1
+    assert rows["vitalsd_remedies_total", ("helped",)] == 2
+    assert rows["vitalsd_remedies_total", ("would_have",)] == 0
+    assert len(rows) == 1 + len(OUTCOMES)
+    assert list(series.remedy_rows(RemedyCounts({("shop", "helped"): 2}))) == []

@@ -113,7 +113,7 @@ def test_status_shows_what_is_open(answers, capsys):
     """Below the table a line each; rules only when asked for, with state and reason."""
     asked = answers(
         {
-            "/api/v1/targets": {"targets": as_json((SHOP,))},
+            "/api/v1/targets": {"targets": [{**as_json(SHOP), "remedy": {"mode": "off"}}]},
             "/api/v1/incidents": {"incidents": as_json((BLOCKING,))},
             "/api/v1/rules": {"rules": as_json(RULES)},
         }

@@ -429,3 +429,21 @@ def test_what_grows_takes_the_place_of_why_it_is_not_known():
         (incident,) = incidents.take([Finding("leak", "web", "0", "warning", NOON, "", evidence=evidence)], NOON)
         told = incident.evidence.get("growing_types"), incident.evidence.get("no_census_reason")
         assert told == expected
+
+
+def test_a_note_is_one_more_entry(incidents, stalled):
+    """Of an incident that is open or not; it is no finding, so nothing else changes, and it may be forgotten."""
+    [opened] = incidents.take([stalled()], NOON)
+    noted = incidents.note(opened.id, NOON + 1, "remedy", "it has\nended")
+    assert noted == replace(
+        opened, timeline=(*opened.timeline, {"at": NOON + 1, "event": "remedy", "text": "it has ended"})
+    )
+    [resolved] = incidents.take([], NOON + 61)
+    assert events(incidents.note(resolved.id, NOON + 62, "remedy", "so")) == [
+        "opened",
+        "remedy",
+        "resolved",
+        "remedy",
+    ]
+    assert incidents.all()[0].state == "resolved"
+    assert incidents.note("nobody", NOON, "remedy", "so") is None

@@ -1,0 +1,71 @@
+"""
+When recycling goes on and when it stops, from the recyclings of before alone: backoff, breaker, and its last try.
+
+Pure. Nothing here has a state of its own, so what is kept of recyclings is all that a restarted agent must know. A
+recycling that is not judged yet counts as one that may not have helped: so there are never more than
+`remedy.breaker` of them before one is known to have.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from vitalsd.remedy.model import Recycling
+from vitalsd.settings.model import Remedy
+
+__all__ = ["Breaker", "breaker_of"]
+
+FAILED = ("did_not_help", "not_replaced")
+
+
+class Breaker(msgspec.Struct, frozen=True):
+    """What the recyclings of a target come to."""
+
+    failures: int
+    """How many in a row have not helped."""
+    pending: tuple[Recycling, ...]
+    """Those that are not judged yet."""
+    opened_at: float | None
+    """Since when nothing is recycled; None where it is."""
+    backoff_seconds: float
+    """What is left of the pause since the last one."""
+
+    left: int
+    """How many more may be begun before another is judged."""
+
+
+def breaker_of(recyclings: Sequence[Recycling], settings: Remedy, now: float) -> Breaker:
+    """The recyclings of one target, first asked for first."""
+    pending = tuple(each for each in recyclings if each.outcome is None)
+    failed = _failed_last(recyclings)
+    trips = len(failed) >= settings.breaker or (bool(failed) and failed[-1].outcome == "not_replaced")
+    judged_at = failed[-1].judged_at or failed[-1].asked_at if failed else 0.0
+    is_over = trips and _age(judged_at, now) >= settings.breaker_resets_after
+    wait = min(settings.backoff * 2 ** min(len(failed), 32), settings.backoff_most)
+    since = _age(recyclings[-1].over_at, now) if recyclings else wait
+    allowed = 1 if is_over else 0 if trips else settings.breaker - len(failed)
+    return Breaker(
+        failures=len(failed),
+        pending=pending,
+        opened_at=judged_at if trips and not is_over else None,
+        backoff_seconds=max(0.0, wait - since),
+        left=max(0, allowed - len(pending)),
+    )
+
+
+def _failed_last(recyclings: Sequence[Recycling]) -> list[Recycling]:
+    """Those since the last one that has helped which have not, first judged first."""
+    failed: list[Recycling] = []
+    for each in reversed(recyclings):
+        if each.outcome == "helped":
+            break
+        if each.outcome in FAILED:
+            failed.append(each)
+    return sorted(failed, key=lambda each: each.judged_at or 0.0)
+
+
+def _age(at: float, now: float) -> float:
+    """A time in the future, since a clock was set back, counts as if it lay as far in the past."""
+    return abs(now - at)

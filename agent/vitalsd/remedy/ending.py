@@ -1,0 +1,121 @@
+"""
+Has one worker end, step by step, each written down and told: asked, killed after its time of grace, ended.
+
+Written down first: a worker is asked to end when that lies on the disk. An agent that begins goes on with what the
+one before has begun: who was asked is waited for, and has no more time of grace than it would have had. What comes
+after the end, the replacement and whether it has helped, is told by `judge`, from round to round.
+"""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import structlog
+from msgspec.structs import replace
+
+from vitalsd.model import Supervisor, WorkerKey
+from vitalsd.remedy.actor import Gone, Held, NotPermitted, held
+from vitalsd.remedy.facts import objection
+from vitalsd.remedy.judge import judged
+from vitalsd.remedy.model import Judged, Recycling
+from vitalsd.remedy.recyclings import Recyclings
+from vitalsd.settings.model import Remedy
+
+__all__ = ["Ending"]
+
+log = structlog.get_logger(__name__)
+KILLED_SECONDS = 10.0
+"""What is killed has ended long before, unless it waits in the kernel."""
+
+
+class Ending:
+    """The way from being asked to having ended."""
+
+    def __init__(
+        self,
+        recyclings: Recyclings,
+        settings: Callable[[], Remedy],
+        tell: Callable[[Recycling, str, str], None],
+        expect: Callable[[WorkerKey], None],
+        clock: Callable[[], float] = time.time,
+        proc: Path = Path("/proc"),
+    ) -> None:
+        self._recyclings = recyclings
+        self._settings = settings
+        self._tell = tell
+        """Has the incident of a recycling say something: an event, and its text."""
+        self._expect = expect
+        self._clock = clock
+        self._proc = proc
+
+    async def begin(self, recycling: Recycling, supervisor: Supervisor) -> str | None:
+        """Ask a worker to end, and see to it that it does; why nothing was begun, if that is so."""
+        problem = await self._recyclings.written(recycling)
+        if problem is None:
+            await self._end(recycling, supervisor)
+        return problem
+
+    async def resume(self, recycling: Recycling) -> None:
+        """Go on where the agent before was ended."""
+        await self._end(recycling, None)
+
+    async def _end(self, recycling: Recycling, supervisor: Supervisor | None) -> None:
+        try:
+            with held(recycling.key, self._proc) as process:
+                if supervisor is not None and not self._ask(recycling, supervisor, process):
+                    return
+                self._expect(recycling.key)
+                await self._wait(recycling, process)
+        except Gone as error:
+            if supervisor is None:
+                self._ended(recycling)
+            else:
+                self._give_up(recycling, "unknown", str(error))
+        except NotPermitted as error:
+            self._give_up(recycling, "unknown", str(error))
+        except Exception as error:  # whatever it is, it is told, and the service is left alone
+            log.exception("remedy_failed", target=recycling.target, worker=recycling.worker)
+            self._give_up(recycling, "unknown", f"the agent failed at it: {type(error).__name__}")
+
+    def _ask(self, recycling: Recycling, supervisor: Supervisor, process: Held) -> bool:
+        """Send the signal that asks, unless something has come up since that was decided."""
+        against = objection(recycling.key, supervisor, self._proc)
+        if against is not None:
+            self._give_up(recycling, "unknown", against)
+            return False
+        self._expect(recycling.key)
+        process.send(signal.Signals[recycling.signal])
+        who = f"worker {recycling.worker} (pid {recycling.key.pid})"
+        grace = f"{self._settings().grace:g} s"
+        self._tell(recycling, "asked", f"{who} was asked to end by {recycling.signal}, and has {grace} for it")
+        return True
+
+    async def _wait(self, recycling: Recycling, process: Held) -> None:
+        left = self._settings().grace - abs(self._clock() - recycling.asked_at)
+        if recycling.killed_at is None and not await process.ended(max(0.0, left)):
+            if self._settings().mode != "on":
+                self._give_up(recycling, "unknown", "it has not ended, and is left alone: remedy.mode is not on")
+                return
+            process.send(signal.SIGKILL)
+            now = self._clock()
+            recycling = replace(recycling, killed_at=now)
+            self._recyclings.put(recycling)
+            after = abs(now - recycling.asked_at)
+            self._tell(recycling, "killed", f"it had not ended after {after:.0f} s, and was killed")
+        if recycling.killed_at is not None and not await process.ended(KILLED_SECONDS):
+            self._give_up(recycling, "not_replaced", "it was killed and does not end: it waits in the kernel")
+            return
+        self._ended(recycling)
+
+    def _ended(self, recycling: Recycling) -> None:
+        recycling = replace(recycling, ended_at=self._clock())
+        self._recyclings.put(recycling)
+        seconds = abs(self._clock() - recycling.asked_at)
+        self._tell(recycling, "ended", f"it has ended, {seconds:.1f} s after it was asked")
+
+    def _give_up(self, recycling: Recycling, outcome: Judged, text: str) -> None:
+        self._recyclings.put(judged(recycling, outcome, self._clock()))
+        self._tell(recycling, "given_up", text)

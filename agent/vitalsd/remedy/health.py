@@ -1,0 +1,60 @@
+"""
+How many workers of a target serve, as far as can be told from outside: what must remain while one is recycled.
+
+Pure. Who is in doubt does not count: a worker that has just started may still be loading, one that is stopped or
+hangs does nothing, and one whose loop is late now answers nobody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from vitalsd.model import Incident, WorkerSample
+from vitalsd.remedy.pool import Pool
+
+__all__ = ["healthy_without", "is_stopped"]
+
+STOPPED = ("T", "t")
+NO_MORE = ("Z", "X", "x")
+
+
+def healthy_without(worker: WorkerSample, pool: Pool, now: float) -> int:
+    """How many workers but this one are healthy."""
+    ending = {each.key for each in pool.recyclings if each.in_progress}
+    return sum(
+        other.slot != worker.slot and other.key not in ending and _is_healthy(other, pool, now)
+        for other in pool.snapshot.workers
+    )
+
+
+def is_stopped(worker: WorkerSample) -> bool:
+    """Whether somebody has stopped it, by a signal or a debugger."""
+    return _state(worker) in STOPPED
+
+
+def _is_healthy(worker: WorkerSample, pool: Pool, now: float) -> bool:
+    if not worker.up or worker.process is None or _state(worker) in (*STOPPED, *NO_MORE):
+        return False
+    if now - worker.process.started_at < pool.settle_seconds:
+        return False
+    return not _hangs(worker, pool.incidents) and _late_seconds(worker) <= pool.max_delay_seconds
+
+
+def _state(worker: WorkerSample) -> str:
+    """As the latest look found it."""
+    if worker.pulse is not None:
+        return worker.pulse.state
+    return worker.process.state if worker.process is not None else ""
+
+
+def _hangs(worker: WorkerSample, incidents: Sequence[Incident]) -> bool:
+    return any(each.kind == "worker_hung" and each.worker == worker.slot for each in incidents)
+
+
+def _late_seconds(worker: WorkerSample) -> float:
+    """Of the loop that is late for longest."""
+    if worker.probe is not None:
+        stalls = [loop.current_stall for loop in worker.probe.loops]
+    else:
+        stalls = [worker.observed.current_stall] if worker.observed is not None else []
+    return max((stall.seconds for stall in stalls if stall is not None), default=0.0)
