@@ -18,6 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import structlog
+from msgspec.structs import replace
 
 from vitalsd import log as own_log
 from vitalsd.capture.stacks import StackSampler
@@ -107,7 +108,7 @@ class Daemon:
             self._observer,
             self._stacks,
             settings.sampling.interval,
-            settings.health.max_delay,
+            settings.health,
             self._reload,
         )
         self._growth = GrowthBook(plan_of(settings))
@@ -128,6 +129,7 @@ class Daemon:
         self.state.remedying = self._remedying
         self.state.ruled = self._investigation.rules
         self.state.growth = self._growth.of
+        self.state.recovers = self._investigation.recoveries.of
         self._loop: asyncio.AbstractEventLoop | None = None
         token_file = settings.exporters.control.token_file
         self.token = load_token(Path(token_file) if token_file is not None else None)
@@ -318,6 +320,7 @@ class Daemon:
         """Read everything once, and have it judged."""
         self._investigation.follow(found)
         sampled = self._sampler.sample(found)
+        sampled = replace(sampled, targets=self._investigation.work.take(sampled.targets))
         self._exits.note(sampled.targets)
         self.state.update(found, sampled, now, early=early)
         workers = (worker for target in sampled.targets for worker in target.workers)
@@ -380,7 +383,7 @@ class Daemon:
         self._capturing.reconfigure(settings)
         self._remedying.reconfigure(settings)
         self._growth.reconfigure(plan_of(settings))
-        self.state.health_max_delay_seconds = settings.health.max_delay
+        self.state.health = settings.health
         self.state.reload_problem, self.state.reload_succeeded_at = None, time.time()
         own_log.configure(settings.log.level, settings.log.format)
         log.info("config_reloaded")

@@ -28,14 +28,17 @@ from vitalsd.model import (
     Incident,
     MemoryTrend,
     RecentLoop,
+    Recovering,
     RuleState,
     Severity,
     SourceReading,
     TargetSnapshot,
+    WorkerKey,
     WorkerSample,
 )
 from vitalsd.remedy.model import RemedyCounts, RemedyState
 from vitalsd.remedying import Remedying
+from vitalsd.settings.model import Health
 from vitalsd.sources.observer.observer import Observer
 from vitalsd.sources.sampler import Round, Sampler
 from vitalsd.targets.finder import Found, Seat
@@ -57,10 +60,10 @@ class State:
         observer: Observer,
         stacks: StackSampler,
         interval_seconds: float,
-        health_max_delay_seconds: float,
+        health: Health,
         reload: Callable[[], Awaitable[None]],
     ) -> None:
-        self.health_max_delay_seconds = health_max_delay_seconds
+        self.health = health
         self._sampler = sampler
         self._book = book
         self._history = history
@@ -80,6 +83,8 @@ class State:
         """What `rules` answers."""
         self.growth: Callable[[str, str], GrowthWatch | None] = lambda _target, _worker: None
         """Target and slot -> its growth."""
+        self.recovers: Callable[[WorkerKey], Recovering | None] = lambda _key: None
+        """What `recovering` answers."""
         self.desk: Desk | None = None
         """What `captures` answers, from the first question on."""
         self.remedying: Remedying | None = None
@@ -178,6 +183,10 @@ class State:
     def sources(self) -> tuple[SourceReading, ...]:
         """How the latest reading of each source went."""
         return self._round.sources
+
+    def recovering(self, worker: WorkerSample) -> Recovering | None:
+        """The loop that was late until a moment ago."""
+        return self.recovers(worker.key) if worker.key is not None else None
 
     def ready(self) -> bool:
         """Whether a first round is done."""

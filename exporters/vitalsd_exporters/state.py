@@ -25,12 +25,14 @@ if TYPE_CHECKING:
         Incident,
         MemoryTrend,
         RecentLoop,
+        Recovering,
         RuleState,
         SourceReading,
         StackRefusal,
         TargetSnapshot,
         WorkerSample,
     )
+    from vitalsd.settings.model import Health
 
 __all__ = ["AgentVitals", "CaptureCounts", "Captures", "OpenFile", "RemedyCounts", "RemedyState", "View"]
 
@@ -126,8 +128,11 @@ class View(Protocol):
     """The daemon as the exporters see it."""
 
     @property
-    def health_max_delay_seconds(self) -> float:
-        """A loop that has been stuck for longer makes its worker unavailable (`health.max_delay`)."""
+    def health(self) -> Health:
+        """What makes a worker unavailable, and available again."""
+
+    def recovering(self, worker: WorkerSample) -> Recovering | None:
+        """The loop of a worker that was late until a moment ago, where it is not yet taken for healthy again."""
 
     def targets(self) -> tuple[TargetSnapshot, ...]:
         """Every target; stalls in progress and loop counters are read at this very call."""

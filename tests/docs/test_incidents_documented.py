@@ -8,16 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from vitalsd.detect.registry import make_detectors
+from vitalsd.detect.registry import make_detectors, make_target_detectors
 from vitalsd.settings.model import Settings
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "incidents.md").read_text(encoding="utf-8")
 HEADINGS = [kind for heading in re.findall(r"^## (.+)$", PAGE, re.MULTILINE) for kind in heading.split(", ")]
+KINDS = [detector.kind for make in (make_detectors, make_target_detectors) for detector in make(Settings())]
 GROWTH = ("leak", "growth", "fragmentation", "exhaustion", "fd_leak", "thread_leak", "task_leak")
 
 
-@pytest.mark.parametrize("kind", [detector.kind for detector in make_detectors(Settings())])
+@pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_has_one_section(kind: str) -> None:
     """Whoever is paged by it finds what it means."""
     assert HEADINGS.count(kind) == 1

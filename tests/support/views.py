@@ -24,6 +24,7 @@ from vitalsd.model import (
     ProcessVitals,
     Pulse,
     RecentLoop,
+    Recovering,
     RuleState,
     Severity,
     SourceReading,
@@ -37,6 +38,7 @@ from vitalsd.model import (
     Zombie,
 )
 from vitalsd.remedy.model import RemedyCounts, RemedyState
+from vitalsd.settings.model import Health
 from vitalsd_exporters.state import AgentVitals
 
 NOW = 1_782_907_200.25
@@ -380,9 +382,10 @@ class FixedView:
     history_problem: str | None = None
     is_ready: bool = True
     vitals: AgentVitals = AGENT
-    health_max_delay_seconds: float = 0.5
     remedy_state: RemedyState = REMEDY
     remedy_counts: RemedyCounts = REMEDIES
+    health: Health = field(default_factory=Health)
+    recoveries: dict[WorkerKey | None, Recovering] = field(default_factory=dict)
     reload_error: Exception | None = None
     reloads: int = field(default=0)
 
@@ -431,6 +434,10 @@ class FixedView:
     def remedies(self) -> RemedyCounts:
         """The counts, as they are."""
         return self.remedy_counts
+
+    def recovering(self, worker: WorkerSample) -> Recovering | None:
+        """As it is."""
+        return self.recoveries.get(worker.key)
 
     def ready(self) -> bool:
         """Whatever was set."""

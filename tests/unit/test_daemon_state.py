@@ -6,6 +6,7 @@ from vitalsd.capture.stacks import StackSampler
 from vitalsd.history.history import History
 from vitalsd.incidents.book import Book
 from vitalsd.model import Supervisor, TargetSnapshot, WorkerKey
+from vitalsd.settings.model import Health
 from vitalsd.sources.observer.observer import Observer
 from vitalsd.sources.sampler import Round, Sampler
 from vitalsd.state import State
@@ -27,7 +28,7 @@ def state(tmp_path, stacks):
 
     book = Book(lambda: tmp_path, "127.0.0.1:1")
     history = History(lambda: tmp_path, "127.0.0.1:1", 3600.0)
-    return State(Sampler(), book, history, Observer(lambda _event: None), stacks, 15.0, 0.5, reload)
+    return State(Sampler(), book, history, Observer(lambda _event: None), stacks, 15.0, Health(), reload)
 
 
 def intervals(state, *rounds):

@@ -15,6 +15,7 @@ import msgspec
 
 from vitalsd.detect.growth.watch import GrowthWatch
 from vitalsd.history.past import Past
+from vitalsd.history.work import Load
 from vitalsd.model import Finding, RuleState, Silence, StallEvidence, TargetSnapshot, Verdict, WorkerSample
 from vitalsd.settings.model import Settings
 
@@ -75,6 +76,8 @@ class SeenTarget(msgspec.Struct, frozen=True):
     """Slot -> how long it has shown no life, beyond what is allowed; its supervisor's under no slot."""
     came_back_seconds: float = 0.0
     """From the longest silence of a heartbeat file that one of its workers has come back by itself, in a day."""
+    loads: Mapping[str, tuple[Load, Load]] = {}
+    """Slot -> what it did in the last `workers.imbalance_window` and the one before; of who has lived for both."""
 
 
 class Judgement(msgspec.Struct, frozen=True):
@@ -134,16 +137,13 @@ def make_detectors(settings: Settings) -> tuple[Detector, ...]:
     """One of each registered detector; again when the configuration changes, since they keep nothing."""
     from vitalsd.detect import (  # noqa: F401 - importing a detector registers it
         counts,
-        crash_loop,
         error_surge,
         exhaustion,
         gc_pressure,
         leak,
-        oom_kill,
         pool_saturation,
         stall,
         starvation,
-        worker_down,
     )
 
     return tuple(factory(settings) for factory in _factories)
@@ -157,7 +157,14 @@ def register_for_target(factory: Callable[[Settings], T]) -> Callable[[Settings]
 
 def make_target_detectors(settings: Settings) -> tuple[TargetDetector, ...]:
     """One of each that judges whole targets."""
-    from vitalsd.detect import worker_hung  # noqa: F401 - importing a detector registers it
+    from vitalsd.detect import (  # noqa: F401 - importing a detector registers it
+        crash_loop,
+        imbalance,
+        oom_kill,
+        worker_down,
+        worker_hung,
+        zombie,
+    )
 
     return tuple(factory(settings) for factory in _target_factories)
 

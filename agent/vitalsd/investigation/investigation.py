@@ -34,9 +34,11 @@ from vitalsd.detect.registry import (
 from vitalsd.detect.words import duration
 from vitalsd.history.past import Past, spans_of
 from vitalsd.history.recent import WINDOW_SECONDS
+from vitalsd.history.work import WorkBook
 from vitalsd.incidents.book import Book
 from vitalsd.investigation.case import Case
 from vitalsd.investigation.evidence import loop_of
+from vitalsd.investigation.recovering import Recoveries
 from vitalsd.investigation.silent import SilentWorkers
 from vitalsd.investigation.stalls import IN_PROGRESS_SECONDS, Stalls
 from vitalsd.model import (
@@ -88,6 +90,8 @@ class Investigation:
         self._observer = observer
         self._reread = reread
         self._stalls = Stalls(observer, sampler, book.counts)
+        self.recoveries = Recoveries(settings.health, observer.in_progress)
+        self._stalls.came_back = self.recoveries.ended
         self.silent = SilentWorkers(sampler, self._hanging, observer.late_seconds, found_at_rest)
         self._hung: dict[tuple[str, str], Silence] = {}
         """Target and slot -> its silence when that was last told."""
@@ -96,6 +100,7 @@ class Investigation:
         self._by_key: dict[WorkerKey, tuple[str, str]] = {}
         self._next: dict[WorkerKey, asyncio.TimerHandle] = {}
         self._growth = growth
+        self.work = WorkBook(settings.workers.imbalance_window)
         self._spans = spans_of(settings)
         self._pasts: dict[tuple[str, str], Past] = {}
         """By target and slot, for as long as the slot is there: its next worker is measured by those before."""
@@ -112,6 +117,8 @@ class Investigation:
         self._detectors = make_detectors(settings)
         self._target_detectors = make_target_detectors(settings)
         self._hung_after = settings.workers.hung_after
+        self.recoveries.health = settings.health
+        self.work.reconfigure(settings.workers.imbalance_window)
         spans = spans_of(settings)
         if spans != self._spans:
             self._spans, self._pasts = spans, {}
@@ -200,6 +207,7 @@ class Investigation:
         targets = self._targets = tuple(targets)
         self._book.follow(targets)
         self.silent.keep(targets)
+        self.recoveries.keep({worker.key for target in targets for worker in target.workers if worker.key})
         findings: list[Finding] = []
         present = set()
         pasts, self._pasts = self._pasts, {}
@@ -248,7 +256,8 @@ class Investigation:
 
     def _seen_target(self, target: TargetSnapshot, now: float) -> SeenTarget:
         silences = self.silent.of(target, self._hung_after, now)
-        return SeenTarget(now, target, silences, self.silent.silences.longest(target.name, now))
+        longest = self.silent.silences.longest(target.name, now)
+        return SeenTarget(now, target, silences, longest, self.work.loads(target))
 
     def _hanging(self, worker: WorkerSample) -> Iterable[tuple[StallEvidence, Verdict]]:
         """The stretches of a worker's loops that do not end."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import msgspec
 
@@ -39,6 +39,8 @@ class Stalls:
         self._sampler = sampler
         self._counts = counts
         self._own_pid = os.getpid()
+        self.came_back: Callable[[WorkerKey, StallEvidence], None] = lambda _key, _evidence: None
+        """Told of each stall that is over, as soon as that is seen."""
 
     def late(self, case: Case, event: Late) -> None:
         """Have stacks taken of a loop that is late, for as long as it is."""
@@ -60,6 +62,7 @@ class Stalls:
         evidence = with_stacks(event.evidence, self._stacks(case, event.evidence))
         if event.probed:
             case.note_seen(evidence)
+            self.came_back(event.key, evidence)
             return
         verdict = decide(evidence)
         self._observer.settle(event.key, evidence.since, verdict.stall)
@@ -68,6 +71,8 @@ class Stalls:
         if verdict.stall:
             self._counts.add(worker.target, worker.slot, event.key, verdict.cause, evidence.seconds)
             case.last_stall_at = started_at + evidence.seconds
+            if verdict.cause != "host_wide":
+                self.came_back(event.key, evidence)
         case.told.append((evidence, verdict, started_at))
 
     def _stacks(self, case: Case, evidence: StallEvidence) -> Stacks:

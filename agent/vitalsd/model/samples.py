@@ -15,6 +15,7 @@ __all__ = [
     "LagSource",
     "MemoryTrend",
     "RecentLoop",
+    "Recovering",
     "SourceReading",
     "TargetSnapshot",
     "WorkerSample",
@@ -56,6 +57,8 @@ class WorkerSample(msgspec.Struct, frozen=True):
     memory: MemoryVitals | None = None
     cpu: CpuVitals | None = None
     pulse: Pulse | None = None
+    share: float | None = None
+    """Of the work of its pool lately, by CPU time; None where it has no company, or that is not known yet."""
     missing: dict[str, str] = {}
     """Field -> why it could not be read, with the permission that lacks."""
 
@@ -89,6 +92,15 @@ class RecentLoop(msgspec.Struct, frozen=True):
     """The bucket in which the 99th percentile of its delay lies; the last one has no end."""
     stalls: int
     """That have ended in this time."""
+
+
+class Recovering(msgspec.Struct, frozen=True):
+    """A loop that was late for longer than `health.max_delay`, and has not been on time for long enough since."""
+
+    loop: str
+    late_seconds: float
+    left_seconds: float
+    """Until it is taken for healthy again, if it stays on time."""
 
 
 class MemoryTrend(msgspec.Struct, frozen=True):

@@ -73,6 +73,9 @@ INCIDENT_SORTS: tuple[tuple[str, Severity], ...] = (
     ("crash_loop", "critical"),
     *((kind, "warning") for kind in ("fragmentation", "fd_leak", "thread_leak", "task_leak")),
     ("growth", "info"),
+    ("zombie", "warning"),
+    ("imbalance", "warning"),
+    ("imbalance", "info"),
     ("capture_harmful", "warning"),
 )
 """Of which every target has a series from the beginning: what the rules open."""

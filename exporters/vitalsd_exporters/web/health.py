@@ -1,32 +1,52 @@
 """
 Whether a target should get traffic: `/health/{target}` and `/health/{target}/{worker}` for load balancers.
 
-A worker is unavailable when it is gone or when one of its loops has been stuck for longer than
-`health.max_delay`. Costs one look at the loops' live words per question.
+A worker is unavailable when it is gone, hung or stopped, when one of its loops is late by more than
+`health.max_delay`, and until it has been on time for `health.recovered_after`. Costs one look at the loops' live
+words per question; nothing of it is read of the process, so one that is frozen or swapped out delays no answer.
 """
 
 from __future__ import annotations
 
+import math
+import time
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
+import msgspec
 from starlette.routing import Route
 
 from vitalsd.model import StallInProgress
 from vitalsd_exporters.web.reply import json_error, json_reply
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from starlette.requests import Request
     from starlette.responses import Response
 
-    from vitalsd.model import TargetSnapshot, WorkerSample
+    from vitalsd.model import Frame, Incident, TargetSnapshot, WorkerSample
     from vitalsd_exporters.state import View
 
-__all__ = ["health_routes", "stuck_loops", "target_reasons", "worker_reasons"]
+__all__ = ["Reason", "health_routes", "stuck_loops", "target_reasons", "worker_reasons"]
 
 STOPPED = ("T", "t")
-RETRY_AFTER_SECONDS = 5
+RETRY_AFTER_SECONDS = 5.0
 """Most stalls are over by then, and a caller that obeys cannot become a load of its own."""
+LIFELESS = {
+    "stopped": "it is stopped, by a signal or a debugger",
+    "uninterruptible": "it waits in the kernel, for a disk or a file system",
+    "loop": "its event loop does not come back",
+    "heartbeat": "it is at work and touches no heartbeat file",
+}
+"""By `shown_by` of an incident `worker_hung`."""
+
+
+class Reason(msgspec.Struct, frozen=True):
+    """Why something is unavailable."""
+
+    text: str
+    retry_after_seconds: float = RETRY_AFTER_SECONDS
 
 
 def health_routes(view: View) -> list[Route]:
@@ -36,7 +56,7 @@ def health_routes(view: View) -> list[Route]:
         target = _find(view, request)
         if target is None:
             return _unknown_target(request)
-        return _verdict(target_reasons(target, view.health_max_delay_seconds))
+        return _verdict(target_reasons(view, target))
 
     async def worker_health(request: Request) -> Response:
         target = _find(view, request)
@@ -45,7 +65,7 @@ def health_routes(view: View) -> list[Route]:
         slot = request.path_params["worker"]
         for worker in target.workers:
             if worker.slot == slot:
-                return _verdict(worker_reasons(worker, view.health_max_delay_seconds))
+                return _verdict(worker_reasons(view, worker))
         slots = ", ".join(f"`{worker.slot}`" for worker in target.workers) or "none"
         return json_error(f"Target `{target.name}` has no worker `{slot}`; it has {slots}.", 404)
 
@@ -55,28 +75,85 @@ def health_routes(view: View) -> list[Route]:
     ]
 
 
-def target_reasons(target: TargetSnapshot, max_delay_seconds: float) -> list[str]:
+def target_reasons(view: View, target: TargetSnapshot) -> list[Reason]:
     """Why the target is unavailable, a sentence each; empty when it is not."""
     if not target.workers:
-        return [f"Target `{target.name}` has no worker: start the service, or correct the rule that finds it."]
+        text = f"Target `{target.name}` has no worker: start the service, or correct the rule that finds it."
+        return [Reason(text)]
     # A pool that is one worker short while it recycles still serves; its own worker's address says so.
     counted = [worker for worker in target.workers if worker.up] or target.workers
-    return [reason for worker in counted for reason in worker_reasons(worker, max_delay_seconds)]
+    return [reason for worker in counted for reason in worker_reasons(view, worker)]
 
 
-def worker_reasons(worker: WorkerSample, max_delay_seconds: float) -> list[str]:
+def worker_reasons(view: View, worker: WorkerSample) -> list[Reason]:
     """Why the worker is unavailable, a sentence each; empty when it is not."""
     who = f"Worker `{worker.slot}` of target `{worker.target}`"
     if not worker.up:
-        return [f"{who} is down: its process is gone and nothing has taken its place, see the service's log."]
-    if worker.process is not None and worker.process.state in STOPPED:
-        return [f"{who} is stopped, by a signal or a debugger: SIGCONT lets it go on."]
-    return [
-        f"{who} is stuck: its event loop `{loop}` has been blocked for {stall.seconds:.2f} s, "
-        f"longer than the {max_delay_seconds:g} s that `health.max_delay` allows{_where(stall)}."
+        text = f"{who} is down: its process is gone and nothing has taken its place, see the service's log."
+        return [Reason(text)]
+    if _state(worker) in STOPPED:
+        return [Reason(f"{who} is stopped, by a signal or a debugger: SIGCONT lets it go on.")]
+    allowed = view.health.max_delay
+    late = [
+        Reason(
+            f"{who} is stuck: its event loop `{loop}` has been blocked for {stall.seconds:.2f} s, "
+            f"longer than the {allowed:g} s that `health.max_delay` allows{_where(stall)}."
+        )
         for loop, stall in _late_loops(worker)
-        if stall.seconds > max_delay_seconds
+        if stall.seconds > allowed
     ]
+    return late or _lifeless(view, worker, who) or _recovering(view, worker, who)
+
+
+def _state(worker: WorkerSample) -> str | None:
+    """The kernel's letter: of a second ago at most, where it is looked at each second."""
+    if worker.pulse is not None:
+        return worker.pulse.state
+    return worker.process.state if worker.process is not None else None
+
+
+def _lifeless(view: View, worker: WorkerSample, who: str) -> list[Reason]:
+    """That it is hung, or was until a moment ago, as its incident has it."""
+    now = time.time()
+    for incident in _hung(view.incidents(), worker):
+        evidence = incident.evidence
+        why = LIFELESS.get(str(evidence.get("shown_by")), "it shows no life")
+        culprit = f"; it is in {_named(incident.culprit)}" if incident.culprit is not None else ""
+        if incident.state == "open":
+            since = evidence.get("since")
+            lasts = f" for {now - since:.0f} s" if isinstance(since, float) else ""
+            return [Reason(f"{who} has been hung{lasts}: {why}{culprit}, see incident `{incident.id}`.")]
+        after = view.health.recovered_after
+        left = (incident.resolved_at or 0.0) + after - now
+        if 0 < left <= after:
+            text = f"{who} was hung until {after - left:.1f} s ago, see incident `{incident.id}`{_held(view)}."
+            return [Reason(text, left)]
+    return []
+
+
+def _hung(incidents: Iterable[Incident], worker: WorkerSample) -> list[Incident]:
+    """Those of this very process: who has taken its place is as good as new."""
+    assert worker.key is not None
+    return [
+        incident
+        for incident in incidents
+        if incident.kind == "worker_hung"
+        and (incident.target, incident.worker) == (worker.target, worker.slot)
+        and incident.evidence.get("pid") == worker.key.pid
+    ]
+
+
+def _recovering(view: View, worker: WorkerSample, who: str) -> list[Reason]:
+    """That it is on time again, and not yet for long enough."""
+    since = view.recovering(worker)
+    if since is None:
+        return []
+    text = f"{who} was stuck until a moment ago: its event loop `{since.loop}` was blocked for"
+    return [Reason(f"{text} {since.late_seconds:.2f} s{_held(view)}.", since.left_seconds)]
+
+
+def _held(view: View) -> str:
+    return f"; `health.recovered_after` asks for {view.health.recovered_after:g} s on time"
 
 
 def _late_loops(worker: WorkerSample) -> list[tuple[str, StallInProgress]]:
@@ -103,8 +180,11 @@ def _where(stall: StallInProgress) -> str:
     stacks = [stack for stack in stall.stacks if stack.frames]
     if not stacks:
         return ""
-    frame = max(stacks, key=lambda stack: stack.samples).frames[0]
-    return f"; it is in `{frame.function}` ({PurePosixPath(frame.file).name}:{frame.line})"
+    return f"; it is in {_named(max(stacks, key=lambda stack: stack.samples).frames[0])}"
+
+
+def _named(frame: Frame) -> str:
+    return f"`{frame.function}` ({PurePosixPath(frame.file).name}:{frame.line})"
 
 
 def _find(view: View, request: Request) -> TargetSnapshot | None:
@@ -117,10 +197,11 @@ def _unknown_target(request: Request) -> Response:
     return json_error(f"No target is called `{name}`; `vitalsd status` lists those there are.", 404)
 
 
-def _verdict(reasons: list[str]) -> Response:
+def _verdict(reasons: list[Reason]) -> Response:
     # An answer about this instant must not be kept by a proxy.
     headers = {"Cache-Control": "no-store"}
     if not reasons:
         return json_reply({"status": "ok"}, 200, headers)
-    headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
-    return json_reply({"status": "unavailable", "reasons": reasons}, 503, headers)
+    soonest = max(reason.retry_after_seconds for reason in reasons)
+    headers["Retry-After"] = str(max(1, math.ceil(soonest)))
+    return json_reply({"status": "unavailable", "reasons": [reason.text for reason in reasons]}, 503, headers)

@@ -1,8 +1,12 @@
 """`/health/...`: when traffic should go elsewhere, and what the person who finds out reads."""
 
-from msgspec.structs import replace
-from support.views import BACKGROUND_LOOP, MAIN_LOOP, PROBE, SHOP, WATCHED, FixedView
+import time
 
+from msgspec.structs import replace
+from support.views import BACKGROUND_LOOP, BLOCKING, MAIN_LOOP, NOW, PROBE, SHOP, WATCHED, FixedView
+
+from vitalsd.model import Pulse, Recovering
+from vitalsd.settings.model import Health
 from vitalsd_exporters.prometheus.app import metrics_app
 
 STUCK = replace(SHOP, workers=(WATCHED,))
@@ -39,7 +43,7 @@ def test_a_stuck_loop_makes_the_target_unavailable(ask):
 
 def test_a_stall_within_the_limit_is_ok(ask):
     """The limit is the operator's."""
-    assert ask(app(STUCK, health_max_delay_seconds=1.25), "GET", "/health/shop").status_code == 200
+    assert ask(app(STUCK, health=Health(max_delay=1.25)), "GET", "/health/shop").status_code == 200
 
 
 def test_a_stall_without_a_stack_is_told_without_a_place(ask):
@@ -54,14 +58,15 @@ def test_a_loop_that_is_late_by_less_than_a_stall_counts_too(ask):
     """The limit of health may be below the threshold of stalls."""
     loop = replace(MAIN_LOOP, current_stall=None, late_seconds=0.3)
     target = replace(SHOP, workers=(replace(WATCHED, probe=replace(PROBE, loops=(loop,))),))
-    assert ask(app(target, health_max_delay_seconds=0.2), "GET", "/health/shop").status_code == 503
+    assert ask(app(target, health=Health(max_delay=0.2)), "GET", "/health/shop").status_code == 503
     assert ask(app(target), "GET", "/health/shop").status_code == 200
 
 
 def test_a_stopped_worker_is_unavailable(ask):
     """A frozen process has no loop that could be late, and answers nobody."""
     (worker,) = WELL.workers
-    target = replace(WELL, workers=(replace(worker, process=replace(worker.process, state="T")),))
+    unlooked = replace(worker, pulse=None, process=replace(worker.process, state="T"))
+    target = replace(WELL, workers=(unlooked,))
     [reason] = ask(app(target), "GET", "/health/shop").json()["reasons"]
     assert "is stopped" in reason
 
@@ -102,3 +107,68 @@ def test_an_unknown_worker_is_not_found(ask):
     assert response.status_code == 404
     assert "it has `0`, `1`" in response.json()["error"]
     assert ask(app(SHOP), "GET", "/health/nobody/0").status_code == 404
+
+
+HANG = {"pid": 4711, "shown_by": "heartbeat", "silent_seconds": 9.0}
+
+
+def hung(state="open", **fields):
+    """A worker that is well but for its incident."""
+    (worker,) = WELL.workers
+    known = {
+        "kind": "worker_hung",
+        "target": "shop",
+        "worker": worker.slot,
+        "state": state,
+        "evidence": {**HANG, "pid": worker.key.pid, "since": time.time() - 9},
+        **fields,
+    }
+    return app(WELL, all_incidents=(replace(BLOCKING, **known),))
+
+
+def test_a_worker_that_is_hung_is_unavailable(ask):
+    """One without a loop as well: its incident says what it is at."""
+    response = ask(hung(), "GET", "/health/shop")
+    assert response.status_code == 503
+    [reason] = response.json()["reasons"]
+    assert (
+        "Worker `0` of target `shop` has been hung for 9 s: it is at work and touches no heartbeat file; it"
+        in reason
+    )
+    assert f"see incident `{BLOCKING.id}`" in reason
+
+
+def test_who_has_taken_the_place_of_a_hung_worker_is_available(ask):
+    """The incident is about another process."""
+    assert ask(hung(evidence={**HANG, "pid": 1}), "GET", "/health/shop").status_code == 200
+
+
+def test_a_worker_that_was_hung_until_a_moment_ago_is_still_unavailable(ask):
+    """`health.recovered_after` says for how long, and Retry-After what is left of it."""
+    response = ask(hung("resolved", resolved_at=time.time() - 0.5), "GET", "/health/shop")
+    assert (response.status_code, response.headers["retry-after"]) == (503, "2")
+    assert "was hung until 0.5 s ago" in response.json()["reasons"][0]
+    assert ask(hung("resolved", resolved_at=time.time() - 3), "GET", "/health/shop").status_code == 200
+
+
+def test_a_loop_that_was_late_until_a_moment_ago_is_still_unavailable(ask):
+    """So whoever asks between two stalls hears of both."""
+    recoveries = {WELL.workers[0].key: Recovering("main", 0.9, 0.2)}
+    response = ask(app(WELL, recoveries=recoveries), "GET", "/health/shop/0")
+    assert (response.status_code, response.headers["retry-after"]) == (503, "1")
+    assert response.json()["reasons"] == [
+        (
+            "Worker `0` of target `shop` was stuck until a moment ago: its event loop `main` was blocked for 0.90 "
+            "s; `health.recovered_after` asks for 2 s on time."
+        )
+    ]
+
+
+def test_the_latest_look_at_a_state_counts(ask):
+    """Samples are three seconds apart, looks at life one."""
+    (worker,) = WELL.workers
+    process = replace(worker.process, state="T")
+    goes_on = replace(worker, process=process, pulse=Pulse(NOW, "S", NOW - 1))
+    assert ask(app(replace(WELL, workers=(goes_on,))), "GET", "/health/shop").status_code == 200
+    stopped = replace(worker, pulse=Pulse(NOW, "T", NOW - 1))
+    assert ask(app(replace(WELL, workers=(stopped,))), "GET", "/health/shop").status_code == 503
