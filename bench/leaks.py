@@ -223,6 +223,7 @@ def _classic(seed: int, count: int) -> list[Figure]:
         _figure(f"classic, {INSIDE}: told after, at the worst", 60 * max(_or_never(inside)), "min"),
         Figure(f"classic, {INSIDE}: told after, median", 60 * median(_or_never(inside)), "min"),
         _share(f"classic, {ALONE}: told before the kill", len(before), count),
+        Figure(f"classic, {ALONE}: told before the kill by, at the least", 60 * min(before, default=0.0), "min"),
         Figure(f"classic, {ALONE}: told after, median", median(_or_never(told for _, told in alone)), "h"),
         Figure("classic: killed after, median", median(killed for killed, _ in alone), "h"),
     ]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from vitalsd.detect.growth.series import Series
 from vitalsd.detect.growth.shape import Rise
 from vitalsd.detect.growth.watch import Count
-from vitalsd.detect.growth.words import not_yet, settling, span
+from vitalsd.detect.growth.words import not_yet, number, settling, span
 from vitalsd.detect.registry import Judgement, Seen, fired, nothing, register
 from vitalsd.model import Finding
 from vitalsd.settings.model import Settings
@@ -79,9 +79,9 @@ class _CountDetector:
             severity="warning",
             at=series.latest_at,
             summary=(
-                f"Worker {seen.worker} of `{seen.target}` leaks {self.noun}: there are {latest:.0f}, after steady "
-                f"growth by {rise.grew:.0f} in {span(rise.window_seconds)}, about {per_second * 3600:.1f} more "
-                f"each hour; {advice}."
+                f"Worker {seen.worker} of `{seen.target}` leaks {self.noun}: there are {number(latest)}, after "
+                f"steady growth by {number(rise.grew)} in {span(rise.window_seconds)}, about "
+                f"{number(per_second * 3600)} more each hour; {advice}."
             ),
             started_at=began_at,
             evidence=evidence,
@@ -99,7 +99,7 @@ class FdLeakDetector(_CountDetector):
     kind = "fd_leak"
     count = "fds"
     noun = "file descriptors"
-    advice = "see which kind grows, and close what is opened for each request"
+    advice = "close what is opened for each request"
     unknown = "the number of its file descriptors may not be read"
 
     def _limit(self, seen: Seen) -> int | None:
@@ -115,7 +115,7 @@ class ThreadLeakDetector(_CountDetector):
     kind = "thread_leak"
     count = "threads"
     noun = "threads"
-    advice = "see whose names grow; an executor that is made for each call must be shut down"
+    advice = "an executor that is made for each call must be shut down"
     unknown = "the number of its threads is not known yet"
 
 
@@ -126,5 +126,5 @@ class TaskLeakDetector(_CountDetector):
     kind = "task_leak"
     count = "tasks"
     noun = "tasks"
-    advice = "see which coroutine grows, and give what it awaits a timeout"
+    advice = "give what it awaits a timeout"
     unknown = "without a probe nobody knows how many tasks it has"

@@ -107,7 +107,7 @@ class LeakDetector:
         left = grown.seconds_left
         severity: Severity = "critical" if left is not None and left < CRITICAL_SECONDS else "warning"
         about = f" about {rate(grown.per_second)}" if grown.per_second > 0 else ""
-        advice = "see what grows, and plan a restart"
+        advice = "plan a restart"
         if left is not None and grown.limit is not None:
             together = "" if grown.seconds_together != left else ", with all that share it,"
             pace = f"at this pace it meets its limit of {size(grown.limit)}{together} in {span(left)}"
@@ -194,6 +194,10 @@ class GrowthDetector:
         if suspicion is None:
             return nothing(self.kind, seen, "quiet", not_yet(watch.memory, "its memory"))
         rise, why = suspicion.rise, suspicion.why
+        inside = watch.heap.latest is not None or watch.blocks.latest is not None
+        proof = "it is a leak when this goes on, and as soon as the live heap grows with it"
+        if not inside:
+            proof = "it is a leak when this goes on; a probe inside would know within hours"
         finding = Finding(
             kind=self.kind,
             target=seen.target,
@@ -202,7 +206,8 @@ class GrowthDetector:
             at=watch.at,
             summary=(
                 f"Worker {seen.worker} of `{seen.target}` may leak: {_grew(rise, 'memory')}, but {why}; "
-                f"it is one when this goes on, or when the live heap grows with it."
+                f"{proof}; nothing is to be done at night: look for a cache that nobody bounds, and for a "
+                f"deployment when it began."
             ),
             started_at=rise.ended_at - rise.window_seconds,
             evidence={

@@ -16,6 +16,7 @@ from msgspec.structs import replace
 
 from vitalsd.ids import new_id
 from vitalsd.incidents.evidence import bounded, longest_seconds, merged
+from vitalsd.incidents.grower import grower, with_grower
 from vitalsd.incidents.query import TotalOf
 from vitalsd.incidents.wording import Event, extended, moment, repeated, seconds_text, sentence, sound, sound_frame
 from vitalsd.model import Finding, Incident, Severity, TargetSnapshot
@@ -129,6 +130,13 @@ class Incidents:
         life.incident = replace(
             old,
             captures=(*old.captures, capture)[-MOST_CAPTURES:] if capture is not None else old.captures,
+            summary=repeated(
+                with_grower(old.kind, sentence(old.summary), told),
+                old.count,
+                old.opened_at,
+                old.updated_at,
+                life.worst[1] or None,
+            ),
             evidence=told,
             timeline=extended(old.timeline, at, "captured", text) if text is not None else old.timeline,
         )
@@ -198,7 +206,7 @@ class Incidents:
             resolved_at=None,
             cause=finding.cause,
             culprit=sound_frame(finding.culprit),
-            summary=repeated(summary, count, at, at, longest),
+            summary=repeated(with_grower(finding.kind, summary, evidence), count, at, at, longest),
             evidence=evidence,
             updated_at=at,
             count=max(1, count),
@@ -224,6 +232,8 @@ class Incidents:
             evidence["longest_seconds"] = max(longest, longest_before)
         summary = sound(finding.summary)
         event, text = self._event(life, finding, summary, longest, fresh)
+        if event is None and grower(old.kind, old.evidence) is None and (grows := grower(old.kind, evidence)):
+            event, text = "evidence", f"what grows most is {grows}"
         life.heard_at = now
         rank = RANK[finding.severity], longest or 0.0
         worst = rank >= life.worst
@@ -242,7 +252,9 @@ class Incidents:
             severity=severity,
             cause=finding.cause if worst else old.cause,
             culprit=sound_frame(finding.culprit) if worst else old.culprit,
-            summary=repeated(bare, count, old.opened_at, at, life.worst[1] or None),
+            summary=repeated(
+                with_grower(old.kind, bare, evidence), count, old.opened_at, at, life.worst[1] or None
+            ),
             evidence=evidence,
             updated_at=at,
             count=count,

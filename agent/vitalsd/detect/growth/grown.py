@@ -26,6 +26,9 @@ class Grown(msgspec.Struct, frozen=True):
     level: float
     """The floor of the process's memory now."""
     peak: float | None
+    """The most that it had of late."""
+    reach: float | None
+    """What its peaks come to by now: what the limit is compared with."""
     limit: float | None
     heap_share: float | None
     """Of the growth of the process, what the live heap has grown by; None where it is not known."""
@@ -42,9 +45,9 @@ class Grown(msgspec.Struct, frozen=True):
 
     @property
     def _seconds_by_itself(self) -> float | None:
-        if self.limit is None or self.peak is None or self.per_second <= 0:
+        if self.limit is None or self.reach is None or self.per_second <= 0:
             return None
-        return max(0.0, (self.limit - self.peak) / self.per_second)
+        return max(0.0, (self.limit - self.reach) / self.per_second)
 
     @property
     def seconds_together(self) -> float | None:

@@ -83,7 +83,7 @@ class Series:
             judged = judge(blocks, self._day_seconds, self._bounds)
             if isinstance(judged, Rise):
                 self.reasons.pop(blocks.window_seconds, None)
-                self._found(judged)
+                self.found(judged)
             else:
                 self.reasons[blocks.window_seconds] = judged
                 self._goes_on(blocks)
@@ -91,19 +91,16 @@ class Series:
                     self._suspect(judged.near, judged.why)
         return True
 
-    def rises_urgently(self, window_seconds: float) -> None:
-        """Its peaks are about to meet the limit: the rise, if its floors of this window's length rise as well."""
-        if self.rise is None:
-            rise = urgent(self.floors.of(window_seconds), self.floors.of(window_seconds / 4), self._day_seconds)
-            if rise is not None:
-                self._found(rise)
+    def urgent(self, window_seconds: float) -> Rise | None:
+        """What its latest few floors of this window's length come to, for who has no time for more of them."""
+        return urgent(self.floors.of(window_seconds), self.floors.of(window_seconds / 4), self._day_seconds)
 
     def risen(self, at: float) -> Rise | None:
         """The rise, as long as there are readings that it could be seen to end by."""
         rise = self.rise
         return None if rise is None or at - self.latest_at > rise.window_seconds else rise
 
-    def _found(self, rise: Rise) -> None:
+    def found(self, rise: Rise) -> None:
         """The same growth seen through another window is the same growth; the longest tells most of it."""
         if self.rise is None:
             self.found_at = rise.ended_at

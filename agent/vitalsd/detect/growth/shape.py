@@ -22,7 +22,7 @@ import msgspec
 
 from vitalsd.detect.growth.floors import WINDOW_BLOCKS, Blocks, median
 
-__all__ = ["Bounds", "NotYet", "Rise", "judge", "steadiness", "urgent"]
+__all__ = ["URGENT_BLOCKS", "Bounds", "NotYet", "Rise", "judge", "steadiness", "urgent"]
 
 STEPS = WINDOW_BLOCKS - 1
 A_DAY = 0.95
@@ -42,10 +42,12 @@ VERY_STEADY_SHARE = 0.06
 VERY_STEADY_NEW = 0.25
 VERY_STEADY_BEND = 1.35
 """A line that is hardly disturbed needs to be less long, if it is new, and a line: a week's load bends."""
+SEVERAL_DAYS = 4.0
+"""Or its lowest of each day rises so: what a daily load adds to a floor of hours, each night takes away."""
 
 URGENT_BLOCKS, URGENT_SHARE, URGENT_STEP = 3, 0.15, 0.25
 """So many floors, each above the one before, that leave the past behind by so much of its level; and by now there
-is so much of a step more, since what a job takes it takes at once."""
+is more. Each time by so much of a step, since what a job takes it takes at once."""
 
 View = Literal["level", "day", "birth", "limit"]
 
@@ -91,6 +93,12 @@ class Rise(msgspec.Struct, frozen=True):
     floors: tuple[float, ...] = ()
     """Left out of what is only near."""
 
+    @property
+    def pace_at_end(self) -> float:
+        """Of the last floors, per second."""
+        steps = (self.floors[-1] - self.floors[-URGENT_BLOCKS]) / (URGENT_BLOCKS - 1)
+        return steps / self.window_seconds * WINDOW_BLOCKS
+
 
 class NotYet(msgspec.Struct, frozen=True):
     """Why a window is none."""
@@ -133,19 +141,22 @@ def judge(blocks: Blocks, day_seconds: float, bounds: Bounds) -> Rise | NotYet:
 
 def urgent(blocks: Blocks, shorter: Blocks, day_seconds: float) -> Rise | None:
     """
-    What a process whose peaks are about to meet its limit need show besides: that its floor rises, too, and still.
+    What a process that is about to meet its limit need show: that its floor rises, and still does.
 
     Garbage may be so large, and collected so seldom, that no window has eight floors before it is killed.
     """
     floors, per_day = blocks.window(), max(1, round(day_seconds / blocks.length))
     if floors is None or blocks.own_count() < A_DAY * per_day:
         return None
-    past = [low for low in blocks.lows[:-URGENT_BLOCKS] if low == low]
-    latest, middle = floors[-URGENT_BLOCKS:], median(past)
-    rises = all(before < after for before, after in pairwise(latest))
+    latest = floors[-URGENT_BLOCKS:]
+    least = URGENT_STEP * (latest[-1] - latest[0]) / (URGENT_BLOCKS - 1)
+    if least <= 0 or any(after - before < least for before, after in pairwise(latest)):
+        return None
+    # The oldest may be of a part of its time, in which nothing was collected.
+    past = [low for low in blocks.lows[1:-URGENT_BLOCKS] if low == low]
+    middle = median(past)
     now = next((low for low in reversed(shorter.lows) if low == low), latest[-1])
-    goes_on = now - latest[-1] >= URGENT_STEP * (latest[-1] - latest[0]) / (URGENT_BLOCKS - 1)
-    if not rises or not goes_on or latest[-1] - max(past) < URGENT_SHARE * middle:
+    if now - latest[-1] < least or latest[-1] - max(past) < URGENT_SHARE * middle:
         return None
     grew = latest[-1] - middle
     share = grew / middle if middle > 0 else 0.0
@@ -171,6 +182,9 @@ def _level(
     if beyond <= 0:
         return NotYet("it was as high before")
     steady = steadiness(_measured(floors) if bounds.now_and_then else floors)
+    if days >= SEVERAL_DAYS:
+        by_day = steadiness([min(floors[first : first + per_day]) for first in range(0, WINDOW_BLOCKS, per_day)])
+        steady = max(steady, by_day if by_day >= VERY_STEADY else 0.0)
     share, ratio = grew / middle, _halves(floors)
     rise = Rise("level", blocks.window_seconds, blocks.ends_at, grew, share, steady, middle)
     if ratio < HOLDS:
@@ -244,11 +258,11 @@ def _birth(blocks: Blocks, floors: list[float], grew: float, days: float, bounds
 def steadiness(floors: Sequence[float]) -> float:
     """The mean step over its standard error: large for a line, about 1 for a single step, small for noise."""
     steps = [after - before for before, after in pairwise(floors)]
-    mean = sum(steps) / STEPS
+    mean, count = sum(steps) / len(steps), len(steps)
     if mean <= 0:
         return 0.0
-    deviation = math.sqrt(sum((step - mean) ** 2 for step in steps) / (STEPS - 1))
-    return min(1000.0, mean * math.sqrt(STEPS) / deviation) if deviation > 0 else 1000.0
+    deviation = math.sqrt(sum((step - mean) ** 2 for step in steps) / (count - 1))
+    return min(1000.0, mean * math.sqrt(count) / deviation) if deviation > 0 else 1000.0
 
 
 def _measured(floors: Sequence[float]) -> list[float]:

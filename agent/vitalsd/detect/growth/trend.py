@@ -88,6 +88,12 @@ class Peaks:
         """The highest of the last few blocks: what a limit is compared with."""
         return max([*self._highs[-HELD:], self._high]) if self._highs else None
 
+    def by_now(self, per_second: float, seconds: float) -> float | None:
+        """The highest of this time, each by now so much higher as this pace makes it: garbage comes again."""
+        base = self._plan.base_seconds
+        highs = reversed(self._highs[-round(seconds / base) :])
+        return max((high + per_second * base * back for back, high in zip(count_up(0.5), highs)), default=None)
+
     def slope(self) -> float | None:
         """Bytes per second over the last six hours, or over what is known of them, from half an hour on."""
         if len(self._highs) < HELD:

@@ -12,6 +12,7 @@ from typing import Literal
 
 import msgspec
 
+from vitalsd.detect.growth.floors import WINDOW_BLOCKS
 from vitalsd.detect.growth.grown import Grown, Proof
 from vitalsd.detect.growth.plan import (
     COUNT_LEAST,
@@ -25,7 +26,7 @@ from vitalsd.detect.growth.plan import (
     count_bounds,
 )
 from vitalsd.detect.growth.series import Series
-from vitalsd.detect.growth.shape import Rise
+from vitalsd.detect.growth.shape import URGENT_BLOCKS, Rise
 from vitalsd.detect.growth.trend import Exhaustion, Peaks
 from vitalsd.history.points import Point
 from vitalsd.model import MemoryTrend
@@ -59,6 +60,7 @@ class GrowthWatch:
     def _begin(self) -> None:
         plan = self._plan
         self.memory = Series(plan, MEMORY, MEMORY_BOUNDS)
+        self._hours = self.memory.floors.of(URGENT_WINDOW_DAYS * plan.day_seconds)
         self.heap = Series(plan, EVIDENCE, EVIDENCE_BOUNDS)
         self.used = Series(plan, IN_USE, EVIDENCE_BOUNDS)
         """What grows here may be garbage, so it proves nothing; what does not is not in use."""
@@ -180,9 +182,7 @@ class GrowthWatch:
         rise = self.blocks.risen(self.at)
         if rise is not None:
             return self._grown("leak", "blocks", self.blocks, rise)
-        soon = self.peaks.exhaustion
-        if soon is not None and soon.seconds_left <= URGENT_DAYS * self._plan.day_seconds:
-            self.memory.rises_urgently(URGENT_WINDOW_DAYS * self._plan.day_seconds)
+        self._rises_urgently()
         rise = self.memory.risen(self.at)
         if rise is None:
             return None
@@ -193,12 +193,31 @@ class GrowthWatch:
             return None  # what is known of the inside may be older than that, and this can wait
         return self._grown("fragmentation", "memory", self.memory, rise)
 
+    def _rises_urgently(self) -> None:
+        """Its floors, and what garbage adds to them, meet the limit before there would be eight of them."""
+        if self.limit is None or self.memory.rise is not None:
+            return
+        lows = self._hours.lows
+        if len(lows) < WINDOW_BLOCKS or not lows[-3] < lows[-2] < lows[-1]:  # most of the time this is all
+            return
+        rise = self.memory.urgent(URGENT_WINDOW_DAYS * self._plan.day_seconds)
+        reach = self._reach(rise) if rise is not None else None
+        if rise is None or reach is None:
+            return
+        if self.limit - reach <= rise.pace_at_end * URGENT_DAYS * self._plan.day_seconds:
+            self.memory.found(rise)
+
+    def _reach(self, rise: Rise) -> float | None:
+        """What garbage takes its memory up to by now, if there is as much of it as there was."""
+        return self.peaks.by_now(rise.pace_at_end, URGENT_BLOCKS * rise.window_seconds / WINDOW_BLOCKS)
+
     def _grown(self, kind: Literal["leak", "fragmentation"], by: Proof, series: Series, rise: Rise) -> Grown:
         began_at, per_second = series.onset(rise.window_seconds)
         if by == "blocks":  # they have no size of their own
             per_second = self.memory.onset(rise.window_seconds)[1]
-        if rise.view == "limit" and self.peaks.exhaustion is not None:  # its floors are too few for a slope
-            per_second = self.peaks.exhaustion.bytes_per_second
+        peak = reach = self.peaks.latest()
+        if rise.view == "limit":  # its floors are too few for an onset
+            per_second, reach = rise.pace_at_end, self._reach(rise)
         return Grown(
             kind=kind,
             by=by,
@@ -207,7 +226,8 @@ class GrowthWatch:
             began_at=began_at,
             per_second=per_second,
             level=self.memory.floor() or 0.0,
-            peak=self.peaks.latest(),
+            peak=peak,
+            reach=reach,
             limit=self.limit,
             heap_share=self._heap_share(rise),
             left=self.left,

@@ -6,7 +6,7 @@ from vitalsd.detect.growth.series import Series
 from vitalsd.detect.growth.shape import NotYet
 from vitalsd.detect.growth.watch import GrowthWatch
 
-__all__ = ["not_yet", "rate", "settling", "size", "span"]
+__all__ = ["not_yet", "number", "rate", "settling", "size", "span"]
 
 UNITS = ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"))
 
@@ -18,6 +18,14 @@ def size(amount: float) -> str:
             number = amount / unit
             return f"{number:.0f} {name}" if number >= 10 else f"{number:.1f} {name}"
     return f"{amount:.0f} bytes"
+
+
+def number(amount: float) -> str:
+    """`3.5`, `42`, `51,200`: no more of it than anybody has measured, which is three figures."""
+    if abs(amount) < 10:
+        return f"{amount:.1f}".removesuffix(".0")
+    figures = max(0, len(str(int(abs(amount)))) - 3)
+    return f"{round(amount, -figures):,.0f}"
 
 
 def span(seconds: float) -> str:

@@ -8,6 +8,7 @@ from functools import cache
 
 import pytest
 from unit.detect.growth.lives import (
+    MIB,
     MIDNIGHT,
     daily,
     filling,
@@ -144,6 +145,11 @@ LEAKS: dict[str, tuple[Life, str, float]] = {
     "5 %, probed": (probed(ramp(15, 48), inside=[ramp(15, 48)]), "leak", 1.5),
     "2 %, probed": (probed(ramp(6, 48), inside=[ramp(6, 48)]), "leak", 3),
     "held, not in use": (probed(ramp(6, 48)), "fragmentation", 15),
+    "descriptors among daily connections": (
+        counted(fds=whole(flat(130), daily(260, 2), ramp(3, 48)), hours=192),
+        "fd_leak",
+        110,
+    ),
     "descriptors": (counted(fds=whole(flat(60), noise(2), ramp(3, 48))), "fd_leak", 25),
     "threads": (counted(threads=whole(flat(12), ramp(1, 48))), "thread_leak", 16),
     "tasks": (counted(tasks=whole(flat(100), noise(3), ramp(10, 48))), "task_leak", 12),
@@ -197,6 +203,27 @@ def test_garbage_that_hides_the_leak_until_there_is_no_time():
     assert [each.evidence["against"] for each in told] == ["limit"]
     assert 26 < (told[0].opened_at - MIDNIGHT) / 3600 < 28.2
     assert told[0].evidence["time_to_limit_seconds"] < 7200
+
+
+@pytest.mark.parametrize("phase", [0.0, 0.25, 0.5, 0.75])
+def test_garbage_that_hides_the_line_of_the_peaks(phase: float):
+    """Two fifths of the memory, collected each 50 min: no line fits its peaks, and its floors rise though."""
+    lived, killed = together(flat(300), noise(0.3), saw(118, 50), ramp(50, 24)), 28.16
+    points = life(killed - phase + 30, lambda at: lived(at + phase), begins=-30, limit=600, born=-60)
+    told = [each for each in Backtest(Settings()).run(points) if each.kind == "leak"]
+    assert [each.evidence["against"] for each in told] == ["limit"]
+    left = MIDNIGHT + (killed - phase) * 3600 - told[0].opened_at
+    assert left > 1800
+    assert left / 2 < told[0].evidence["time_to_limit_seconds"] < left * 2
+    assert told[0].evidence["peak_bytes"] < 600 * MIB
+
+
+@pytest.mark.parametrize("last", [0.0, 40.0])
+def test_a_floor_that_rises_once_is_not_told_near_the_limit(last: float):
+    """Each step is to be a step: a floor that was as before an hour ago, and now is higher, may be a job's."""
+    course = together(flat(300), noise(0.1), steps((30, 1), (31, 60), (32, last), (33, -61 - last)))
+    told = [each.kind for each in Backtest(Settings()).run(life(40, course, limit=430))]
+    assert "leak" not in told
 
 
 def test_a_limit_that_is_near_is_no_leak_by_itself():
