@@ -18,7 +18,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import structlog
-from msgspec.structs import replace
 
 from vitalsd import log as own_log
 from vitalsd.capture.stacks import StackSampler
@@ -27,14 +26,13 @@ from vitalsd.detect.growth.book import GrowthBook
 from vitalsd.detect.growth.plan import plan_of
 from vitalsd.errors import UsageError, VitalsdError
 from vitalsd.history.history import History
-from vitalsd.history.points import Point, point_of
 from vitalsd.incidents.book import Book
 from vitalsd.investigation.investigation import Investigation
 from vitalsd.limits import raise_open_files
 from vitalsd.model import OWN_TARGET, WorkerKey
-from vitalsd.pace import Pace
 from vitalsd.probe import python as own_probe
 from vitalsd.remedying import Remedying
+from vitalsd.rounds import Rounds
 from vitalsd.settings.load import Loaded
 from vitalsd.settings.model import Settings
 from vitalsd.settings.storage import segment_dir, storage_dir, token_path
@@ -43,10 +41,10 @@ from vitalsd.sources.exits.book import ExitBook
 from vitalsd.sources.exits.watch import ExitWatch
 from vitalsd.sources.observer.events import Ended, Late
 from vitalsd.sources.observer.observer import Observer
-from vitalsd.sources.pulse.pulses import LOOK_SECONDS, Pulses
+from vitalsd.sources.pulse.pulses import Pulses
 from vitalsd.sources.sampler import Sampler
 from vitalsd.state import State
-from vitalsd.targets.finder import Finder, Found
+from vitalsd.targets.finder import Finder
 from vitalsd.targets.folder import SegmentFolder
 from vitalsd.targets.places import default_folders
 from vitalsd.targets.processes import has_gone
@@ -130,6 +128,19 @@ class Daemon:
         self.state.ruled = self._investigation.rules
         self.state.growth = self._growth.of
         self.state.recovers = self._investigation.recoveries.of
+        self._rounds = Rounds(
+            finder=self._finder,
+            exits=self._exits,
+            pulses=self._pulses,
+            sampler=self._sampler,
+            state=self.state,
+            book=self._book,
+            history=self._history,
+            growth=self._growth,
+            investigation=self._investigation,
+            remedying=self._remedying,
+            interval_seconds=settings.sampling.interval,
+        )
         self._loop: asyncio.AbstractEventLoop | None = None
         token_file = settings.exporters.control.token_file
         self.token = load_token(Path(token_file) if token_file is not None else None)
@@ -205,8 +216,8 @@ class Daemon:
             self._observer.start()
             remembering = tasks.create_task(self._remember())
             token = tasks.create_task(self._keep_token())
-            sampling = tasks.create_task(self._sample())
-            pulses = tasks.create_task(self._look_for_life())
+            sampling = tasks.create_task(self._rounds.run())
+            pulses = tasks.create_task(self._rounds.look_for_life())
             follow = tasks.create_task(self._follow())
             stacks = tasks.create_task(self._stacks.run())
             censuses = tasks.create_task(self._investigation.censuses.run())
@@ -260,80 +271,6 @@ class Daemon:
         """End at once, in order."""
         self._stopping.set()
 
-    async def _sample(self) -> None:
-        """Sample on an absolute grid, and early when a worker ends; what takes too long shows in the interval."""
-        pace, sooner = Pace(time.monotonic()), asyncio.Event()
-        seated: set[WorkerKey | None] = set()
-
-        def hear(tell: Callable[[float], None]) -> None:
-            tell(time.monotonic())
-            sooner.set()
-
-        self._exits.ended, self._exits.told = lambda: hear(pace.ended), lambda: hear(pace.told)
-        while True:
-            now = time.monotonic()
-            turn, at = pace.next(now)
-            if at > now:
-                sooner.clear()
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(at - now):
-                        await sooner.wait()
-                continue
-            began, filled = time.thread_time(), True
-            try:
-                found = self._find(now, again=turn != "round")
-                before, seated = seated, {seat.key for seats in found.targets.values() for seat in seats}
-                filled = None not in seated
-                if seated - {None} - before:
-                    pace.changed(now)
-                if turn != "look":
-                    self._round(found, now, early=turn == "early")
-            except Exception:
-                log.exception("sampling_failed")
-            spent = time.thread_time() - began
-            pace.done(turn, now, spent, self._settings.sampling.interval, filled=filled)
-            await asyncio.sleep(0.01)
-
-    async def _look_for_life(self) -> None:
-        """Look at every worker each second, on an absolute grid."""
-        due = time.monotonic()
-        while True:
-            due = max(due + LOOK_SECONDS, time.monotonic())
-            await asyncio.sleep(max(0.01, due - time.monotonic()))
-            try:
-                for back in self._pulses.look():
-                    self._investigation.silent.silences.add(back.target, time.time(), back.seconds)
-                self._investigation.look_for_life(self._pulses.of)
-            except Exception:
-                log.exception("looking_for_life_failed")
-
-    def _find(self, now: float, *, again: bool) -> Found:
-        """Who is there, each watched for its end."""
-        self._finder.restore(self._book.take_slots_left(), time.time())
-        found = self._finder.find(now, again=again)
-        self._exits.follow(found)
-        self._pulses.follow(found)
-        self._book.keep_slots(self._finder.slots())
-        return found
-
-    def _round(self, found: Found, now: float, *, early: bool) -> None:
-        """Read everything once, and have it judged."""
-        self._investigation.follow(found)
-        sampled = self._sampler.sample(found)
-        sampled = replace(sampled, targets=self._investigation.work.take(sampled.targets))
-        self._exits.note(sampled.targets)
-        self.state.update(found, sampled, now, early=early)
-        workers = (worker for target in sampled.targets for worker in target.workers)
-        self._points([point for worker in workers if (point := point_of(worker)) is not None])
-        self._investigation.look(sampled.targets)
-        self._remedying.look(sampled.targets)
-
-    def _points(self, points: list[Point]) -> None:
-        """What growth is judged by, of each worker of a round."""
-        self._history.keep(points)
-        self._growth.take(points)
-        self._growth.forget(time.time())
-
     async def _remember(self) -> None:
         """Have growth judged by what was before: this agent, other windows, or a clock that was set back."""
         while await self._growth.past_wanted.wait():
@@ -374,6 +311,7 @@ class Daemon:
         if restart:
             log.warning("config_needs_restart", keys=restart)
         self._settings = settings
+        self._rounds.interval_seconds = settings.sampling.interval
         self._finder.reconfigure(_rules(settings), settings.sampling.discovery_interval)
         self._observer.reconfigure(settings.stall.threshold)
         self._sampler.reconfigure(settings)

@@ -107,10 +107,10 @@ def test_what_was_before_is_remembered_whenever_that_is_wanted(daemons, monkeypa
         written[0] = replace(written[0], memory=Memory(day=3600.0))
         await daemon.state.reload()
         await settled(2)
-        daemon._points([Point(9000.0, "shop", "0", 0.0)])
-        daemon._points([Point(8000.0, "shop", "0", 0.0)])
+        daemon._rounds._take([Point(9000.0, "shop", "0", 0.0)])
+        daemon._rounds._take([Point(8000.0, "shop", "0", 0.0)])
         await settled(3)
-        daemon._points([Point(8010.0, "shop", "0", 0.0)])
+        daemon._rounds._take([Point(8010.0, "shop", "0", 0.0)])
         await settled(3)
         remembering.cancel()
 

@@ -1,17 +1,17 @@
 """Every key of the configuration: its type, its bounds, its default and the sentence that describes it.
 
-This is the one place where a key is defined. Loading, `vitalsd config show`, the JSON Schema and the tables
-of docs/configuration.md are made from it. A key is here only if something reads it.
+This, with `outward`, is the one place where a key is defined. Loading, `vitalsd config show`, the JSON Schema and
+the tables of docs/configuration.md are made from it. A key is here only if something reads it.
 """
 
 from __future__ import annotations
 
 from typing import Annotated, Literal
 
-import msgspec
-from msgspec import Meta
+from msgspec import Meta, field
 
-from vitalsd.settings.types import Duration, FilePath, Listen, Name, Pid, Regex, Size, StoreUrl
+from vitalsd.settings.outward import Control, Exporters, Health, Log, Prometheus, Storage
+from vitalsd.settings.types import Duration, FilePath, Name, Pid, Regex, Section, Size, StoreUrl
 
 __all__ = [
     "Capture",
@@ -31,11 +31,7 @@ __all__ = [
 ]
 
 
-class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    pass
-
-
-class Target(_Section, frozen=True):
+class Target(Section, frozen=True):
     """A monitored service, found by exactly one of `match` and `pid`."""
 
     name: Annotated[Name, Meta(description="The value of the `target` label. Unique.")]
@@ -48,7 +44,7 @@ class Target(_Section, frozen=True):
     ] = None
 
 
-class Sampling(_Section, frozen=True):
+class Sampling(Section, frozen=True):
     """How often workers are read, and where their probes publish."""
 
     interval: Annotated[Duration, Meta(ge=0.1, description="The time between two readings of every worker.")] = 3.0
@@ -69,7 +65,7 @@ class Sampling(_Section, frozen=True):
     ] = None
 
 
-class Stall(_Section, frozen=True):
+class Stall(Section, frozen=True):
     """When an event loop that does not get round to its callbacks is a stall."""
 
     threshold: Annotated[
@@ -89,7 +85,7 @@ class Stall(_Section, frozen=True):
     ] = 60.0
 
 
-class Memory(_Section, frozen=True):
+class Memory(Section, frozen=True):
     """When growth is a leak, when memory runs out, and when collecting garbage takes too much of the time."""
 
     day: Annotated[
@@ -136,7 +132,7 @@ class Memory(_Section, frozen=True):
     gc_pauses_within: Annotated[Duration, Meta(ge=1.0, description="In how much time.")] = 600.0
 
 
-class Workers(_Section, frozen=True):
+class Workers(Section, frozen=True):
     """When a worker fails more than it used to, or its executors no longer keep up."""
 
     settle: Annotated[
@@ -202,7 +198,7 @@ class Workers(_Section, frozen=True):
     ] = 300.0
 
 
-class Capture(_Section, frozen=True):
+class Capture(Section, frozen=True):
     """What is taken of a running service as evidence."""
 
     automatic: Annotated[
@@ -271,7 +267,7 @@ class Capture(_Section, frozen=True):
     ] = 600.0
 
 
-class Remedy(_Section, frozen=True):
+class Remedy(Section, frozen=True):
     """Whether a leaking or hung worker is recycled, once its evidence is there."""
 
     mode: Annotated[
@@ -313,95 +309,10 @@ class Remedy(_Section, frozen=True):
     ] = 3_600.0
 
 
-class Health(_Section, frozen=True):
-    """What `/health/{target}` answers."""
-
-    max_delay: Annotated[
-        Duration,
-        Meta(ge=0.001, description="A worker whose loop is late for longer than this is not healthy: 503."),
-    ] = 0.5
-    recovered_after: Annotated[
-        Duration,
-        Meta(ge=0.0, description="It is healthy again when it has been on time for so long."),
-    ] = 2.0
-
-
-class Prometheus(_Section, frozen=True):
-    """The open port: metrics and health."""
-
-    listen: Annotated[
-        Listen,
-        Meta(description="Where `/metrics`, `/health` and `/-/` are served. A change needs a restart."),
-    ] = "0.0.0.0:18780"
-    web_config_file: Annotated[
-        FilePath | None,
-        Meta(description="TLS for this port: a web configuration file as the Prometheus exporters have it."),
-    ] = None
-    enable_lifecycle: Annotated[
-        bool,
-        Meta(
-            description="Whether `POST /-/reload` is answered: to anybody, at most once in 5 s, "
-            "and with what is wrong in the log alone."
-        ),
-    ] = True
-
-
-class Control(_Section, frozen=True):
-    """The guarded port: page and API."""
-
-    listen: Annotated[
-        Listen,
-        Meta(description="Where the page and the API are served, not the port above. A change needs a restart."),
-    ] = "127.0.0.1:18781"
-    token_file: Annotated[
-        FilePath | None, Meta(description="A file that holds the bearer token. `null`: a token is generated.")
-    ] = None
-
-
-class Exporters(_Section, frozen=True):
-    """The ways out."""
-
-    prometheus: Prometheus = Prometheus()
-    control: Control = Control()
-
-
-class Storage(_Section, frozen=True):
-    """What is kept over restarts of the agent."""
-
-    dir: Annotated[
-        FilePath | None,
-        Meta(
-            description="Where it is kept. "
-            "`null`: `/var/lib/vitalsd` if it can be written, else `~/.local/state/vitalsd`."
-        ),
-    ] = None
-    history: Annotated[
-        Duration,
-        Meta(
-            ge=3_600.0,
-            description="How long it is kept, minute by minute, what memory, heap, files, threads and tasks "
-            "each worker had.",
-        ),
-    ] = 691_200.0
-
-
-class Log(_Section, frozen=True):
-    """The agent's own log, on standard error."""
-
-    level: Annotated[
-        Literal["debug", "info", "warning", "error"],
-        Meta(description="The least severe events that are written."),
-    ] = "info"
-    format: Annotated[
-        Literal["auto", "json", "console"],
-        Meta(description="`auto` is `console` on a terminal and `json` elsewhere."),
-    ] = "auto"
-
-
-class Settings(_Section, frozen=True):
+class Settings(Section, frozen=True):
     """The configuration of vitalsd. With no file at all, every default serves."""
 
-    targets: Annotated[list[Target], Meta(description="The services to watch.")] = []
+    targets: Annotated[list[Target], Meta(description="The services to watch.")] = field(default_factory=list)
     sampling: Sampling = Sampling()
     stall: Stall = Stall()
     memory: Memory = Memory()

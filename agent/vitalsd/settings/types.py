@@ -7,11 +7,17 @@ import socket
 import warnings
 from typing import Annotated
 
+import msgspec
 from msgspec import Meta
 
 from vitalsd.settings.units import parse_duration, parse_size
 
-__all__ = ["Duration", "FilePath", "Listen", "Name", "Pid", "Regex", "Size", "StoreUrl", "split_listen"]
+__all__ = ["Duration", "FilePath", "Listen", "Name", "Pid", "Regex", "Section", "Size", "StoreUrl", "split_listen"]
+
+
+class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Some keys that belong together: none beside them is known."""
+
 
 _LISTEN = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<host>[A-Za-z0-9._-]*)):(?P<port>[0-9]{1,5})")
 

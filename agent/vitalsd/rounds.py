@@ -1,0 +1,138 @@
+"""
+The rounds of an agent: who is there, what is read of them, and what that comes to; and between them, who lives.
+
+A few milliseconds of the agent's loop every few seconds, 0.2 ms each second, and sooner when a worker ends. What
+fails is told in the log, and the next round comes as planned.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable
+
+import structlog
+from msgspec.structs import replace
+
+from vitalsd.detect.growth.book import GrowthBook
+from vitalsd.history.history import History
+from vitalsd.history.points import Point, point_of
+from vitalsd.incidents.book import Book
+from vitalsd.investigation.investigation import Investigation
+from vitalsd.model import WorkerKey
+from vitalsd.pace import Pace
+from vitalsd.remedying import Remedying
+from vitalsd.sources.exits.watch import ExitWatch
+from vitalsd.sources.pulse.pulses import LOOK_SECONDS, Pulses
+from vitalsd.sources.sampler import Sampler
+from vitalsd.state import State
+from vitalsd.targets.finder import Finder, Found
+
+__all__ = ["Rounds"]
+
+log = structlog.get_logger(__name__)
+
+
+class Rounds:
+    """One after the other, in the agent's loop."""
+
+    def __init__(
+        self,
+        *,
+        finder: Finder,
+        exits: ExitWatch,
+        pulses: Pulses,
+        sampler: Sampler,
+        state: State,
+        book: Book,
+        history: History,
+        growth: GrowthBook,
+        investigation: Investigation,
+        remedying: Remedying,
+        interval_seconds: float,
+    ) -> None:
+        self._finder = finder
+        self._exits = exits
+        self._pulses = pulses
+        self._sampler = sampler
+        self._state = state
+        self._book = book
+        self._history = history
+        self._growth = growth
+        self._investigation = investigation
+        self._remedying = remedying
+        self.interval_seconds = interval_seconds
+
+    async def run(self) -> None:
+        """Sample on an absolute grid, and early when a worker ends; what takes too long shows in the interval."""
+        pace, sooner = Pace(time.monotonic()), asyncio.Event()
+        seated: set[WorkerKey | None] = set()
+
+        def hear(tell: Callable[[float], None]) -> None:
+            tell(time.monotonic())
+            sooner.set()
+
+        self._exits.ended, self._exits.told = lambda: hear(pace.ended), lambda: hear(pace.told)
+        while True:
+            now = time.monotonic()
+            turn, at = pace.next(now)
+            if at > now:
+                sooner.clear()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(at - now):
+                        await sooner.wait()
+                continue
+            began, filled = time.thread_time(), True
+            try:
+                found = self._find(now, again=turn != "round")
+                before, seated = seated, {seat.key for seats in found.targets.values() for seat in seats}
+                filled = None not in seated
+                if seated - {None} - before:
+                    pace.changed(now)
+                if turn != "look":
+                    self._round(found, now, early=turn == "early")
+            except Exception:
+                log.exception("sampling_failed")
+            pace.done(turn, now, time.thread_time() - began, self.interval_seconds, filled=filled)
+            await asyncio.sleep(0.01)
+
+    async def look_for_life(self) -> None:
+        """Look at every worker each second, on an absolute grid."""
+        due = time.monotonic()
+        while True:
+            due = max(due + LOOK_SECONDS, time.monotonic())
+            await asyncio.sleep(max(0.01, due - time.monotonic()))
+            try:
+                for back in self._pulses.look():
+                    self._investigation.silent.silences.add(back.target, time.time(), back.seconds)
+                self._investigation.look_for_life(self._pulses.of)
+            except Exception:
+                log.exception("looking_for_life_failed")
+
+    def _find(self, now: float, *, again: bool) -> Found:
+        """Who is there, each watched for its end."""
+        self._finder.restore(self._book.take_slots_left(), time.time())
+        found = self._finder.find(now, again=again)
+        self._exits.follow(found)
+        self._pulses.follow(found)
+        self._book.keep_slots(self._finder.slots())
+        return found
+
+    def _round(self, found: Found, now: float, *, early: bool) -> None:
+        """Read everything once, and have it judged."""
+        self._investigation.follow(found)
+        sampled = self._sampler.sample(found)
+        sampled = replace(sampled, targets=self._investigation.work.take(sampled.targets))
+        self._exits.note(sampled.targets)
+        self._state.update(found, sampled, now, early=early)
+        workers = (worker for target in sampled.targets for worker in target.workers)
+        self._take([point for worker in workers if (point := point_of(worker)) is not None])
+        self._investigation.look(sampled.targets)
+        self._remedying.look(sampled.targets)
+
+    def _take(self, points: list[Point]) -> None:
+        """What growth is judged by, of each worker of a round."""
+        self._history.keep(points)
+        self._growth.take(points)
+        self._growth.forget(time.time())
