@@ -45,7 +45,7 @@ class Eater:
         self.process = process
         self.pid = process.pid
         self.now = 1000.0
-        self.source = MemorySource(clock=lambda: self.now)
+        self.source = MemorySource(clock=lambda: self.now, start=lambda read: read())
 
     def told(self) -> str:
         """Its next line."""
@@ -212,7 +212,8 @@ def test_the_missing_right_is_named() -> None:
             "from vitalsd.sources.registry import Worker; from vitalsd.targets.processes import read_key; "
             f"os.setgroups([]); os.setgid({NOBODY}); os.setuid({NOBODY}); "
             f"worker = Worker('eats', read_key(pathlib.Path('/proc'), {eater.pid}), None); "
-            "late = iter((1000.0, 2000.0)); source = MemorySource(clock=lambda: next(late)); missing = {}; "
+            "late = iter((1000.0, 2000.0)); missing = {}; "
+            "source = MemorySource(clock=lambda: next(late), start=lambda read: read()); "
             "source.read(worker, missing); print(source.read(worker, missing).limit_bytes, missing)"
         )
         asked = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30)

@@ -22,7 +22,7 @@ from vitalsd.sources.files import read_file
 from vitalsd.sources.permission import unreadable
 from vitalsd.sources.registry import Worker, register
 from vitalsd.sources.rlimits import RLimits, read_rlimits
-from vitalsd.sources.rollup import Rollups
+from vitalsd.sources.rollup import Rollups, in_thread
 
 __all__ = ["MemorySource"]
 
@@ -49,12 +49,17 @@ class MemorySource:
     name = "memory"
     fills = "memory"
 
-    def __init__(self, proc: Path = Path("/proc"), clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        proc: Path = Path("/proc"),
+        clock: Callable[[], float] = time.monotonic,
+        start: Callable[[Callable[[], None]], None] = in_thread,
+    ) -> None:
         self._proc = proc
         self._clock = clock
         self._places: dict[WorkerKey, _Place] = {}
         self._accounts = MemoryAccounts()
-        self._rollups = Rollups(Settings().memory.smaps_max_size)
+        self._rollups = Rollups(Settings().memory.smaps_max_size, start)
 
     def reconfigure(self, settings: Settings) -> None:
         """Take over the bound for PSS."""

@@ -5,13 +5,18 @@ The kernel walks all pages for it: 8 ms per GiB of small pages and 0.2 us per ma
 maps or unmaps meanwhile waits for the end. So a process above `memory.smaps_max_size` is left alone, a reading is
 followed by a rest of twenty thousand times as long as it took, and one that has taken too long is the last of that
 process. Newcomers get their first reading at moments spread over a minute, so that no round has them all.
+
+The kernel takes the process's mmap lock for it, and where somebody sleeps with that, the reader sleeps as long. So
+a thread reads, one process at a time, and what it has read is told in the round after.
 """
 
 from __future__ import annotations
 
 import os
 import re
+import threading
 import time
+from collections.abc import Callable
 
 import msgspec
 
@@ -20,7 +25,7 @@ from vitalsd.settings.units import format_size
 from vitalsd.sources.files import read_file
 from vitalsd.sources.permission import unreadable
 
-__all__ = ["MOST_SECONDS", "PERIOD_SECONDS", "REST", "Rollup", "Rollups"]
+__all__ = ["MOST_SECONDS", "PERIOD_SECONDS", "REST", "Rollup", "Rollups", "in_thread"]
 
 PERIOD_SECONDS = 300.0
 FIRST_SECONDS = 60.0
@@ -30,6 +35,8 @@ MOST_SECONDS = 0.05
 """More than the size allows: hundreds of thousands of mappings, or a machine that has no time."""
 GOLDEN = 0.618034
 """Multiples of it, modulo 1, lie far from each other however many there are."""
+LOCKED_SECONDS = 10.0
+"""A reading that has not come by then waits for the lock."""
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 LINES = re.compile(rb"^(Pss|Private_Clean|Private_Dirty|Private_Hugetlb):\s+(\d+) kB$", re.MULTILINE)
 
@@ -42,25 +49,60 @@ class Rollup(msgspec.Struct, frozen=True):
     missing: str | None = None
 
 
+def in_thread(read: Callable[[], None]) -> None:
+    """Have this done without waiting for it; RuntimeError where there is no room for one more thread."""
+    threading.Thread(target=read, name="vitalsd-rollup", daemon=True).start()
+
+
 class Rollups:
     """The latest reading of each process, and when the next is due."""
 
-    def __init__(self, max_size_bytes: int) -> None:
+    def __init__(self, max_size_bytes: int, start: Callable[[Callable[[], None]], None] = in_thread) -> None:
         self.max_size_bytes = max_size_bytes
+        self._start = start
         self._due: dict[WorkerKey, float] = {}
         self._latest: dict[WorkerKey, Rollup] = {}
         self._newcomers = 0
+        self._reading: tuple[WorkerKey, float] | None = None
+        """Whose is being read, and since when."""
+        self._came: tuple[Rollup, float] | None = None
+        """What the thread has read, and for how long to rest after it."""
 
     def read(self, process: str, key: WorkerKey, now: float) -> Rollup:
-        """What is known of the process at `/proc/PID`, read anew when that is due."""
+        """What is known of the process at `/proc/PID`; it is read anew when that is due."""
         due = self._due.get(key)
         if due is None:
             self._newcomers += 1
             due = self._due[key] = now + FIRST_SECONDS * (self._newcomers * GOLDEN % 1)
-        if now >= due:
-            self._latest[key], rest = self._measure(process)
-            self._due[key] = now + rest
+        self._take(now)
+        if now >= due and self._reading is None:
+            self._begin(process, key, now)
+            self._take(now)
+        if self._reading is not None and self._reading[0] == key and now - self._reading[1] > LOCKED_SECONDS:
+            return Rollup(missing="PSS is not told now: somebody holds the lock of the process's memory for long")
         return self._latest.get(key, Rollup())
+
+    def _begin(self, process: str, key: WorkerKey, now: float) -> None:
+        def measure() -> None:
+            try:
+                self._came = self._measure(process)
+            except OSError:  # it has ended
+                self._came = Rollup(), PERIOD_SECONDS
+
+        self._reading = key, now
+        try:
+            self._start(measure)
+        except RuntimeError as error:
+            self._came = Rollup(missing=f"PSS is not read: {error}"), PERIOD_SECONDS
+
+    def _take(self, now: float) -> None:
+        """Keep what the thread has read."""
+        if self._reading is None or self._came is None:
+            return
+        key, (rollup, rest) = self._reading[0], self._came
+        self._reading = self._came = None
+        if key in self._due:
+            self._latest[key], self._due[key] = rollup, now + rest
 
     def forget(self, keys: set[WorkerKey]) -> None:
         """They are gone."""
@@ -82,7 +124,7 @@ class Rollups:
             return Rollup(missing=unreadable(process, "smaps_rollup")), PERIOD_SECONDS
         except FileNotFoundError:
             if not os.path.isdir(process):  # noqa: PTH112 - text in
-                raise
+                return Rollup(), PERIOD_SECONDS
             return Rollup(missing="this kernel tells no PSS: smaps_rollup came with Linux 4.14"), float("inf")
         except ProcessLookupError:  # it has ended, and somebody has yet to collect it
             return Rollup(), PERIOD_SECONDS

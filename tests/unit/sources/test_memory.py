@@ -36,7 +36,7 @@ class Watched:
         self.limits()
         (tree.root / f"{PID}/statm").write_text(f"999 {20 * MIB // PAGE_BYTES} 0 0 0 0 0\n")
         (tree.root / f"{PID}/smaps_rollup").write_text("Pss: 2048 kB\nPrivate_Dirty: 1024 kB\n")
-        self.source = MemorySource(tree.root, clock=lambda: self.now)
+        self.source = MemorySource(tree.root, clock=lambda: self.now, start=lambda read: read())
 
     def joins(self, name, limit):
         """Have the process in a group."""

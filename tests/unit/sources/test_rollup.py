@@ -32,9 +32,19 @@ class Clocked:
 
     def __init__(self, tree, monkeypatch):
         self.tree, self.took, self.reads = tree, 0.001, 0
-        self.rollups = Rollups(2**30)
+        self.rollups = Rollups(2**30, self.start)
+        self.waiting = []
+        """What a thread was to do, where it does not get round to it."""
+        self.locked = False
         self._cpu = 0.0
         monkeypatch.setattr(time, "thread_time", self._time)
+
+    def start(self, read):
+        """Read at once, or not at all."""
+        if self.locked:
+            self.waiting.append(read)
+        else:
+            read()
 
     def _time(self):
         """The clock is asked before and after each reading, and by nobody else."""
@@ -66,6 +76,32 @@ def clocked(tree, monkeypatch):
 def test_whole(clocked):
     """Private pages of every kind are the process's own."""
     assert clocked.read(LATER) == WHOLE
+
+
+def test_a_locked_memory_holds_up_nobody(clocked):
+    """Whoever asks goes on, nobody else is read meanwhile, and it is told as soon as it is known."""
+    clocked.locked = True
+    other = WorkerKey(11, 1001)
+    clocked.add(11)
+    clocked.read(1000.0, other)
+    assert clocked.read(LATER) == Rollup()
+    assert clocked.read(LATER + 9, other) == Rollup()
+    assert len(clocked.waiting) == 1
+    assert "holds the lock" in clocked.read(LATER + 11).missing
+    clocked.waiting.pop()()
+    clocked.locked = False
+    assert clocked.read(LATER + 12) == WHOLE
+    assert clocked.read(LATER + 12, other) == WHOLE
+
+
+def test_no_room_for_a_thread_is_told(clocked):
+    """The limit of a container's pids is nothing to fail of."""
+
+    def full(_read):
+        raise RuntimeError("can't start new thread")
+
+    clocked.rollups._start = full
+    assert clocked.read(LATER).missing == "PSS is not read: can't start new thread"
 
 
 def test_once_in_five_minutes(clocked, tree):
@@ -162,8 +198,7 @@ def test_old_kernel(clocked, tree):
 def test_gone(clocked, tree):
     """A process that has ended is no old kernel."""
     tree.remove(10)
-    with pytest.raises(FileNotFoundError):
-        clocked.read(LATER)
+    assert clocked.read(LATER) == Rollup()
 
 
 @pytest.mark.parametrize("text", ["", "Pss: x kB\n", "[rollup]\nRss: 1 kB\n"])
