@@ -39,7 +39,8 @@ OUTSTANDING_SHARE = 0.1
 """Of the bytes of all classes, for the largest to be more than one of many."""
 NEW_SHARE = 0.3
 """Of the objects of a type: if fewer are new, a few taken by chance tell of those that were there before."""
-DATA = frozenset({"bytearray", "bytes", "dict", "float", "frozenset", "int", "list", "set", "str", "tuple"})
+OF_EVERY_CALL = frozenset({"async_generator", "cell", "code", "coroutine", "frame", "generator", "traceback"})
+"""Types of Python's own that come with a call or a closure; `function` and `method` are what somebody keeps."""
 MACHINERY = frozenset(
     {"_asyncio", "_contextvars", "_weakref", "_weakrefset", "asyncio", "contextvars", "uvloop", "weakref"}
 )
@@ -85,8 +86,8 @@ def largest_own(census: Census) -> str | None:
 
 
 def _is_telling(name: str) -> bool:
-    """Whether it is data or a class, and not what Python makes of every call and task."""
-    return name.partition(".")[0] not in MACHINERY if "." in name else name in DATA
+    """Whether somebody has made it on purpose, and not Python for every call and task."""
+    return name.partition(".")[0] not in MACHINERY if "." in name else name not in OF_EVERY_CALL
 
 
 def _least(now: int, stride_before: int, stride: int) -> float:
