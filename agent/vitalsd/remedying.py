@@ -275,4 +275,6 @@ class Remedying:
 
     def _note(self, incident: str, target: str, worker: str, event: str, text: str) -> None:
         self._book.note(incident, "remedy", text)
-        log.info("remedy", target=target, worker=worker, incident=incident, what=event, text=text)
+        # `vitalsd run` logs warnings alone: what is done to a worker is told there too.
+        write = log.warning if self._settings.remedy.mode == "on" else log.info
+        write("remedy", target=target, worker=worker, incident=incident, what=event, text=text)

@@ -252,7 +252,17 @@ class Investigation:
             text = _how_it_ended(target, place[1], self._hung.pop(place), now)
             self.changed(self._book.over(*place, "worker_hung", text))
         self._hung |= {(target.name, slot): seen.silences[slot] for slot in hung}
+        self._back_again(target, {finding.worker for finding in found if finding.kind == "worker_down"})
         return found
+
+    def _back_again(self, target: TargetSnapshot, down: set[str]) -> None:
+        """A place that somebody sits in again is no longer empty, and says so at once."""
+        up = {worker.slot for worker in target.workers if worker.up} | ({""} if target.up else set())
+        for incident in self._book.incidents():
+            of = incident.target, incident.kind, incident.state, incident.severity
+            if of == (target.name, "worker_down", "open", "critical") and incident.worker in up - down:
+                text = "its place is taken again" if incident.worker else "its workers are there again"
+                self.changed(self._book.over(target.name, incident.worker, "worker_down", text))
 
     def _seen_target(self, target: TargetSnapshot, now: float) -> SeenTarget:
         silences = self.silent.of(target, self._hung_after, now)
@@ -330,7 +340,14 @@ def _how_it_ended(target: TargetSnapshot, slot: str, silence: Silence, now: floa
     keys |= {"": target.supervisor.key} if target.supervisor is not None else {}
     lasted = duration(now - silence.since)
     here = keys.get(slot)
-    if here == silence.key:
+    if here == silence.key and not _has_ended(target, slot):
         return f"it came back after {lasted}"
-    followed = f"; process {here.pid} has taken its place" if here is not None else ""
+    followed = f"; process {here.pid} has taken its place" if here not in (None, silence.key) else ""
     return f"its process {silence.key.pid} has ended, {lasted} after its last sign of life{followed}"
+
+
+def _has_ended(target: TargetSnapshot, slot: str) -> bool:
+    """Whether the latest look has found the process gone, or a zombie, and no round has said so yet."""
+    pulses = {worker.slot: worker.pulse for worker in target.workers} | {"": target.supervisor_pulse}
+    pulse = pulses.get(slot)
+    return pulse is not None and pulse.state in ("Z", "X")

@@ -250,3 +250,21 @@ def test_nothing_stays_open(world):
     before = set(os.listdir("/proc/self/fd"))  # noqa: PTH208 - numbers
     asyncio.run(run())
     assert set(os.listdir("/proc/self/fd")) <= before  # noqa: PTH208 - numbers
+
+
+def test_a_supervisor_that_has_ended_counts_once(world):
+    """It is named for as long as its last worker's place is waited for."""
+
+    async def run():
+        key = world.start()
+        above = Supervisor("gunicorn", key, "gunicorn shop")
+        world.watch.follow(found(None, supervisor=above))
+        os.kill(key.pid, signal.SIGKILL)
+        await world.until(lambda: world.exits)
+        for _ in range(20):
+            world.watch.follow(found(None, supervisor=above))
+            await asyncio.sleep(0.01)
+        world.watch.close()
+
+    asyncio.run(run())
+    assert [(slot, told) for slot, _, _, told in world.exits] == [("", "SIGKILL")]

@@ -149,6 +149,10 @@ class ExitBook:
         """Kills for memory of late in the groups of one target, of others than its workers."""
         return tuple(self._strays.get(target, ()))
 
+    def knows(self, key: WorkerKey) -> bool:
+        """Whether its end was taken in already: a supervisor that has ended may be named for a while."""
+        return key in self._reasons
+
     def reason(self, key: WorkerKey) -> ExitReason:
         """Why this worker has ended: `unknown` for who was never watched."""
         known = self._reasons.get(key)

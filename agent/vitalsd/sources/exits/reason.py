@@ -94,9 +94,12 @@ def _by_signal(number: int, core: bool, known: Known) -> Told:
 
 
 def _by_itself(code: int, known: Known) -> Told:
-    if code == 0:
-        return Told("graceful", "it exited with 0", code)
     kind = known.kind
+    if code == 0:
+        aborted = _timeout(known, late_seconds=0.0) if kind == "gunicorn" else None
+        if aborted is not None:
+            return Told("timeout", f"it exited with 0, as a request does that SIGABRT interrupts, {aborted}", code)
+        return Told("graceful", "it exited with 0", code)
     if kind is not None and code in GRACEFUL.get(kind, ()):
         return Told("graceful", f"it exited with {code}, as {kind} has its workers end", code)
     if code - SHELL_SIGNAL in ASKED:
@@ -111,10 +114,10 @@ def _by_itself(code: int, known: Known) -> Told:
     return Told("error", f"it exited with {code}" + (f": {meaning}" if meaning is not None else ""), code)
 
 
-def _timeout(known: Known) -> str | None:
+def _timeout(known: Known, late_seconds: float = LATE_SECONDS) -> str | None:
     """How it is known that the supervisor has ended it for its silence; None where that is not known."""
     timeout, silent = known.timeout_seconds, known.silent_seconds
-    if timeout is None or silent is None or silent < timeout - LATE_SECONDS:
+    if timeout is None or silent is None or silent < timeout - late_seconds:
         return None
     return f"after {silent:.0f} s without a sign of life, where its supervisor waits for {timeout:g} s"
 

@@ -85,7 +85,7 @@ class ExitWatch:
             self._left(key)
         for key, (name, slot) in here.items():
             watched = self._watched.get(key)
-            if watched is None and key not in self._ending and key.pid != os.getpid():
+            if watched is None and not self._is_known(key):
                 watched = self._begin(key, name, slot)
             if watched is not None:
                 watched.target, watched.slot = name, slot
@@ -150,6 +150,10 @@ class ExitWatch:
             self._end(key)
             return None
         return watched
+
+    def _is_known(self, key: WorkerKey) -> bool:
+        """Whether it is this agent, or its end is told or about to be."""
+        return key.pid == os.getpid() or key in self._ending or self._book.knows(key)
 
     def _confirm(self, key: WorkerKey) -> None:
         """Whoever has executed something is another program by now; the next look says whether it is a worker."""
