@@ -20,6 +20,7 @@ from support.remedies import recycling, target, worker
 
 from vitalsd.incidents.book import Book
 from vitalsd.model import Finding, Incident, Supervisor, TargetSnapshot, WorkerKey
+from vitalsd.remedy.model import Recycling
 from vitalsd.remedying import Remedying
 from vitalsd.settings.model import Capture, Settings, Storage
 from vitalsd.settings.model import Remedy as RemedySettings
@@ -285,7 +286,13 @@ async def test_an_agent_that_was_killed_in_the_middle(tmp_path: Path, start: Cal
     assert key is not None
     os.kill(key.pid, signal.SIGSTOP)  # unseen by the agent: it does not react to what it is asked
     world.remedying._against = lambda _key, _target: None  # type: ignore[method-assign]
-    world.remedying._ending._ask = lambda *_given: True  # type: ignore[method-assign]
+
+    async def asked(recycling: Recycling, *_given: object) -> Recycling:
+        sent = replace(recycling, sent_at=recycling.asked_at)
+        world.remedying._recyclings.put(sent)
+        return sent
+
+    world.remedying._ending._ask = asked  # type: ignore[method-assign]
     world.look()
     await world.until(lambda: world.expected == [key])
     await world.end()

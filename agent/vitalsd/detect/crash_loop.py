@@ -52,9 +52,12 @@ class CrashLoopDetector:
     def judge(self, seen: SeenTarget) -> Sequence[Judgement]:
         """Whether enough of them lie in the time up to now."""
         ends = disordered(seen)
-        recent = [end for end in ends if seen.now - end.ended_at <= self._within]
-        if len(recent) >= self._count:
-            return [fired_in(self._finding(seen, recent, in_a_loop(ends, self._count, self._within)))]
+        recent = [end for end in ends if 0 <= seen.now - end.ended_at <= self._within]
+        looping = in_a_loop(ends, self._count, self._within)
+        # Many that end at once after long lives were ended by one thing: nothing goes round.
+        again = any(end.lived_seconds is not None and end.lived_seconds <= self._within for end in recent)
+        if len(recent) >= self._count and looping and again:
+            return [fired_in(self._finding(seen, recent, looping))]
         span = f"in {self._within:g} s"
         if not recent:
             return [nothing_in(self.kind, seen, "", "quiet", f"no worker has ended out of order {span}")]

@@ -55,13 +55,15 @@ class WorkerDownDetector:
         """Each place of the target, and its supervisor where that has ended."""
         ends = disordered(seen)
         looping = in_a_loop(ends, *self._loop)
-        loops_now = bool(looping) and seen.now - looping[-1].ended_at <= self._loop[1]
+        loops_now = bool(looping) and 0 <= seen.now - looping[-1].ended_at <= self._loop[1]
+        looped = {end.key for end in looping}
+        single = [end for end in ends if end.key not in looped]
         judged = []
         for slot in (SUPERVISOR, *(worker.slot for worker in seen.latest.workers)):
             of_slot = [end for end in seen.latest.exits if end.slot == slot]
             if slot == SUPERVISOR and not of_slot:
                 continue
-            judged.append(self._place(seen, slot, of_slot, [end for end in ends if end not in looping], loops_now))
+            judged.append(self._place(seen, slot, of_slot, single, loops_now))
         return self._one_for_all(seen, judged)
 
     def _one_for_all(self, seen: SeenTarget, judged: list[Judgement]) -> list[Judgement]:
@@ -91,7 +93,7 @@ class WorkerDownDetector:
         fresh = [
             end
             for end in of_slot
-            if end in single and end.reason != "oom_kill" and seen.now - end.ended_at <= TOLD_SECONDS
+            if end in single and end.reason != "oom_kill" and 0 <= seen.now - end.ended_at <= TOLD_SECONDS
         ]
         settled = [end for end in fresh if is_settled(seen, end)]
         if settled and not loops_now:

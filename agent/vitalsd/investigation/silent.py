@@ -115,8 +115,11 @@ class SilentWorkers:
         self, key: WorkerKey, worker: WorkerSample | None, pulse: Pulse, bounds: Bounds, now: float
     ) -> Silence | None:
         """Which silence it is that has lasted for too long."""
+        # From that look, and no later: a clock that was set, or a host that slept, is no silence of anybody's.
+        now = min(now, pulse.at)
         stands = now - pulse.state_since
         untouched = now - pulse.touched_at if pulse.touched_at is not None else None
+        touched_each = bounds.untouched_seconds if pulse.booted is not False else bounds.unseen_seconds
         kind: SilenceKind | None = None
         since = pulse.state_since
         if pulse.state in STOPPED:
@@ -125,7 +128,7 @@ class SilentWorkers:
             kind = "uninterruptible"
         elif worker is not None and latest_loop(worker) is not None:
             return self._hanging_loop(key, worker, pulse, bounds, now, untouched)
-        elif untouched is not None and untouched >= bounds.untouched_seconds and not pulse.rests:
+        elif untouched is not None and untouched >= touched_each and not pulse.rests:
             kind, since = "heartbeat", now - untouched
         if kind is None or self._nobody_looked(now - since):
             return None

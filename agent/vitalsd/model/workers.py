@@ -124,6 +124,8 @@ class Pulse(msgspec.Struct, frozen=True):
     heartbeat_source: HeartbeatSource | None = None
     touched_at: float | None = None
     """Unix time at which the file was touched that its supervisor goes by, where it has one."""
+    booted: bool | None = None
+    """Whether that file was ever touched: gunicorn's workers do not before their application is loaded."""
     rests: bool | None = None
     """Whether it waits where it was seen to wait for a connection; None where that is not known."""
     heartbeat_missing: str | None = None

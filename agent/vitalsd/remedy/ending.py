@@ -1,9 +1,10 @@
 """
 Has one worker end, step by step, each written down and told: asked, killed after its time of grace, ended.
 
-Written down first: a worker is asked to end when that lies on the disk. An agent that begins goes on with what the
-one before has begun: who was asked is waited for, and has no more time of grace than it would have had. What comes
-after the end, the replacement and whether it has helped, is told by `judge`, from round to round.
+Written down first: a worker is asked to end when that lies on the disk. An agent that begins goes on with what
+the one before has begun: who was asked is waited for, and has no more time of grace than it would have had. Who
+was not, as far as is written down, is left alone, and so is whom somebody looks into meanwhile. What comes after
+the end, the replacement and whether it has helped, is told by `judge`, from round to round.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from msgspec.structs import replace
 
 from vitalsd.model import Supervisor, WorkerKey
 from vitalsd.remedy.actor import Gone, Held, NotPermitted, held
-from vitalsd.remedy.facts import objection
+from vitalsd.remedy.facts import looked_into, objection
 from vitalsd.remedy.judge import judged
 from vitalsd.remedy.model import Judged, Recycling
 from vitalsd.remedy.recyclings import Recyclings
@@ -65,10 +66,15 @@ class Ending:
     async def _end(self, recycling: Recycling, supervisor: Supervisor | None) -> None:
         try:
             with held(recycling.key, self._proc) as process:
-                if supervisor is not None and not self._ask(recycling, supervisor, process):
+                asked = recycling
+                if supervisor is not None:
+                    asked = await self._ask(recycling, supervisor, process)
+                elif recycling.sent_at is None:
+                    self._give_up(recycling, "unknown", "whether it was asked is not known: it is left alone")
+                if asked.sent_at is None:
                     return
                 self._expect(recycling.key)
-                await self._wait(recycling, process)
+                await self._wait(asked, process)
         except Gone as error:
             if supervisor is None:
                 self._ended(recycling)
@@ -80,24 +86,31 @@ class Ending:
             log.exception("remedy_failed", target=recycling.target, worker=recycling.worker)
             self._give_up(recycling, "unknown", f"the agent failed at it: {type(error).__name__}")
 
-    def _ask(self, recycling: Recycling, supervisor: Supervisor, process: Held) -> bool:
-        """Send the signal that asks, unless something has come up since that was decided."""
+    async def _ask(self, recycling: Recycling, supervisor: Supervisor, process: Held) -> Recycling:
+        """Send the signal that asks, and write that down, unless something has come up since that was decided."""
         against = objection(recycling.key, supervisor, self._proc)
         if against is not None:
             self._give_up(recycling, "unknown", against)
-            return False
+            return recycling
         self._expect(recycling.key)
         process.send(signal.Signals[recycling.signal])
+        recycling = replace(recycling, sent_at=self._clock())
+        if await self._recyclings.written(recycling) is not None:
+            self._recyclings.put(recycling)  # the next agent may leave it alone for want of that
         who = f"worker {recycling.worker} (pid {recycling.key.pid})"
         grace = f"{self._settings().grace:g} s"
         self._tell(recycling, "asked", f"{who} was asked to end by {recycling.signal}, and has {grace} for it")
-        return True
+        return recycling
 
     async def _wait(self, recycling: Recycling, process: Held) -> None:
         left = self._settings().grace - abs(self._clock() - recycling.asked_at)
         if recycling.killed_at is None and not await process.ended(max(0.0, left)):
             if self._settings().mode != "on":
                 self._give_up(recycling, "unknown", "it has not ended, and is left alone: remedy.mode is not on")
+                return
+            against = looked_into(recycling.key, self._proc)
+            if against is not None:
+                self._give_up(recycling, "unknown", f"it has not ended, and is not killed: {against}")
                 return
             process.send(signal.SIGKILL)
             now = self._clock()

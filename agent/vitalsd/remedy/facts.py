@@ -13,7 +13,7 @@ from vitalsd.model import Supervisor, WorkerKey
 from vitalsd.sources.files import read_file
 from vitalsd.targets.processes import has_gone
 
-__all__ = ["objection"]
+__all__ = ["looked_into", "objection"]
 
 FIELD = re.compile(rb"^(State|PPid|TracerPid):\s*(\S+)", re.MULTILINE)
 STOPPED = (b"T", b"t")
@@ -30,14 +30,29 @@ def objection(key: WorkerKey, supervisor: Supervisor, proc: Path = Path("/proc")
         parent = _fields(proc, supervisor.key.pid)
     except OSError as error:
         return f"its state cannot be read now: {error.strerror}"
-    if worker.get(b"TracerPid", b"0") != b"0":
-        return f"process {worker[b'TracerPid'].decode()} is tracing it: somebody is debugging it"
-    if worker.get(b"State") in STOPPED:
-        return f"it is stopped, and somebody may be debugging it: `kill -CONT {key.pid}` lets it go on"
+    held = _looked_into(key, worker)
+    if held is not None:
+        return held
     if worker.get(b"PPid") != b"%d" % supervisor.key.pid:
         return f"it is no child of its supervisor (pid {supervisor.key.pid}), which would not notice its end"
     if parent.get(b"State") in STOPPED or parent.get(b"TracerPid", b"0") != b"0":
         return f"its supervisor (pid {supervisor.key.pid}) is stopped or being debugged, and would start no other"
+    return None
+
+
+def looked_into(key: WorkerKey, proc: Path = Path("/proc")) -> str | None:
+    """Why it is not killed although it was asked: somebody has taken it in hand since; None where nobody has."""
+    try:
+        return _looked_into(key, _fields(proc, key.pid))
+    except OSError:
+        return None  # it has ended, or will be found to have
+
+
+def _looked_into(key: WorkerKey, worker: dict[bytes, bytes]) -> str | None:
+    if worker.get(b"TracerPid", b"0") != b"0":
+        return f"process {worker[b'TracerPid'].decode()} is tracing it: somebody is debugging it"
+    if worker.get(b"State") in STOPPED:
+        return f"it is stopped, and somebody may be debugging it: `kill -CONT {key.pid}` lets it go on"
     return None
 
 

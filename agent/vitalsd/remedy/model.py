@@ -55,6 +55,9 @@ class Recycling(msgspec.Struct, frozen=True):
     """In which the key's start time is."""
     signal: str
     asked_at: float
+    """When it was written down, before the signal went out."""
+    sent_at: float | None = None
+    """When the signal went out; None where that is not known to have happened: such a worker is never killed."""
     killed_at: float | None = None
     ended_at: float | None = None
     replaced_at: float | None = None

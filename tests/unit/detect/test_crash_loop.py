@@ -103,3 +103,11 @@ def test_rules_say_how_many_there_were():
     assert looping(2).states() == {
         "": ("watching", "workers have ended out of order 2 times in 30 s, 5 are a loop")
     }
+
+
+def test_many_that_end_at_once_after_long_lives_are_none():
+    """One thing has ended them, and nothing goes round."""
+    one = pool(workers=8)
+    for slot in range(8):
+        one.end(str(slot), "signal")
+    assert one.live(2).told() == []

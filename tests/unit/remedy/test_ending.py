@@ -196,7 +196,7 @@ async def test_an_agent_goes_on_with_what_was_begun(tmp_path: Path, start: Calla
     """Who was asked by the agent before has the rest of its time; who has ended meanwhile, has ended."""
     world = World(tmp_path, grace=0.2)
     lasting, over = start(NEVER), start(IN_ORDER)
-    asked = replace(world.asked(lasting), asked_at=time.time() - 60)
+    asked = replace(world.asked(lasting), asked_at=time.time() - 60, sent_at=time.time() - 60)
     await world.ending.resume(asked)
     assert world.events() == ["killed", "ended"]
     assert world.expected == [lasting]
@@ -224,3 +224,27 @@ def test_who_may_not_says_what_is_missing() -> None:
             os._exit(0 if "run it as the same user, or with CAP_KILL" in str(error) else 1)
         os._exit(2)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+@in_loop
+async def test_who_was_perhaps_not_asked_is_spared(tmp_path: Path, start: Callable[[str], WorkerKey]) -> None:
+    """What was written down before the signal went out, by an agent that ended then, is no order to kill."""
+    world = World(tmp_path, grace=0.0)
+    key = start(NEVER)
+    await world.ending.resume(replace(world.asked(key), asked_at=time.time() - 60))
+    assert world.events() == ["given_up"]
+    assert "whether it was asked is not known" in world.told[0]
+    assert not has_gone(PROC, key)
+
+
+@in_loop
+async def test_whom_somebody_looks_into_is_not_killed(tmp_path: Path, start: Callable[[str], WorkerKey]) -> None:
+    """It was asked, and is stopped by somebody before its time is over."""
+    world = World(tmp_path, grace=0.0)
+    key = start(NEVER)
+    os.kill(key.pid, signal.SIGSTOP)
+    _wait_for(key, os.WSTOPPED)
+    await world.ending.resume(replace(world.asked(key), asked_at=time.time() - 60, sent_at=time.time() - 60))
+    assert world.events() == ["given_up"]
+    assert f"kill -CONT {key.pid}" in world.told[0]
+    assert not has_gone(PROC, key)

@@ -113,8 +113,10 @@ def test_the_file_is_found_and_its_silence_told(proc: Path, touched: Path, clock
     began = touched.stat().st_ctime
     assert file.silent_seconds(10.0, began + 4) == pytest.approx(4.0, abs=0.01)
     assert file.silent_seconds(11.0, began + 5000) == pytest.approx(5.0, abs=0.01)
+    assert file.booted is False
     os.utime(touched, (1, 1))
     assert file.silent_seconds(12.0, touched.stat().st_ctime) == pytest.approx(0.0, abs=0.05)
+    assert file.booted is True
     file.pardon(3.0)
     assert file.silent_seconds(16.0, 0.0) == pytest.approx(1.0, abs=0.05)
 

@@ -18,6 +18,8 @@ __all__ = ["HeartbeatFile"]
 NAME = "/wgunicorn-"
 MOST_DESCRIPTORS = 20_000
 """Whoever has more open is not searched: 2 us for each."""
+MADE_NS = 50_000_000
+"""To make it takes less: from then on a touch sets another time, or leaves the one that it was made at behind."""
 FIND_SECONDS = (1.0, 2.0, 4.0, 8.0, 60.0)
 """How long to wait between two searches in vain: a worker may be younger than its file."""
 
@@ -33,6 +35,8 @@ class HeartbeatFile:
         self._looked_at: float | None = None
         self._find_at = 0.0
         self._tries = 0
+        self.booted: bool | None = None
+        """Whether it was ever touched since it was made."""
         self.missing: str | None = None
         """Why it may not be read."""
 
@@ -47,10 +51,12 @@ class HeartbeatFile:
         if self._file is None:
             return None
         try:
-            changed = os.stat(self._file).st_ctime_ns  # noqa: PTH116 - each second, of each worker
+            status = os.stat(self._file)  # noqa: PTH116 - each second, of each worker
         except OSError:
             self._file = self._changed = None
             return None
+        changed = status.st_ctime_ns
+        self.booted = not 0 <= changed - status.st_mtime_ns < MADE_NS
         looked_at, self._looked_at = self._looked_at, now
         if changed != self._changed:
             known = now - looked_at if looked_at is not None and self._changed is not None else float("inf")

@@ -130,6 +130,7 @@ class Pulses:
             state_since=wall - (self._looked_at - worker.state_since),
             heartbeat_at=wall - worker.silent if worker.silent is not None else None,
             heartbeat_source="supervisor" if worker.silent is not None else None,
+            booted=worker.file.booted if worker.file is not None else None,
             rests=worker.rests,
             touched_at=wall - worker.silent if worker.silent is not None else None,
             heartbeat_missing=worker.file.missing if worker.file is not None else None,
