@@ -20,6 +20,8 @@ __all__ = ["OomKillDetector"]
 TOLD_SECONDS = 30.0
 """How long one is told anew in each round, so that none is lost between two."""
 MEBIBYTE = 1 << 20
+PERHAPS_SECONDS = 5.0
+"""An end that nobody could read, so near to a kill that nobody else has claimed, may have been that."""
 
 
 @register_for_target
@@ -83,7 +85,18 @@ class OomKillDetector:
     def _stray(self, seen: SeenTarget, kill: MemoryKill) -> Finding:
         many = "a process" if kill.kills == 1 else f"{kill.kills} processes"
         bound = f", which may have {_size(kill.limit_bytes)}" if kill.limit_bytes is not None else ""
-        none = "was no worker" if kill.kills == 1 else "were no workers"
+        perhaps = [
+            end
+            for end in seen.latest.exits
+            if end.reason == "unknown" and abs(end.ended_at - kill.noticed_at) <= PERHAPS_SECONDS
+        ]
+        none = f"{'was no worker' if kill.kills == 1 else 'were no workers'} of `{seen.latest.name}`"
+        shares = "shares" if kill.kills == 1 else "share"
+        told = "the group's counter has moved, and no worker of it has ended"
+        if perhaps:
+            slots = ", ".join(f"{who(end).lower()} (pid {end.key.pid})" for end in perhaps)
+            none = f"perhaps {'was' if kill.kills == 1 else 'were'} {slots} of `{seen.latest.name}`, or no worker"
+            told = "the group's counter has moved as a worker ended, and how that ended could not be read"
         return Finding(
             kind=self.kind,
             target=seen.latest.name,
@@ -92,15 +105,16 @@ class OomKillDetector:
             at=kill.noticed_at,
             started_at=kill.noticed_at,
             summary=(
-                f"The kernel has ended {many} of group {kill.group}{bound}, for memory, that {none} of "
-                f"`{seen.latest.name}` but shares its limit: see what else runs there (`dmesg` names it)."
+                f"The kernel has ended {many} of group {kill.group}{bound}, for memory, that {none} "
+                f"but {shares} its limit: see what else runs there (`dmesg` names it)."
             ),
             evidence={
                 "group": kill.group,
                 "kills": kill.kills,
                 "limit_bytes": kill.limit_bytes,
                 "group_used_bytes": kill.used_bytes,
-                "reason": "the group's counter has moved, and no worker of it has ended",
+                "reason": told,
+                "perhaps": [as_evidence(end) for end in perhaps],
             },
         )
 

@@ -18,6 +18,8 @@ from vitalsd.settings.model import Remedy
 __all__ = ["Breaker", "breaker_of"]
 
 FAILED = ("did_not_help", "not_replaced")
+LOST_TIMES = 24
+"""So much longer it rests where nobody has taken a place: each further one might shrink the pool for good."""
 
 
 class Breaker(msgspec.Struct, frozen=True):
@@ -40,9 +42,11 @@ def breaker_of(recyclings: Sequence[Recycling], settings: Remedy, now: float) ->
     """The recyclings of one target, first asked for first."""
     pending = tuple(each for each in recyclings if each.outcome is None)
     failed = _failed_last(recyclings)
-    trips = len(failed) >= settings.breaker or (bool(failed) and failed[-1].outcome == "not_replaced")
+    lost = bool(failed) and failed[-1].outcome == "not_replaced"
+    trips = len(failed) >= settings.breaker or lost
     judged_at = failed[-1].judged_at or failed[-1].asked_at if failed else 0.0
-    is_over = trips and _age(judged_at, now) >= settings.breaker_resets_after
+    rest = settings.breaker_resets_after * (LOST_TIMES if lost else 1)
+    is_over = trips and _age(judged_at, now) >= rest
     wait = min(settings.backoff * 2 ** min(len(failed), 32), settings.backoff_most)
     since = _age(recyclings[-1].over_at, now) if recyclings else wait
     allowed = 1 if is_over else 0 if trips else settings.breaker - len(failed)

@@ -77,6 +77,17 @@ def test_another_process_of_its_group():
     assert (finding.worker, finding.severity) == ("", "warning")
     assert finding.summary == (
         "The kernel has ended 2 processes of group /shop, which may have 512 MiB, for memory, that were no "
-        "workers of `shop` but shares its limit: see what else runs there (`dmesg` names it)."
+        "workers of `shop` but share its limit: see what else runs there (`dmesg` names it)."
     )
     assert one.live(31).told() == []
+
+
+def test_a_kill_beside_an_end_that_nobody_could_read_may_have_been_that():
+    """Before Linux 6.15, with a parent that was faster: it is not said to have been no worker."""
+    one = Pool(OomKillDetector).live(3600)
+    one.end("1", "unknown")
+    one.live(1)
+    one.strays.append(MemoryKill("/shop", one.now, limit_bytes=512 * MIB))
+    (finding,) = one.found()
+    assert "that perhaps was worker 1 (pid 11) of `shop`, or no worker but shares its limit" in finding.summary
+    assert [each["slot"] for each in finding.evidence["perhaps"]] == ["1"]
