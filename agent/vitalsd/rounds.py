@@ -106,7 +106,7 @@ class Rounds:
             try:
                 for back in self._pulses.look():
                     self._investigation.silent.silences.add(back.target, time.time(), back.seconds)
-                self._investigation.look_for_life(self._pulses.of)
+                self._investigation.look_for_life(self._pulses.of, self._pulses.is_suspect)
             except Exception:
                 log.exception("looking_for_life_failed")
 

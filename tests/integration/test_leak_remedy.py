@@ -1,4 +1,8 @@
-"""Workers of real servers that leak are recycled under load: no request fails, and it helps."""
+"""
+Workers of real servers that leak are recycled under load: no request fails, and it helps.
+
+Uses app_leaks.py of tests/targets.
+"""
 
 from __future__ import annotations
 

@@ -64,6 +64,10 @@ class CrashLoopDetector:
         told = f"workers have ended out of order {times(len(recent))} {span}, {self._count} are a loop"
         return [nothing_in(self.kind, seen, "", "watching", told)]
 
+    def is_quiet(self, seen: SeenTarget) -> bool:
+        """Where nobody has ended of late, there is nothing."""
+        return not seen.latest.exits
+
     def _finding(self, seen: SeenTarget, recent: list[Exit], looping: list[Exit]) -> Finding:
         since = looping[0]
         for before, after in itertools.pairwise(looping):

@@ -48,6 +48,11 @@ class ImbalanceDetector:
         """One for each worker that it concerns, or one for the target."""
         return [fired_in(finding) for finding in self._findings(seen)] or [self._nothing(seen)]
 
+    def is_quiet(self, seen: SeenTarget) -> bool:
+        """Where there is no pool of workers that are alike, there is nothing."""
+        above = seen.latest.supervisor
+        return above is None or above.kind not in ALIKE
+
     def _nothing(self, seen: SeenTarget) -> Judgement:
         target = seen.latest
         up = [worker.slot for worker in target.workers if worker.up]

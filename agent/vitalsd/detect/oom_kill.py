@@ -49,6 +49,10 @@ class OomKillDetector:
             judged.append(nothing_in(self.kind, seen, SUPERVISOR, "quiet", told))
         return judged
 
+    def is_quiet(self, seen: SeenTarget) -> bool:
+        """Where nobody has ended of late, there is nothing."""
+        return not (seen.latest.exits or seen.latest.stray_kills)
+
     def _finding(self, seen: SeenTarget, end: Exit) -> Finding:
         kill, follows = end.memory_kill, successor(seen, end)
         group = kill.group if kill is not None else None

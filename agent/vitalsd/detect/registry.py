@@ -120,6 +120,10 @@ class TargetDetector(Protocol):
         """What there is to find now, one judgement for each worker that it concerns, or one for the target."""
         ...
 
+    def is_quiet(self, seen: SeenTarget) -> bool:
+        """Whether `judge` would find nothing, as far as can be told for next to nothing."""
+        ...
+
 
 D = TypeVar("D", bound="Detector")
 T = TypeVar("T", bound="TargetDetector")
@@ -170,8 +174,16 @@ def make_target_detectors(settings: Settings) -> tuple[TargetDetector, ...]:
 
 
 def find_in_target(detectors: Iterable[TargetDetector], seen: SeenTarget) -> list[Finding]:
-    """What there is to find in a target as a whole."""
-    return [finding for judgement in judge_target(detectors, seen) for finding in judgement.findings]
+    """What there is to find in a target as a whole; mostly nothing, and then no reasons are put into words."""
+    asked = [detector for detector in detectors if not _is_quiet_in(detector, seen)]
+    return [finding for judgement in judge_target(asked, seen) for finding in judgement.findings]
+
+
+def _is_quiet_in(detector: TargetDetector, seen: SeenTarget) -> bool:
+    try:
+        return detector.is_quiet(seen)
+    except Exception:  # noqa: BLE001 - `judge` will say so
+        return False
 
 
 def judge_target(detectors: Iterable[TargetDetector], seen: SeenTarget) -> tuple[Judgement, ...]:

@@ -66,6 +66,10 @@ class WorkerDownDetector:
             judged.append(self._place(seen, slot, of_slot, single, loops_now))
         return self._one_for_all(seen, judged)
 
+    def is_quiet(self, seen: SeenTarget) -> bool:
+        """Where nobody has ended of late, there is nothing."""
+        return not seen.latest.exits
+
     def _one_for_all(self, seen: SeenTarget, judged: list[Judgement]) -> list[Judgement]:
         """Where the supervisor is missed, so are its workers: that is one thing to tell."""
         missed = judged and judged[0].state.worker == SUPERVISOR and _is_critical(judged[0])

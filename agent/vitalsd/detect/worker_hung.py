@@ -80,6 +80,10 @@ class WorkerHungDetector:
         """Each worker that is up, and the supervisor where it is hung itself."""
         return tuple(self._judge(seen))
 
+    def is_quiet(self, seen: SeenTarget) -> bool:
+        """Where everybody shows life, there is nothing."""
+        return not seen.silences
+
     def _judge(self, seen: SeenTarget) -> Iterator[Judgement]:
         target = seen.latest
         supervisor = seen.silences.get("")

@@ -52,6 +52,10 @@ class ZombieDetector:
         told = f"{count} {children} ended and not been fetched; {bounds} are told"
         return [nothing_in(KIND, seen, "", "watching", told)]
 
+    def is_quiet(self, seen: SeenTarget) -> bool:
+        """Where every ended child was fetched, there is nothing."""
+        return not seen.latest.zombies
+
     def _findings(self, seen: SeenTarget) -> Iterator[Finding]:
         workers = {end.key: end for end in seen.latest.exits if end.slot}
         families: dict[WorkerKey, list[Zombie]] = {}

@@ -225,11 +225,15 @@ class Investigation:
         for place in set(self._cases) - present:
             self._leave(self._cases.pop(place).key, place)
 
-    def look_for_life(self, pulse_of: Callable[[WorkerKey], Pulse | None]) -> None:
+    def look_for_life(
+        self, pulse_of: Callable[[WorkerKey], Pulse | None], is_suspect: Callable[[WorkerKey], bool]
+    ) -> None:
         """Judge, between two rounds, who shows no life."""
         now = time.time()
         findings: list[Finding] = []
         for target in self._targets:
+            if not self._may_be_silent(target, is_suspect):
+                continue
             workers = tuple(
                 replace(worker, pulse=pulse_of(worker.key)) if worker.key is not None else worker
                 for worker in target.workers
@@ -242,6 +246,14 @@ class Investigation:
                 findings += self._find_in_target(fresh, now)
         if findings:
             self.changed(self._book.take(findings))
+
+    def _may_be_silent(self, target: TargetSnapshot, is_suspect: Callable[[WorkerKey], bool]) -> bool:
+        """For next to nothing: whether it is worth a look."""
+        if any(place[0] == target.name for place in self._hung):
+            return True
+        keys = [worker.key for worker in target.workers if worker.key is not None]
+        keys += [target.supervisor.key] if target.supervisor is not None else []
+        return any(is_suspect(key) or self._observer.in_progress(key) for key in keys)
 
     def _find_in_target(self, target: TargetSnapshot, now: float) -> list[Finding]:
         """What every detector of targets finds by now; who has come back is no longer hung."""

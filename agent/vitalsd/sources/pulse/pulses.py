@@ -24,6 +24,7 @@ __all__ = ["LOOK_SECONDS", "CameBack", "Pulses"]
 LOOK_SECONDS = 1.0
 GAP_SECONDS = 3.0
 """An agent that did not look for so long, because it was stopped or the host was, accuses nobody of silence."""
+SUSPECT = ("T", "t", "D", "Z", "X")
 SILENCE_SECONDS = 2.0
 """Most of gunicorn's workers touch their file each second; a shorter silence teaches nothing."""
 
@@ -117,6 +118,14 @@ class Pulses:
             state = "X"
         if state != worker.state:
             worker.state, worker.state_since = state, now
+
+    def is_suspect(self, key: WorkerKey) -> bool:
+        """Whether the latest look has found anything that might become a silence."""
+        worker = self._workers.get(key)
+        if worker is None:
+            return False
+        silent = worker.silent is not None and worker.silent >= SILENCE_SECONDS and not worker.rests
+        return silent or worker.state in SUSPECT
 
     def of(self, key: WorkerKey) -> Pulse | None:
         """What the latest look has found."""
