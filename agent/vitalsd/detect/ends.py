@@ -24,6 +24,7 @@ __all__ = [
     "IN_ORDER",
     "OUT_OF_ORDER",
     "SUPERVISOR",
+    "TOLD_SECONDS",
     "Successor",
     "as_evidence",
     "by_what",
@@ -57,6 +58,8 @@ exit with 1. Those that it misses it replaces within a second.
 """
 CONSEQUENCE_SECONDS = 2.0
 MOST_TOLD = 10
+TOLD_SECONDS = 30.0
+"""How long one is told anew in each round, so that none is lost between two."""
 TICKS = os.sysconf("SC_CLK_TCK")
 
 

@@ -9,7 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from vitalsd.detect.ends import SUPERVISOR, as_evidence, fired_in, lived, nothing_in, successor, who
+from vitalsd.detect.ends import (
+    SUPERVISOR,
+    TOLD_SECONDS,
+    as_evidence,
+    fired_in,
+    lived,
+    nothing_in,
+    successor,
+    who,
+)
 from vitalsd.detect.registry import Judgement, SeenTarget, register_for_target
 from vitalsd.detect.words import duration
 from vitalsd.model import Exit, Finding, MemoryKill
@@ -17,8 +26,6 @@ from vitalsd.settings.model import Settings
 
 __all__ = ["OomKillDetector"]
 
-TOLD_SECONDS = 30.0
-"""How long one is told anew in each round, so that none is lost between two."""
 MEBIBYTE = 1 << 20
 PERHAPS_SECONDS = 5.0
 """An end that nobody could read, so near to a kill that nobody else has claimed, may have been that."""

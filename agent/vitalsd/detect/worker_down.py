@@ -15,6 +15,7 @@ from vitalsd.detect.ends import (
     IN_ORDER,
     OUT_OF_ORDER,
     SUPERVISOR,
+    TOLD_SECONDS,
     as_evidence,
     disordered,
     fired_in,
@@ -29,13 +30,11 @@ from vitalsd.detect.ends import (
 )
 from vitalsd.detect.registry import Judgement, SeenTarget, register_for_target
 from vitalsd.detect.words import duration
-from vitalsd.model import Exit, Finding, SupervisorKind
+from vitalsd.model import Exit, Finding, SupervisorKind, WorkerKey
 from vitalsd.settings.model import Settings
 
 __all__ = ["WorkerDownDetector"]
 
-TOLD_SECONDS = 30.0
-"""How long an end is told anew in each round, so that none is lost between two."""
 AT_ONCE_SECONDS = 0.1
 REPLACES: frozenset[SupervisorKind] = frozenset(("gunicorn", "uvicorn", "celery", "uwsgi"))
 """Kinds that replace whoever they miss: where they do not, they were told to have fewer."""
@@ -56,8 +55,7 @@ class WorkerDownDetector:
         ends = disordered(seen)
         looping = in_a_loop(ends, *self._loop)
         loops_now = bool(looping) and 0 <= seen.now - looping[-1].ended_at <= self._loop[1]
-        looped = {end.key for end in looping}
-        single = [end for end in ends if end.key not in looped]
+        single = {end.key for end in ends} - {end.key for end in looping}
         judged = []
         for slot in (SUPERVISOR, *(worker.slot for worker in seen.latest.workers)):
             of_slot = [end for end in seen.latest.exits if end.slot == slot]
@@ -84,7 +82,7 @@ class WorkerDownDetector:
         ]
 
     def _place(
-        self, seen: SeenTarget, slot: str, of_slot: list[Exit], single: list[Exit], loops_now: bool
+        self, seen: SeenTarget, slot: str, of_slot: list[Exit], single: set[WorkerKey], loops_now: bool
     ) -> Judgement:
         """One slot: whether it is missed, else whether somebody has just ended there out of order."""
         latest = of_slot[-1] if of_slot else None
@@ -97,7 +95,7 @@ class WorkerDownDetector:
         fresh = [
             end
             for end in of_slot
-            if end in single and end.reason != "oom_kill" and 0 <= seen.now - end.ended_at <= TOLD_SECONDS
+            if end.key in single and end.reason != "oom_kill" and 0 <= seen.now - end.ended_at <= TOLD_SECONDS
         ]
         settled = [end for end in fresh if is_settled(seen, end)]
         if settled and not loops_now:

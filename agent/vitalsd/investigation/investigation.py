@@ -212,7 +212,7 @@ class Investigation:
         present = set()
         pasts, self._pasts = self._pasts, {}
         for target in targets:
-            findings += self._find_in_target(target, now)
+            findings += self._find_in_target(self._seen_target(target, now))
             for worker in target.workers:
                 place = worker.target, worker.slot
                 past = self._pasts[place] = pasts.get(place) or Past(self._spans)
@@ -241,23 +241,27 @@ class Investigation:
             supervisor = target.supervisor
             pulse = pulse_of(supervisor.key) if supervisor is not None else None
             fresh = replace(target, workers=workers, supervisor_pulse=pulse)
-            hung = any(place[0] == target.name for place in self._hung)
-            if hung or self.silent.of(fresh, self._hung_after, now):
-                findings += self._find_in_target(fresh, now)
+            seen = self._seen_target(fresh, now)
+            if seen.silences or self._is_hung(target):
+                findings += self._find_in_target(seen)
         if findings:
             self.changed(self._book.take(findings))
 
     def _may_be_silent(self, target: TargetSnapshot, is_suspect: Callable[[WorkerKey], bool]) -> bool:
         """For next to nothing: whether it is worth a look."""
-        if any(place[0] == target.name for place in self._hung):
+        if self._is_hung(target):
             return True
         keys = [worker.key for worker in target.workers if worker.key is not None]
         keys += [target.supervisor.key] if target.supervisor is not None else []
         return any(is_suspect(key) or self._observer.in_progress(key) for key in keys)
 
-    def _find_in_target(self, target: TargetSnapshot, now: float) -> list[Finding]:
+    def _is_hung(self, target: TargetSnapshot) -> bool:
+        """Whether anybody of it was told to be hung."""
+        return any(place[0] == target.name for place in self._hung)
+
+    def _find_in_target(self, seen: SeenTarget) -> list[Finding]:
         """What every detector of targets finds by now; who has come back is no longer hung."""
-        seen = self._seen_target(target, now)
+        target, now = seen.latest, seen.now
         found = find_in_target(self._target_detectors, seen)
         hung = {finding.worker for finding in found if finding.kind == "worker_hung"}
         for place in [place for place in self._hung if place[0] == target.name and place[1] not in hung]:
