@@ -122,14 +122,30 @@ def is_settled(seen: SeenTarget, end: Exit) -> bool:
 
 
 def disordered(seen: SeenTarget) -> list[Exit]:
-    """The ends out of order, oldest first; of supervisors those that were no consequence of their workers'."""
+    """
+    The ends out of order, oldest first; of supervisors those that were no consequence of their workers'.
+
+    An application that has forked helpers may kill them, as it may start them: no such end is out of order.
+    """
     ends = [each for each in seen.latest.exits if each.reason in OUT_OF_ORDER and not was_stopped(seen, each)]
+    if _serves_itself(seen):
+        ends = [each for each in ends if each.supervisor is None or each.reason != "signal" or not _killed(each)]
     workers = [each.ended_at for each in ends if each.slot != SUPERVISOR]
     return [
         each
         for each in ends
         if each.slot != SUPERVISOR or not any(0 <= each.ended_at - at <= CONSEQUENCE_SECONDS for at in workers)
     ]
+
+
+def _serves_itself(seen: SeenTarget) -> bool:
+    """Whether who is above the others is a worker as well, and so above nobody once they have ended."""
+    above = seen.latest.supervisor
+    return above is None or any(worker.key == above.key for worker in seen.latest.workers)
+
+
+def _killed(end: Exit) -> bool:
+    return end.signal == "SIGKILL"
 
 
 def in_a_loop(ends: Sequence[Exit], count: int, within_seconds: float) -> list[Exit]:

@@ -90,7 +90,7 @@ class Investigation:
         self._observer = observer
         self._reread = reread
         self._stalls = Stalls(observer, sampler, book.counts)
-        self.recoveries = Recoveries(settings.health, observer.in_progress)
+        self.recoveries = Recoveries(settings.health, observer.late)
         self._stalls.came_back = self.recoveries.ended
         self.silent = SilentWorkers(sampler, self._hanging, observer.late_seconds, found_at_rest)
         self._hung: dict[tuple[str, str], Silence] = {}

@@ -21,11 +21,11 @@ class Recoveries:
     def __init__(
         self,
         health: Health,
-        in_progress: Callable[[WorkerKey], Iterable[StallEvidence]],
+        late: Callable[[WorkerKey], Iterable[StallEvidence]],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.health = health
-        self._in_progress = in_progress
+        self._late = late
         self._clock = clock
         self._ended: dict[WorkerKey, StallEvidence] = {}
 
@@ -45,7 +45,7 @@ class Recoveries:
             del self._ended[key]
         if after == 0:
             return None
-        late = (each for each in self._in_progress(key) if each.seconds > self.health.max_delay)
+        late = (each for each in self._late(key) if each.seconds > self.health.max_delay)
         return next((Recovering(each.loop, each.seconds, after) for each in late), None)
 
     def keep(self, keys: set[WorkerKey]) -> None:

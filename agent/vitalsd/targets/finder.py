@@ -23,7 +23,8 @@ from vitalsd.segment.reader import SegmentFile
 from vitalsd.targets.folder import SegmentFolder
 from vitalsd.targets.patterns import Patterns
 from vitalsd.targets.processes import Process, ProcessTable, has_gone, read_key
-from vitalsd.targets.rules import TargetRule, children_of, workers_by_segment, workers_of
+from vitalsd.targets.rules import TargetRule, Tree, children_of, workers_by_segment, workers_of
+from vitalsd.targets.serving import Serving
 from vitalsd.targets.slots import ReasonOf, SlotRow, Slots, no_reason
 from vitalsd.targets.supervisors import supervisor_of
 from vitalsd.targets.surroundings import SurroundingsReader
@@ -81,6 +82,7 @@ class Finder:
         self._processes = ProcessTable(proc)
         self._patterns = Patterns()
         self._surroundings = SurroundingsReader(proc)
+        self._serving = Serving(proc)
         self._zombies = Zombies(proc, clock)
         self._supervisors: dict[str, Supervisor] = {}
         self._told: set[TargetRule] = set()
@@ -167,6 +169,7 @@ class Finder:
         self._segments = segments
         self._alive = {process.key for process in self._table.values()}
         self._masters &= self._alive
+        self._serving.keep(self._alive)
         members, masters = self._find_members(segments)
         self._members = {
             name: [self._table[pid].key for pid in pids if pid in self._table] for name, pids in members.items()
@@ -221,8 +224,17 @@ class Finder:
         members: dict[str, set[int]] = {name: set() for name in self._slots}
         masters: dict[str, set[int]] = {}
         children = children_of(self._table, agent) if self._rules else {}
+
+        def tree_of(rule: TargetRule, serving: set[int]) -> Tree:
+            with_loop = segments.keys() | serving
+            return workers_of(rule, self._table, with_loop, agent, self._masters, self._patterns, children)
+
         for rule in self._rules:
-            tree = workers_of(rule, self._table, segments, agent, self._masters, self._patterns, children)
+            tree = tree_of(rule, set())
+            unsure = (tree.workers | tree.masters | tree.perhaps_masters) - segments.keys()
+            serving = self._serving.look(self._table[pid] for pid in unsure if pid in self._table)
+            if not serving <= tree.workers:
+                tree = tree_of(rule, serving)
             members[rule.name] = set(tree.workers - taken)
             masters[rule.name] = set(tree.masters | tree.perhaps_masters)
             taken |= tree.workers

@@ -32,7 +32,7 @@ from vitalsd.targets.launchers import (
 from vitalsd.targets.processes import Process
 from vitalsd.targets.rules import is_child
 
-__all__ = ["supervisor_of", "supervisor_process"]
+__all__ = ["supervises", "supervisor_of", "supervisor_process"]
 
 TITLES: tuple[tuple[re.Pattern[str], SupervisorKind], ...] = (
     (re.compile(r"gunicorn: master \["), "gunicorn"),
@@ -131,6 +131,12 @@ def _master_of(
         if parent.pid not in workers:
             break
     return found
+
+
+def supervises(process: Process) -> bool:
+    """Whether its name says that it has workers for all there is to do; a uvicorn may be the service itself."""
+    program = program_of(process.arguments)
+    return program.interpreter == "node" or _named(process, program) not in (None, "uvicorn")
 
 
 def _named(process: Process, program: Program) -> SupervisorKind | None:

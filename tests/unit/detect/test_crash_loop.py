@@ -42,6 +42,16 @@ def test_not_of_ends_that_were_wanted_or_are_not_known(reason):
     assert looping(100, reason=reason).told() == []
 
 
+@pytest.mark.parametrize(("how", "told"), [("SIGKILL", []), ("SIGSEGV", [("", "critical")])])
+def test_what_an_application_does_to_its_own_helpers(how, told):
+    """It has forked them itself and may kill them; that native code fails in them is another matter."""
+    one = pool(kind="multiprocessing", workers=3)
+    one.seats["0"] = one.supervisor.key
+    for _ in range(6):
+        one.restart("1", "signal", signal=how).live(0.5)
+    assert one.told() == told
+
+
 def test_a_stop_is_none():
     """Workers that were killed with their supervisor's in-order end."""
     one = pool(workers=8)

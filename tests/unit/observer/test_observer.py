@@ -61,6 +61,7 @@ def test_stall(found, tree):
     (so_far,) = found.observer.in_progress(found.key)
     assert (late.since, late.loop, late.probed, so_far.in_progress) == (so_far.since, "main", False, True)
     assert found.observer.observed(found.key).current_stall.since == late.since
+    assert found.observer.late(found.key) == (so_far,)
     found.until(0.35)
     tree.thread(10, slices=7)
     found.until(0.1)
@@ -159,6 +160,8 @@ def test_saturated_all_the_time(found, tree):
     """What was settled as none is not told again, and is no evidence."""
     tree.thread(10, syscall=RUNNING, slices=6, state="R")
     found.until(0.3)
+    assert len(found.observer.in_progress(found.key)) == 1
+    assert found.observer.late(found.key) == ()
     found.observer.settle(found.key, found.events[0].since, False)
     assert found.observer.in_progress(found.key) == ()
     found.until(15.0)

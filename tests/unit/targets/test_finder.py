@@ -148,6 +148,41 @@ def test_between_fork_and_exec(finder, tree):
     assert [seat.key.pid for seat in found.targets["shop"] if seat.key is not None] == [10]
 
 
+WAITS = "441 0x7 0x7f00 0x400 0x64 0x0 0x0 0x7ffd 0x7f01"
+
+
+@pytest.mark.parametrize("seen", ["alone", "with its forks"])
+def test_a_service_that_forks_stays_a_worker(finder, tree, seen):
+    """Who runs a loop serves, with a pool of processes beside it or not; once seen, at work as well."""
+    follow = finder(SHOP)
+    tree.add(10, "python -m shop.web")
+    if seen == "alone":
+        (tree.root / "10" / "syscall").write_text(WAITS)
+        follow.find(0.0)
+        (tree.root / "10" / "syscall").write_text("running")
+    else:
+        (tree.root / "10" / "syscall").write_text(WAITS)
+    tree.add(11, "python -m shop.web", parent=10, forked=True)
+    assert pids(follow.find(INTERVAL)) == {"0": 10, "1": 11}
+    (tree.root / "10" / "syscall").write_text("running")
+    assert pids(follow.find(2 * INTERVAL)) == {"0": 10, "1": 11}
+    tree.remove(11)
+    assert pids(follow.find(3 * INTERVAL)) == {"0": 10, "1": None}
+
+
+@pytest.mark.parametrize(
+    "command", ["celery -A shop worker", "uwsgi --http :80 --master", GUNICORN, "node shop.js"]
+)
+def test_a_supervisor_that_waits_for_events_is_none(finder, tree, command):
+    """Some of them wait in an epoll, too: they are known by their names."""
+    tree.add(10, command)
+    (tree.root / "10" / "syscall").write_text(WAITS)
+    follow = finder(TargetRule("shop", pid=10))
+    follow.find(0.0)
+    tree.add(11, command, parent=10, forked=True)
+    assert pids(follow.find(INTERVAL)) == {"0": 11}
+
+
 def test_segment_appears(finder, tree, segments):
     """A new segment makes the finder look at once: spawned workers are known by their segments."""
     tree.add(10, "uvicorn shop.web --workers 2")

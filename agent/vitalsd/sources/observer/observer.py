@@ -113,6 +113,11 @@ class Observer:
         watch = self._watch(key)
         return watch.in_progress() if watch is not None else ()
 
+    def late(self, key: WorkerKey) -> tuple[StallEvidence, ...]:
+        """Of these the stretches that are stalls for sure: a loop that turns and is never idle looks like one."""
+        watch = self._watch(key)
+        return watch.in_progress() if watch is not None and watch.certain else ()
+
     def settle(self, key: WorkerKey, since: float, was_stall: bool) -> None:
         """Tell what the stacks of a stretch have shown: a stall, or a loop that turns and is never idle."""
         watch = self._watch(key)

@@ -157,6 +157,11 @@ class Outside:
         self._drop()
         return None
 
+    @property
+    def certain(self) -> bool:
+        """Whether what the stretch in progress is has been settled."""
+        return self._sure
+
     def settle(self, since: float, was_stall: bool) -> None:
         """Somebody has seen the stacks of this stretch."""
         if self.current is not None and self.current.since == since and not self._sure:

@@ -52,6 +52,11 @@ class Unprobed(Watch):
         return self._machine.suspect
 
     @property
+    def certain(self) -> bool:
+        """Whether the stretch in progress is a stall."""
+        return self._machine.certain
+
+    @property
     def loop(self) -> str:
         """What the loop is called."""
         return "main" if self._thread_id == self.key.pid else "loop-1"

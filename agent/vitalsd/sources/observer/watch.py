@@ -74,6 +74,11 @@ class Watch:
         raise NotImplementedError
 
     @property
+    def certain(self) -> bool:
+        """Whether a stretch in progress is a stall for sure."""
+        return True
+
+    @property
     def suspect(self) -> bool:
         """Whether the next look should not wait for long."""
         return False
