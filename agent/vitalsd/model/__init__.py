@@ -13,6 +13,7 @@ from vitalsd.model.incidents import (
     RuleState,
     Severity,
 )
+from vitalsd.model.runtimes import gc_names
 from vitalsd.model.samples import (
     OBSERVED_LOOP,
     OWN_TARGET,
@@ -35,8 +36,10 @@ from vitalsd.model.stalls import (
     Verdict,
 )
 from vitalsd.model.vitals import (
+    ActiveResource,
     CpuVitals,
     Frame,
+    HeapSpace,
     Histogram,
     LimitKind,
     LoopVitals,
@@ -81,6 +84,7 @@ __all__ = [
     "OBSERVED_LOOP",
     "ONE_OF_A_WORKER",
     "OWN_TARGET",
+    "ActiveResource",
     "Cause",
     "CpuVitals",
     "Doing",
@@ -88,6 +92,7 @@ __all__ = [
     "ExitReason",
     "Finding",
     "Frame",
+    "HeapSpace",
     "HeartbeatSource",
     "Histogram",
     "HostEvidence",
@@ -126,4 +131,5 @@ __all__ = [
     "WorkerKey",
     "WorkerSample",
     "Zombie",
+    "gc_names",
 ]

@@ -11,7 +11,7 @@ const path = require('node:path');
 const { Worker } = require('node:worker_threads');
 
 const { ARMED, KEY } = require('./arm');
-const { AT, Part } = require('./board');
+const { AT, Leaving, Part } = require('./board');
 const { monotonic } = require('./clock');
 const { Collections } = require('./collections');
 const { Counts } = require('./counts');
@@ -21,6 +21,8 @@ const { Meter } = require('./meter');
 const { sight } = require('./sight');
 
 const LIMITS = { maxOldGenerationSizeMb: 24, maxYoungGenerationSizeMb: 2, stackSizeMb: 1 };
+const AT_EXIT_PATIENCE_MS = 50;
+/** For the end of a session with the watchdog, which looks every 10 ms while there is one. */
 const THRESHOLD_SECONDS = 0.1;
 const LEAST_THRESHOLD_SECONDS = 0.02;
 
@@ -118,6 +120,7 @@ class Active {
 
   _onExit() {
     this._off = true;
+    new Leaving(this._memory).begin(AT_EXIT_PATIENCE_MS);
     if (this._segment === '') return;
     for (const file of [this._segment, `${this._segment}.sock`]) {
       try {

@@ -23,9 +23,35 @@ const WORDS = STALLS + KEPT_STALLS * STALL_FIELDS.length;
 const AT = Object.fromEntries(FIELDS.map((name, index) => [name, index]));
 const HEAD_BYTES = 8 * layout.LOOPS;
 
+const FLAGS_AT = HEAD_BYTES + layout.LOOPS * WORDS * 8;
+
 /** Make the shared memory of a process. */
 function makeMemory() {
-  return new SharedArrayBuffer(HEAD_BYTES + layout.LOOPS * WORDS * 8);
+  return new SharedArrayBuffer(FLAGS_AT + 8);
+}
+
+/** What the main thread and the watchdog tell each other at the end of the process. */
+class Leaving {
+  constructor(memory) {
+    this._flags = new Int32Array(memory, FLAGS_AT, 2);
+  }
+
+  /** By the watchdog: whether it has a session with the main thread. */
+  set connected(is) {
+    Atomics.store(this._flags, 0, is ? 1 : 0);
+    if (!is) Atomics.notify(this._flags, 0);
+  }
+
+  /** Whether the main thread is about to leave. */
+  get begun() {
+    return Atomics.load(this._flags, 1) === 1;
+  }
+
+  /** By the main thread: leave, and wait for the session to be closed where there is one. */
+  begin(milliseconds) {
+    Atomics.store(this._flags, 1, 1);
+    Atomics.wait(this._flags, 0, 1, milliseconds);
+  }
 }
 
 /** One loop's part of it. */
@@ -77,4 +103,4 @@ class Part {
   }
 }
 
-module.exports = { AT, GC, GC_WORDS, KEPT_STALLS, Part, STALLS, STALL_FIELDS, WORDS, makeMemory };
+module.exports = { AT, GC, GC_WORDS, KEPT_STALLS, Leaving, Part, STALLS, STALL_FIELDS, WORDS, makeMemory };

@@ -18,7 +18,9 @@ const QUESTION = {
 };
 
 class Stacks {
-  constructor() {
+  /** `connected` is told whether there is a session. */
+  constructor(connected) {
+    this._connected = connected;
     this._session = null;
     this._asked = false;
   }
@@ -29,6 +31,7 @@ class Stacks {
     if (this._session === null) {
       const { Session } = require('node:inspector');
       const session = new Session();
+      this._connected(true);
       session.connectToMainThread();
       this._session = session;
     }
@@ -49,6 +52,7 @@ class Stacks {
     this._session = null;
     this._asked = false;
     session?.disconnect();
+    this._connected(false);
   }
 }
 

@@ -10,7 +10,7 @@ its own next look: who reads must not take a loop for late that was only not loo
 
 const { parentPort, workerData } = require('node:worker_threads');
 
-const { AT, GC, GC_WORDS, KEPT_STALLS, Part, STALLS, STALL_FIELDS, WORDS } = require('./board');
+const { AT, GC, GC_WORDS, KEPT_STALLS, Leaving, Part, STALLS, STALL_FIELDS, WORDS } = require('./board');
 const { monotonic } = require('./clock');
 const layout = require('./layout.json');
 const { Segment, records } = require('./segment');
@@ -30,7 +30,10 @@ class Watchdog {
   constructor({ memory, threshold, folder, target }) {
     this._segment = new Segment({ folder, target, threshold });
     this._stalls = new StallBook(this._segment);
-    this._stacks = new Stacks();
+    this._leaving = new Leaving(memory);
+    this._stacks = new Stacks((is) => {
+      this._leaving.connected = is;
+    });
     this._first = threshold * FIRST_SAMPLE;
     this._parts = Array.from({ length: layout.LOOPS }, (_, slot) => new Part(memory, slot));
     this._seen = this._parts.map(() => new Float64Array(WORDS));
@@ -45,6 +48,10 @@ class Watchdog {
   }
 
   _look() {
+    if (this._leaving.begun) {
+      this._stacks.close();
+      return;
+    }
     const now = monotonic();
     let sleep = LONGEST_SLEEP_SECONDS;
     const sinces = new Array(layout.LOOPS).fill(0);

@@ -55,7 +55,7 @@ DELAY_INTERVAL_SECONDS = 0.02
 DELAY_BOUNDS_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 GC_BOUNDS_SECONDS = (0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)
 GC_GENERATIONS = 3
-"""Of Python, youngest first. Of Node: minor collections, steps of incremental ones with weak callbacks, major ones."""
+"""Of Python, youngest first. Of Node: minor collections, incremental ones with weak callbacks, major ones."""
 ERROR_CHANNELS = ("task", "coroutine", "thread", "unraisable", "loop", "rejection", "exception")
 """The last two are Node's: unhandled rejections, and exceptions that nobody caught; the others Python's."""
 
@@ -143,7 +143,7 @@ with."""
 
 
 RESOURCE_FIELDS = ("count",)
-"""One record for each type of what keeps a Node process going, the most first. Text: the type, as Node names it."""
+"""One record for each type of what keeps a Node process going, the most first. Text: the type, in Node's words."""
 
 SPACE_FIELDS = ("used_bytes", "held_bytes")
 """One record for each space of V8's heap. Text: its name."""
