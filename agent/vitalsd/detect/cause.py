@@ -87,7 +87,10 @@ def host_wide(s: Signals) -> Verdict | None:
 
 
 def stopped(s: Signals) -> Verdict | None:
-    """SIGSTOP or a debugger; a debugger that lets it run is not what it waits for."""
+    """SIGSTOP, a debugger or a freezer; a debugger that lets it run is not what it waits for."""
+    frozen = s.host.frozen_share or 0.0
+    if frozen >= MOST:
+        return Verdict("stopped", None, f"its cgroup is frozen (docker pause?) in {percent(frozen)} of the looks")
     share = s.state("T", "t")
     traced = s.thread is not None and s.thread.traced
     if share < MOST and not (traced and (share > 0 or not s.thread or not s.thread.states)):

@@ -13,6 +13,7 @@ from vitalsd.model.incidents import (
     RuleState,
     Severity,
 )
+from vitalsd.model.lateness import late_loops, late_seconds, stalled_seconds
 from vitalsd.model.samples import (
     OBSERVED_LOOP,
     OWN_TARGET,
@@ -126,4 +127,7 @@ __all__ = [
     "WorkerKey",
     "WorkerSample",
     "Zombie",
+    "late_loops",
+    "late_seconds",
+    "stalled_seconds",
 ]

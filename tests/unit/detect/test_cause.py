@@ -142,6 +142,18 @@ SIDES = {
         stall(thread=thread({"sleep": 10}, states={"t": 1, "S": 9}, traced=True)),
         "stopped",
     ),
+    "its group frozen, seen in disk sleep": (
+        stall(thread=thread({"unknown": 9}, state="D", cpu=0.0), host=HostEvidence(frozen_share=0.9)),
+        "stopped",
+    ),
+    "its group frozen, seen in a call": (
+        stall(thread=thread({"sleep": 9}, cpu=0.0), host=HostEvidence(frozen_share=0.5)),
+        "stopped",
+    ),
+    "its group frozen for a moment": (
+        stall(thread=thread({"sleep": 9}, cpu=0.0), host=HostEvidence(frozen_share=0.4)),
+        "blocking_call",
+    ),
     "traced, and never stopped": (stall(thread=thread({"sleep": 10}, traced=True)), "blocking_call"),
     "50 major faults a second": (
         stall(1.0, thread=thread({"blocked": 4, "sleep": 6}, seconds=1.0, majflt=50)),
