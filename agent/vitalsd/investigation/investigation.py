@@ -293,7 +293,7 @@ class Investigation:
     def _find(self, case: Case, worker: WorkerSample, now: float) -> list[Finding]:
         """What every detector finds in one worker by now."""
         self._stalls.read_ring(case, worker, now)
-        self._stalls.in_progress(case, worker, now)
+        self._stalls.in_progress(case, worker)
         case.turning = next((told for told in reversed(case.told) if not told[1].stall), case.turning)
         found = find_all(self._detectors, self._seen(case, worker, now, tuple(case.told)))
         case.told.clear()
