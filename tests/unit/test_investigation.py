@@ -18,6 +18,7 @@ from vitalsd.investigation.investigation import Investigation
 from vitalsd.model import (
     Finding,
     Frame,
+    Pulse,
     Stack,
     StallEvidence,
     StallInProgress,
@@ -286,6 +287,42 @@ def test_a_stall_of_which_more_may_be_known_waits_a_little(world, monkeypatch):
     world.since = time.monotonic() - 6.0
     lasts(world, monkeypatch, 6.0, THIS_AND_THAT)
     assert [each.cause for each in world.book.incidents()] == ["unknown", "blocking_call"]
+
+
+def stopped(world, monkeypatch, seconds, wall):
+    """Another look at life, so long after it was stopped, by this clock; the incidents there are."""
+    monkeypatch.setattr(time, "time", lambda: wall)
+    pulse = Pulse(wall, "T", wall - seconds)
+    world.investigation.look_for_life(lambda _key: pulse, lambda _key: True)
+    return [incident for incident in world.book.incidents() if incident.kind == "worker_hung"]
+
+
+@pytest.mark.parametrize("step", [3600.0, -3600.0])
+def test_a_clock_that_is_set_in_a_silence(world, monkeypatch, step):
+    """The same silence goes on, as long as it is, and its end says how long it was."""
+    wall = time.time()
+    assert stopped(world, monkeypatch, 1.0, wall) == []
+    assert stopped(world, monkeypatch, 1.5, wall + step) == []
+    assert len(stopped(world, monkeypatch, 3.0, wall + 2)) == 1
+    (hung,) = stopped(world, monkeypatch, 4.0, wall + step + 3)
+    assert hung.evidence["silent_seconds"] == 4.0
+    assert hung.evidence["since"] == pytest.approx(wall + step - 1, abs=0.1)
+    monkeypatch.setattr(time, "time", lambda: wall - step)
+    pulse = Pulse(wall - step, "S", wall - step)
+    world.investigation.look_for_life(lambda _key: pulse, lambda _key: True)
+    (hung,) = (incident for incident in world.book.incidents() if incident.kind == "worker_hung")
+    assert hung.state == "resolved"
+    assert hung.timeline[-1]["text"] == "it came back after 4.00 s"
+
+
+def test_what_was_learned_outlives_a_clock_that_is_set(world, monkeypatch):
+    """A long request is none the less usual two days ahead."""
+    world.investigation.silent.silences.add("old", time.monotonic(), 12.0)
+    wall = time.time()
+    for step in (2 * 86_400.0, -2 * 86_400.0):
+        monkeypatch.setattr(time, "time", lambda step=step: wall + step)
+        target = TargetSnapshot("old", True, (world.worker,))
+        assert world.investigation._seen_target(target, wall + step).came_back_seconds == 12.0
 
 
 def failing(world, errors, pid=77, age=3600.0):

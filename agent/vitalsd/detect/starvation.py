@@ -22,6 +22,8 @@ __all__ = ["StarvationBounds", "StarvationDetector", "quantile"]
 
 READY_LONG = 100
 """facts B5, step 5: with more callbacks ready, it is their number that makes arrivals wait."""
+STEP_SECONDS = 5.0
+"""A wait for events that lasts is booked when it is over; it keeps nobody waiting."""
 STALLED_SHARE = 0.5
 """Of the busy time: when stalls make up so much of it, they explain the delay."""
 
@@ -229,6 +231,8 @@ def _stretch(seconds: float, before: LoopView, after: LoopView) -> Stretch | Non
         or after.delay.bounds != before.delay.bounds
     ):
         return None
+    if seconds > STEP_SECONDS + 2 * (busy + max(0.0, after.idle_seconds - before.idle_seconds)):
+        return None  # the loop has lived through much less: the clock was set
     lasting = after.current_stall.seconds if after.current_stall is not None else 0.0
     stalled = max(0.0, after.stall_seconds - before.stall_seconds) + min(seconds, lasting)
     counted = after.iterations is not None and before.iterations is not None

@@ -34,6 +34,8 @@ __all__ = ["SilentWorkers"]
 
 PROC = Path("/proc")
 STOPPED = ("T", "t")
+STEP_SECONDS = 2.0
+"""By how much two looks may differ in when the same silence began."""
 Hanging = Callable[[WorkerSample], Iterable[tuple[StallEvidence, Verdict]]]
 
 
@@ -97,6 +99,8 @@ class SilentWorkers:
         if told is None:
             return None
         followed = self._followed.setdefault((key, told.kind), _Followed(told.since))
+        if abs(told.since - followed.began) > STEP_SECONDS:
+            followed.began = told.since  # the clock was set: by the new one it began then
         if told.kind != "loop":
             seen = self._stacks_of(key, followed, time.monotonic() - told.seconds)
             told = msgspec.structs.replace(told, stacks=seen.stacks, no_stack_reason=seen.refusal)

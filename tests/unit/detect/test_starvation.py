@@ -194,6 +194,15 @@ def test_what_does_not_join(what: str) -> None:
     assert life.live(6, 0.2).judge().findings == ()
 
 
+@pytest.mark.parametrize("step", [3600.0, -3600.0])
+def test_a_clock_that_is_set_makes_no_time(step: float) -> None:
+    """An hour between two looks that are a second apart has kept nobody waiting; what does is told after."""
+    life = Life().live(4, 0.2)
+    life.at += step
+    assert life.live(4, 0.2).judge().findings == ()
+    assert life.live(8, 0.2).judge().findings
+
+
 def test_states() -> None:
     """Quiet with its numbers and bounds; unavailable with what is missing."""
     quiet = Life().live(5, 0.003).judge().state
