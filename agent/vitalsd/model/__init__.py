@@ -7,6 +7,7 @@ never zero; what kept it from being known is told beside it (`WorkerSample.missi
 from __future__ import annotations
 
 from vitalsd.model.incidents import (
+    OF_THE_HOST,
     ONE_OF_A_WORKER,
     Finding,
     Incident,
@@ -80,6 +81,7 @@ __all__ = [
     "GC_BOUNDS_SECONDS",
     "GC_GENERATIONS",
     "OBSERVED_LOOP",
+    "OF_THE_HOST",
     "ONE_OF_A_WORKER",
     "OWN_TARGET",
     "Cause",

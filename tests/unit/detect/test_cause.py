@@ -539,3 +539,27 @@ def test_reason_in_words(parse_catalogue: tuple[Stack, ...], ask_database: tuple
         "30 of 31 looks found it asleep in ask_database()"
     )
     assert decide(stall()).reason == "no test of the causes fits: nothing was seen of it but that it was late"
+
+
+@pytest.mark.parametrize(
+    ("evidence", "cause"),
+    [
+        (stall(0.3, cpu_seconds=0.001, host=HostEvidence(cpu_pressure_share=0.5)), "cpu_contention"),
+        (stall(0.3, cpu_seconds=0.001, host=HostEvidence(cpu_pressure_share=0.4)), "unknown"),
+        (stall(0.3, cpu_seconds=0.001, host=HostEvidence(agent_late_seconds=0.07)), "host_wide"),
+        (stall(0.3, cpu_seconds=0.001, host=HostEvidence(agent_late_seconds=0.05)), "unknown"),
+        (stall(0.3, host=HostEvidence(cpu_pressure_share=0.9)), "unknown"),
+        (stall(0.3, cpu_seconds=0.13, host=HostEvidence(cpu_pressure_share=0.9)), "unknown"),
+        (
+            stall(
+                thread=thread({"futex": 4, "sleep": 4, "running": 2}, cpu=0.2),
+                host=HostEvidence(cpu_pressure_share=0.9),
+            ),
+            "unknown",
+        ),
+    ],
+)
+def test_what_a_crowded_host_explains(evidence, cause) -> None:
+    """Next to no processor time, and nothing seen that it waited for: no culprit, whatever its stack showed."""
+    verdict = decide(evidence)
+    assert (verdict.cause, verdict.culprit) == (cause, None)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 from unit.detect.evidence import stall
 
 from vitalsd.detect.registry import Seen
 from vitalsd.detect.starvation import StarvationBounds, StarvationDetector, quantile
 from vitalsd.model import (
     DELAY_BOUNDS_SECONDS,
+    CpuVitals,
     Frame,
     Histogram,
     LoopVitals,
@@ -201,6 +203,27 @@ def test_a_clock_that_is_set_makes_no_time(step: float) -> None:
     life.at += step
     assert life.live(4, 0.2).judge().findings == ()
     assert life.live(8, 0.2).judge().findings
+
+
+def without_a_processor(life: Life, share: float, busy: float) -> Life:
+    """Late for 12 s, and for so much of the busy time because its thread had no processor."""
+    life.samples = [replace(sample, cpu=CpuVitals(0.0)) for sample in life.samples]
+    for second in range(1, 13):
+        life.live(1, 0.2, busy=busy)
+        life.samples[-1] = replace(life.samples[-1], cpu=CpuVitals(second * busy * share))
+    return life
+
+
+def test_a_loaded_host_is_the_targets() -> None:
+    """One finding with the stalls of that cause, and no worker's own; a worker without work is none."""
+    (finding,) = without_a_processor(Life(), 0.8, 0.5).judge().findings
+    assert (finding.cause, finding.place) == ("cpu_contention", ("shop", "", "host", "", ""))
+    assert "its thread waits for a processor for 80 % of the busy time; give it more CPU" in finding.summary
+    idle = without_a_processor(Life(), 0.99, 0.5).judge()
+    assert idle.findings == ()
+    assert (idle.state.state, idle.state.reason[:24]) == ("watching", "it has nothing to do, an")
+    (own,) = without_a_processor(Life(), 0.4, 0.5).judge().findings
+    assert (own.cause, own.worker) == (None, "0")
 
 
 def test_states() -> None:
