@@ -241,6 +241,39 @@ STOPPED = [
 ]
 
 
+@pytest.fixture
+def freezer() -> Iterator[Path]:
+    """A control group of version 1 that can be frozen; whoever is in it goes on at the end."""
+    group = Path(f"/sys/fs/cgroup/freezer/vitalsd-life-{os.getpid()}")
+    try:
+        group.mkdir()
+    except OSError as error:
+        pytest.skip(f"no control group for freezing can be made here: {error}")
+    try:
+        yield group
+    finally:
+        (group / "freezer.state").write_text("THAWED")
+        for pid in (group / "cgroup.procs").read_text().split():
+            (group.parent / "cgroup.procs").write_text(pid)
+        group.rmdir()
+
+
+def test_a_frozen_group_is_told_as_stopped(freezer: Path, tmp_path: Path) -> None:
+    """As `docker pause` does it, with all that is in it; no disk is blamed, and it is over when the group goes on."""
+    joins = f"echo $$ > {freezer}/cgroup.procs; exec {sys.executable} children.py spawn 2"
+    with plain(tmp_path, ("sh", "-c", joins), SOON, serves=False) as service:
+        two_workers(service.agent)
+        (freezer / "freezer.state").write_text("FROZEN")
+        wait_for("both to be told", lambda: {"0", "1"} <= {one["worker"] for one in incidents(service.agent)}, 25)
+        for told in incidents(service.agent):
+            assert (told["cause"], told["severity"]) == ("stopped", "critical")
+            assert "its cgroup is frozen (docker pause?)" in told["summary"]
+        (freezer / "freezer.state").write_text("THAWED")
+        over = lambda: all(one["state"] == "resolved" for one in incidents(service.agent))  # noqa: E731
+        wait_for("it to be over", over, 10)
+        assert {one["cause"] for one in incidents(service.agent, "stall")} <= {"stopped"}
+
+
 @pytest.mark.parametrize(("name", "command"), STOPPED, ids=[name for name, _ in STOPPED])
 def test_a_stopped_worker_is_told_and_told_again_when_it_goes_on(
     name: str, command: tuple[str, ...], tmp_path: Path
