@@ -15,6 +15,7 @@ import subprocess
 import sys
 import threading
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psutil
@@ -26,7 +27,6 @@ from support.waiting import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 SOON = {"VITALSD__WORKERS__HUNG_AFTER": "2s"}
 GUNICORN = ("gunicorn", "--no-control-socket", "-b", "127.0.0.1:{port}", "-w", "2", "-t", "30")
@@ -259,7 +259,7 @@ def freezer() -> Iterator[Path]:
 
 
 def test_a_frozen_group_is_told_as_stopped(freezer: Path, tmp_path: Path) -> None:
-    """As `docker pause` does it, with all that is in it; no disk is blamed, and it is over when the group goes on."""
+    """As `docker pause` does it, with all that is in it: no disk is blamed, and it ends when the group goes on."""
     joins = f"echo $$ > {freezer}/cgroup.procs; exec {sys.executable} children.py spawn 2"
     with plain(tmp_path, ("sh", "-c", joins), SOON, serves=False) as service:
         two_workers(service.agent)
