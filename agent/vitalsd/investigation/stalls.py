@@ -178,9 +178,14 @@ def _started_at(since: float) -> float:
 def _stays(told: Told | None, now: Verdict) -> Verdict:
     """The verdict that a stall was told with, where it was; what its looks say by now is added to the reason."""
     first = told.verdict if told is not None else now
-    if (now.stall, now.cause, now.culprit) == (first.stall, first.cause, first.culprit):
+    if (now.stall, now.cause, _function(now)) == (first.stall, first.cause, _function(first)):
         return now
     return msgspec.structs.replace(first, reason=f"{first.reason}; of all of it: {now.reason}")
+
+
+def _function(verdict: Verdict) -> tuple[str, str] | None:
+    """Whom it blames; the line moves while a function runs."""
+    return (verdict.culprit.file, verdict.culprit.function) if verdict.culprit is not None else None
 
 
 def _may_be_known(evidence: StallEvidence, verdict: Verdict) -> bool:
