@@ -60,6 +60,8 @@ GIL_RATE = (0.6, 1.25)
 """B5 step 6, in switch intervals: a thread that wants the interpreter lock wakes up once in each to ask for it."""
 WAITED_SHARE = 0.2
 """Of the looks: what was seen to wait for something else did not wait for a processor."""
+NOTHING_SHARE = 0.1
+"""Of the stall, on a processor: what computes for longer has had a share in it."""
 ALSO_LATE_SHARE = 0.2
 CROWDED_SHARE = 0.5
 """Of the time, somebody of its group or of the host waited for a processor."""
@@ -272,7 +274,7 @@ def crowded(s: Signals) -> Verdict | None:
     """Late, and not seen to do or wait for anything, on a host on which somebody always waits for a processor."""
     cpu = s.cpu_share
     waits = s.doing("futex", "sleep", "call", "disk", "blocked", "unknown")
-    if cpu is None or cpu >= LITTLE_CPU_SHARE or waits > WAITED_SHARE:
+    if cpu is None or cpu >= NOTHING_SHARE or waits > WAITED_SHARE:
         return None
     seen = f"it computed for only {_computed(s)}, and nothing was seen that it waited for"
     late, pressure = s.late_share or 0.0, s.host.cpu_pressure_share or 0.0

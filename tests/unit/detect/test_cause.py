@@ -549,7 +549,7 @@ def test_reason_in_words(parse_catalogue: tuple[Stack, ...], ask_database: tuple
         (stall(0.3, cpu_seconds=0.001, host=HostEvidence(agent_late_seconds=0.07)), "host_wide"),
         (stall(0.3, cpu_seconds=0.001, host=HostEvidence(agent_late_seconds=0.05)), "unknown"),
         (stall(0.3, host=HostEvidence(cpu_pressure_share=0.9)), "unknown"),
-        (stall(0.3, cpu_seconds=0.13, host=HostEvidence(cpu_pressure_share=0.9)), "unknown"),
+        (stall(0.3, cpu_seconds=0.031, host=HostEvidence(cpu_pressure_share=0.9)), "unknown"),
         (
             stall(
                 thread=thread({"futex": 4, "sleep": 4, "running": 2}, cpu=0.2),
