@@ -17,7 +17,7 @@ import msgspec
 from vitalsd.detect.loops import LoopView, loops_of, no_loop_reason
 from vitalsd.detect.registry import Judgement, Seen, fired, nothing, register
 from vitalsd.detect.words import ADVICE, duration, percent, place
-from vitalsd.model import Cause, Finding, Frame, Histogram, Severity, WorkerSample
+from vitalsd.model import OWN_TARGET, Cause, Finding, Frame, Histogram, Severity, WorkerSample
 from vitalsd.settings.model import Settings
 
 __all__ = ["StarvationBounds", "StarvationDetector", "quantile"]
@@ -141,12 +141,12 @@ class StarvationDetector:
             return nothing(self.kind, seen, "unavailable", no_loop_reason(latest))
         held = [self._held(seen.samples, loop.name) for loop in loops]
         starving = [one for one in held if one.stretches and one.seconds >= self.bounds.held_seconds]
-        to_tell = [one for one in starving if one.stalled_share < STALLED_SHARE and not _idles(one)]
+        to_tell = [one for one in starving if one.stalled_share < STALLED_SHARE and not _is_nobodys(seen, one)]
         findings = tuple(self._finding(seen, latest, one) for one in to_tell)
         if findings:
             return fired(self.kind, seen, *findings)
-        if starving and _idles(starving[0]):
-            reason = f"it has nothing to do, and no processor to do it on for {percent(starving[0].waited_share)}"
+        if starving and _is_nobodys(seen, starving[0]):
+            reason = f"nobody waits for it, and it has no processor for {percent(starving[0].waited_share)}"
             return nothing(self.kind, seen, "watching", f"{reason} of the busy time ({_told(starving[0])})")
         if starving:
             share = percent(starving[0].stalled_share)
@@ -252,9 +252,10 @@ def _waited(before: WorkerSample, after: WorkerSample) -> float | None:
     return max(0.0, last - first) if first is not None and last is not None else None
 
 
-def _idles(held: Held) -> bool:
-    """Whether it waits for a processor, and has next to nothing to do there."""
-    return held.waited_share >= CONTENDED_SHARE and held.worked_share < IDLE_SHARE
+def _is_nobodys(seen: Seen, held: Held) -> bool:
+    """Whether it waits for a processor, and has next to nothing to do there, or is the agent itself."""
+    waits = held.waited_share >= CONTENDED_SHARE
+    return waits and (held.worked_share < IDLE_SHARE or seen.target == OWN_TARGET)
 
 
 def _stretch(seconds: float, before: LoopView, after: LoopView, waited: float | None) -> Stretch | None:

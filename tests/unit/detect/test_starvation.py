@@ -221,9 +221,11 @@ def test_a_loaded_host_is_the_targets() -> None:
     assert "its thread waits for a processor for 80 % of the busy time; give it more CPU" in finding.summary
     idle = without_a_processor(Life(), 0.99, 0.5).judge()
     assert idle.findings == ()
-    assert (idle.state.state, idle.state.reason[:24]) == ("watching", "it has nothing to do, an")
+    assert (idle.state.state, idle.state.reason[:24]) == ("watching", "nobody waits for it, and")
     (own,) = without_a_processor(Life(), 0.4, 0.5).judge().findings
     assert (own.cause, own.worker) == (None, "0")
+    agent = without_a_processor(Life(), 0.8, 0.5)
+    assert not StarvationDetector(Settings()).judge(Seen("vitalsd", "0", agent.at, agent.samples)).findings
 
 
 def test_states() -> None:
