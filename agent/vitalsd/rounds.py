@@ -105,7 +105,7 @@ class Rounds:
             await asyncio.sleep(max(0.01, due - time.monotonic()))
             try:
                 for back in self._pulses.look():
-                    self._investigation.silent.silences.add(back.target, time.time(), back.seconds)
+                    self._investigation.silent.silences.add(back.target, time.monotonic(), back.seconds)
                 self._investigation.look_for_life(self._pulses.of, self._pulses.is_suspect)
             except Exception:
                 log.exception("looking_for_life_failed")

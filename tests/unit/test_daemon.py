@@ -73,7 +73,8 @@ def test_a_reload_reaches_everyone_who_goes_by_the_stall_settings(daemons):
     """The observer, the incidents that are open, and the rules: nobody goes on with what it was started with."""
     daemon, written = daemons()
     now = 1000.0
-    daemon._book._clock = lambda: now
+    daemon._book._clock = daemon._book._steady = lambda: now
+    daemon._book._offset = 0.0
     daemon._book.take([Finding("stall", "shop", "0", "warning", now, "A stall.")])
     written[0] = replace(written[0], stall=Stall(threshold=0.25, critical=0.75, resolve_after=5.0))
     asyncio.run(daemon.state.reload())

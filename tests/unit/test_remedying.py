@@ -73,7 +73,7 @@ class World:
         self.now = time.time()
         self.started = dict.fromkeys(keys, self.now - 3600)
         """Those that come later have started when they are first seen."""
-        self.book = Book(lambda: folder, "127.0.0.1:18780", clock=lambda: self.now)
+        self.book = Book(lambda: folder, "127.0.0.1:18780", clock=lambda: self.now, steady=lambda: self.now)
         self.book.start()
         self.captures: tuple[Any, ...] = ()
         self.begin()

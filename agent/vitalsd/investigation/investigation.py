@@ -66,6 +66,8 @@ HELP_AFTER_SECONDS = 0.005
 """A probe that is not at rest takes its first stack 80 ms into a stall, the observer tells of it after 82 ms."""
 ENDED_SECONDS = 0.3
 """So long after a stall its probe has told it, on a disk too; several in a row are judged at once."""
+LOOKED_AT_SECONDS = 10.0
+"""A silence that is told was looked at no longer ago, whatever the clock says."""
 PROC = Path("/proc")
 COUNTS: dict[Topic, Callable[[WorkerKey], Mapping[str, int]]] = {
     "descriptors": lambda key: descriptor_kinds(PROC, key.pid),
@@ -282,7 +284,7 @@ class Investigation:
 
     def _seen_target(self, target: TargetSnapshot, now: float) -> SeenTarget:
         silences = self.silent.of(target, self._hung_after, now)
-        longest = self.silent.silences.longest(target.name, now)
+        longest = self.silent.silences.longest(target.name, time.monotonic())
         return SeenTarget(now, target, silences, longest, self.work.loads(target))
 
     def _hanging(self, worker: WorkerSample) -> Iterable[tuple[StallEvidence, Verdict]]:
@@ -293,7 +295,7 @@ class Investigation:
     def _find(self, case: Case, worker: WorkerSample, now: float) -> list[Finding]:
         """What every detector finds in one worker by now."""
         self._stalls.read_ring(case, worker, now)
-        self._stalls.in_progress(case, worker, now)
+        self._stalls.in_progress(case, worker)
         case.turning = next((told for told in reversed(case.told) if not told[1].stall), case.turning)
         found = find_all(self._detectors, self._seen(case, worker, now, tuple(case.told)))
         case.told.clear()
@@ -354,12 +356,14 @@ def _how_it_ended(target: TargetSnapshot, slot: str, silence: Silence, now: floa
     """What has become of a worker that was hung."""
     keys = {worker.slot: worker.key for worker in target.workers if worker.up}
     keys |= {"": target.supervisor.key} if target.supervisor is not None else {}
-    lasted = duration(now - silence.since)
+    lasted = now - silence.since
+    if not 0 <= lasted - silence.seconds <= LOOKED_AT_SECONDS:
+        lasted = silence.seconds  # the clock was set meanwhile
     here = keys.get(slot)
     if here == silence.key and not _has_ended(target, slot):
-        return f"it came back after {lasted}"
+        return f"it came back after {duration(lasted)}"
     followed = f"; process {here.pid} has taken its place" if here not in (None, silence.key) else ""
-    return f"its process {silence.key.pid} has ended, {lasted} after its last sign of life{followed}"
+    return f"its process {silence.key.pid} has ended, {duration(lasted)} after its last sign of life{followed}"
 
 
 def _has_ended(target: TargetSnapshot, slot: str) -> bool:

@@ -7,12 +7,14 @@ never zero; what kept it from being known is told beside it (`WorkerSample.missi
 from __future__ import annotations
 
 from vitalsd.model.incidents import (
+    OF_THE_HOST,
     ONE_OF_A_WORKER,
     Finding,
     Incident,
     RuleState,
     Severity,
 )
+from vitalsd.model.lateness import late_loops, late_seconds, stalled_seconds
 from vitalsd.model.samples import (
     OBSERVED_LOOP,
     OWN_TARGET,
@@ -79,6 +81,7 @@ __all__ = [
     "GC_BOUNDS_SECONDS",
     "GC_GENERATIONS",
     "OBSERVED_LOOP",
+    "OF_THE_HOST",
     "ONE_OF_A_WORKER",
     "OWN_TARGET",
     "Cause",
@@ -126,4 +129,7 @@ __all__ = [
     "WorkerKey",
     "WorkerSample",
     "Zombie",
+    "late_loops",
+    "late_seconds",
+    "stalled_seconds",
 ]

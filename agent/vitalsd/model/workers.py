@@ -124,6 +124,8 @@ class Pulse(msgspec.Struct, frozen=True):
     heartbeat_source: HeartbeatSource | None = None
     touched_at: float | None = None
     """Unix time at which the file was touched that its supervisor goes by, where it has one."""
+    frozen_since: float | None = None
+    """Unix time since when every look has found its control group frozen; None where it is not."""
     booted: bool | None = None
     """Whether that file was ever touched: gunicorn's workers do not before their application is loaded."""
     rests: bool | None = None
@@ -134,8 +136,8 @@ class Pulse(msgspec.Struct, frozen=True):
 
 SilenceKind = Literal["stopped", "uninterruptible", "loop", "heartbeat"]
 """
-How a worker shows no life: stopped by a signal or a debugger; in a call of the kernel's that nothing interrupts;
-its loop does not come back; the file that its supervisor reads is not touched.
+How a worker shows no life: stopped by a signal or a debugger, or frozen with its control group; in a call of the
+kernel's that nothing interrupts; its loop does not come back; the file that its supervisor reads is not touched.
 """
 
 
@@ -149,6 +151,8 @@ class Silence(msgspec.Struct, frozen=True):
     seconds: float
     state: str
     """The kernel's letter."""
+    frozen: bool = False
+    """Whether it is its control group that is stopped."""
     loop: str | None = None
     cause: Cause | None = None
     """What a loop does meanwhile, as far as it is known."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from vitalsd.model import Incident, WorkerSample
+from vitalsd.model import Incident, WorkerSample, late_seconds
 from vitalsd.remedy.pool import Pool
 
 __all__ = ["healthy_without", "is_stopped"]
@@ -28,16 +28,16 @@ def healthy_without(worker: WorkerSample, pool: Pool, now: float) -> int:
 
 
 def is_stopped(worker: WorkerSample) -> bool:
-    """Whether somebody has stopped it, by a signal or a debugger."""
-    return _state(worker) in STOPPED
+    """Whether somebody has stopped it, by a signal, a debugger or with its control group."""
+    return _state(worker) in STOPPED or (worker.pulse is not None and worker.pulse.frozen_since is not None)
 
 
 def _is_healthy(worker: WorkerSample, pool: Pool, now: float) -> bool:
-    if not worker.up or worker.process is None or _state(worker) in (*STOPPED, *NO_MORE):
+    if not worker.up or worker.process is None or is_stopped(worker) or _state(worker) in NO_MORE:
         return False
     if now - worker.process.started_at < pool.settle_seconds:
         return False
-    return not _hangs(worker, pool.incidents) and _late_seconds(worker) <= pool.max_delay_seconds
+    return not _hangs(worker, pool.incidents) and (late_seconds(worker) or 0.0) <= pool.max_delay_seconds
 
 
 def _state(worker: WorkerSample) -> str:
@@ -49,12 +49,3 @@ def _state(worker: WorkerSample) -> str:
 
 def _hangs(worker: WorkerSample, incidents: Sequence[Incident]) -> bool:
     return any(each.kind == "worker_hung" and each.worker == worker.slot for each in incidents)
-
-
-def _late_seconds(worker: WorkerSample) -> float:
-    """Of the loop that is late for longest."""
-    if worker.probe is not None:
-        stalls = [loop.current_stall for loop in worker.probe.loops]
-    else:
-        stalls = [worker.observed.current_stall] if worker.observed is not None else []
-    return max((stall.seconds for stall in stalls if stall is not None), default=0.0)

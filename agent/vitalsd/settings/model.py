@@ -207,7 +207,11 @@ class Capture(Section, frozen=True):
     ] = True
     cooldown: Annotated[
         Duration,
-        Meta(ge=0.0, description="The time between two captures of one kind of one target."),
+        Meta(
+            ge=0.0,
+            description="The time between two captures of one kind of one target; `stacks` of an incident with "
+            "another cause or culprit do not wait.",
+        ),
     ] = 600.0
     per_hour: Annotated[
         int,

@@ -193,6 +193,7 @@ def test_one_at_a_time() -> None:
         {"state": "Z"},
         {"started": NOON - 59},
         {"probe": replace(PROBE, loops=(replace(MAIN_LOOP, current_stall=StallInProgress(1.0, 0.6, ())),))},
+        {"probe": replace(PROBE, loops=(replace(MAIN_LOOP, late_seconds=0.6),))},
         {"pulse": Pulse(NOON, "T", NOON)},
     ],
 )
