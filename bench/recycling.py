@@ -4,7 +4,7 @@ What clients see of a worker that is asked to end as remedy asks it: requests th
 Four clients ask one request after the other, each on a connection of its own or on one that is kept. Meanwhile
 the oldest worker is sent SIGTERM, again and again, and its supervisor replaces it. A request that fails on a
 connection that was used before is sent again, as clients do: a server may close those between two requests. Of
-those that failed it is told how many were closed before a byte of an answer, upon which proxies try another worker.
+those that failed it is told how many were closed before a byte of an answer, upon which proxies try another one.
 """
 
 from __future__ import annotations
