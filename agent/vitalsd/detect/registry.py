@@ -143,6 +143,7 @@ def make_detectors(settings: Settings) -> tuple[Detector, ...]:
         counts,
         error_surge,
         exhaustion,
+        fd_exhaustion,
         gc_pressure,
         leak,
         pool_saturation,

@@ -66,7 +66,10 @@ NEVER: dict[str, tuple[Cause, ...]] = {
 }
 """Runtime -> causes that its loops cannot have. From outside, too, the runtime is known by the program's name."""
 WARNING_OR_WORSE: tuple[Severity, ...] = ("warning", "critical")
-WITH_WORSE = ("stall", "starvation", "leak", "exhaustion", "gc_pressure", "error_surge", "pool_saturation")
+WITH_WORSE = (
+    *("stall", "starvation", "leak", "exhaustion", "fd_exhaustion"),
+    *("gc_pressure", "error_surge", "pool_saturation"),
+)
 INCIDENT_SORTS: tuple[tuple[str, Severity], ...] = (
     *((kind, severity) for kind in WITH_WORSE for severity in WARNING_OR_WORSE),
     *((kind, severity) for kind in ("worker_hung", "worker_down", "oom_kill") for severity in WARNING_OR_WORSE),
