@@ -199,7 +199,7 @@ def test_one_at_a_time() -> None:
         ),
         ({"pulse": Pulse(NOON, "T", NOON)}, "is stopped"),
         (
-            {"probe": replace(PROBE, loops=(replace(MAIN_LOOP, late_seconds=0.6),))},
+            {"probe": replace(PROBE, loops=(replace(MAIN_LOOP, current_stall=None, late_seconds=0.6),))},
             "has a loop that is late by 0.6 s",
         ),
     ],
