@@ -9,12 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from vitalsd.model import Incident, WorkerSample, late_seconds
+from vitalsd.model import STOPPED, Incident, WorkerSample, late_seconds
 from vitalsd.remedy.pool import Pool
 
 __all__ = ["healthy_without", "is_stopped"]
 
-STOPPED = ("T", "t")
 NO_MORE = ("Z", "X", "x")
 
 
