@@ -12,20 +12,20 @@ import contextlib
 import math
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import msgspec
 import structlog
 
-from vitalsd.model import OWN_TARGET, ExitReason, Supervisor, WorkerKey, Zombie
+from vitalsd.model import OWN_TARGET, SUPERVISOR, Exit, ExitReason, Supervisor, WorkerKey, Zombie
 from vitalsd.segment.reader import SegmentFile
 from vitalsd.targets.folder import SegmentFolder
 from vitalsd.targets.patterns import Patterns
 from vitalsd.targets.processes import Process, ProcessTable, has_gone, read_key
 from vitalsd.targets.rules import TargetRule, Tree, children_of, workers_by_segment, workers_of
 from vitalsd.targets.serving import Serving
-from vitalsd.targets.slots import ReasonOf, SlotRow, Slots, no_reason
+from vitalsd.targets.slots import OF_SUPERVISOR, ReasonOf, SlotRow, Slots, no_reason
 from vitalsd.targets.supervisors import supervisor_of
 from vitalsd.targets.surroundings import SurroundingsReader
 from vitalsd.targets.zombies import Zombies
@@ -106,8 +106,13 @@ class Finder:
         self._slots = {rule.name: self._slots.get(rule.name) or self._new_slots() for rule in self._rules}
         self._read_table_at = 0.0
 
-    def restore(self, rows: Iterable[SlotRow], at: float) -> None:
-        """Go on, at unix time `at`, with the slots that an earlier agent has left of targets still there."""
+    def restore(self, rows: Iterable[SlotRow], at: float) -> list[Exit]:
+        """
+        Go on, at unix time `at`, with the slots that an earlier agent has left of targets still there.
+
+        The answer is how those have ended whose places were empty then.
+        """
+        ends: list[Exit] = []
         left: dict[str, list[SlotRow]] = {}
         for row in rows:
             left.setdefault(row.target, []).append(row)
@@ -118,16 +123,31 @@ class Finder:
                 continue  # another service had the name
             lives = any(not has_gone(self._proc, row.key) for row in of_target)
             if lives or at - max(row.seen_at for row in of_target) <= JOINED_SECONDS:
-                self._slots.setdefault(name, self._new_slots()).restore(of_target)
+                own = [row for row in of_target if row.slot != OF_SUPERVISOR]
+                self._slots.setdefault(name, self._new_slots()).restore(own)
+                ends += [row.ended for row in of_target if row.ended is not None]
+        return ends
 
-    def slots(self) -> tuple[SlotRow, ...]:
-        """What the next agent must know to go on; our own slot is anew with each of them."""
-        watched = ((name, slots) for name, slots in self._slots.items() if name != OWN_TARGET)
-        return tuple(
-            msgspec.structs.replace(row, match=self._match(name))
-            for name, slots in watched
-            for row in slots.rows(name)
-        )
+    def slots(self, ends: Callable[[str], Mapping[str, Exit]] = lambda _target: {}) -> tuple[SlotRow, ...]:
+        """
+        What the next agent must know to go on; our own slot is anew with each of them.
+
+        `ends` tells of a target, by slot, how its worker has ended.
+        """
+        kept: list[SlotRow] = []
+        for name, slots in self._slots.items():
+            if name == OWN_TARGET:
+                continue
+            known, match = ends(name), self._match(name)
+            seated = slots.seated()
+            for row in slots.rows(name):
+                ended = known.get(str(row.slot)) if seated[str(row.slot)] is None else None
+                kept.append(msgspec.structs.replace(row, match=match, ended=ended))
+            above = known.get(SUPERVISOR)
+            if above is not None and not any(seated.values()):
+                key = above.key
+                kept.append(SlotRow(name, OF_SUPERVISOR, key.pid, key.start_ticks, {}, match=match, ended=above))
+        return tuple(kept)
 
     def _match(self, name: str) -> str:
         """The pattern that a target is found by; empty where it is a pid, or what it publishes."""

@@ -167,6 +167,18 @@ def test_a_supervisor_that_was_killed():
     assert "The supervisor of `shop` was ended by SIGKILL and nobody has taken its place" in one.found()[0].summary
 
 
+def test_an_end_of_minutes_ago_is_not_told_when_the_supervisor_dies():
+    """Somebody had taken that place: who dies now is the supervisor, and its workers go with it."""
+    one = pool().restart("0", "timeout", 1.0, signal="SIGABRT").live(300).end("", "signal")
+    one.seats = {"0": None, "1": None}  # they live on for a moment, and are nobody's workers
+    assert one.live(2).told() == [("", "warning")]
+    (finding,) = one.live(10).found()
+    assert (finding.worker, finding.severity) == ("", "critical")
+    assert (
+        "The supervisor of `shop` was ended by SIGKILL and nobody has taken its place; none of" in finding.summary
+    )
+
+
 def test_an_end_that_nobody_can_tell_is_a_warning_where_nothing_explains_it():
     """Where the parent does not replace by itself and others still run."""
     one = pool(kind="multiprocessing").end("1", "unknown", evidence="no right to read it")
