@@ -17,7 +17,17 @@ import msgspec
 
 from vitalsd.detect.registry import Judgement, SeenTarget, StateName
 from vitalsd.detect.words import duration
-from vitalsd.model import IN_ORDER, OUT_OF_ORDER, SUPERVISOR, Exit, Finding, RuleState, SupervisorKind, WorkerKey
+from vitalsd.model import (
+    IN_ORDER,
+    OUT_OF_ORDER,
+    SUPERVISOR,
+    Exit,
+    Finding,
+    RuleState,
+    Supervisor,
+    SupervisorKind,
+    WorkerKey,
+)
 from vitalsd.ticks import TICKS
 
 __all__ = [
@@ -81,9 +91,15 @@ def successor(seen: SeenTarget, end: Exit) -> Successor | None:
     if end.slot == SUPERVISOR:
         above = seen.latest.supervisor
         is_up = any(worker.up for worker in seen.latest.workers)
-        return _followed(end, above.key) if above is not None and above.key != end.key and is_up else None
+        return _followed(end, above.key) if above is not None and is_up and _may_follow(end, above) else None
     here = next((worker.key for worker in seen.latest.workers if worker.slot == end.slot), None) or end.followed_by
     return _followed(end, here) if here is not None and here != end.key else None
+
+
+def _may_follow(end: Exit, above: Supervisor) -> bool:
+    """Whether it is another of its kind, or a younger one: one that was there before adopts, and follows nobody."""
+    alike = above.kind == end.supervisor or above.key.start_ticks >= end.key.start_ticks
+    return above.key != end.key and alike
 
 
 def _followed(end: Exit, by: WorkerKey) -> Successor:

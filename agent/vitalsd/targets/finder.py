@@ -85,6 +85,8 @@ class Finder:
         self._serving = Serving(proc)
         self._zombies = Zombies(proc, clock)
         self._supervisors: dict[str, Supervisor] = {}
+        self._born_to: dict[WorkerKey, int] = {}
+        """Worker -> its parent when it was first seen. It never has another, but who adopts it when that ends."""
         self._told: set[TargetRule] = set()
         self._rules = tuple(map(self._bind, rules))
         self._slots: dict[str, Slots] = {rule.name: Slots(reason_of) for rule in self._rules}
@@ -144,7 +146,7 @@ class Finder:
                 ended = known.get(str(row.slot)) if seated[str(row.slot)] is None else None
                 kept.append(msgspec.structs.replace(row, match=match, ended=ended))
             above = known.get(SUPERVISOR)
-            if above is not None and not any(seated.values()):
+            if above is not None:
                 key = above.key
                 kept.append(SlotRow(name, OF_SUPERVISOR, key.pid, key.start_ticks, {}, match=match, ended=above))
         return tuple(kept)
@@ -202,9 +204,14 @@ class Finder:
         """Who is above the workers of each target, and which of its processes' children have ended."""
         before, self._supervisors = self._supervisors, {}
         families: dict[str, set[int]] = {}
+        known, self._born_to = self._born_to, {}
         for name, pids in members.items():
             above = masters.get(name, set())
-            supervisor = supervisor_of(pids, self._table, above, self._surroundings)
+            workers = [self._table[pid] for pid in pids if pid in self._table]
+            parents = {each.key: known.get(each.key, each.parent) for each in workers}
+            self._born_to |= parents
+            own = [each.pid for each in workers if each.parent == parents[each.key]]
+            supervisor = supervisor_of(own, self._table, above, self._surroundings)
             if not pids and name in before and before[name].key in self._alive:
                 supervisor = before[name]  # it is about to replace the last of them
             if supervisor is not None:

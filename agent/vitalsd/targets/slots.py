@@ -28,7 +28,7 @@ __all__ = ["OF_SUPERVISOR", "ReasonOf", "SlotRow", "Slots", "no_reason"]
 
 HOLD_SECONDS = 60.0
 OF_SUPERVISOR = -1
-"""The number of a row that is about no slot: how the supervisor of a target has ended of which nobody is left."""
+"""The number of a row that is about no slot: how the supervisor of its target has ended lately."""
 ReasonOf = Callable[[WorkerKey], ExitReason | None]
 """Why a worker that is gone has ended; None while that is being found out."""
 

@@ -329,6 +329,21 @@ def test_slots_of_another_service_of_that_name_are_not_restored(finder, tree, ma
     assert second.find(1.0).targets["service"][0].slot == ("4" if match == r"shop\.web" else "0")
 
 
+def test_who_adopts_orphans_is_not_their_supervisor(finder, tree):
+    """The first process of a container, or of the host, has taken nobody's place."""
+    tree.add(1, "/sbin/first --of-all", start=1)
+    gunicorn(tree, 11, 12)
+    first = finder(SHOP)
+    assert first.find(0.0).supervisors["shop"].key.pid == 10
+    tree.remove(10)
+    for pid in (11, 12):
+        tree.remove(pid)
+        tree.add(pid, GUNICORN, parent=1, forked=True, start=2000)
+    found = first.find(20.0)
+    assert pids(found) == {"0": 11, "1": 12}
+    assert "shop" not in found.supervisors
+
+
 def killed(pid, slot):
     """The end of one that was there."""
     return Exit("shop", slot, WorkerKey(pid, 2000), 900.0, "signal", signal="SIGKILL")
@@ -343,7 +358,7 @@ def test_how_the_worker_of_an_empty_place_has_ended_is_kept(finder, tree):
     tree.remove(11)
     first.find(1.0)
     rows = [replace(row, seen_at=1000.0) for row in first.slots(lambda _target: ends)]
-    assert [(row.slot, row.ended) for row in rows] == [(0, ends["0"]), (1, None)]
+    assert [(row.slot, row.ended) for row in rows] == [(0, ends["0"]), (1, None), (-1, ends[""])]
     known = {}
     second = finder(SHOP, reason_of=lambda key: known.get(key, "unknown"))
     known |= {end.key: end.reason for end in second.restore(rows, 1e6)}
@@ -351,7 +366,7 @@ def test_how_the_worker_of_an_empty_place_has_ended_is_kept(finder, tree):
         assert pids(second.find(now)) == {"0": None, "1": 12}
 
 
-def test_how_the_supervisor_has_ended_is_kept_when_nobody_is_left(finder, tree):
+def test_how_the_supervisor_has_ended_is_kept(finder, tree):
     """It has no slot, and its workers have ended in order."""
     gunicorn(tree, 11)
     ends = {"": killed(10, "")}
