@@ -97,7 +97,7 @@ def successor(seen: SeenTarget, end: Exit) -> Successor | None:
 
 
 def _may_follow(end: Exit, above: Supervisor) -> bool:
-    """Whether it is another of its kind, or a younger one: one that was there before adopts, and follows nobody."""
+    """Whether it is another of its kind, or younger: one that was there before adopts, and follows nobody."""
     alike = above.kind == end.supervisor or above.key.start_ticks >= end.key.start_ticks
     return above.key != end.key and alike
 
