@@ -277,6 +277,7 @@ def test_a_master_that_is_left_alone_is_no_worker_of_its_own(world):
         world.watch.close()
 
     asyncio.run(run())
+    assert [each.supervisor for each in world.book.of("shop")] == ["gunicorn", None]
     assert [each.evidence for each in world.book.of("shop")] == [
         "it exited with 3: gunicorn gives up because a worker could not boot",
         "it exited with 3: the application did not start",

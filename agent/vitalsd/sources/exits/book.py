@@ -8,6 +8,7 @@ is bounded by the workers that there are, and by as many ends more as a target m
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from typing import Literal
 
 import msgspec
 from msgspec.structs import replace
@@ -34,9 +35,8 @@ class Ended(msgspec.Struct, frozen=True):
     """Unix time."""
     lived_seconds: float
     kind: SupervisorKind | None = None
-    """What supervisor it had, or was."""
-    is_master: bool = False
-    """It was that itself."""
+    """What supervisor it had, or was; of one that stood alone, what its name says."""
+    rank: Literal["worker", "master", "alone"] = "worker"
     expected: bool = False
     """This agent had asked for it by then."""
     timeout_seconds: float | None = None
@@ -100,7 +100,7 @@ class ExitBook:
             status,
             Known(
                 kind=ended.kind,
-                is_master=ended.is_master,
+                is_master=ended.rank != "worker",
                 timeout_seconds=ended.timeout_seconds,
                 silent_seconds=_silent(sample, ended.at),
                 expected=ended.expected,
@@ -120,7 +120,7 @@ class ExitBook:
             signal=told.signal,
             told_by="none" if status is None else "parent" if late else "kernel",
             evidence=told.evidence,
-            supervisor=ended.kind,
+            supervisor=ended.kind if ended.rank != "alone" else None,
             memory_kill=kill if told.reason == "oom_kill" else None,
             memory_bytes=_own(process.anonymous_bytes, process.swap_bytes) if process is not None else None,
         )

@@ -244,7 +244,7 @@ class ExitWatch:
             at=time.time(),
             lived_seconds=age_seconds(key.start_ticks),
             kind=watched.kind,
-            is_master=watched.has_headed or watched.above is None,
+            rank="master" if watched.has_headed else "worker" if watched.above is not None else "alone",
             expected=self._book.is_expected(key),
             timeout_seconds=watched.timeout_seconds,
             sample=watched.sample,
