@@ -1,39 +1,28 @@
 """
 The places of a pool whose workers or supervisor have gone, over restarts of the agent: missed, vacant or replaced.
 
-Uses app_serves.py, app_busy.py and idles.py of tests/targets.
+Uses app_serves.py and idles.py of tests/targets.
 """
 
 from __future__ import annotations
 
-import contextlib
-import http.client
 import os
 import signal
 import sys
-import threading
 import time
 from typing import TYPE_CHECKING
 
-import pytest
-from support.agent import BIN, free_ports
 from support.ended import command_of, serving, started
 from support.probed import TARGETS
 from support.servers import SERVERS
 from support.waiting import wait_for
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 GUNICORN = next(server for server in SERVERS if server.name == "gunicorn sync")
 SOON_OVER = {"VITALSD__WORKERS__DOWN_AFTER": "1s", "VITALSD__STALL__RESOLVE_AFTER": "2s"}
 """What is not found again is over soon."""
-OFTEN = {
-    "VITALSD__SAMPLING__INTERVAL": "500ms",
-    "VITALSD__SAMPLING__DISCOVERY_INTERVAL": "500ms",
-    "VITALSD__WORKERS__IMBALANCE_WINDOW": "5s",
-}
 
 
 def test_an_empty_place_is_missed_by_the_next_agent(tmp_path: Path) -> None:
@@ -125,52 +114,3 @@ def test_a_gunicorn_that_gives_up_says_why(tmp_path: Path) -> None:
         told = watched.exit(watched.process.pid)
         assert (told["slot"], told["code"], told["reason"]) == ("", 3, "error")
         assert told["evidence"] == "it exited with 3: gunicorn gives up because a worker could not boot"
-
-
-@contextlib.contextmanager
-def one_client(port: int) -> Iterator[int]:
-    """A client that keeps its connection, and asks again as soon as it is answered; the pid of who answers."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
-    ended = threading.Event()
-
-    def ask() -> int:
-        connection.request("GET", "/")
-        return int(connection.getresponse().read())
-
-    def go_on() -> None:
-        while not ended.is_set():
-            ask()
-
-    def answers() -> int | None:
-        with contextlib.suppress(OSError):
-            return ask()
-        connection.close()
-        return None
-
-    answering = wait_for("an answer", answers)
-    thread = threading.Thread(target=go_on)
-    thread.start()
-    try:
-        yield answering
-    finally:
-        ended.set()
-        thread.join()
-        connection.close()
-
-
-def test_connections_that_stay_with_one_worker(tmp_path: Path) -> None:
-    """One has all the work while the others rest: told of that one, by how busy its loop was."""
-    if not (BIN / "uvicorn").exists():
-        pytest.skip("uvicorn is not installed")
-    (port,) = free_ports(1)
-    command = ["uvicorn", "--port", str(port), "--workers", "3", "--no-access-log", "app_busy:app"]
-    with serving(tmp_path, command, more=OFTEN) as watched:
-        workers = watched.settle(3)
-        with one_client(port) as answering:
-            incident = watched.incident("imbalance")
-        assert workers[incident["worker"]] == answering
-        assert incident["severity"] == "warning"
-        evidence = incident["evidence"]
-        assert evidence["told_by"][incident["worker"]] == "loop"
-        assert evidence["share"] > 0.8
-        assert evidence["window_seconds"] == 5.0
