@@ -12,13 +12,12 @@ from collections.abc import Sequence
 
 import msgspec
 
-from vitalsd.model import Incident, WorkerSample, late_seconds
+from vitalsd.model import STOPPED, Incident, WorkerSample, late_seconds
 from vitalsd.remedy.pool import Pool
 from vitalsd.settings.units import format_duration
 
 __all__ = ["Doubt", "doubts_about_others", "is_stopped"]
 
-STOPPED = ("T", "t")
 NO_MORE = ("Z", "X", "x")
 
 

@@ -96,7 +96,8 @@ def target_rows(target: TargetSnapshot) -> Iterator[Row]:
 def worker_rows(worker: WorkerSample) -> Iterator[Row]:
     """Whether the worker is there, and what it is."""
     labels = _labels(worker)
-    yield _row("vitals_worker_up", labels, worker.up)
+    if not worker.vacant:
+        yield _row("vitals_worker_up", labels, worker.up)
     if worker.up:
         probe = worker.probe
         what = {
