@@ -109,6 +109,7 @@ class Capturing:
                 asked_by="incident",
                 who=incident.id,
                 incident=incident.id,
+                about=_about(incident),
             )
 
     def captured(self, capture: Capture) -> None:
@@ -156,6 +157,13 @@ class Capturing:
     async def close(self) -> None:
         """End what runs, and write down what is known."""
         await self.desk.close()
+
+
+def _about(incident: Incident) -> str:
+    """What it says, whichever worker it is of: `stall blocking_call /srv/app.py:fetch`."""
+    culprit = incident.culprit
+    whom = f"{culprit.file}:{culprit.function}" if culprit is not None else ""
+    return " ".join(filter(None, (incident.kind, incident.cause, whom)))
 
 
 def _told(capture: Capture) -> dict[str, object]:

@@ -105,18 +105,18 @@ class Rounds:
             await asyncio.sleep(max(0.01, due - time.monotonic()))
             try:
                 for back in self._pulses.look():
-                    self._investigation.silent.silences.add(back.target, time.time(), back.seconds)
+                    self._investigation.silent.silences.add(back.target, time.monotonic(), back.seconds)
                 self._investigation.look_for_life(self._pulses.of, self._pulses.is_suspect)
             except Exception:
                 log.exception("looking_for_life_failed")
 
     def _find(self, now: float, *, again: bool) -> Found:
         """Who is there, each watched for its end."""
-        self._finder.restore(self._book.take_slots_left(), time.time())
+        self._exits.remember(self._finder.restore(self._book.take_slots_left(), time.time()))
         found = self._finder.find(now, again=again)
         self._exits.follow(found)
         self._pulses.follow(found)
-        self._book.keep_slots(self._finder.slots())
+        self._book.keep_slots(self._finder.slots(self._exits.last))
         return found
 
     def _round(self, found: Found, now: float, *, early: bool) -> None:

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import threading
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psutil
@@ -26,7 +27,6 @@ from support.waiting import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 SOON = {"VITALSD__WORKERS__HUNG_AFTER": "2s"}
 GUNICORN = ("gunicorn", "--no-control-socket", "-b", "127.0.0.1:{port}", "-w", "2", "-t", "30")
@@ -239,6 +239,39 @@ STOPPED = [
     ("celery", ("celery", "-A", "tasks_celery", "worker", "-c", "2", "-l", "WARNING")),
     ("multiprocessing", (sys.executable, "children.py", "spawn", "2")),
 ]
+
+
+@pytest.fixture
+def freezer() -> Iterator[Path]:
+    """A control group of version 1 that can be frozen; whoever is in it goes on at the end."""
+    group = Path(f"/sys/fs/cgroup/freezer/vitalsd-life-{os.getpid()}")
+    try:
+        group.mkdir()
+    except OSError as error:
+        pytest.skip(f"no control group for freezing can be made here: {error}")
+    try:
+        yield group
+    finally:
+        (group / "freezer.state").write_text("THAWED")
+        for pid in (group / "cgroup.procs").read_text().split():
+            (group.parent / "cgroup.procs").write_text(pid)
+        group.rmdir()
+
+
+def test_a_frozen_group_is_told_as_stopped(freezer: Path, tmp_path: Path) -> None:
+    """As `docker pause` does it, with all that is in it: no disk is blamed, and it ends when the group goes on."""
+    joins = f"echo $$ > {freezer}/cgroup.procs; exec {sys.executable} children.py spawn 2"
+    with plain(tmp_path, ("sh", "-c", joins), SOON, serves=False) as service:
+        two_workers(service.agent)
+        (freezer / "freezer.state").write_text("FROZEN")
+        wait_for("both to be told", lambda: {"0", "1"} <= {one["worker"] for one in incidents(service.agent)}, 25)
+        for told in incidents(service.agent):
+            assert (told["cause"], told["severity"]) == ("stopped", "critical")
+            assert "its cgroup is frozen (docker pause?)" in told["summary"]
+        (freezer / "freezer.state").write_text("THAWED")
+        over = lambda: all(one["state"] == "resolved" for one in incidents(service.agent))  # noqa: E731
+        wait_for("it to be over", over, 10)
+        assert {one["cause"] for one in incidents(service.agent, "stall")} <= {"stopped"}
 
 
 @pytest.mark.parametrize(("name", "command"), STOPPED, ids=[name for name, _ in STOPPED])

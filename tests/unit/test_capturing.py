@@ -25,7 +25,7 @@ from vitalsd.capture.policy import Facts
 from vitalsd.capturing import Capturing, _told
 from vitalsd.errors import NotFound
 from vitalsd.incidents.book import Book
-from vitalsd.model import Finding, Incident
+from vitalsd.model import Finding, Frame, Incident
 from vitalsd.settings.model import Capture as CaptureSettings
 from vitalsd.settings.model import Settings, Storage
 from vitalsd.targets.processes import read_key
@@ -153,6 +153,23 @@ async def test_a_stall(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     world.late = ()
     world.find("stall", 3, cause="blocking_cpu")
     assert [capture.kind for capture in await world.ended()] == ["stacks", "cpu"]
+    await world.close()
+
+
+@in_loop
+async def test_a_second_incident_has_stacks_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another culprit soon after; the same one, come back with another worker's incident, has to wait."""
+    world = World(tmp_path, monkeypatch, cooldown=600.0, per_hour=6)
+    world.late = (SimpleNamespace(seconds=1.5),)
+    first, second = Frame("fetch", "/srv/shop/db.py", 7), Frame("parse", "/srv/shop/orders.py", 41)
+    for culprit in (first, second, replace(second, line=43)):
+        world.find("stall", cause="blocking_call", culprit=culprit)
+    told = {capture.about: capture.state for capture in await world.ended()}
+    about = "stall blocking_call /srv/shop"
+    assert told == {f"{about}/db.py:fetch": "done", f"{about}/orders.py:parse": "done"}
+    world.find("worker_hung", cause="blocking_call", culprit=second)
+    world.find("stall", cause="lock_wait", culprit=second)
+    assert [capture.refusal for capture in await world.ended()] == [None, None, None, "cooldown"]
     await world.close()
 
 

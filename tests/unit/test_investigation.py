@@ -5,6 +5,7 @@ import os
 import time
 
 import pytest
+import structlog
 from msgspec.structs import replace
 from support.views import BLOCKED, MAIN_LOOP, OBSERVED, PROBE, WATCHED
 from support.waiting import wait_for
@@ -18,6 +19,7 @@ from vitalsd.investigation.investigation import Investigation
 from vitalsd.model import (
     Finding,
     Frame,
+    Pulse,
     Stack,
     StallEvidence,
     StallInProgress,
@@ -75,6 +77,33 @@ def world(tmp_path):
     world = World(tmp_path)
     world.look()
     return world
+
+
+class Broken:
+    """A detector that cannot."""
+
+    kind = "broken"
+
+    def judge(self, _seen):
+        """Nothing to be had."""
+        raise ValueError("no")
+
+    is_quiet = judge
+
+
+@pytest.mark.parametrize("of", ["_detectors", "_target_detectors"])
+def test_a_detector_that_fails_is_logged_once(world, of):
+    """Of workers and of targets alike; its state says so, and the others are asked."""
+    detectors = getattr(world.investigation, of)
+    setattr(world.investigation, of, (Broken(), *detectors))
+    with structlog.testing.capture_logs() as logs:
+        world.look()
+        world.look()
+        rules = world.investigation.rules()
+    told = [(each["event"], each["kind"], each["target"]) for each in logs if each["log_level"] == "error"]
+    assert told == [("detector_failed", "broken", "old")]
+    assert {rule.state for rule in rules if rule.rule == "broken"} == {"unavailable"}
+    assert {detector.kind for detector in detectors} <= {rule.rule for rule in rules}
 
 
 def test_samples_of_a_clock_that_was_ahead_are_let_go(world):
@@ -229,6 +258,99 @@ def test_the_agent_is_no_witness_of_its_own_stalls(world, own, cause):
     ((_, verdict, _),) = case.told
     assert verdict.cause == cause
     assert verdict.reason.startswith("the agent itself ")
+
+
+ALL_ASLEEP = {"sleep": 100}
+THIS_AND_THAT = {"sleep": 45, "running": 45, "futex": 10}
+
+
+def lasts(world, monkeypatch, seconds, doing):
+    """The loop is late for so long by now, and this is what was seen of its thread; judged in another round."""
+    cpu_seconds = seconds * doing.get("running", 0) / 100
+    seen = ThreadEvidence(seconds, looks=100, doing=doing, states={"S": 100}, cpu_seconds=cpu_seconds)
+    evidence = StallEvidence("main", world.since, seconds, True, runtime="python", thread=seen, stacks=(BLOCKED,))
+    monkeypatch.setattr(world.observer, "in_progress", lambda _key: (evidence,))
+    world.look()
+    return evidence
+
+
+def over(world, monkeypatch, evidence, **changes):
+    """It comes back."""
+    monkeypatch.setattr(world.observer, "in_progress", lambda _key: ())
+
+    async def run():
+        world.investigation.hear(Ended(world.worker.key, replace(evidence, in_progress=False, **changes), False))
+        world.look()
+
+    asyncio.run(run())
+
+
+def test_a_stall_stays_what_it_was_told_to_be(world, monkeypatch):
+    """One incident from its beginning to its end, whatever its looks say by then, and what is told of it once."""
+    world.since = time.monotonic() - 1.5
+    lasts(world, monkeypatch, 1.5, ALL_ASLEEP)
+    wall = time.time
+    monkeypatch.setattr(time, "time", lambda: wall() + 0.05)
+    evidence = lasts(world, monkeypatch, 19.0, THIS_AND_THAT)
+    over(world, monkeypatch, evidence, seconds=20.0)
+    (incident,) = world.book.incidents()
+    assert (incident.cause, incident.count) == ("blocking_call", 1)
+    (stall,) = incident.evidence["stalls"]
+    assert stall["duration_seconds"] == 20.0
+    assert "of all of it: no test of the causes fits" in incident.evidence["reason"]
+    assert list(world.book.counts.of(world.worker.key)) == ["blocking_call"]
+    world.since = time.monotonic() - 1.5
+    over(world, monkeypatch, evidence, since=world.since, seconds=1.5)
+    assert {each.cause for each in world.book.incidents()} == {"blocking_call", "unknown"}
+
+
+def test_a_stall_of_which_more_may_be_known_waits_a_little(world, monkeypatch):
+    """To say nothing of the cause would be an incident of its own; after five seconds it beats silence."""
+    world.since = time.monotonic() - 1.5
+    lasts(world, monkeypatch, 1.5, THIS_AND_THAT)
+    assert world.book.incidents() == ()
+    evidence = lasts(world, monkeypatch, 4.0, ALL_ASLEEP)
+    over(world, monkeypatch, evidence)
+    assert [each.cause for each in world.book.incidents()] == ["blocking_call"]
+    world.since = time.monotonic() - 6.0
+    lasts(world, monkeypatch, 6.0, THIS_AND_THAT)
+    assert [each.cause for each in world.book.incidents()] == ["unknown", "blocking_call"]
+
+
+def stopped(world, monkeypatch, seconds, wall):
+    """Another look at life, so long after it was stopped, by this clock; the incidents there are."""
+    monkeypatch.setattr(time, "time", lambda: wall)
+    pulse = Pulse(wall, "T", wall - seconds)
+    world.investigation.look_for_life(lambda _key: pulse, lambda _key: True)
+    return [incident for incident in world.book.incidents() if incident.kind == "worker_hung"]
+
+
+@pytest.mark.parametrize("step", [3600.0, -3600.0])
+def test_a_clock_that_is_set_in_a_silence(world, monkeypatch, step):
+    """The same silence goes on, as long as it is, and its end says how long it was."""
+    wall = time.time()
+    assert stopped(world, monkeypatch, 1.0, wall) == []
+    assert stopped(world, monkeypatch, 1.5, wall + step) == []
+    assert len(stopped(world, monkeypatch, 3.0, wall + 2)) == 1
+    (hung,) = stopped(world, monkeypatch, 4.0, wall + step + 3)
+    assert hung.evidence["silent_seconds"] == 4.0
+    assert hung.evidence["since"] == pytest.approx(wall + step - 1, abs=0.1)
+    monkeypatch.setattr(time, "time", lambda: wall - step)
+    pulse = Pulse(wall - step, "S", wall - step)
+    world.investigation.look_for_life(lambda _key: pulse, lambda _key: True)
+    (hung,) = (incident for incident in world.book.incidents() if incident.kind == "worker_hung")
+    assert hung.state == "resolved"
+    assert hung.timeline[-1]["text"] == "it came back after 4.00 s"
+
+
+def test_what_was_learned_outlives_a_clock_that_is_set(world, monkeypatch):
+    """A long request is none the less usual two days ahead."""
+    world.investigation.silent.silences.add("old", time.monotonic(), 12.0)
+    wall = time.time()
+    for step in (2 * 86_400.0, -2 * 86_400.0):
+        monkeypatch.setattr(time, "time", lambda step=step: wall + step)
+        target = TargetSnapshot("old", True, (world.worker,))
+        assert world.investigation._seen_target(target, wall + step).came_back_seconds == 12.0
 
 
 def failing(world, errors, pid=77, age=3600.0):

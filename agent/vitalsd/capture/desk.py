@@ -109,6 +109,7 @@ class Desk:
         who: str,
         force: bool = False,
         incident: str | None = None,
+        about: str = "",
     ) -> Capture:
         """Ask for one; one that is refused says why. Raises NotFound where there is no such worker."""
         subject = self._around.subject(target, worker)
@@ -123,6 +124,7 @@ class Desk:
             who=who,
             reason=reason,
             incident=incident,
+            about=about,
             force=force,
         )
         capture = Capture(
@@ -138,6 +140,7 @@ class Desk:
             incident=incident,
             seconds=wanted.seconds,
             asked_at=self._clock(),
+            about=about,
         )
         chosen = self._chooser.choose(wanted, subject)
         if isinstance(chosen, Refusal):

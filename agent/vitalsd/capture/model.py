@@ -73,6 +73,8 @@ class Wanted(msgspec.Struct, frozen=True):
     """A sentence: why it is taken."""
     incident: str | None = None
     """The id of the incident that it is evidence for."""
+    about: str = ""
+    """What that incident says: its kind, cause and culprit. What is about something else does not wait for it."""
     force: bool = False
     """Somebody wants it now, whatever was taken before: cooldown and budget do not hold, all else does."""
 
@@ -110,6 +112,8 @@ class Capture(msgspec.Struct, frozen=True):
     incident: str | None
     seconds: float
     asked_at: float
+    about: str = ""
+    """Kind, cause and culprit of the incident; empty where none has asked."""
     started_at: float | None = None
     ended_at: float | None = None
     engine: str | None = None

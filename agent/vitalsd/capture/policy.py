@@ -5,6 +5,9 @@ Pure. First what protects the service, which holds for everybody: its own state,
 engine that does harm there, the disk, the queue. Then what protects from too much of it, which `force` sets aside:
 cooldown and budget. The captures of before are all there is to know, so a restart of the agent changes nothing.
 
+Stacks take a moment, and those of an incident that says something else than the last are evidence that nobody has
+yet: they wait for no cooldown, as long as half of the hour's budget is left for all else.
+
 A time that lies in the future, since a clock was set back, counts as if it lay as far in the past: it keeps nobody
 waiting for longer than twice what it should, and nothing is forgotten that would count otherwise.
 """
@@ -41,6 +44,8 @@ LOAD_PER_CORE = 2.0
 MEMORY_PRESSURE_PERCENT = 20.0
 """A fifth of the time somebody waits for memory: systemd-oomd begins to kill at three fifths."""
 AGENT_LATE_SECONDS = 0.5
+FRESH_SHARE = 0.5
+"""Of the hour's budget: beyond, what is new waits for its cooldown like all else."""
 MOST_WAITING = 8
 """One is taken at a time, so the last of these is a minute or more away from what it was asked for."""
 
@@ -212,8 +217,12 @@ def _of_cooldown(
     wanted: Wanted, recent: Sequence[Capture], settings: CaptureSettings, now: float
 ) -> Refusal | None:
     """From the end of one to the next: the service has its peace in between."""
+    may_be_fresh = wanted.kind == "stacks" and wanted.asked_by == "incident" and wanted.about != ""
+    may_be_fresh = may_be_fresh and len(_of_this_hour(recent, now)) < FRESH_SHARE * settings.per_hour
     for capture in recent:
         if (capture.target, capture.kind) != (wanted.target, wanted.kind) or not _counts(capture):
+            continue
+        if may_be_fresh and capture.about != wanted.about:
             continue
         active = capture.state in ACTIVE
         ended_at = now if active or capture.ended_at is None else capture.ended_at
@@ -235,14 +244,19 @@ def _of_budget(wanted: Wanted, recent: Sequence[Capture], settings: CaptureSetti
     """By when they began, so that no hour has more beginnings than that, whenever it is said to start."""
     if not uses_budget(wanted.kind, wanted.asked_by):
         return None
-    counted = (each for each in recent if _counts(each) and uses_budget(each.kind, each.asked_by))
-    ages = [age for each in counted if (age := _age(each, now)) < HOUR_SECONDS]
+    ages = _of_this_hour(recent, now)
     excess = len(ages) - settings.per_hour
     if excess < 0:
         return None
     rest = HOUR_SECONDS - sorted(ages, reverse=True)[excess]
     told = f"{len(ages)} captures of the last hour count, and capture.per_hour is {settings.per_hour}"
     return Refusal("budget", f"{told}: ask again in {_short(rest)}, or now with --force", rest)
+
+
+def _of_this_hour(recent: Sequence[Capture], now: float) -> list[float]:
+    """The ages of those that count in the budget."""
+    counted = (each for each in recent if _counts(each) and uses_budget(each.kind, each.asked_by))
+    return [age for each in counted if (age := _age(each, now)) < HOUR_SECONDS]
 
 
 def _counts(capture: Capture) -> bool:

@@ -13,7 +13,7 @@ from vitalsd.detect.culprit import AGREE_SHARE, COMMON_SHARE
 from vitalsd.detect.machinery import Origin
 from vitalsd.detect.signals import LITTLE_CPU_SHARE, Signals
 from vitalsd.detect.words import duration, name, of, percent
-from vitalsd.model import Cause, Doing, Frame, StallEvidence, Verdict
+from vitalsd.model import STOPPED, Cause, Doing, Frame, StallEvidence, Verdict
 
 __all__ = ["TESTS", "decide"]
 
@@ -58,6 +58,13 @@ TURNS_SHARE = 0.1
 """Of the stacks, those that show Node's queue between two microtasks."""
 GIL_RATE = (0.6, 1.25)
 """B5 step 6, in switch intervals: a thread that wants the interpreter lock wakes up once in each to ask for it."""
+WAITED_SHARE = 0.2
+"""Of the looks: what was seen to wait for something else did not wait for a processor."""
+NOTHING_SHARE = 0.1
+"""Of the stall, on a processor: what computes for longer has had a share in it."""
+ALSO_LATE_SHARE = 0.2
+CROWDED_SHARE = 0.5
+"""Of the time, somebody of its group or of the host waited for a processor."""
 GIL_FUTEX_SHARE = 0.3
 """With one competitor a thread gets the lock for half of the time."""
 SIBLING_CPU_SHARE = 0.25
@@ -87,8 +94,11 @@ def host_wide(s: Signals) -> Verdict | None:
 
 
 def stopped(s: Signals) -> Verdict | None:
-    """SIGSTOP or a debugger; a debugger that lets it run is not what it waits for."""
-    share = s.state("T", "t")
+    """SIGSTOP, a debugger or a freezer; a debugger that lets it run is not what it waits for."""
+    frozen = s.host.frozen_share or 0.0
+    if frozen >= MOST:
+        return Verdict("stopped", None, f"its cgroup is frozen (docker pause?) in {percent(frozen)} of the looks")
+    share = s.state(*STOPPED)
     traced = s.thread is not None and s.thread.traced
     if share < MOST and not (traced and (share > 0 or not s.thread or not s.thread.states)):
         return None
@@ -260,6 +270,22 @@ def computes_mostly(s: Signals) -> Verdict | None:
     return None
 
 
+def crowded(s: Signals) -> Verdict | None:
+    """Late, and not seen to do or wait for anything, on a host on which somebody always waits for a processor."""
+    cpu = s.cpu_share
+    waits = s.doing("futex", "sleep", "call", "disk", "blocked", "unknown")
+    if cpu is None or cpu >= NOTHING_SHARE or waits > WAITED_SHARE:
+        return None
+    seen = f"it computed for only {_computed(s)}, and nothing was seen that it waited for"
+    late, pressure = s.late_share or 0.0, s.host.cpu_pressure_share or 0.0
+    if late >= ALSO_LATE_SHARE:
+        own = of(s.host.agent_late_seconds, s.seconds)
+        return Verdict("host_wide", None, f"{seen}, while the agent was late by {own} too")
+    if pressure >= CROWDED_SHARE:
+        return Verdict("cpu_contention", None, f"{seen}, while CPU pressure was {percent(pressure)}")
+    return None
+
+
 def unknown(s: Signals) -> Verdict:
     """What no test fits, with what there was to see."""
     parts = []
@@ -289,6 +315,7 @@ TESTS: tuple[Callable[[Signals], Verdict | None], ...] = (
     blocking_call,
     waits_by_stack,
     computes_mostly,
+    crowded,
 )
 
 

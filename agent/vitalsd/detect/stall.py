@@ -3,6 +3,9 @@ Finds `stall`: a loop that was late beyond the threshold, one finding per cause 
 
 From stalls whose cause is decided already. What only looked like a stall is told in the rule's state alone. The
 agent's own are told from `critical` on: a hiccup of its own is counted in the metrics, and is to wake nobody.
+
+Where the host is to blame, all workers of a target have one finding, which is the target's. A loop that had next
+to nothing to do, and was not late for long, kept nobody waiting: that is counted, and told in the rule's state.
 """
 
 from __future__ import annotations
@@ -15,12 +18,21 @@ from vitalsd.detect.culprit import stacks_as_evidence
 from vitalsd.detect.loops import loops_of, no_loop_reason
 from vitalsd.detect.registry import Judgement, Seen, StateName, ToldStall, register
 from vitalsd.detect.words import ADVICE, by_cause, duration, place, times
-from vitalsd.model import OWN_TARGET, Finding, RuleState, Severity, Stack, StallEvidence
+from vitalsd.model import OF_THE_HOST, OWN_TARGET, Finding, RuleState, Severity, Stack, StallEvidence, Verdict
 from vitalsd.settings.model import Settings
 from vitalsd.times import rfc3339
 
-__all__ = ["StallBounds", "StallDetector", "find"]
+__all__ = ["StallBounds", "StallDetector", "find", "idles"]
 
+NOTHING_SECONDS = 0.002
+"""Of a processor: a timer of the server's own takes a tenth of this, a request more."""
+MOST_OF_IT = 0.5
+"""Of a stall: what was seen of it from outside tells what its thread has used."""
+CROWDED_SHARE = 0.5
+RESTED_SHARE = 0.1
+"""Of a stall, on a processor: while so much of the time somebody waited for one, what it waited for did too."""
+OWN_HOST_SECONDS = 5.0
+"""The agent's own, of a host that did not let it run: whoever watches hears of the services first."""
 LATEST = 10
 """Stalls that evidence lists one by one."""
 
@@ -37,11 +49,34 @@ def find(target: str, worker: str, stalls: Sequence[ToldStall], bounds: StallBou
     groups: dict[tuple[str, str], list[ToldStall]] = {}
     for told in stalls:
         evidence, verdict, _ = told
-        if not verdict.stall or not evidence.seconds >= bounds.threshold_seconds:
+        if not verdict.stall or not evidence.seconds >= bounds.threshold_seconds or idles(told, bounds):
+            continue
+        if target == OWN_TARGET and _of_the_host(evidence, verdict) and evidence.seconds < OWN_HOST_SECONDS:
             continue
         culprit = f"{verdict.culprit.file}:{verdict.culprit.function}" if verdict.culprit is not None else ""
-        groups.setdefault((verdict.cause, culprit), []).append(told)
+        cause = "host" if verdict.cause in OF_THE_HOST else verdict.cause
+        groups.setdefault((cause, culprit), []).append(told)
     return [_finding(target, worker, group, bounds) for group in groups.values()]
+
+
+def idles(told: ToldStall, bounds: StallBounds) -> bool:
+    """Whether it is the host's, and of a loop that had next to nothing to do."""
+    evidence, verdict, _ = told
+    if verdict.cause not in OF_THE_HOST or evidence.seconds >= bounds.critical_seconds:
+        return False
+    used = evidence.cpu_seconds
+    thread = evidence.thread
+    if used is None and thread is not None and thread.seconds >= MOST_OF_IT * evidence.seconds:
+        used = thread.cpu_seconds
+    return used is not None and used < NOTHING_SECONDS and (evidence.ready_callbacks or 0) <= 1
+
+
+def _of_the_host(evidence: StallEvidence, verdict: Verdict) -> bool:
+    """Or of nobody: an agent that did not run has not seen why. Its own threads want a processor too."""
+    crowded = (evidence.host.cpu_pressure_share or 0.0) >= CROWDED_SHARE
+    rested = evidence.cpu_seconds is not None and evidence.cpu_seconds < RESTED_SHARE * evidence.seconds
+    unseen = verdict.cause == "unknown" and verdict.culprit is None
+    return verdict.cause in OF_THE_HOST or unseen or (crowded and rested)
 
 
 def _finding(target: str, worker: str, group: list[ToldStall], bounds: StallBounds) -> Finding:
@@ -51,7 +86,7 @@ def _finding(target: str, worker: str, group: list[ToldStall], bounds: StallBoun
     return Finding(
         kind="stall",
         target=target,
-        worker=worker,
+        worker="" if verdict.cause in OF_THE_HOST else worker,
         severity=severity,
         at=max(started_at + evidence.seconds for evidence, _, started_at in group),
         summary=_summary(target, worker, group),
@@ -62,7 +97,7 @@ def _finding(target: str, worker: str, group: list[ToldStall], bounds: StallBoun
             "loop": longest.loop,
             "reason": verdict.reason,
             "count": len(group),
-            "stalls": [_listed(told) for told in by_start[-LATEST:]],
+            "stalls": [_listed(told, worker) for told in by_start[-LATEST:]],
             **_seen_of([evidence for evidence, _, _ in by_start]),
         },
     )
@@ -75,13 +110,15 @@ def _seen_of(group: list[StallEvidence]) -> dict[str, object]:
     return {"stacks": stacks} if stacks or reason is None else {"stacks": stacks, "no_stack_reason": reason}
 
 
-def _listed(told: ToldStall) -> dict[str, object]:
+def _listed(told: ToldStall, worker: str) -> dict[str, object]:
     evidence, verdict, started_at = told
     listed: dict[str, object] = {
         "started_at": rfc3339(started_at),
         "duration_seconds": round(evidence.seconds, 3),
         "cause": verdict.cause,
     }
+    if verdict.cause in OF_THE_HOST:
+        listed["worker"] = worker
     if evidence.stack_after_seconds is not None:
         listed["stack_after_seconds"] = round(evidence.stack_after_seconds, 3)
     return listed
@@ -100,6 +137,9 @@ def _summary(target: str, worker: str, group: list[ToldStall]) -> str:
     tense = f"has been blocked for {seconds} so far" if longest.in_progress else f"was blocked for {seconds}"
     total = sum(evidence.seconds for evidence, _, _ in group)
     again = f", and {times(len(group) - 1)} more, {duration(total)} in all" if len(group) > 1 else ""
+    if verdict.cause in OF_THE_HOST:
+        who = f"Workers of `{target}` wait for a loaded host: worker {worker}{loop}"
+        return f"{who} {tense} {by_cause(verdict.cause)}{again}; {ADVICE[verdict.cause]}."
     said = f"Worker {worker} of `{target}`{loop} {tense} {by_cause(verdict.cause)}{where}{again}"
     return f"{said}; {ADVICE[verdict.cause]}."
 
@@ -139,6 +179,11 @@ class StallDetector:
             evidence, verdict = turning[-1]
             why = f" ({evidence.no_stack_reason})" if evidence.no_stack_reason is not None else ""
             return "watching", f"a stretch of {duration(evidence.seconds)} was no stall: {verdict.reason}{why}"
+        idle = [told for told in seen.stalls if told[1].stall and idles(told, self._bounds(seen))]
+        if idle:
+            evidence, verdict, _ = idle[-1]
+            why = f"it had nothing to do: {verdict.reason}"
+            return "watching", f"it was late for {duration(evidence.seconds)}, and {why}"
         late = max((loop.current_stall.seconds for loop in loops if loop.current_stall is not None), default=0.0)
         if late > 0:
             return "watching", f"a loop is late by {duration(late)}, its evidence is being taken"

@@ -2,7 +2,9 @@
 Finds `starvation`: a loop that turns, and yet whatever arrives waits, over a held time.
 
 From the delay histogram and the ready queue of consecutive samples. A loop whose lateness is one stall after
-another is told as `stall`; here it is the many short callbacks of which no single one is to blame.
+another is told as `stall`; here it is the many short callbacks of which no single one is to blame. Where its
+thread waits for a processor for most of the busy time, the host is to blame: that is told of the target, with its
+stalls of that cause, and a worker without work keeps nobody waiting.
 """
 
 from __future__ import annotations
@@ -14,14 +16,20 @@ import msgspec
 
 from vitalsd.detect.loops import LoopView, loops_of, no_loop_reason
 from vitalsd.detect.registry import Judgement, Seen, fired, nothing, register
-from vitalsd.detect.words import duration, percent, place
-from vitalsd.model import Cause, Finding, Frame, Histogram, Severity, WorkerSample
+from vitalsd.detect.words import ADVICE, duration, percent, place
+from vitalsd.model import OWN_TARGET, Cause, Finding, Frame, Histogram, Severity, WorkerSample
 from vitalsd.settings.model import Settings
 
 __all__ = ["StarvationBounds", "StarvationDetector", "quantile"]
 
 READY_LONG = 100
 """facts B5, step 5: with more callbacks ready, it is their number that makes arrivals wait."""
+STEP_SECONDS = 5.0
+"""A wait for events that lasts is booked when it is over; it keeps nobody waiting."""
+CONTENDED_SHARE = 0.5
+"""Of the busy time, waiting for a processor: with one of its own it would be late half as much."""
+IDLE_SHARE = 0.01
+"""Of a core: less is done by a server that nobody asks for anything."""
 STALLED_SHARE = 0.5
 """Of the busy time: when stalls make up so much of it, they explain the delay."""
 
@@ -45,6 +53,8 @@ class Stretch(msgspec.Struct, frozen=True):
     stalled_seconds: float
     turns: bool
     ready: int | None
+    waited_seconds: float | None = None
+    """For a processor, by the main thread; None where that is not known."""
 
 
 class Held(msgspec.Struct, frozen=True):
@@ -77,6 +87,18 @@ class Held(msgspec.Struct, frozen=True):
     def busy_share(self) -> float:
         """Of all time."""
         return min(1.0, sum(stretch.busy_seconds for stretch in self.stretches) / self.seconds)
+
+    @property
+    def waited_share(self) -> float:
+        """Of the busy time, for a processor; 0 where it is not known."""
+        busy = sum(stretch.busy_seconds for stretch in self.stretches)
+        waited = sum(stretch.waited_seconds or 0.0 for stretch in self.stretches)
+        return min(1.0, waited / busy) if busy > 0 and self.loop == "main" else 0.0
+
+    @property
+    def worked_share(self) -> float:
+        """Of all time, neither idle nor waiting for a processor."""
+        return self.busy_share * (1 - self.waited_share)
 
     @property
     def ready(self) -> int | None:
@@ -119,10 +141,13 @@ class StarvationDetector:
             return nothing(self.kind, seen, "unavailable", no_loop_reason(latest))
         held = [self._held(seen.samples, loop.name) for loop in loops]
         starving = [one for one in held if one.stretches and one.seconds >= self.bounds.held_seconds]
-        to_tell = [one for one in starving if one.stalled_share < STALLED_SHARE]
+        to_tell = [one for one in starving if one.stalled_share < STALLED_SHARE and not _is_nobodys(seen, one)]
         findings = tuple(self._finding(seen, latest, one) for one in to_tell)
         if findings:
             return fired(self.kind, seen, *findings)
+        if starving and _is_nobodys(seen, starving[0]):
+            reason = f"nobody waits for it, and it has no processor for {percent(starving[0].waited_share)}"
+            return nothing(self.kind, seen, "watching", f"{reason} of the busy time ({_told(starving[0])})")
         if starving:
             share = percent(starving[0].stalled_share)
             reason = f"arrivals wait ({_told(starving[0])}), but {share} of the busy time are stalls: see `stall`"
@@ -162,21 +187,25 @@ class StarvationDetector:
     def _finding(self, seen: Seen, latest: WorkerSample, held: Held) -> Finding:
         p99, average, ready = quantile(held.delay, 0.99), mean(held.delay), held.ready
         flooded = ready is not None and ready > READY_LONG
-        cause: Cause | None = "ready_flood" if flooded else None
-        culprit = _flooder(seen) if flooded else None
+        contended = held.waited_share >= CONTENDED_SHARE
+        cause: Cause | None = "cpu_contention" if contended else "ready_flood" if flooded else None
+        culprit = _flooder(seen) if flooded and not contended else None
         severity: Severity = "critical" if p99 > self.bounds.critical_p99_seconds else "warning"
         loop = "" if held.loop == "main" else f", loop {held.loop},"
         by = f", mostly those of {place(culprit)}" if culprit is not None else ""
+        advice = ADVICE["cpu_contention"] if contended else "bound how much work is taken on at once"
         why = f"at least {ready} callbacks are ready at any time{by}" if flooded else "each turn takes too long"
+        if contended:
+            why = f"its thread waits for a processor for {percent(held.waited_share)} of the busy time"
         return Finding(
             kind=self.kind,
             target=seen.target,
-            worker=seen.worker,
+            worker="" if contended else seen.worker,
             severity=severity,
             at=seen.now,
             summary=(
                 f"Worker {seen.worker} of `{seen.target}`{loop} turns its loop, but what arrives waits: "
-                f"{_told(held)} for {held.seconds:.0f} s, as {why}; bound how much work is taken on at once."
+                f"{_told(held)} for {held.seconds:.0f} s, as {why}; {advice}."
             ),
             cause=cause,
             culprit=culprit,
@@ -210,14 +239,26 @@ def _stretches(samples: Sequence[WorkerSample], loop: str) -> Iterator[Stretch |
         if after is None or before is None or newer.key != older.key or newer.lag_source != older.lag_source:
             yield None
             continue
-        yield _stretch(newer.at - older.at, before, after)
+        yield _stretch(newer.at - older.at, before, after, _waited(older, newer))
 
 
 def _loop(sample: WorkerSample, name: str) -> LoopView | None:
     return next((loop for loop in loops_of(sample) if loop.name == name), None)
 
 
-def _stretch(seconds: float, before: LoopView, after: LoopView) -> Stretch | None:
+def _waited(before: WorkerSample, after: WorkerSample) -> float | None:
+    first = before.cpu.runqueue_seconds if before.cpu is not None else None
+    last = after.cpu.runqueue_seconds if after.cpu is not None else None
+    return max(0.0, last - first) if first is not None and last is not None else None
+
+
+def _is_nobodys(seen: Seen, held: Held) -> bool:
+    """Whether it waits for a processor, and has next to nothing to do there, or is the agent itself."""
+    waits = held.waited_share >= CONTENDED_SHARE
+    return waits and (held.worked_share < IDLE_SHARE or seen.target == OWN_TARGET)
+
+
+def _stretch(seconds: float, before: LoopView, after: LoopView, waited: float | None) -> Stretch | None:
     columns = zip(after.delay.buckets, before.delay.buckets, strict=False)
     buckets = tuple(new - old for new, old in columns)
     busy = after.busy_seconds - before.busy_seconds
@@ -229,6 +270,8 @@ def _stretch(seconds: float, before: LoopView, after: LoopView) -> Stretch | Non
         or after.delay.bounds != before.delay.bounds
     ):
         return None
+    if seconds > STEP_SECONDS + 2 * (busy + max(0.0, after.idle_seconds - before.idle_seconds)):
+        return None  # the loop has lived through much less: the clock was set
     lasting = after.current_stall.seconds if after.current_stall is not None else 0.0
     stalled = max(0.0, after.stall_seconds - before.stall_seconds) + min(seconds, lasting)
     counted = after.iterations is not None and before.iterations is not None
@@ -237,7 +280,7 @@ def _stretch(seconds: float, before: LoopView, after: LoopView) -> Stretch | Non
     ready = None
     if after.ready_callbacks is not None and before.ready_callbacks is not None:
         ready = min(before.ready_callbacks, after.ready_callbacks)
-    return Stretch(seconds, delay, busy, stalled, turns, ready)
+    return Stretch(seconds, delay, busy, stalled, turns, ready, waited)
 
 
 def _flooder(seen: Seen) -> Frame | None:

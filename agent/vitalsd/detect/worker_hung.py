@@ -1,10 +1,11 @@
 """
 Finds `worker_hung`: a worker, or its supervisor, that has shown no life for longer than is allowed.
 
-From what is looked at each second: the kernel's state, the loop, and the file that gunicorn's workers touch. A
-loop that hangs is told whoever else answers for it: uvicorn asks a thread, and takes a dead loop for healthy. A
-synchronous worker touches its file between requests only, so what this target's workers have come back from by
-themselves within a day is none again, until two thirds of the time are over after which its supervisor ends it.
+From what is looked at each second: the kernel's state, the freezer of its group, the loop, and the file that
+gunicorn's workers touch. A loop that hangs is told whoever else answers for it: uvicorn asks a thread, and takes a
+dead loop for healthy. A synchronous worker touches its file between requests only, so what this target's workers
+have come back from by themselves within a day is none again, until two thirds of the time are over after which its
+supervisor ends it.
 """
 
 from __future__ import annotations
@@ -149,6 +150,8 @@ def _finding(seen: SeenTarget, slot: str, silence: Silence) -> Finding:
         "state": silence.state,
         "supervisor": supervisor.kind if supervisor is not None else None,
     }
+    if silence.frozen:
+        evidence["frozen"] = True
     if silence.loop is not None:
         evidence["loop"] = silence.loop
     if silence.waits_in is not None:
@@ -190,6 +193,7 @@ def _what(silence: Silence) -> str:
     lasts = duration(silence.seconds)
     if silence.kind == "stopped":
         by = "a debugger holds it" if silence.state == "t" else "a signal has stopped it"
+        by = "its cgroup is frozen (docker pause?)" if silence.frozen else by
         return f"has stood still for {lasts}: {by}"
     if silence.kind == "uninterruptible":
         return f"has waited in the kernel for {lasts}, for a disk or a file system"
@@ -218,7 +222,7 @@ def _ends_in(supervisor: Supervisor | None, silence: Silence) -> float | None:
 def _severity(silence: Silence, ends_in: float | None) -> Severity:
     if silence.kind == "heartbeat":
         return "critical" if ends_in is not None else "warning"
-    return "warning" if silence.state == "t" else "critical"
+    return "warning" if silence.state == "t" and not silence.frozen else "critical"
 
 
 def _cause(silence: Silence) -> Cause | None:
@@ -229,6 +233,8 @@ def _cause(silence: Silence) -> Cause | None:
 
 def _advice(silence: Silence, supervisor: Supervisor | None) -> str:
     pid = silence.key.pid
+    if silence.frozen:
+        return "`docker unpause` lets its container go on, and no signal does"
     if silence.kind == "stopped":
         return f"`kill -CONT {pid}` lets it go on, unless somebody looks into it"
     if silence.kind == "uninterruptible":

@@ -2,6 +2,7 @@
 From which silences a target's workers have come back by themselves, within the last day. Pure, and bounded.
 
 A synchronous worker shows no life while it serves a request: how long that takes in this service is learned here.
+Times are those of CLOCK_MONOTONIC: what was learned is not to be forgotten when somebody sets the clock.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ class Silences:
         self._of: dict[str, deque[tuple[float, float]]] = {}
 
     def add(self, target: str, at: float, seconds: float) -> None:
-        """A worker has come back at unix time `at`, after so long."""
+        """A worker has come back at `at`, after so long."""
         kept = self._of.setdefault(target, deque(maxlen=KEPT))
         while kept and kept[-1][1] <= seconds:
             kept.pop()

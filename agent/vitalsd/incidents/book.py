@@ -30,6 +30,8 @@ log = structlog.get_logger(__name__)
 START_SECONDS = 2.0
 TOUCH_SECONDS = 60.0
 """How often slots that stay as they are say that they are still known."""
+STEP_SECONDS = 1.0
+"""A clock that differs by less was not set, and nobody minds."""
 ANSWER_SECONDS = 3.0
 """Below what our own commands wait for an answer."""
 
@@ -43,8 +45,12 @@ class Book:
         listen: str,
         resolve_after_seconds: float = 60.0,
         clock: Callable[[], float] = time.time,
+        steady: Callable[[], float] = time.monotonic,
     ) -> None:
         self._clock = clock
+        self._steady = steady
+        self._offset = clock() - steady()
+        """Between the two: a jump of it is a clock that was set, or a host that slept."""
         self._store = Store(folder, listen, clock)
         self._life = Incidents(resolve_after_seconds)
         self._slots: tuple[SlotRow, ...] | None = None
@@ -71,7 +77,11 @@ class Book:
             self.counts.settle(target, slot, key, stalls, seconds)
         self._counted = []
         before = {incident.id: incident for incident in self._life.all()}
-        changed = self._life.take(findings, self._clock())
+        now, offset = self._clock(), self._offset
+        self._offset = now - self._steady()
+        if abs(self._offset - offset) > STEP_SECONDS:
+            self._life.clock_was_set(self._offset - offset)
+        changed = self._life.take(findings, now)
         for incident in changed:
             self._keep(incident, before.get(incident.id))
         return changed

@@ -81,7 +81,9 @@ def longest_seconds(evidence: Mapping[str, Any]) -> float | None:
 
 
 def _is_same(known: Mapping[str, Any], told: Mapping[str, Any]) -> bool:
-    """Whether both began at the same time, as near as two clocks can be compared twice."""
+    """Whether both are of one worker and began at the same time, as near as two clocks can be compared twice."""
+    if known.get("worker") != told.get("worker"):
+        return False
     one, other = _began(known), _began(told)
     return one is not None and other is not None and abs(one - other) <= SAME_SECONDS
 

@@ -90,6 +90,11 @@ class Incidents:
             self._all = None
         return list(changed.values())
 
+    def clock_was_set(self, seconds: float) -> None:
+        """By so much, or nobody looked for so long: what is open was heard of no longer ago for that."""
+        for life in self._open_lives():
+            life.heard_at += seconds
+
     def leave(self, targets: Iterable[TargetSnapshot], now: float) -> list[Incident]:
         """Resolve what was found of targets and workers that are gone; the answer is what has changed."""
         slots = {target.name: {worker.slot: worker.up for worker in target.workers} for target in targets}

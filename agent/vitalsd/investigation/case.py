@@ -10,9 +10,9 @@ import msgspec
 from vitalsd.capture.stacks import Late as LateThread
 from vitalsd.detect.registry import ToldStall
 from vitalsd.history.recent import SPACING_SECONDS, WINDOW_SECONDS
-from vitalsd.model import StallEvidence, WorkerKey, WorkerSample
+from vitalsd.model import StallEvidence, Verdict, WorkerKey, WorkerSample
 
-__all__ = ["Case", "StallName"]
+__all__ = ["Case", "StallName", "Told"]
 
 KEPT = 256
 SHARED_PART = 0.5
@@ -20,6 +20,16 @@ SHARED_PART = 0.5
 StallName = tuple[str, float]
 """Its loop, and CLOCK_MONOTONIC at which it began."""
 Thing = TypeVar("Thing")
+
+
+class Told(msgspec.Struct, frozen=True):
+    """What was said of a stall while it lasted."""
+
+    verdict: Verdict
+    started_at: float
+    """Unix time, as the clock had it then."""
+    seconds: float
+    """How long it was when that was said last."""
 
 
 class Case(msgspec.Struct):
@@ -35,6 +45,8 @@ class Case(msgspec.Struct):
     """What the observer saw of stalls that their probe has not told yet."""
     late: dict[StallName, LateThread]
     """Stalls in progress whose stacks are being taken from outside."""
+    told_as: dict[StallName, Told]
+    """Stalls in progress that were told of: one stays what it was told to be."""
     told: list[ToldStall]
     turning: ToldStall | None = None
     """What looked like a stall last, and was none."""
@@ -43,7 +55,7 @@ class Case(msgspec.Struct):
     @classmethod
     def of(cls, key: WorkerKey, now: float) -> Case:
         """A worker that is seen for the first time."""
-        return cls(key, now, deque(), {}, {}, {}, [])
+        return cls(key, now, deque(), {}, {}, {}, {}, [])
 
     def take(self, worker: WorkerSample, now: float) -> None:
         """Take in a sample; those of more than a minute ago go, and those that a wrong clock calls later."""
@@ -71,14 +83,34 @@ class Case(msgspec.Struct):
         if seen is not None:
             return seen
         for name, other in self.seen.items():
-            shared = min(since + seconds, other.since + other.seconds) - max(since, other.since)
-            if name[0] == loop and shared >= SHARED_PART * max(seconds, other.seconds) > 0:
+            if name[0] == loop and _share((since, seconds), (other.since, other.seconds)):
                 return self.seen.pop(name)
         return None
+
+    def take_told(self, loop: str, since: float, seconds: float) -> Told | None:
+        """What was said of a stall that is over: it is told once more, and then forgotten."""
+        told = self.told_as.pop((loop, since), None)
+        if told is not None:
+            return told
+        for name, other in self.told_as.items():
+            # As above; and its end may have come long after it was told last.
+            if name[0] == loop and since - other.seconds < name[1] < since + seconds:
+                return self.told_as.pop(name)
+        return None
+
+    def note_told(self, evidence: StallEvidence, told: Told) -> None:
+        """Keep what is said of a stall in progress."""
+        _put(self.told_as, (evidence.loop, evidence.since), told)
 
     def note_late(self, loop: str, late: LateThread) -> None:
         """Keep whose stacks are being taken."""
         _put(self.late, (loop, late.since), late)
+
+
+def _share(first: tuple[float, float], second: tuple[float, float]) -> bool:
+    """Whether two stretches, each with its beginning and length, are the same one."""
+    shared = min(first[0] + first[1], second[0] + second[1]) - max(first[0], second[0])
+    return shared >= SHARED_PART * max(first[1], second[1]) > 0
 
 
 def _put(kept: dict[StallName, Thing], name: StallName, thing: Thing) -> None:

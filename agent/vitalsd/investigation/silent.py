@@ -18,6 +18,7 @@ from vitalsd.capture.stacks import Stacks, StackSampler
 from vitalsd.detect.worker_hung import Bounds, bounds_of
 from vitalsd.history.silences import Silences
 from vitalsd.model import (
+    STOPPED,
     Pulse,
     Silence,
     SilenceKind,
@@ -26,14 +27,15 @@ from vitalsd.model import (
     Verdict,
     WorkerKey,
     WorkerSample,
+    late_seconds,
 )
-from vitalsd.sources.pulse.life import latest_loop
 from vitalsd.sources.pulse.rest import is_rest
 
 __all__ = ["SilentWorkers"]
 
 PROC = Path("/proc")
-STOPPED = ("T", "t")
+STEP_SECONDS = 2.0
+"""By how much two looks may differ in when the same silence began."""
 Hanging = Callable[[WorkerSample], Iterable[tuple[StallEvidence, Verdict]]]
 
 
@@ -97,6 +99,8 @@ class SilentWorkers:
         if told is None:
             return None
         followed = self._followed.setdefault((key, told.kind), _Followed(told.since))
+        if abs(told.since - followed.began) > STEP_SECONDS:
+            followed.began = told.since  # the clock was set: by the new one it began then
         if told.kind != "loop":
             seen = self._stacks_of(key, followed, time.monotonic() - told.seconds)
             told = msgspec.structs.replace(told, stacks=seen.stacks, no_stack_reason=seen.refusal)
@@ -122,17 +126,21 @@ class SilentWorkers:
         touched_each = bounds.untouched_seconds if pulse.booted is not False else bounds.unseen_seconds
         kind: SilenceKind | None = None
         since = pulse.state_since
-        if pulse.state in STOPPED:
+        if pulse.frozen_since is not None:
+            since = pulse.frozen_since
+            kind = "stopped" if now - since >= bounds.stopped_seconds else None
+        elif pulse.state in STOPPED:
             kind = "stopped" if stands >= bounds.stopped_seconds else None
         elif pulse.state == "D" and stands >= bounds.uninterruptible_seconds:
             kind = "uninterruptible"
-        elif worker is not None and latest_loop(worker) is not None:
+        elif worker is not None and late_seconds(worker) is not None:
             return self._hanging_loop(key, worker, pulse, bounds, now, untouched)
         elif untouched is not None and untouched >= touched_each and not pulse.rests:
             kind, since = "heartbeat", now - untouched
         if kind is None or self._nobody_looked(now - since):
             return None
-        return Silence(kind, key, since, now - since, pulse.state, heartbeat_silent_seconds=untouched)
+        frozen = pulse.frozen_since is not None
+        return Silence(kind, key, since, now - since, pulse.state, frozen, heartbeat_silent_seconds=untouched)
 
     def _hanging_loop(
         self,

@@ -4,6 +4,9 @@ what observer and probe tell, has the cause decided, and counts it.
 
 A stall of a probed loop is counted when the probe's own ring of stalls tells of it, so none is missed or doubled;
 what the observer saw of it is kept until then. One without a probe is counted when the observer has seen its end.
+
+What lasts is told while it does, and stays what it was told to be: its looks may say something else by its end,
+and one stall would be two incidents. So one whose cause cannot be told yet waits a little.
 """
 
 from __future__ import annotations
@@ -19,9 +22,9 @@ from vitalsd.capture.stacks import Stacks, StackSampler
 from vitalsd.detect.cause import decide
 from vitalsd.detect.words import of
 from vitalsd.history.stalls import StallCounts
-from vitalsd.investigation.case import Case
+from vitalsd.investigation.case import Case, Told
 from vitalsd.investigation.evidence import is_guessed, joined, loop_of, with_stacks
-from vitalsd.model import HostEvidence, LoopVitals, Stall, StallEvidence, Verdict, WorkerKey, WorkerSample
+from vitalsd.model import Cause, HostEvidence, LoopVitals, Stall, StallEvidence, Verdict, WorkerKey, WorkerSample
 from vitalsd.sources.observer.events import Ended, Late
 from vitalsd.sources.observer.observer import Observer
 
@@ -29,6 +32,11 @@ __all__ = ["IN_PROGRESS_SECONDS", "Stalls"]
 
 IN_PROGRESS_SECONDS = 1.0
 """A stall that lasts this long is told before its end."""
+UNKNOWN_SECONDS = 5.0
+"""And one whose cause or culprit is not known by then, this long."""
+WITH_CULPRIT: frozenset[Cause] = frozenset(
+    {"blocking_cpu", "blocking_call", "disk_io", "lock_wait", "gil_contention", "page_faults"}
+)
 
 
 class Stalls:
@@ -64,10 +72,11 @@ class Stalls:
             case.note_seen(evidence)
             self.came_back(event.key, evidence)
             return
-        verdict = decide(evidence)
+        told = case.take_told(evidence.loop, evidence.since, evidence.seconds)
+        verdict = _stays(told, decide(evidence))
         self._observer.settle(event.key, evidence.since, verdict.stall)
         worker = case.samples[-1]
-        started_at = time.time() - (time.monotonic() - evidence.since)
+        started_at = told.started_at if told is not None else _started_at(evidence.since)
         if verdict.stall:
             self._counts.add(worker.target, worker.slot, event.key, verdict.cause, evidence.seconds)
             case.last_stall_at = started_at + evidence.seconds
@@ -101,10 +110,12 @@ class Stalls:
         assert worker.key is not None
         host = self._host(seen, stall.since, stall.duration_seconds)
         evidence = joined(worker, loop.name, stall, seen, host)
-        verdict = self._decide(worker.key, evidence)
+        told = case.take_told(loop.name, stall.since, stall.duration_seconds)
+        verdict = _stays(told, self._decide(worker.key, evidence))
         self._counts.add(worker.target, worker.slot, worker.key, verdict.cause, evidence.seconds)
         case.last_stall_at = min(now, stall.ended_at)
-        case.told.append((evidence, verdict, stall.ended_at - stall.duration_seconds))
+        started_at = told.started_at if told is not None else stall.ended_at - stall.duration_seconds
+        case.told.append((evidence, verdict, started_at))
 
     def _host(self, seen: StallEvidence | None, since: float, seconds: float) -> HostEvidence:
         """What the host told, and by how much the agent was late meanwhile, which may be why nobody looked."""
@@ -121,12 +132,19 @@ class Stalls:
         why = "it was stopped, had no processor, or the whole host stood still"
         return Verdict("unknown", None, f"the agent itself did not run for {late}, and cannot say why: {why}")
 
-    def in_progress(self, case: Case, worker: WorkerSample, now: float) -> None:
+    def in_progress(self, case: Case, worker: WorkerSample) -> None:
         """Judge a long stall before its end, by what is known so far."""
         for judged, verdict in self.going_on(case, worker):
+            told = case.told_as.get((judged.loop, judged.since))
+            early = told is None and judged.seconds < UNKNOWN_SECONDS
+            if early and verdict.stall and _may_be_known(judged, verdict):
+                continue
             if worker.probe is None:
                 self._observer.settle(case.key, judged.since, verdict.stall)
-            started_at = now - (time.monotonic() - judged.since)
+            started_at = told.started_at if told is not None else _started_at(judged.since)
+            if verdict.stall:
+                first = told.verdict if told is not None else verdict
+                case.note_told(judged, Told(first, started_at, judged.seconds))
             case.told.append((judged, verdict, started_at))
 
     def going_on(self, case: Case, worker: WorkerSample) -> Iterator[tuple[StallEvidence, Verdict]]:
@@ -145,7 +163,34 @@ class Stalls:
                 probed=worker.probe is not None,
                 host=self._host(evidence, evidence.since, evidence.seconds),
             )
-            verdict = self._decide(worker.key, judged)
-            if worker.probe is None and verdict.stall and is_guessed(judged, verdict):
+            told = case.told_as.get((judged.loop, judged.since))
+            verdict = _stays(told, self._decide(worker.key, judged))
+            if told is None and worker.probe is None and verdict.stall and is_guessed(judged, verdict):
                 continue  # it may be a loop that is never idle: at its end more is known
             yield judged, verdict
+
+
+def _started_at(since: float) -> float:
+    """Unix time of a moment of CLOCK_MONOTONIC, as the clock is now: to be asked once, since it may be set."""
+    return time.time() - (time.monotonic() - since)
+
+
+def _stays(told: Told | None, now: Verdict) -> Verdict:
+    """The verdict that a stall was told with, where it was; what its looks say by now is added to the reason."""
+    first = told.verdict if told is not None else now
+    if (now.stall, now.cause, _function(now)) == (first.stall, first.cause, _function(first)):
+        return now
+    return msgspec.structs.replace(first, reason=f"{first.reason}; of all of it: {now.reason}")
+
+
+def _function(verdict: Verdict) -> tuple[str, str] | None:
+    """Whom it blames; the line moves while a function runs."""
+    return (verdict.culprit.file, verdict.culprit.function) if verdict.culprit is not None else None
+
+
+def _may_be_known(evidence: StallEvidence, verdict: Verdict) -> bool:
+    """Whether more looks, or a stack that is being taken, may tell the cause or the culprit."""
+    if verdict.cause == "unknown":
+        return True
+    seen = evidence.stacks or evidence.holder_stacks or evidence.no_stack_reason is not None
+    return verdict.cause in WITH_CULPRIT and verdict.culprit is None and not seen

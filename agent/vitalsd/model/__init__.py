@@ -7,12 +7,14 @@ never zero; what kept it from being known is told beside it (`WorkerSample.missi
 from __future__ import annotations
 
 from vitalsd.model.incidents import (
+    OF_THE_HOST,
     ONE_OF_A_WORKER,
     Finding,
     Incident,
     RuleState,
     Severity,
 )
+from vitalsd.model.lateness import late_loops, late_seconds, stalled_seconds
 from vitalsd.model.runtimes import gc_names
 from vitalsd.model.samples import (
     OBSERVED_LOOP,
@@ -57,6 +59,10 @@ from vitalsd.model.vitals import (
 )
 from vitalsd.model.workers import (
     EXIT_REASONS,
+    IN_ORDER,
+    OUT_OF_ORDER,
+    STOPPED,
+    SUPERVISOR,
     Exit,
     ExitReason,
     HeartbeatSource,
@@ -81,9 +87,14 @@ __all__ = [
     "EXIT_REASONS",
     "GC_BOUNDS_SECONDS",
     "GC_GENERATIONS",
+    "IN_ORDER",
     "OBSERVED_LOOP",
+    "OF_THE_HOST",
     "ONE_OF_A_WORKER",
+    "OUT_OF_ORDER",
     "OWN_TARGET",
+    "STOPPED",
+    "SUPERVISOR",
     "ActiveResource",
     "Cause",
     "CpuVitals",
@@ -132,4 +143,7 @@ __all__ = [
     "WorkerSample",
     "Zombie",
     "gc_names",
+    "late_loops",
+    "late_seconds",
+    "stalled_seconds",
 ]

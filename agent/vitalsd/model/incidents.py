@@ -10,6 +10,7 @@ from vitalsd.model.stalls import Cause
 from vitalsd.model.vitals import Frame
 
 __all__ = [
+    "OF_THE_HOST",
     "ONE_OF_A_WORKER",
     "Finding",
     "Incident",
@@ -20,6 +21,11 @@ __all__ = [
 Severity = Literal["info", "warning", "critical"]
 ONE_OF_A_WORKER = frozenset({"error_surge", "worker_hung"})
 """Kinds of which a worker has one at a time, whatever is to blame: that may change from one moment to the next."""
+
+OF_THE_HOST: frozenset[Cause | None] = frozenset({"host_wide", "cpu_contention"})
+"""Causes that all workers of a target have in common: they are one incident of the target, which has no worker."""
+
+LATE_FOR_THE_HOST = frozenset({"stall", "starvation"})
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -42,6 +48,8 @@ class Finding(msgspec.Struct, frozen=True):
     @property
     def place(self) -> tuple[str, str, str, str, str]:
         """What makes it the same incident: target, worker, kind, cause and the culprit's function, no line."""
+        if self.cause in OF_THE_HOST and self.kind in LATE_FOR_THE_HOST:
+            return self.target, "", "host", "", ""
         if self.kind in ONE_OF_A_WORKER:
             return self.target, self.worker, self.kind, "", ""
         culprit = self.culprit

@@ -96,6 +96,8 @@ class HostEvidence(msgspec.Struct, frozen=True):
     memory_pressure_share: float | None = None
     cpu_pressure_share: float | None = None
     swap_bytes: int | None = None
+    frozen_share: float | None = None
+    """Of the looks at its cgroup's freezer, those that found it frozen; None where there were none."""
 
 
 class StallEvidence(msgspec.Struct, frozen=True):

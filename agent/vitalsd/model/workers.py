@@ -11,6 +11,10 @@ from vitalsd.model.vitals import Stack, WorkerKey
 
 __all__ = [
     "EXIT_REASONS",
+    "IN_ORDER",
+    "OUT_OF_ORDER",
+    "STOPPED",
+    "SUPERVISOR",
     "Exit",
     "ExitReason",
     "HeartbeatSource",
@@ -37,6 +41,13 @@ its own (`error`); a signal that nobody sends to have it end in order (`signal`)
 (`oom_kill`); its supervisor, for it showed no life (`timeout`).
 """
 EXIT_REASONS: tuple[ExitReason, ...] = get_args(ExitReason)
+IN_ORDER: tuple[ExitReason, ...] = ("graceful", "recycled")
+OUT_OF_ORDER: tuple[ExitReason, ...] = ("error", "signal", "oom_kill", "timeout")
+"""Of `unknown` nobody can say either."""
+SUPERVISOR = ""
+"""The slot of a supervisor, which has none."""
+STOPPED = ("T", "t")
+"""The kernel's letters for who is stopped, by a signal or a debugger."""
 HeartbeatSource = Literal["probe", "observer", "supervisor"]
 """Who tells of a heartbeat: the probe, the loop as it is seen from outside, the file that its supervisor reads."""
 
@@ -87,6 +98,8 @@ class Exit(msgspec.Struct, frozen=True):
     """What it exited with; None where a signal ended it, or the kernel does not tell."""
     signal: str | None = None
     """`SIGKILL`; None where it exited by itself, or the kernel does not tell."""
+    followed_by: WorkerKey | None = None
+    """Who was seen in its place next; None where nobody was, or a supervisor has ended."""
     told_by: Literal["kernel", "parent", "none"] = "none"
     """Who told code or signal: the pidfd, or /proc while its parent had not fetched it yet."""
     evidence: str = ""
@@ -124,6 +137,8 @@ class Pulse(msgspec.Struct, frozen=True):
     heartbeat_source: HeartbeatSource | None = None
     touched_at: float | None = None
     """Unix time at which the file was touched that its supervisor goes by, where it has one."""
+    frozen_since: float | None = None
+    """Unix time since when every look has found its control group frozen; None where it is not."""
     booted: bool | None = None
     """Whether that file was ever touched: gunicorn's workers do not before their application is loaded."""
     rests: bool | None = None
@@ -134,8 +149,8 @@ class Pulse(msgspec.Struct, frozen=True):
 
 SilenceKind = Literal["stopped", "uninterruptible", "loop", "heartbeat"]
 """
-How a worker shows no life: stopped by a signal or a debugger; in a call of the kernel's that nothing interrupts;
-its loop does not come back; the file that its supervisor reads is not touched.
+How a worker shows no life: stopped by a signal or a debugger, or frozen with its control group; in a call of the
+kernel's that nothing interrupts; its loop does not come back; the file that its supervisor reads is not touched.
 """
 
 
@@ -149,6 +164,8 @@ class Silence(msgspec.Struct, frozen=True):
     seconds: float
     state: str
     """The kernel's letter."""
+    frozen: bool = False
+    """Whether it is its control group that is stopped."""
     loop: str | None = None
     cause: Cause | None = None
     """What a loop does meanwhile, as far as it is known."""

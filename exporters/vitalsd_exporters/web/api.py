@@ -13,13 +13,13 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.routing import Route
 
+from vitalsd.model import stalled_seconds
 from vitalsd.times import rfc3339
 from vitalsd_exporters.web.agent import agent_route
 from vitalsd_exporters.web.alerts import alert_routes
 from vitalsd_exporters.web.captures import capture_routes
 from vitalsd_exporters.web.edge import as_json
 from vitalsd_exporters.web.guard import Guard
-from vitalsd_exporters.web.health import stuck_loops
 from vitalsd_exporters.web.incidents import incident_routes
 from vitalsd_exporters.web.reply import html_page, json_error, json_reply
 from vitalsd_exporters.web.stream import LiveStream
@@ -143,6 +143,6 @@ def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
 
 def _state(worker: WorkerSample) -> str:
     if not worker.up:
-        return "down"
-    stuck = [stall.seconds for _, stall in stuck_loops(worker)]
-    return f"stuck for {max(stuck):.2f} s" if stuck else "up"
+        return "vacant" if worker.vacant else "down"
+    stuck = stalled_seconds(worker)
+    return f"stuck for {stuck:.2f} s" if stuck is not None else "up"

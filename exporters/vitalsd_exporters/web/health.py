@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from starlette.routing import Route
 
-from vitalsd.model import StallInProgress
+from vitalsd.model import STOPPED, late_loops
 from vitalsd_exporters.web.reply import json_error, json_reply
 
 if TYPE_CHECKING:
@@ -25,12 +25,11 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
-    from vitalsd.model import Frame, Incident, TargetSnapshot, WorkerSample
+    from vitalsd.model import Frame, Incident, StallInProgress, TargetSnapshot, WorkerSample
     from vitalsd_exporters.state import View
 
-__all__ = ["Reason", "health_routes", "stuck_loops", "target_reasons", "worker_reasons"]
+__all__ = ["Reason", "health_routes", "target_reasons", "worker_reasons"]
 
-STOPPED = ("T", "t")
 RETRY_AFTER_SECONDS = 5.0
 """Most stalls are over by then, and a caller that obeys cannot become a load of its own."""
 LIFELESS = {
@@ -88,9 +87,13 @@ def target_reasons(view: View, target: TargetSnapshot) -> list[Reason]:
 def worker_reasons(view: View, worker: WorkerSample) -> list[Reason]:
     """Why the worker is unavailable, a sentence each; empty when it is not."""
     who = f"Worker `{worker.slot}` of target `{worker.target}`"
+    if worker.vacant:
+        return [Reason(f"{who} has ended in order and nothing has taken its place: the pool has one fewer.")]
     if not worker.up:
         text = f"{who} is down: its process is gone and nothing has taken its place, see the service's log."
         return [Reason(text)]
+    if worker.pulse is not None and worker.pulse.frozen_since is not None:
+        return [Reason(f"{who} is frozen with its control group: `docker unpause`, or who froze it, ends that.")]
     if _state(worker) in STOPPED:
         return [Reason(f"{who} is stopped, by a signal or a debugger: SIGCONT lets it go on.")]
     allowed = view.health.max_delay
@@ -99,7 +102,7 @@ def worker_reasons(view: View, worker: WorkerSample) -> list[Reason]:
             f"{who} is stuck: its event loop `{loop}` has been blocked for {stall.seconds:.2f} s, "
             f"longer than the {allowed:g} s that `health.max_delay` allows{_where(stall)}."
         )
-        for loop, stall in _late_loops(worker)
+        for loop, stall in late_loops(worker)
         if stall.seconds > allowed
     ]
     return late or _lifeless(view, worker, who) or _recovering(view, worker, who)
@@ -154,25 +157,6 @@ def _recovering(view: View, worker: WorkerSample, who: str) -> list[Reason]:
 
 def _held(view: View) -> str:
     return f"; `health.recovered_after` asks for {view.health.recovered_after:g} s on time"
-
-
-def _late_loops(worker: WorkerSample) -> list[tuple[str, StallInProgress]]:
-    """Also those that are late by less than would be a stall: `health.max_delay` may be shorter than that."""
-    if worker.probe is None:
-        return stuck_loops(worker)
-    return [
-        (loop.name, loop.current_stall or StallInProgress(since=0.0, seconds=loop.late_seconds, stacks=()))
-        for loop in worker.probe.loops
-    ]
-
-
-def stuck_loops(worker: WorkerSample) -> list[tuple[str, StallInProgress]]:
-    """The loops that are late right now, by the probe or, without one, as they are seen from outside."""
-    if worker.probe is not None:
-        return [(loop.name, loop.current_stall) for loop in worker.probe.loops if loop.current_stall is not None]
-    if worker.observed is not None and worker.observed.current_stall is not None:
-        return [("main", worker.observed.current_stall)]
-    return []
 
 
 def _where(stall: StallInProgress) -> str:

@@ -258,6 +258,35 @@ def test_cooldown(state: str) -> None:
     assert word(later) == ("cooldown" if state in ("running", "waiting") else None)
 
 
+def fresh(recent: tuple[Capture, ...], **more: Any) -> str | None:
+    """Whether stacks may be taken of an incident about `now`, by the word of the refusal."""
+    wanted = {"kind": "stacks", "asked_by": "incident", "about": "stall disk_io now", **more}
+    return word(ask(recent=recent, now=NOON + 60, **wanted))
+
+
+def test_stacks_of_something_else_do_not_wait_for_a_cooldown() -> None:
+    """Another cause or culprit is evidence that nobody has; the same one, and whatever is no stacks, waits."""
+    before = (capture("done", kind="stacks", asked_by="incident", about="stall lock_wait then"),)
+    assert fresh(before) is None
+    assert fresh(before, about="stall lock_wait then") == "cooldown"
+    assert fresh(before, about="") == "cooldown"
+    assert fresh(before, asked_by="alert") == "cooldown"
+    profile = (capture("done", kind="cpu", asked_by="incident", about="stall lock_wait then"),)
+    assert fresh(profile, kind="cpu") == "cooldown"
+    running = (capture("running", kind="stacks", asked_by="incident", about="stall lock_wait then"),)
+    assert fresh(running) is None
+
+
+def test_what_is_new_leaves_half_of_the_budget() -> None:
+    """A service that stalls in a new place each time is looked at as seldom as any other."""
+    before = tuple(
+        capture("done", kind="stacks", asked_by="incident", about=f"stall lock_wait {number}")
+        for number in range(3)
+    )
+    assert fresh(before[:2]) is None
+    assert fresh(before) == "cooldown"
+
+
 def test_the_sentence_of_a_cooldown() -> None:
     """When again, and how at once."""
     told = ask(recent=(capture(),), now=NOON + 27)

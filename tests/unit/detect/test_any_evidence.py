@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vitalsd.detect.cause import decide
-from vitalsd.detect.stall import StallBounds, find
+from vitalsd.detect.stall import StallBounds, find, idles
 from vitalsd.model import Cause, Doing, Frame, HostEvidence, Stack, StallEvidence, ThreadEvidence, TurnEvidence
 
 NUMBERS = st.one_of(st.none(), st.floats(), st.floats(0, 2))
@@ -97,5 +97,5 @@ def test_findings_of_everything(told: list[tuple[StallEvidence, float]]) -> None
     findings = find("shop", "0", stalls, StallBounds())
     assert len({finding.place for finding in findings}) == len(findings)
     assert sum(finding.evidence["count"] for finding in findings) == sum(
-        verdict.stall and evidence.seconds >= 0.1 for evidence, verdict, _ in stalls
+        one[1].stall and one[0].seconds >= 0.1 and not idles(one, StallBounds()) for one in stalls
     )

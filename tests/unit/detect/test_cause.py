@@ -142,6 +142,18 @@ SIDES = {
         stall(thread=thread({"sleep": 10}, states={"t": 1, "S": 9}, traced=True)),
         "stopped",
     ),
+    "its group frozen, seen in disk sleep": (
+        stall(thread=thread({"unknown": 9}, state="D", cpu=0.0), host=HostEvidence(frozen_share=0.9)),
+        "stopped",
+    ),
+    "its group frozen, seen in a call": (
+        stall(thread=thread({"sleep": 9}, cpu=0.0), host=HostEvidence(frozen_share=0.5)),
+        "stopped",
+    ),
+    "its group frozen for a moment": (
+        stall(thread=thread({"sleep": 9}, cpu=0.0), host=HostEvidence(frozen_share=0.4)),
+        "blocking_call",
+    ),
     "traced, and never stopped": (stall(thread=thread({"sleep": 10}, traced=True)), "blocking_call"),
     "50 major faults a second": (
         stall(1.0, thread=thread({"blocked": 4, "sleep": 6}, seconds=1.0, majflt=50)),
@@ -527,3 +539,27 @@ def test_reason_in_words(parse_catalogue: tuple[Stack, ...], ask_database: tuple
         "30 of 31 looks found it asleep in ask_database()"
     )
     assert decide(stall()).reason == "no test of the causes fits: nothing was seen of it but that it was late"
+
+
+@pytest.mark.parametrize(
+    ("evidence", "cause"),
+    [
+        (stall(0.3, cpu_seconds=0.001, host=HostEvidence(cpu_pressure_share=0.5)), "cpu_contention"),
+        (stall(0.3, cpu_seconds=0.001, host=HostEvidence(cpu_pressure_share=0.4)), "unknown"),
+        (stall(0.3, cpu_seconds=0.001, host=HostEvidence(agent_late_seconds=0.07)), "host_wide"),
+        (stall(0.3, cpu_seconds=0.001, host=HostEvidence(agent_late_seconds=0.05)), "unknown"),
+        (stall(0.3, host=HostEvidence(cpu_pressure_share=0.9)), "unknown"),
+        (stall(0.3, cpu_seconds=0.031, host=HostEvidence(cpu_pressure_share=0.9)), "unknown"),
+        (
+            stall(
+                thread=thread({"futex": 4, "sleep": 4, "running": 2}, cpu=0.2),
+                host=HostEvidence(cpu_pressure_share=0.9),
+            ),
+            "unknown",
+        ),
+    ],
+)
+def test_what_a_crowded_host_explains(evidence, cause) -> None:
+    """Next to no processor time, and nothing seen that it waited for: no culprit, whatever its stack showed."""
+    verdict = decide(evidence)
+    assert (verdict.cause, verdict.culprit) == (cause, None)

@@ -10,9 +10,11 @@ from vitalsd.detect import registry
 from vitalsd.detect.cause import decide
 from vitalsd.detect.registry import Seen, find_all, judge_all, make_detectors
 from vitalsd.detect.stall import StallBounds, StallDetector, find
+from vitalsd.incidents.lifecycle import Incidents
 from vitalsd.model import (
     Frame,
     Histogram,
+    HostEvidence,
     ObservedLoop,
     RuleState,
     Stack,
@@ -217,3 +219,60 @@ def test_a_small_stall_of_the_agent_s_own_wakes_nobody() -> None:
     assert len(judged("shop", 0.3).findings) == 1
     (finding,) = judged("vitalsd", 0.6).findings
     assert finding.severity == "critical"
+
+
+def waited(seconds: float, cpu: float, **known: object):
+    """One that had no processor, of which its thread has used so much."""
+    seen = thread({"running": 10}, seconds=seconds, cpu=cpu / seconds, runq=0.9)
+    evidence = stall(seconds, thread=seen, **known)
+    return evidence, decide(evidence), NOON
+
+
+def test_a_loaded_host_is_one_finding_of_the_target() -> None:
+    """Whichever worker it is, and whichever of the two causes its stall has: an incident of theirs together."""
+    late = msgspec.structs.replace(waited(0.6, 0.05)[0], host=HostEvidence(agent_late_seconds=0.5))
+    both = [waited(0.3, 0.05), (late, decide(late), NOON + 1)]
+    found = [finding for slot in "0123" for finding in find("shop", slot, both, StallBounds())]
+    assert [finding.place for finding in found] == [("shop", "", "host", "", "")] * 4
+    assert {finding.worker for finding in found} == {""}
+    assert found[0].summary == (
+        "Workers of `shop` wait for a loaded host: worker 0 was blocked for 0.60 s while the whole host stood "
+        "still, and once more, 0.90 s in all; look at the host: steal time, suspension, or its load."
+    )
+    (incident,) = Incidents().take(found, NOON + 1)
+    assert incident.count == 8
+    assert {(one["worker"], one["cause"]) for one in incident.evidence["stalls"]} == {
+        (slot, cause) for slot in "0123" for cause in ("cpu_contention", "host_wide")
+    }
+
+
+@pytest.mark.parametrize(
+    ("seconds", "cpu", "known", "told"),
+    [
+        (0.3, 0.0005, {}, False),
+        (0.3, 0.003, {}, True),
+        (0.6, 0.0005, {}, True),
+        (0.3, 0.0005, {"ready_callbacks": 2}, True),
+        (0.3, 0.0005, {"ready_callbacks": 1}, False),
+        (0.3, 0.0005, {"cpu_seconds": 0.004}, True),
+    ],
+)
+def test_a_loop_with_nothing_to_do_kept_nobody_waiting(seconds, cpu, known, told) -> None:
+    """While it is late for less than what is critical, and known to have had nothing but its own timers."""
+    stalls = [waited(seconds, cpu, **known)]
+    assert stalls[0][1].cause == "cpu_contention"
+    assert bool(find("shop", "0", stalls, StallBounds())) is told
+    state = StallDetector(Settings()).judge(Seen("shop", "0", NOON, [sample()], stalls)).state
+    assert state.state == ("fired" if told else "watching")
+
+
+@pytest.mark.parametrize(("seconds", "told"), [(4.9, False), (5.1, True)])
+def test_the_agent_on_a_loaded_host(seconds, told) -> None:
+    """Its own lateness is no second incident beside that of the services, unless it is long."""
+    for verdict in (Verdict("cpu_contention", None, ""), Verdict("unknown", None, "")):
+        assert bool(find("vitalsd", "0", [(stall(seconds), verdict, NOON)], StallBounds())) is told
+    assert find("vitalsd", "0", [(stall(0.7), CPU, NOON)], StallBounds())
+    lock = Verdict("lock_wait", DB, "")
+    for pressure, alone in ((0.4, True), (0.9, told)):
+        own = stall(seconds, cpu_seconds=0.01, host=HostEvidence(cpu_pressure_share=pressure))
+        assert bool(find("vitalsd", "0", [(own, lock, NOON)], StallBounds())) is alone

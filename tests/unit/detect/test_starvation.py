@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 from unit.detect.evidence import stall
 
 from vitalsd.detect.registry import Seen
 from vitalsd.detect.starvation import StarvationBounds, StarvationDetector, quantile
 from vitalsd.model import (
     DELAY_BOUNDS_SECONDS,
+    CpuVitals,
     Frame,
     Histogram,
     LoopVitals,
@@ -192,6 +194,38 @@ def test_what_does_not_join(what: str) -> None:
     else:
         life.samples.append(WorkerSample("shop", "0", life.key, life.at, False, "", "none", None, None))
     assert life.live(6, 0.2).judge().findings == ()
+
+
+@pytest.mark.parametrize("step", [3600.0, -3600.0])
+def test_a_clock_that_is_set_makes_no_time(step: float) -> None:
+    """An hour between two looks that are a second apart has kept nobody waiting; what does is told after."""
+    life = Life().live(4, 0.2)
+    life.at += step
+    assert life.live(4, 0.2).judge().findings == ()
+    assert life.live(8, 0.2).judge().findings
+
+
+def without_a_processor(life: Life, share: float, busy: float) -> Life:
+    """Late for 12 s, and for so much of the busy time because its thread had no processor."""
+    life.samples = [replace(sample, cpu=CpuVitals(0.0)) for sample in life.samples]
+    for second in range(1, 13):
+        life.live(1, 0.2, busy=busy)
+        life.samples[-1] = replace(life.samples[-1], cpu=CpuVitals(second * busy * share))
+    return life
+
+
+def test_a_loaded_host_is_the_targets() -> None:
+    """One finding with the stalls of that cause, and no worker's own; a worker without work is none."""
+    (finding,) = without_a_processor(Life(), 0.8, 0.5).judge().findings
+    assert (finding.cause, finding.place) == ("cpu_contention", ("shop", "", "host", "", ""))
+    assert "its thread waits for a processor for 80 % of the busy time; give it more CPU" in finding.summary
+    idle = without_a_processor(Life(), 0.99, 0.5).judge()
+    assert idle.findings == ()
+    assert (idle.state.state, idle.state.reason[:24]) == ("watching", "nobody waits for it, and")
+    (own,) = without_a_processor(Life(), 0.4, 0.5).judge().findings
+    assert (own.cause, own.worker) == (None, "0")
+    agent = without_a_processor(Life(), 0.8, 0.5)
+    assert not StarvationDetector(Settings()).judge(Seen("vitalsd", "0", agent.at, agent.samples)).findings
 
 
 def test_states() -> None:

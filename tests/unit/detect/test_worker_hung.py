@@ -111,6 +111,17 @@ def test_a_stopped_process_says_what_lets_it_go_on(state: str, severity: str, wo
     assert finding.evidence["no_stack_reason"] == "it is stopped"
 
 
+@pytest.mark.parametrize("state", ["D", "S", "t"])
+def test_a_frozen_group_is_no_disk(state: str):
+    """Whatever the kernel calls its state; no signal lets it go on."""
+    silent = silence("stopped", 11.0, state=state, frozen=True, stacks=())
+    (finding,) = judge(silent, above=supervisor("celery", None)).findings
+    assert (finding.severity, finding.cause) == ("critical", "stopped")
+    assert "its cgroup is frozen (docker pause?)" in finding.summary
+    assert "`docker unpause`" in finding.summary
+    assert "kill" not in finding.summary
+
+
 def test_a_worker_in_the_kernel_says_where():
     """No signal helps, so none is advised."""
     silent = silence("uninterruptible", 11.0, state="D", waits_in="nfs_wait_bit_killable")

@@ -51,7 +51,7 @@ def books(tmp_path, clock):
     opened = []
 
     def start(folder=tmp_path, listen=LISTEN):
-        book = Book(lambda: folder, listen, clock=clock)
+        book = Book(lambda: folder, listen, clock=clock, steady=clock)
         opened.append(book)
         book.start()
         return book

@@ -205,3 +205,58 @@ def test_a_loop_says_more_than_a_thread_that_answers_for_it():
     bare = replace(pulse, heartbeat_at=None, heartbeat_source=None, touched_at=None)
     assert with_loop(without, bare, WALL).heartbeat_at == WATCHED.probe.heartbeat_at
     assert with_loop(WATCHED, None, WALL) is None
+
+
+def silent_and_back(made: Pulses, touched: Path, clock: Clock, seconds: int = 4) -> list[float]:
+    """Look on while nobody touches the file, and once it was touched: what is learned from that."""
+    for _ in range(seconds):
+        clock.at += 1
+        assert made.look() == []
+    os.utime(touched, (clock.at, clock.at))
+    clock.at += 1
+    return [back.seconds for back in made.look()]
+
+
+@pytest.mark.parametrize("held", ["stopped", "debugger", "traced", "frozen"])
+def test_who_was_held_from_outside_teaches_nothing(proc: Path, touched: Path, clock: Clock, held: str):
+    """Stopped, frozen or traced: how long a request takes was not to be seen. The next silence counts again."""
+    group = proc / "group"
+    group.mkdir()
+    (proc / "self").mkdir()
+    (proc / "4711" / "cgroup").write_text("0::/group\n")
+    (proc / "self" / "mountinfo").write_text(f"30 23 0:28 / {proc} rw - cgroup2 cgroup2 rw\n")
+    (group / "cgroup.events").write_text("populated 1\nfrozen 0\n")
+    clock.set_by = touched.stat().st_ctime - clock.wall()
+    made = pulses(proc, clock)
+    assert silent_and_back(made, touched, clock) != []
+    if held == "frozen":
+        (group / "cgroup.events").write_text("populated 1\nfrozen 1\n")
+    (proc / "4711" / "status").write_text(f"Name:\tx\nTracerPid:\t{77 if held == 'traced' else 0}\n")
+    say(proc, {"stopped": "T", "debugger": "t"}.get(held, "S"))
+    clock.at += 1
+    assert made.look() == []
+    assert (made.of(KEY).frozen_since is not None) is (held == "frozen")
+    if held != "traced":
+        say(proc, "S")
+        (group / "cgroup.events").write_text("populated 1\nfrozen 0\n")
+    assert silent_and_back(made, touched, clock) == []
+    (proc / "4711" / "status").write_text("Name:\tx\nTracerPid:\t0\n")
+    assert silent_and_back(made, touched, clock) != []
+
+
+def test_a_frozen_group_counts_since_every_look_has_found_it_so(proc: Path, clock: Clock):
+    """And not over a gap in which nobody looked."""
+    (proc / "group").mkdir()
+    (proc / "self").mkdir()
+    (proc / "4711" / "cgroup").write_text("0::/group\n")
+    (proc / "self" / "mountinfo").write_text(f"30 23 0:28 / {proc} rw - cgroup2 cgroup2 rw\n")
+    (proc / "group" / "cgroup.events").write_text("frozen 1\n")
+    made = pulses(proc, clock)
+    assert made.is_suspect(KEY)
+    began = clock.wall()
+    clock.at += 2
+    made.look()
+    assert made.of(KEY).frozen_since == pytest.approx(began)
+    clock.at += 100
+    made.look()
+    assert made.of(KEY).frozen_since == pytest.approx(clock.wall())

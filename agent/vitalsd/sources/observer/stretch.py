@@ -42,6 +42,7 @@ class Stretch:
         self._doing: Counter[Doing] = Counter()
         self._states: Counter[str] = Counter()
         self._peers: Counter[str] = Counter()
+        self._frozen = self._freezer_looks = 0
         self._traced = False
         self._first: tuple[float, Times] | None = None
         self._last: tuple[float, Times] | None = None
@@ -83,6 +84,11 @@ class Stretch:
                 self._first = look.at, look.times
             self._last = look.at, look.times
 
+    def add_frozen(self, frozen: bool) -> None:
+        """One look at the freezer of its group."""
+        self._freezer_looks += 1
+        self._frozen += frozen
+
     def evidence(self, loop: str, runtime: str) -> StallEvidence:
         """All that is known of it."""
         return StallEvidence(
@@ -94,7 +100,10 @@ class Stretch:
             thread=self._thread() if self.looks else None,
             turn=self._turns.evidence(self.turn_began is not None),
             host=msgspec.structs.replace(
-                self.host, agent_late_seconds=self.agent_late_seconds, swap_bytes=self._swap()
+                self.host,
+                agent_late_seconds=self.agent_late_seconds,
+                swap_bytes=self._swap(),
+                frozen_share=self._frozen / self._freezer_looks if self._freezer_looks else None,
             ),
         )
 

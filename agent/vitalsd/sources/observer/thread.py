@@ -18,6 +18,7 @@ import re
 
 import msgspec
 
+from vitalsd.model import STOPPED
 from vitalsd.sources.observer.calls import Call, Calls, doing, peer_of
 from vitalsd.sources.observer.events import Look, Times
 from vitalsd.sources.room import Descriptors
@@ -26,7 +27,6 @@ __all__ = ["GONE", "ThreadReader", "scheduled_seconds"]
 
 GONE = (FileNotFoundError, ProcessLookupError)
 READ_BYTES = 4096
-STOPPED = "Tt"
 DEAD = "ZXx"
 RUNNING = b"running"
 NOT_COUNTED = (b"", b"0 0 0\n")

@@ -12,7 +12,7 @@ import os
 
 import msgspec
 
-from vitalsd.model import ObservedLoop, StallEvidence, WorkerKey
+from vitalsd.model import STOPPED, ObservedLoop, StallEvidence, WorkerKey
 from vitalsd.sources.observer.events import Look
 from vitalsd.sources.observer.outside import Outside
 from vitalsd.sources.observer.seek import Seeker, is_epoll
@@ -108,7 +108,7 @@ class Unprobed(Watch):
             return True
         if found is None or reader.refused or (found.doing != "loop" and not reader.pinned and not self.lives()):
             self._lost(now, agent_late)
-        elif found.doing != "unknown" or found.state in ("T", "t"):
+        elif found.doing != "unknown" or found.state in STOPPED:
             self._found(reader, found, agent_late)
         return False
 

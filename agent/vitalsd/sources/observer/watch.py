@@ -127,9 +127,13 @@ class Watch:
         elif tell or now >= around[2]:
             found = around[1].read(now)
             self._around[loop] = stretch, around[1], now + AGAIN_SECONDS
+        around = self._around.get(loop)
+        frozen = around[1].is_frozen(now) if around is not None and around[0] is stretch else None
         with self.lock:
             stretch.agent_late_seconds = max(stretch.agent_late_seconds, agent_late)
             stretch.told |= tell
+            if frozen is not None:
+                stretch.add_frozen(frozen)
             _take(stretch, found)
         if tell:
             self.setting.notify(Late(self.key, loop, stretch.since, stretch.seconds, self.probed))

@@ -1,8 +1,9 @@
 """
 Looks at each worker, and at who supervises it, once a second: the kernel's state, and its latest sign of life.
 
-Costs one read of /proc/PID/stat, 8 us, and for gunicorn's workers a stat of their heartbeat file, 3 us. Of a loop
-the observer knows more. Nothing here waits for the process: neither file takes its memory's lock.
+Costs one read of /proc/PID/stat, 8 us, for gunicorn's workers a stat of their heartbeat file, 3 us, and for each
+control group a look at its freezer, 7 us. Of a loop the observer knows more. Nothing here waits for the process:
+no file takes its memory's lock.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from pathlib import Path
 
 import msgspec
 
-from vitalsd.model import Pulse, WorkerKey
+from vitalsd.model import STOPPED, Pulse, WorkerKey
+from vitalsd.sources.cgroup.freezer import Freezer, find_freezer
 from vitalsd.sources.files import read_file
 from vitalsd.sources.pulse.heartbeat import HeartbeatFile
 from vitalsd.sources.pulse.rest import Wait, wait_of
@@ -24,7 +26,8 @@ __all__ = ["LOOK_SECONDS", "CameBack", "Pulses"]
 LOOK_SECONDS = 1.0
 GAP_SECONDS = 3.0
 """An agent that did not look for so long, because it was stopped or the host was, accuses nobody of silence."""
-SUSPECT = ("T", "t", "D", "Z", "X")
+SUSPECT = (*STOPPED, "D", "Z", "X")
+TRACER = b"TracerPid:"
 SILENCE_SECONDS = 2.0
 """Most of gunicorn's workers touch their file each second; a shorter silence teaches nothing."""
 
@@ -43,7 +46,12 @@ class _Worker(msgspec.Struct):
     state: str = ""
     state_since: float = 0.0
     """CLOCK_MONOTONIC."""
+    freezer: Freezer | None = None
+    frozen_since: float | None = None
+    """CLOCK_MONOTONIC; None while its group goes on."""
     silent: float | None = None
+    held: bool = False
+    """Whether a look within this silence has found it stopped, frozen or traced: that was none of its requests."""
     rest: Wait | None = None
     """Where it waits when it has nothing to do, once that was seen."""
     rests: bool | None = None
@@ -72,7 +80,8 @@ class Pulses:
             supervisor = found.supervisors.get(name)
             keys = [seat.key for seat in seats if seat.key is not None]
             for key in [*keys, *([supervisor.key] if supervisor is not None else [])]:
-                worker = here[key] = self._workers.get(key) or _Worker(name)
+                known = self._workers.get(key)
+                worker = here[key] = known or _Worker(name, freezer=find_freezer(self._proc, key.pid))
                 worker.target = name
                 if supervisor is not None and supervisor.kind == "gunicorn" and key != supervisor.key:
                     worker.file = worker.file or HeartbeatFile(self._proc, key.pid)
@@ -84,20 +93,47 @@ class Pulses:
         gap = now - self._looked_at if self._looked_at is not None else 0.0
         self._looked_at, self._seen_at = now, wall
         back: list[CameBack] = []
+        frozen: dict[Freezer, bool] = {}
         for key, worker in self._workers.items():
             if gap > GAP_SECONDS:
                 worker.state_since += gap
+                worker.frozen_since = None
                 if worker.file is not None:
                     worker.file.pardon(gap)
             self._look_at(key, worker, now)
+            self._look_at_freezer(worker, now, frozen)
             if worker.file is None:
                 continue
             before, worker.silent = worker.silent, worker.file.silent_seconds(now, wall)
-            if before is not None and worker.silent is not None and before - worker.silent >= SILENCE_SECONDS:
-                back += [CameBack(worker.target, key, before)] if not worker.rests else []
+            if before is not None and worker.silent is not None and worker.silent < before:
+                learned = before - worker.silent >= SILENCE_SECONDS and not worker.rests and not worker.held
+                back += [CameBack(worker.target, key, before)] if learned else []
+                worker.held = False
             silent = worker.silent is not None and worker.silent >= SILENCE_SECONDS
             worker.rests = self._rests(key, worker) if silent else None
+            worker.held |= worker.state in STOPPED or worker.frozen_since is not None
+            worker.held |= silent and not worker.held and self._traced(key)
         return back
+
+    def _look_at_freezer(self, worker: _Worker, now: float, frozen: dict[Freezer, bool]) -> None:
+        """Once for each group, however many of its workers there are."""
+        freezer = worker.freezer
+        if freezer is None:
+            return
+        if freezer not in frozen:
+            frozen[freezer] = freezer.is_frozen()
+        if not frozen[freezer]:
+            worker.frozen_since = None
+        elif worker.frozen_since is None:
+            worker.frozen_since = now
+
+    def _traced(self, key: WorkerKey) -> bool:
+        """Whether a debugger is in it, be it stopped or not."""
+        try:
+            lines = read_file(f"{self._proc}/{key.pid}/status").split(b"\n")
+        except OSError:
+            return False
+        return any(line.startswith(TRACER) and line[len(TRACER) :].strip() != b"0" for line in lines)
 
     def _rests(self, key: WorkerKey, worker: _Worker) -> bool | None:
         wait = wait_of(self._proc, key.pid) if worker.rest is not None else None
@@ -125,20 +161,21 @@ class Pulses:
         if worker is None:
             return False
         silent = worker.silent is not None and worker.silent >= SILENCE_SECONDS and not worker.rests
-        return silent or worker.state in SUSPECT
+        return silent or worker.state in SUSPECT or worker.frozen_since is not None
 
     def of(self, key: WorkerKey) -> Pulse | None:
         """What the latest look has found."""
         worker = self._workers.get(key)
         if worker is None or self._looked_at is None or not worker.state:
             return None
-        wall = self._seen_at
+        wall, frozen_since = self._seen_at, worker.frozen_since
         return Pulse(
             at=wall,
             state=worker.state,
             state_since=wall - (self._looked_at - worker.state_since),
             heartbeat_at=wall - worker.silent if worker.silent is not None else None,
             heartbeat_source="supervisor" if worker.silent is not None else None,
+            frozen_since=wall - (self._looked_at - frozen_since) if frozen_since is not None else None,
             booted=worker.file.booted if worker.file is not None else None,
             rests=worker.rests,
             touched_at=wall - worker.silent if worker.silent is not None else None,
