@@ -103,8 +103,12 @@ def _service() -> Iterator[tuple[int, int, psutil.Process]]:
                 "VITALSD__STORAGE__DIR": str(folder / "storage"),
                 "VITALSD__CAPTURE__AUTOMATIC": "false",
             }
-            with process(watch, own, ready=lambda: listens(agent_port), port=agent_port):
-                yield agent_port, port, master
+            try:
+                with process(watch, own, ready=lambda: listens(agent_port), port=agent_port):
+                    yield agent_port, port, master
+            finally:  # who took one of the last requests hangs for good, and hears no signal to end
+                for each in (master, *master.children()):
+                    each.kill()
 
 
 @contextlib.contextmanager
