@@ -223,6 +223,19 @@ FOUND: list[dict[str, Any]] = [
         },
     },
     {
+        "kind": "fd_exhaustion",
+        "severity": "critical",
+        "summary": "Worker 0 of `shop` has 980 of the 1,024 file descriptors that it may have, and at the pace of "
+        "the last minute it has all of them in 88 s: then it accepts no connection.",
+        "evidence": {
+            "count": 980,
+            "limit": 1024,
+            "used_share": 0.957,
+            "per_second": 0.5,
+            "time_to_limit_seconds": 88,
+        },
+    },
+    {
         "kind": "capture_harmful",
         "severity": "warning",
         "summary": "A `stacks` capture by py-spy has harmed worker 0 of `shop`: it was held for 0.31 s. py-spy is "

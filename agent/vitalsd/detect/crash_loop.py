@@ -43,7 +43,7 @@ def steady_seconds(seen: SeenTarget, evidence: Mapping[str, object]) -> float | 
     within, slots = evidence.get("within_seconds"), evidence.get("slots")
     if not isinstance(within, int | float) or not isinstance(slots, list):
         return None
-    caught = [each for each in seen.latest.workers if not slots or each.slot in slots]
+    caught = [each for each in seen.latest.workers if not each.vacant and (not slots or each.slot in slots)]
     ages = [seen.now - each.process.started_at if each.up and each.process is not None else 0.0 for each in caught]
     return min(ages) if ages and min(ages) >= within else None
 

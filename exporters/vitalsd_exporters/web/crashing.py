@@ -36,8 +36,9 @@ class CrashLoop(msgspec.Struct, frozen=True):
 
     def takes_most(self, target: TargetSnapshot) -> bool:
         """Whether too few are left to serve."""
-        steady = [worker for worker in target.workers if worker.up and worker.slot not in self.slots]
-        return len(steady) <= STEADY_SHARE * len(target.workers)
+        places = [worker for worker in target.workers if not worker.vacant]
+        steady = [worker for worker in places if worker.up and worker.slot not in self.slots]
+        return len(steady) <= STEADY_SHARE * len(places)
 
 
 def crash_loop(
