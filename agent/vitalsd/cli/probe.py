@@ -2,8 +2,8 @@
 `vitalsd probe install`: puts the probe where a service can load it without having vitalsd installed.
 
 Each version has a folder of its own, since a process that is armed loads the rest of its probe whenever it comes
-to run a loop. The two files beside these folders, `sitecustomize.py` for the launch and `vitalsd_probe.py` for an
-import, each name one; to install another version is to rename new ones over them.
+to run a loop. The files beside these folders, `sitecustomize.py` for the launch of Python, `vitalsd_probe.py` for
+an import, and `preload.js` for Node, each name one; to install another version is to rename new ones over them.
 """
 
 from __future__ import annotations
@@ -20,14 +20,19 @@ from pathlib import Path
 
 from vitalsd import __version__
 from vitalsd.cli.memray_parts import copy_memray
+from vitalsd.cli.run import node_options
 from vitalsd.errors import UsageError
 
 __all__ = ["Probe", "install_probe"]
 
 SOURCE = Path(__file__).parent.parent / "probe"
 PACKAGE = "vitalsd_probe"
-WHERE = '_PROBE = "../python"\n'
-"""The line of the launchers that says where the probe is."""
+LAUNCHERS = {
+    "sitecustomize.py": ('_PROBE = "../python"\n', '_PROBE = "{}/vitalsd_probe"\n'),
+    "vitalsd_probe.py": ('_PROBE = "../python"\n', '_PROBE = "{}/vitalsd_probe"\n'),
+    "preload.js": ("var PROBE = '../node';\n", "var PROBE = './{}/node';\n"),
+}
+"""The line of each launcher that says where the probe is, and what it says of the folder of a version."""
 KEPT = 2
 """Versions: whoever was armed before an update finds its own until the next."""
 
@@ -58,7 +63,10 @@ class Probe:
         if args.python and not args.with_memray:
             raise UsageError("--python says whose memray to copy: write --with-memray too.")
         install_probe(folder, args.python or [sys.executable] if args.with_memray else [])
-        print(f"The probe is in {folder}. Start the service with PYTHONPATH={folder}")
+        print(
+            f"The probe is in {folder}. Start a Python service with PYTHONPATH={folder}, "
+            f"and one of Node with NODE_OPTIONS='{node_options(None, folder / 'preload.js')}'"
+        )
         return 0
 
 
@@ -90,36 +98,38 @@ def _refuse_foreign(folder: Path) -> None:
 
 def _install(folder: Path, aside: Path) -> None:
     _refuse_foreign(folder)
-    digest = _digest(SOURCE / "python")
+    digest = _digest(SOURCE / "python", SOURCE / "node")
     version = folder / f"{PACKAGE}-{__version__}-{digest[:8]}"
     new = aside / "new"
     new.mkdir()
     new.chmod(0o755)
     shutil.copytree(SOURCE / "python", new / PACKAGE, ignore=shutil.ignore_patterns("__pycache__"))
-    if version.exists() and _digest(version / PACKAGE) != digest:
+    shutil.copytree(SOURCE / "node", new / "node")
+    if version.exists() and _digest(version / PACKAGE, version / "node") != digest:
         version.rename(aside / "damaged")
     try:
         new.rename(version)
     except OSError:
-        if _digest(version / PACKAGE) != digest:  # else it is there already
+        if _digest(version / PACKAGE, version / "node") != digest:  # else it is there already
             raise
     os.utime(version)
-    for name in ("sitecustomize.py", f"{PACKAGE}.py"):
+    for name, (where, there) in LAUNCHERS.items():
         source = SOURCE / "launch" / name
-        before, where, after = source.read_text(encoding="utf-8").partition(WHERE)
-        assert where, f"{source} does not say where the probe is"
-        (aside / name).write_text(f'{before}_PROBE = "{version.name}/{PACKAGE}"\n{after}', encoding="utf-8")
+        before, found, after = source.read_text(encoding="utf-8").partition(where)
+        assert found, f"{source} does not say where the probe is"
+        (aside / name).write_text(before + there.format(version.name) + after, encoding="utf-8")
         shutil.copymode(source, aside / name)
         (aside / name).replace(folder / name)
     _clear_up(folder, aside)
 
 
-def _digest(package: Path) -> str:
+def _digest(*folders: Path) -> str:
     """What tells one probe from another, whatever is compiled beside it."""
     whole = hashlib.sha256()
-    for path in sorted(package.glob("**/*.py")):
-        content = path.read_bytes()
-        whole.update(f"{path.relative_to(package)}\0{len(content)}\0".encode() + content)
+    for folder in folders:
+        for path in sorted(path for path in folder.glob("**/*") if path.suffix in (".py", ".js", ".json")):
+            content = path.read_bytes()
+            whole.update(f"{path.relative_to(folder)}\0{len(content)}\0".encode() + content)
     return whole.hexdigest()
 
 

@@ -22,7 +22,7 @@ from vitalsd.settings.problems import ConfigErrors
 __all__ = ["Run", "node_options", "service_environment"]
 
 LAUNCH = Path(__file__).parent.parent / "probe" / "launch"
-PRELOAD = Path(__file__).parent.parent / "probe" / "node" / "preload.js"
+PRELOAD = LAUNCH / "preload.js"
 SYSTEM_SEGMENTS = Path("/run/vitalsd")
 
 
