@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 __all__ = [
+    "NODE_PROBE",
     "PROBE",
     "SERVICES",
     "Process",
@@ -40,6 +41,8 @@ ROOT = Path(__file__).parent.parent
 SERVICES = Path(__file__).parent / "services"
 PROBE = {"PYTHONPATH": str(ROOT / "agent" / "vitalsd" / "probe" / "launch")}
 """The environment that puts the probe into a Python service."""
+NODE_PROBE = {"NODE_OPTIONS": f"--require {ROOT / 'agent' / 'vitalsd' / 'probe' / 'node' / 'preload.js'}"}
+"""And into a Node service."""
 PATIENCE_SECONDS = 30.0
 END_SECONDS = 10.0
 SETTLE_SECONDS = 0.005
@@ -70,7 +73,8 @@ class Process:
 
 def environment(extra: Mapping[str, str]) -> dict[str, str]:
     """This environment without what would change a service's behaviour, and with `extra`."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "VITALSD"))}
+    changing = ("PYTHON", "NODE_", "VITALSD")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(changing)}
     return {**kept, **extra}
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from bench import causes
+from bench.causes import play
+from bench.scenarios import PYTHON, WAYS
 
 STALLS = 3
 MOST_WITHHELD = 0.1
@@ -13,11 +14,11 @@ BUSY_HOST = {"cpu_contention", "host_wide"}
 CONTROLS = ["control_idle", "control_start", "control_saturated", "control_spinning", "control_spinning uvloop"]
 
 
-@pytest.mark.parametrize("way", causes.WAYS)
+@pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("scenario", ["blocking_cpu", "blocking_socket", "gil_held", "lock_wait"])
 def test_cause_and_culprit(scenario: str, way: str) -> None:
     """The incident has the cause and the function to blame; how often that is right is for `bench causes`."""
-    score = causes._play(scenario, way, STALLS)
+    score = play(PYTHON, scenario, way, STALLS)
     assert score is not None
     assert score.found >= STALLS - 1
     if score.causes < STALLS - 1 and BUSY_HOST & set(score.mistaken):
@@ -26,13 +27,13 @@ def test_cause_and_culprit(scenario: str, way: str) -> None:
     assert score.culprits >= STALLS - 1
 
 
-@pytest.mark.parametrize("way", causes.WAYS)
+@pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("scenario", CONTROLS)
 def test_nothing_is_wrong(scenario: str, way: str) -> None:
     """A healthy service opens no incident, however busy it is, and is told to be healthy all the time."""
     if scenario.endswith("uvloop"):
         pytest.importorskip("uvloop")
-    score = causes._play(scenario, way, STALLS)
+    score = play(PYTHON, scenario, way, STALLS)
     assert score is not None
     if (score.mistaken or score.unhealthy) and score.withheld_share > MOST_WITHHELD:
         pytest.skip(f"others had the processors for {score.withheld_share:.0%} of the time: {score.mistaken}")
