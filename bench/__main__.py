@@ -19,7 +19,7 @@ from bench.figures import Figure, table
 
 NAMES = (
     *("throughput", "idle", "iteration", "agent", "memory", "observer", "truth", "start", "causes"),
-    "causes_node",
+    *("causes_node", "truth_node", "throughput_node", "idle_node"),
     *("history", "census", "profiles", "leaks", "tracking", "chaos", "discovery", "recycling"),
 )
 

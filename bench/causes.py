@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import json
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -20,9 +19,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from statistics import median
 
+from bench.beside import agent_beside
 from bench.figures import Bar, Figure
 from bench.ground import cgroup_with_quota
-from bench.harness import environment, fetch, free_port, scratch, wait_for
+from bench.harness import environment, fetch, scratch
 from bench.judged import Score, judge
 from bench.scenarios import PYTHON, WAYS, Runtime, Way
 
@@ -114,17 +114,16 @@ def play(runtime: Runtime, scenario: str, way: Way, stalls: int) -> Score | None
         if way == "probe":
             extra |= {**runtime.probe, "VITALSD_DIR": str(segments)}
         pid = stack.enter_context(_scenario(runtime.command(scenario), extra))
-        metrics, port, token = stack.enter_context(_agent(folder, segments, pid.pid))
+        agent = stack.enter_context(agent_beside(folder, segments, pid.pid))
         began, waited = time.monotonic(), _waited_seconds(pid.pid)
-        with _asked(f"http://127.0.0.1:{metrics}/health/bench") as health:
+        with _asked(f"http://127.0.0.1:{agent.metrics}/health/bench") as health:
             assert pid.stdout is not None
             for line in pid.stdout:
                 if line.startswith("done"):
                     break
             time.sleep(SETTLE_SECONDS)
         withheld = (_waited_seconds(pid.pid) - waited) / (time.monotonic() - began)
-        answer = fetch(f"http://127.0.0.1:{port}/api/v1/incidents", {"Authorization": f"Bearer {token}"})
-        incidents = json.loads(answer)["incidents"]
+        incidents = json.loads(agent.api("incidents"))["incidents"]
         truth = folder / "truth"
         truths = [json.loads(line) for line in truth.read_text().splitlines()] if truth.exists() else []
     score = judge(truths, incidents, None if scenario in WITHOUT_STACK else STACK_WITHIN[way])
@@ -155,34 +154,6 @@ def _scenario(command: list[str], extra: dict[str, str]) -> Iterator[subprocess.
     finally:
         child.kill()
         child.communicate()
-
-
-@contextlib.contextmanager
-def _agent(folder: Path, segments: Path, pid: int) -> Iterator[tuple[int, int, str]]:
-    metrics, control = free_port(), free_port()
-    token = folder / "token"
-    token.write_text("bench\n")
-    command = [sys.executable, "-m", "vitalsd", "watch", "--pid", str(pid), "--name", "bench"]
-    command += ["--listen", f"127.0.0.1:{metrics}", "--control-listen", f"127.0.0.1:{control}"]
-    extra = {
-        "VITALSD_DIR": str(segments),
-        "VITALSD__STORAGE__DIR": str(folder / "state"),
-        "VITALSD__EXPORTERS__CONTROL__TOKEN_FILE": str(token),
-        "VITALSD__LOG__LEVEL": "warning",
-    }
-    child = subprocess.Popen(command, env=environment(extra), stdin=subprocess.DEVNULL)
-
-    def answers() -> bool:
-        with contextlib.suppress(OSError):
-            return b"vitals_worker_up" in fetch(f"http://127.0.0.1:{metrics}/metrics")
-        return False
-
-    try:
-        wait_for(answers, "the agent")
-        yield metrics, control, "bench"
-    finally:
-        child.terminate()
-        child.wait()
 
 
 @contextlib.contextmanager

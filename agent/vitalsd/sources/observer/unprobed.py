@@ -18,7 +18,8 @@ from vitalsd.sources.observer.outside import Outside
 from vitalsd.sources.observer.seek import Seeker, is_epoll
 from vitalsd.sources.observer.stretch import Stretch
 from vitalsd.sources.observer.thread import ThreadReader
-from vitalsd.sources.observer.watch import Setting, Watch
+from vitalsd.sources.observer.watch import Setting, Watch, guessed
+from vitalsd.sources.uv import UvTurns
 
 __all__ = ["Unprobed"]
 
@@ -35,6 +36,7 @@ class Unprobed(Watch):
         super().__init__(key, setting)
         self._machine = Outside(setting.threshold_seconds)
         self._seeker = Seeker(str(setting.proc), key, setting.calls)
+        self._uv = UvTurns(setting.proc, key.pid, setting.room)
         self._reader: ThreadReader | None = None
         self._thread_id: int | None = None
         self._own_at = 0.0
@@ -71,6 +73,22 @@ class Unprobed(Watch):
             self._machine.lost(died=False)
         self._release()
         self.interpreter.close()
+        self._uv.close()
+
+    def rest(self) -> None:
+        """Nothing is late."""
+        super().rest()
+        self._uv.rest()
+
+    @property
+    def missing_turns(self) -> str | None:
+        """Why the turns of its loop are guessed."""
+        return guessed(self._uv.missing) if self.runtime == "node" else super().missing_turns
+
+    def with_uv_turn(self, look: Look, reader: ThreadReader) -> Look:
+        """The same look, with what libuv's count of turns tells."""
+        turn = self._uv.read(reader.epoll) if reader.epoll is not None else None
+        return msgspec.structs.replace(look, turn=turn) if turn is not None else look
 
     def observed(self) -> ObservedLoop | None:
         """The books, once a loop was found."""
@@ -98,7 +116,9 @@ class Unprobed(Watch):
         late = machine.current is not None
         found = reader.look(now, late and machine.bursting(now))
         if late and found is not None and found.doing != "loop":
-            found = self.with_turn(found, reader.tid)
+            found = (
+                self.with_uv_turn(found, reader) if self.runtime == "node" else self.with_turn(found, reader.tid)
+            )
         if found is not None and found.doing == "loop" and not late:
             self._own_at = now
             with self.lock:

@@ -21,7 +21,7 @@ from vitalsd.sources.observer.surroundings import Places, Surroundings, find_pla
 from vitalsd.sources.room import Descriptors
 from vitalsd.targets.processes import has_gone
 
-__all__ = ["Setting", "Watch"]
+__all__ = ["Setting", "Watch", "guessed"]
 
 LOOKS_BEFORE_SURROUNDINGS = 3
 """Most stretches of a loop with much to do are over by then."""
@@ -91,8 +91,11 @@ class Watch:
     @property
     def missing_turns(self) -> str | None:
         """Why the turns of its loop are guessed; None where they are read, or before the interpreter was asked."""
-        why = self.interpreter.missing if self.runtime == "python" else None
-        return f"when the turns of its loop began is guessed: {why}" if why is not None else None
+        return guessed(self.interpreter.missing) if self.runtime == "python" else None
+
+    def rest(self) -> None:
+        """Nothing is late: let go of what there is no room for."""
+        self.interpreter.rest()
 
     def observed(self) -> ObservedLoop | None:
         """The books of a loop without a probe."""
@@ -155,6 +158,11 @@ class Watch:
         if stretch is None or stretch.seconds < self.setting.threshold_seconds:
             return ()
         return (stretch.evidence(loop, self.runtime),)
+
+
+def guessed(why: str | None) -> str | None:
+    """What is said where turns cannot be read."""
+    return f"when the turns of its loop began is guessed: {why}" if why is not None else None
 
 
 def _take(stretch: Stretch, found: tuple[HostEvidence, float | None] | None) -> None:

@@ -2,7 +2,7 @@
 "use strict";
 const { now, play } = require("./scenery.js");
 
-const heap = Array.from({ length: 700000 }, (_, number) => ({ number, next: null }));
+const heap = Array.from({ length: 1200000 }, (_, number) => ({ number, next: null }));
 for (let index = 1; index < heap.length; index++) heap[index].next = heap[(index * 7919) % heap.length];
 
 exports.heap = heap; // else it would be garbage by now
