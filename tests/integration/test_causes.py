@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
 from bench.causes import play
-from bench.scenarios import PYTHON, WAYS
+from bench.judged import Score
+from bench.scenarios import NODE, PYTHON, WAYS
 
 STALLS = 3
 MOST_WITHHELD = 0.1
 """A service that waits for a processor for more of the time is late, and rightly told so."""
 BUSY_HOST = {"cpu_contention", "host_wide"}
 """What a stall rightly is where others have the processors."""
+NODE_CONTROLS = ["control_saturated", "control_busy", "control_start", "control_worker"]
 CONTROLS = ["control_idle", "control_start", "control_saturated", "control_spinning", "control_spinning uvloop"]
 
 
@@ -35,6 +39,31 @@ def test_nothing_is_wrong(scenario: str, way: str) -> None:
         pytest.importorskip("uvloop")
     score = play(PYTHON, scenario, way, STALLS)
     assert score is not None
+    _nothing_is_wrong(score)
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="there is no node here")
+@pytest.mark.parametrize("scenario", ["blocking_child", "blocking_fifo", "regex", "lock_wait", "disk_io"])
+def test_cause_in_node_from_outside(scenario: str) -> None:
+    """Without a probe too each stall of a Node service is found, with its cause."""
+    score = play(NODE, scenario, "zero-touch", STALLS)
+    assert score is not None
+    assert score.found >= STALLS - 1
+    if score.causes < STALLS - 1 and BUSY_HOST & set(score.mistaken):
+        pytest.skip(f"others had the processors: {score.mistaken}")
+    assert score.causes >= STALLS - 1
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="there is no node here")
+@pytest.mark.parametrize("scenario", NODE_CONTROLS)
+def test_nothing_is_wrong_in_node_from_outside(scenario: str) -> None:
+    """A healthy Node service opens no incident either: that its loop turns is told by libuv's own count."""
+    score = play(NODE, scenario, "zero-touch", STALLS)
+    assert score is not None
+    _nothing_is_wrong(score)
+
+
+def _nothing_is_wrong(score: Score) -> None:
     if (score.mistaken or score.unhealthy) and score.withheld_share > MOST_WITHHELD:
         pytest.skip(f"others had the processors for {score.withheld_share:.0%} of the time: {score.mistaken}")
     if score.mistaken and set(score.mistaken) <= {f"stall:{cause}" for cause in BUSY_HOST}:
