@@ -1,15 +1,15 @@
-// A full collection over a big heap; needs --expose-gc.
+// Full collections over a big heap, one after the other, as where memory has nearly run out; needs --expose-gc.
 "use strict";
 const { now, play } = require("./scenery.js");
 
-const heap = Array.from({ length: 1200000 }, (_, number) => ({ number, next: null }));
+const heap = Array.from({ length: 2000000 }, (_, number) => ({ number, next: null }));
 for (let index = 1; index < heap.length; index++) heap[index].next = heap[(index * 7919) % heap.length];
-
 exports.heap = heap; // else it would be garbage by now
 
-function collect() {
+function collect(seconds) {
   const began = now();
-  global.gc();
+  do global.gc();
+  while (now() < began + seconds);
   return { began, ended: now() };
 }
 
