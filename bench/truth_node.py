@@ -22,7 +22,7 @@ from typing import Any
 from bench.beside import Agent, agent_beside
 from bench.figures import Bar, Figure
 from bench.harness import NODE_PROBE, fetch, free_port, listens, process, scratch
-from bench.truth import BUSY, P99, PERIOD_SECONDS, PERIODS, WARM_UP_SECONDS, delta, histogram_quantile
+from bench.truth import P99, PERIOD_SECONDS, PERIODS, WARM_UP_SECONDS, delta, histogram_quantile
 
 SHOWS = "known answers of Node: delay quantiles of a service that blocks 1 s in every 10 s, and of an idle one"
 BARS = {
@@ -35,6 +35,9 @@ BUCKET = re.compile(
     r'^vitals_eventloop_delay_seconds_bucket\{(?=[^}]*target="bench")(?=[^}]*loop="main")'
     r'[^}]*le="([^"]+)"[^}]*\} (\S+)',
     re.MULTILINE,
+)
+BUSY = re.compile(
+    r'^vitals_eventloop_busy_seconds_total\{(?=[^}]*target="bench")[^}]*loop="main"[^}]*\} (\S+)', re.MULTILINE
 )
 RESOLUTIONS = ("10", "20")
 

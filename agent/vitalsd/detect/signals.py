@@ -11,9 +11,9 @@ import math
 from functools import cached_property
 
 from vitalsd.detect.culprit import Culprit, find_culprit
-from vitalsd.detect.machinery import last_name
+from vitalsd.detect.machinery import Origin, last_name, origin
 from vitalsd.detect.waits import Wait, waits_in
-from vitalsd.model import Doing, StallEvidence, ThreadEvidence
+from vitalsd.model import Doing, Stack, StallEvidence, ThreadEvidence
 
 __all__ = ["LITTLE_CPU_SHARE", "Signals"]
 
@@ -154,12 +154,19 @@ class Signals:
     @cached_property
     def microtask_share(self) -> float:
         """Of the stacks, those that Node's queue of microtasks began."""
-        begun = sum(
-            stack.samples
-            for stack in self.evidence.stacks
-            if stack.samples > 0 and any(last_name(frame.function) in MICROTASK_ROOTS for frame in stack.frames)
-        )
+        begun = sum(stack.samples for stack in self.evidence.stacks if stack.samples > 0 and _by_microtask(stack))
         return begun / self.samples if self.samples else 0.0
+
+
+def _by_microtask(stack: Stack) -> bool:
+    """
+    Whether it began in Node's queue of microtasks, be it Node or V8 itself that had it emptied.
+
+    After a callback V8 does so; then there is nothing of Node's below what an `await` goes on with.
+    """
+    if any(last_name(frame.function) in MICROTASK_ROOTS for frame in stack.frames):
+        return True
+    return bool(stack.frames) and origin(stack.frames[-1]) in (Origin.OWN, Origin.PACKAGE)
 
 
 def _positive(value: float | None) -> float | None:

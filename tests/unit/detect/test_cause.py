@@ -495,6 +495,17 @@ def test_node_promises() -> None:
     assert decide(stall(1.0, stacks=(NODE_OWN,), **node)).culprit.function == "heavy"
 
 
+def test_node_promises_that_v8_runs() -> None:
+    """V8 empties the queue of microtasks by itself after a callback: nothing of Node lies below what goes on."""
+    pages = [parsed(f"page{n} /srv/q.js:{n}\nfetchAll /srv/q.js:90") for n in range(3)]
+    other = [parsed(f"flush{n} /srv/q.js:{n}") for n in range(3)]
+    node = {"runtime": "node", "thread": RUNS}
+    assert decide(stall(1.0, stacks=(*pages, *other), **node)).cause == "microtask_flood"
+    assert decide(stall(1.0, stacks=tuple(pages), **node)).cause == "blocking_cpu"
+    flooded = decide(stall(1.0, stacks=tuple(pages), ready_callbacks=5000, **node))
+    assert (flooded.cause, flooded.culprit.function) == ("microtask_flood", "fetchAll")
+
+
 def test_who_holds_the_interpreter_lock() -> None:
     """The loop's own stack is innocent when another thread keeps the lock; that one's is told, if it was seen."""
     evidence = stall(thread=thread({"futex": 30, "running": 1}, vol=200, sibling_cpu_share=1.0), stacks=(OWN,))
