@@ -162,6 +162,8 @@ def no_processor(s: Signals) -> Verdict | None:
     if periods is not None and periods >= THROTTLED_PERIODS_SHARE:
         counts = f"{s.host.throttled_periods} of {s.host.periods}"
         return Verdict("cpu_throttled", None, f"{waited}, its cgroup's CPU quota was used up in {counts} periods")
+    if s.node and (s.gc_share or 0.0) >= GC_SHARE:
+        return None  # V8 collects in several threads, which wait for each other's processors
     others = s.host.cpu_pressure_share
     pressure = f", and CPU pressure was {percent(others)}" if others is not None else ""
     return Verdict("cpu_contention", None, f"{waited}, without a quota in its way{pressure}")

@@ -267,6 +267,31 @@ SIDES = {
         "blocking_call",
     ),
     "GC for half": (stall(1.0, cpu_seconds=1.0, gc_seconds=0.5, stacks=(OWN,)), "gc_pause"),
+    "V8's GC, whose threads wait for each other's processors": (
+        stall(
+            1.0,
+            runtime="node",
+            cpu_seconds=0.4,
+            gc_seconds=0.9,
+            thread=thread({"running": 30}, seconds=1.0, state="R", cpu=0.4, runq=0.5),
+        ),
+        "gc_pause",
+    ),
+    "V8's GC, without a quota left": (
+        stall(
+            1.0,
+            runtime="node",
+            cpu_seconds=0.2,
+            gc_seconds=0.9,
+            thread=thread({"running": 30}, seconds=1.0, state="R", cpu=0.2, runq=0.6),
+            host=THROTTLED,
+        ),
+        "cpu_throttled",
+    ),
+    "Node execSync with a probe, which has no stack of a call": (
+        stall(1.0, runtime="node", cpu_seconds=0.0, thread=thread({"call": 30}, cpu=0.0, peer="another epoll")),
+        "blocking_call",
+    ),
     "GC for less": (stall(1.0, cpu_seconds=1.0, gc_seconds=0.49, stacks=(OWN,)), "blocking_cpu"),
     "CPU 0.7": (stall(1.0, cpu_seconds=0.7, stacks=(OWN,)), "blocking_cpu"),
     "CPU 0.69 s, beside a quota": (

@@ -1,4 +1,4 @@
-"""libuv's loop is found by what its own functions name, and by the epoll it waits on; else it is said why not."""
+"""libuv's loop is found by what its own functions name, and by its epoll; else it is said why not."""
 
 from __future__ import annotations
 
@@ -69,14 +69,14 @@ BY_POINTER = b"\x4c\x8b\x25" + struct.pack("<i", POINTER - DEFAULT - 7) + b"\xc3
 @pytest.mark.parametrize("code", [ABSOLUTE, RELATIVE, BY_POINTER], ids=["absolute", "relative", "pointer"])
 def test_found_however_the_code_names_it(code):
     """Builds differ in how an address is written; which it is decides itself by what lies there."""
-    place = find_loop(memory(code=code), Exports(EXPORTED), EPOLL)
-    assert place == UvLoop(count=INTERNAL + 8, time=LOOP + TIME_OFFSET)
+    place = find_loop(memory(code=code), Exports(EXPORTED), EPOLL.__eq__)
+    assert place == UvLoop(epoll=EPOLL, count=INTERNAL + 8, time=LOOP + TIME_OFFSET)
 
 
 @pytest.mark.parametrize(
     ("exported", "epoll", "why"),
     [
-        (EXPORTED, EPOLL + 1, "another loop"),
+        (EXPORTED, EPOLL + 1, "not where its code"),
         ({}, EPOLL, "exports no libuv"),
         ({**EXPORTED, b"uv_metrics_info": None}, EPOLL, "older than 1.45"),
         ({**EXPORTED, b"uv_now": DEFAULT}, EPOLL, "keeps the time"),
@@ -85,11 +85,11 @@ def test_found_however_the_code_names_it(code):
 def test_what_does_not_fit_is_refused_with_the_reason(exported, epoll, why):
     """Nothing is ever read from a place that is not known to be the loop's."""
     with pytest.raises(CannotError, match=why):
-        find_loop(memory(code=ABSOLUTE, epoll=epoll), Exports(exported), EPOLL)
+        find_loop(memory(code=ABSOLUTE, epoll=epoll), Exports(exported), EPOLL.__eq__)
 
 
 def test_another_machine_is_refused(monkeypatch):
     """Its instructions would be misread."""
     monkeypatch.setattr(os, "uname", lambda: os.uname_result(("Linux", "host", "6", "1", "riscv64")))
     with pytest.raises(CannotError, match=MACHINE):
-        find_loop(memory(code=ABSOLUTE), Exports(EXPORTED), EPOLL)
+        find_loop(memory(code=ABSOLUTE), Exports(EXPORTED), EPOLL.__eq__)

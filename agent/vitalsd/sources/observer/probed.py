@@ -66,7 +66,7 @@ class Probed(Watch):
         """Let go of all files."""
         for slot in list(self._readers):
             self._readers.pop(slot).close()
-        self.interpreter.close()
+        self.close_memory()
         if self._file is not None:
             self._file.close()
             self._file = None
@@ -179,7 +179,7 @@ class Probed(Watch):
         if look is None:
             self._lost(slot, loop, now, agent_late)
             return
-        look = self.with_turn(look, reader.tid)
+        look = self.with_turn(look, reader)
         began = look.turn.turn_began if look.turn is not None else None
         with self.lock:
             if began is not None and stretch.turn_began is None and abs(began - stretch.since) <= TURN_SECONDS:
@@ -197,7 +197,10 @@ class Probed(Watch):
         self.tell_ended(_name(slot), ended, now, agent_late)
 
     def _reader(self, slot: int) -> ThreadReader:
-        return ThreadReader(self.process, self._tid(slot), self.setting.calls, self.setting.room)
+        tid = self._tid(slot)
+        # Node waits for a command in another loop of the same thread: to tell them apart takes the epoll.
+        epoll = self.uv.epoll if self.runtime == "node" and tid == self.key.pid else None
+        return ThreadReader(self.process, tid, self.setting.calls, self.setting.room, epoll)
 
     def _tid(self, slot: int) -> int:
         """The loop's thread in our own pid namespace; the record has its number in the service's."""

@@ -13,13 +13,13 @@ import os
 import msgspec
 
 from vitalsd.model import ObservedLoop, StallEvidence, WorkerKey
+from vitalsd.sources.epolls import is_epoll
 from vitalsd.sources.observer.events import Look
 from vitalsd.sources.observer.outside import Outside
-from vitalsd.sources.observer.seek import Seeker, is_epoll
+from vitalsd.sources.observer.seek import Seeker
 from vitalsd.sources.observer.stretch import Stretch
-from vitalsd.sources.observer.thread import ThreadReader
-from vitalsd.sources.observer.watch import Setting, Watch, guessed
-from vitalsd.sources.uv import UvTurns
+from vitalsd.sources.observer.thread import ANOTHER_EPOLL, ThreadReader
+from vitalsd.sources.observer.watch import Setting, Watch
 
 __all__ = ["Unprobed"]
 
@@ -36,7 +36,6 @@ class Unprobed(Watch):
         super().__init__(key, setting)
         self._machine = Outside(setting.threshold_seconds)
         self._seeker = Seeker(str(setting.proc), key, setting.calls)
-        self._uv = UvTurns(setting.proc, key.pid, setting.room)
         self._reader: ThreadReader | None = None
         self._thread_id: int | None = None
         self._own_at = 0.0
@@ -72,23 +71,7 @@ class Unprobed(Watch):
         with self.lock:
             self._machine.lost(died=False)
         self._release()
-        self.interpreter.close()
-        self._uv.close()
-
-    def rest(self) -> None:
-        """Nothing is late."""
-        super().rest()
-        self._uv.rest()
-
-    @property
-    def missing_turns(self) -> str | None:
-        """Why the turns of its loop are guessed."""
-        return guessed(self._uv.missing) if self.runtime == "node" else super().missing_turns
-
-    def with_uv_turn(self, look: Look, reader: ThreadReader) -> Look:
-        """The same look, with what libuv's count of turns tells."""
-        turn = self._uv.read(reader.epoll) if reader.epoll is not None else None
-        return msgspec.structs.replace(look, turn=turn) if turn is not None else look
+        self.close_memory()
 
     def observed(self) -> ObservedLoop | None:
         """The books, once a loop was found."""
@@ -116,9 +99,7 @@ class Unprobed(Watch):
         late = machine.current is not None
         found = reader.look(now, late and machine.bursting(now))
         if late and found is not None and found.doing != "loop":
-            found = (
-                self.with_uv_turn(found, reader) if self.runtime == "node" else self.with_turn(found, reader.tid)
-            )
+            found = self.with_turn(found, reader)
         if found is not None and found.doing == "loop" and not late:
             self._own_at = now
             with self.lock:
@@ -162,7 +143,7 @@ class Unprobed(Watch):
             self._epoll_checked_at = look.at
             if not is_epoll(self.process, reader.epoll):
                 return self.lives()
-        return look.peer == "eventpoll" and look.at - self._own_at > ELSEWHERE_SECONDS
+        return look.peer == ANOTHER_EPOLL and look.at - self._own_at > ELSEWHERE_SECONDS
 
     def _lost(self, now: float, agent_late: float) -> None:
         died = not self.lives()

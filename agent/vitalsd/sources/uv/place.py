@@ -4,15 +4,15 @@ Finds libuv's default loop in the memory of a process: where it lies, and where 
 Node exports libuv for its addons, so its functions are found as the dynamic linker does; the loop itself has no
 exported name. `uv_default_loop` names its address, or that of a pointer to it, and `uv_now` the place of the time:
 both are a few instructions long. Every number in the former that may be an address is tried, and taken only if
-what lies there waits on the very epoll that the thread was seen waiting on. Turns are counted by libuv 1.45 and
-newer, which Node 20 has. Takes some 200 reads, 0.7 ms, once per process. Pure but for the memory it is given.
+what lies there names a descriptor that is an epoll. Turns are counted by libuv 1.45 and newer, which Node 20 has.
+Takes some 200 reads, 0.7 ms, once per process. Pure but for the memory it is given.
 """
 
 from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import msgspec
 
@@ -30,6 +30,7 @@ INTERNAL, BACKEND_FD = 40, 64
 """In `uv_loop_t`: the last of its public fields but one, and the second of the private ones."""
 COUNT = 8
 """`loop_metrics.metrics.loop_count` of `uv__loop_internal_fields_t`."""
+MOST_TURNS = 1 << 48
 MACHINE = "x86_64"
 
 
@@ -38,14 +39,15 @@ class CannotError(Exception):
 
 
 class UvLoop(msgspec.Struct, frozen=True):
-    """Addresses."""
+    """The descriptor of its epoll, and the addresses of its count of turns and of its time."""
 
+    epoll: int
     count: int
     time: int
 
 
-def find_loop(memory: Memory, image: Image, epoll: int) -> UvLoop:
-    """Where the default loop, which waits on this epoll, keeps its count of turns and its time."""
+def find_loop(memory: Memory, image: Image, is_epoll: Callable[[int], bool]) -> UvLoop:
+    """The default loop of a libuv that this image exports."""
     if os.uname().machine != MACHINE:
         raise CannotError(f"libuv's code is known on {MACHINE} only")
     default, now = image.symbol(b"uv_default_loop"), image.symbol(b"uv_now")
@@ -56,10 +58,10 @@ def find_loop(memory: Memory, image: Image, epoll: int) -> UvLoop:
     offset = _offset(memory.read(now, NOW_BYTES))
     for candidate in _addresses(memory.read(default, CODE_BYTES), default):
         for address in (candidate, _pointer(memory, candidate)):
-            internal = _internal(memory, address, epoll)
-            if internal is not None:
-                return UvLoop(internal + COUNT, address + offset)
-    raise CannotError("its main thread waits in another loop than libuv's default one")
+            loop = _loop(memory, address, offset)
+            if loop is not None and is_epoll(loop.epoll):
+                return loop
+    raise CannotError("libuv's default loop is not where its code is known to have it, or not there yet")
 
 
 def _offset(code: bytes) -> int:
@@ -85,14 +87,14 @@ def _pointer(memory: Memory, address: int) -> int:
         return 0
 
 
-def _internal(memory: Memory, address: int, epoll: int) -> int | None:
-    """What a loop that waits on this epoll has for its internal fields; None where there is no such loop."""
+def _loop(memory: Memory, address: int, time_offset: int) -> UvLoop | None:
+    """What lies there as a loop; None if that cannot be one."""
     try:
         loop = memory.read(address, BACKEND_FD + 4)
-        if int.from_bytes(loop[BACKEND_FD:], "little") != epoll:
-            return None
         internal = int.from_bytes(loop[INTERNAL : INTERNAL + 8], "little")
         count = int.from_bytes(memory.read(internal + COUNT, 8), "little")
     except TornError:
         return None
-    return internal if 0 < count < 1 << 48 else None
+    epoll = int.from_bytes(loop[BACKEND_FD:], "little", signed=True)
+    plausible = 0 < count < MOST_TURNS and epoll >= 0
+    return UvLoop(epoll, internal + COUNT, address + time_offset) if plausible else None

@@ -13,8 +13,10 @@ import contextlib
 import os
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
+from vitalsd.sources.epolls import is_epoll
 from vitalsd.sources.interpreter import Turn
 from vitalsd.sources.interpreter.image import images
 from vitalsd.sources.interpreter.memory import GoneError, ProcessMemory, TornError
@@ -24,7 +26,7 @@ from vitalsd.sources.uv.place import CannotError, UvLoop, find_loop
 
 __all__ = ["NOTHING_EXPORTED", "UvTurns"]
 
-RETRY_SECONDS = 60.0
+RETRY_SECONDS = 10.0
 COUNT_BYTES = 8
 MILLISECOND = 0.001
 CLOCK_SLACK_SECONDS = 1.0
@@ -49,21 +51,22 @@ class UvTurns:
         self._counted = False
         """Whether its descriptor has room to stay open; any other is closed at the end of a stall."""
         self._loop: UvLoop | None = None
-        self._epoll = -1
         self._next_at = 0.0
         self._turn: tuple[int, float] | None = None
         """Its number, and when it began."""
 
+    @property
+    def epoll(self) -> int | None:
+        """The one that the default loop waits on."""
+        self._open(self._clock())
+        return self._loop.epoll if self._loop is not None else None
+
     def read(self, epoll: int) -> Turn | None:
-        """The turn of the loop that waits on this epoll."""
+        """The turn of the loop that waits on this epoll; only the default one is known."""
         now = self._clock()
-        if epoll != self._epoll:
-            self.close()
-            self._epoll, self._loop, self._next_at = epoll, None, 0.0
-        if self._memory is None and now >= self._next_at:
-            self._open(now)
+        self._open(now)
         memory, loop = self._memory, self._loop
-        if memory is None or loop is None:
+        if memory is None or loop is None or loop.epoll != epoll:
             return None
         try:
             number = _number(memory, loop.count)
@@ -72,7 +75,6 @@ class UvTurns:
                 return Turn(collecting=None, turned=True)
         except (TornError, GoneError):
             self.close()  # an exec, or an exit
-            self._loop = None
             return None
         if self._turn is None or self._turn[0] != number:
             self._turn = number, began
@@ -80,7 +82,8 @@ class UvTurns:
         return Turn(collecting=None, turn_began=began if 0 < began <= now + CLOCK_SLACK_SECONDS else None)
 
     def close(self) -> None:
-        """Let go of the descriptor."""
+        """Let go of the descriptor, and of what only it makes sure to be still there."""
+        self._loop = self._turn = None
         if self._memory is not None:
             self._memory.close()
             self._memory = None
@@ -94,9 +97,12 @@ class UvTurns:
             self.close()
 
     def _open(self, now: float) -> None:
+        """Find the loop, unless that is done or was tried just now."""
+        if self._memory is not None or now < self._next_at:
+            return
         try:
             self._memory = ProcessMemory(self._process)
-            self._loop = self._loop or _find(self._memory, self._process, self._epoll)
+            self._loop = _find(self._memory, self._process)
             self._counted = self._room.take()
             self.missing = None
         except PermissionError:
@@ -112,14 +118,14 @@ class UvTurns:
         self._next_at = now + RETRY_SECONDS
 
 
-def _find(memory: ProcessMemory, process: str, epoll: int) -> UvLoop:
+def _find(memory: ProcessMemory, process: str) -> UvLoop:
     with contextlib.closing(images(memory, process)) as found:
         image = next(found, None)
     if image is None:
         raise CannotError(NOTHING_EXPORTED)
     if not _same_clock(process):
         raise CannotError("it has a clock of its own, in another time namespace")
-    return find_loop(memory, image, epoll)
+    return find_loop(memory, image, partial(is_epoll, process))
 
 
 def _number(memory: ProcessMemory, address: int) -> int:
