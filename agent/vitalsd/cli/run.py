@@ -19,9 +19,10 @@ from vitalsd.probe.python.segment import in_memory
 from vitalsd.settings.model import Settings
 from vitalsd.settings.problems import ConfigErrors
 
-__all__ = ["Run", "service_environment"]
+__all__ = ["Run", "node_options", "service_environment"]
 
 LAUNCH = Path(__file__).parent.parent / "probe" / "launch"
+PRELOAD = Path(__file__).parent.parent / "probe" / "node" / "preload.js"
 SYSTEM_SEGMENTS = Path("/run/vitalsd")
 
 
@@ -82,10 +83,11 @@ def _say(sentence: str) -> None:
 
 
 def service_environment(environ: Mapping[str, str], name: str, settings: Settings) -> dict[str, str]:
-    """The environment in which a Python service arms the probe by itself."""
+    """The environment in which a Python or Node service arms the probe by itself."""
     environment = dict(environ)
     earlier = environment.get("PYTHONPATH")
     environment["PYTHONPATH"] = f"{LAUNCH}{os.pathsep}{earlier}" if earlier else str(LAUNCH)
+    environment["NODE_OPTIONS"] = node_options(environment.get("NODE_OPTIONS"), PRELOAD)
     environment["VITALSD_TARGET"] = name
     environment["VITALSD_STALL_THRESHOLD"] = str(settings.stall.threshold)
     if settings.sampling.segment_dir is not None:
@@ -94,6 +96,13 @@ def service_environment(environ: Mapping[str, str], name: str, settings: Setting
     if memray is not None:
         environment.setdefault("VITALSD_MEMRAY", memray)
     return environment
+
+
+def node_options(earlier: str | None, preload: Path) -> str:
+    """What Node is to load before a service, after what it was to load already."""
+    quoted = str(preload).replace("\\", "\\\\").replace('"', '\\"')
+    ours = f'--require "{quoted}"'
+    return ours if not earlier else f"{earlier} {ours}" if ours not in earlier else earlier
 
 
 def _restore_signals() -> None:

@@ -13,7 +13,7 @@ from vitalsd.detect.probed import no_probe_reason
 from vitalsd.detect.registry import Judgement, Seen, StateName, fired, nothing, register
 from vitalsd.detect.words import percent
 from vitalsd.history.garbage import Collected
-from vitalsd.model import GC_BOUNDS_SECONDS, Finding, ProbeVitals, Severity
+from vitalsd.model import GC_BOUNDS_SECONDS, Finding, ProbeVitals, Severity, gc_names
 from vitalsd.settings.model import Settings
 
 __all__ = ["GcBounds", "GcPressureDetector"]
@@ -24,6 +24,13 @@ CRITICAL_TIMES = 5
 """Half of the time by default: the service does little else."""
 CRITICAL_PAUSE_TIMES = 4
 """Pauses of a second by default, at which health checks begin to fail."""
+
+
+ADVICE_OF_NODE = {
+    "minor": "make fewer objects that live for a moment, or give the young more room (--max-semi-space-size)",
+    "incremental": "make fewer objects that live for long, or give the heap more room (--max-old-space-size)",
+    "major": "see whether the heap is near its limit: give it more room (--max-old-space-size), or keep less",
+}
 
 
 class GcBounds(msgspec.Struct, frozen=True):
@@ -85,27 +92,30 @@ class GcPressureDetector:
         of_time = held.seconds.index(max(held.seconds))
         longer = held.longer(self.bounds.pause_seconds)
         generation = of_time if by_share else longer.index(max(longer))
+        name = gc_names(probe.runtime)[generation]
+        where = f"of the {name} kind" if probe.runtime == "node" else f"in generation {name}"
         if by_share:
             critical = held.share >= CRITICAL_TIMES * self.bounds.share
             told = f"spends {percent(held.share)} of its time collecting garbage"
             rate = held.counts[generation] / held.wall_seconds
-            details = f"{_often(rate)} in generation {generation}, {_longest(held)}, for {_minutes(held)}"
+            details = f"{_often(rate)} {where}, {_longest(held)}, for {_minutes(held)}"
         else:
             critical = sum(held.longer(CRITICAL_PAUSE_TIMES * self.bounds.pause_seconds)) >= self.bounds.pauses
             told = f"was stopped {recurring} times in {_minutes(held)} by collections of more than {self._pause()}"
-            details = f"in generation {generation}, {_longest(held)}"
+            details = f"{where}, {_longest(held)}"
         severity: Severity = "critical" if critical else "warning"
         longest = held.longest_between
+        advice = ADVICE_OF_NODE[name] if probe.runtime == "node" else _advice(held, generation)
         return Finding(
             kind=self.kind,
             target=seen.target,
             worker=seen.worker,
             severity=severity,
             at=seen.now,
-            summary=f"Worker {seen.worker} of `{seen.target}` {told} ({details}); {_advice(held, generation)}.",
+            summary=f"Worker {seen.worker} of `{seen.target}` {told} ({details}); {advice}.",
             started_at=seen.now - held.wall_seconds,
             evidence={
-                "generation": generation,
+                "generation": name if probe.runtime == "node" else generation,
                 "share": round(held.share, 4),
                 "window_seconds": round(held.wall_seconds, 1),
                 "seconds_by_generation": [round(seconds, 3) for seconds in held.seconds],

@@ -15,6 +15,7 @@ from vitalsd.model.incidents import (
     Severity,
 )
 from vitalsd.model.lateness import late_loops, late_seconds, stalled_seconds
+from vitalsd.model.runtimes import gc_names
 from vitalsd.model.samples import (
     OBSERVED_LOOP,
     OWN_TARGET,
@@ -37,8 +38,10 @@ from vitalsd.model.stalls import (
     Verdict,
 )
 from vitalsd.model.vitals import (
+    ActiveResource,
     CpuVitals,
     Frame,
+    HeapSpace,
     Histogram,
     LimitKind,
     LoopVitals,
@@ -84,6 +87,7 @@ __all__ = [
     "OF_THE_HOST",
     "ONE_OF_A_WORKER",
     "OWN_TARGET",
+    "ActiveResource",
     "Cause",
     "CpuVitals",
     "Doing",
@@ -91,6 +95,7 @@ __all__ = [
     "ExitReason",
     "Finding",
     "Frame",
+    "HeapSpace",
     "HeartbeatSource",
     "Histogram",
     "HostEvidence",
@@ -129,6 +134,7 @@ __all__ = [
     "WorkerKey",
     "WorkerSample",
     "Zombie",
+    "gc_names",
     "late_loops",
     "late_seconds",
     "stalled_seconds",

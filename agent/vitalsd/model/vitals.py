@@ -7,8 +7,10 @@ from typing import Literal
 import msgspec
 
 __all__ = [
+    "ActiveResource",
     "CpuVitals",
     "Frame",
+    "HeapSpace",
     "Histogram",
     "LimitKind",
     "LoopVitals",
@@ -140,6 +142,23 @@ class PoolVitals(msgspec.Struct, frozen=True):
     queued: int
 
 
+class HeapSpace(msgspec.Struct, frozen=True):
+    """One space of V8's heap."""
+
+    name: str
+    used_bytes: int
+    held_bytes: int
+    """What it has of memory."""
+
+
+class ActiveResource(msgspec.Struct, frozen=True):
+    """What keeps a Node process going, of one type."""
+
+    type: str
+    """As Node names it: `TCPSocketWrap`, `Timeout`."""
+    count: int
+
+
 class UnhandledError(msgspec.Struct, frozen=True):
     """What one unhandled error was, without its message or any value."""
 
@@ -162,7 +181,7 @@ class ProbeVitals(msgspec.Struct, frozen=True):
     loops_unwatched: int | None
     """Loops beyond the eight that a segment has room for."""
     gc_pauses: tuple[Histogram, ...]
-    """By generation, youngest first."""
+    """By generation, youngest first; of Node by kind, see `gc_names`."""
     heap_used_bytes: int | None
     heap_live_bytes: int | None
     """After the last full collection."""
@@ -187,6 +206,15 @@ class ProbeVitals(msgspec.Struct, frozen=True):
     """The four executors with the longest queues, the longest first."""
     latest_errors: tuple[UnhandledError | None, ...] = ()
     """Of each of ERROR_CHANNELS the one that was looked at last; empty where there was none at all."""
+    heap_limit_bytes: int | None = None
+    """At which V8 ends the process."""
+    external_bytes: int | None = None
+    """Outside of V8's heap and held by it: buffers."""
+    listener_warnings: int | None = None
+    """How often Node has warned of an emitter with very many listeners."""
+    resources: tuple[ActiveResource, ...] = ()
+    """The most frequent first."""
+    spaces: tuple[HeapSpace, ...] = ()
 
 
 class ProcessVitals(msgspec.Struct, frozen=True):

@@ -17,7 +17,9 @@ from operator import itemgetter
 
 from vitalsd.errors import VitalsdError
 from vitalsd.model import (
+    ActiveResource,
     Frame,
+    HeapSpace,
     Histogram,
     LoopVitals,
     PoolVitals,
@@ -84,7 +86,7 @@ def read_vitals(segment: SegmentFile, now: float, wall: float) -> ProbeVitals | 
         return None  # sums over the others would step back
     stalls = _recent_stalls(segment)  # after the counters, so that each stall they count is told
     known = _known(layout.PROCESS_FIELDS[: GC[0]], process.values)
-    heartbeat = known["heartbeat"]
+    heartbeat, of_node = known["heartbeat"], segment.header.runtime == "node"
     errors = tuple(_count(known["errors_" + name]) for name in layout.ERROR_CHANNELS)
     return ProbeVitals(
         runtime=segment.header.runtime,
@@ -113,6 +115,11 @@ def read_vitals(segment: SegmentFile, now: float, wall: float) -> ProbeVitals | 
         lost=tuple(line for line in process.text.split("\n") if line),
         pools=_pools(segment) if known["executor_threads"] else (),
         latest_errors=_latest_errors(segment) if any(errors) else (),
+        heap_limit_bytes=_count(known["heap_limit_bytes"]),
+        external_bytes=_count(known["external_bytes"]),
+        listener_warnings=_count(known["listener_warnings"]),
+        resources=_resources(segment) if of_node else (),
+        spaces=_spaces(segment) if of_node else (),
     )
 
 
@@ -269,6 +276,25 @@ def _pool(record: RawRecord) -> PoolVitals | None:
     if threads is None or busy is None or queued is None:
         return None
     return PoolVitals(record.text, threads, busy, queued)
+
+
+def _resources(segment: SegmentFile) -> tuple[ActiveResource, ...]:
+    return tuple(found for found in segment.read_row(layout.RESOURCE, _resource) if found is not None)
+
+
+def _resource(record: RawRecord) -> ActiveResource | None:
+    count = _count(_known(layout.RESOURCE_FIELDS, record.values)["count"])
+    return ActiveResource(record.text, count) if count and record.text else None
+
+
+def _spaces(segment: SegmentFile) -> tuple[HeapSpace, ...]:
+    return tuple(found for found in segment.read_row(layout.SPACE, _space) if found is not None)
+
+
+def _space(record: RawRecord) -> HeapSpace | None:
+    known = _known(layout.SPACE_FIELDS, record.values)
+    used, held = _count(known["used_bytes"]), _count(known["held_bytes"])
+    return HeapSpace(record.text, used, held) if used is not None and held is not None and record.text else None
 
 
 def _latest_errors(segment: SegmentFile) -> tuple[UnhandledError | None, ...]:

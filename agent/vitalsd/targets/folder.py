@@ -5,6 +5,9 @@ Costs one directory listing a second and one F_GETLK per segment. A segment is d
 the process that it names is gone. The lock alone is not enough, since a service that closes all descriptors drops
 it until the probe has noticed: meanwhile owner, start time and a fresh heartbeat must agree.
 
+Node can hold no lock, so its segments are told by owner, start time and heartbeat alone; one that is silent,
+because all of it is stopped or frozen, by the open file.
+
 A service that executes itself keeps pid and start time, and leaves a segment in which everything stands still:
 what is in progress there would seem to go on. So without the lock only a heartbeat counts that came after it was
 missed.
@@ -25,6 +28,7 @@ from vitalsd.model import WorkerKey
 from vitalsd.probe.python import layout
 from vitalsd.probe.python.protocol import SUFFIX
 from vitalsd.segment.reader import HELD_OUT_OF_SIGHT, SegmentError, SegmentFile
+from vitalsd.targets.lockless import has_open, is_writer, writer_of
 from vitalsd.targets.namespaces import own_number
 from vitalsd.targets.places import Place, Places
 from vitalsd.targets.processes import Process, read_key
@@ -41,6 +45,7 @@ REASON_SECONDS = 10.0
 """How long what keeps a worker from publishing is taken to be the same."""
 NAME = re.compile(r"[a-z]+-(\d+)-[0-9a-f]{8}\.seg")
 """`python-4711-0a1b2c3d.seg`, the pid as its process has it."""
+LOCKLESS = "node"
 log = structlog.get_logger(__name__)
 
 
@@ -157,7 +162,37 @@ class SegmentFolder:
         self._refusals[path] = refusal
         return Whose(None)
 
+    def _whose_lockless(self, path: Path, segment: SegmentFile, now: float) -> Whose:
+        """Of a runtime without locks."""
+        header = segment.header
+        try:
+            pid = self._pids.get(path) or writer_of(self._proc, header)
+            gone = pid is None or not is_writer(self._proc, pid, header)
+        except OSError:  # not known now
+            return Whose(None)
+        process = segment.read(layout.PROCESS)
+        heartbeat = process.fields["heartbeat"] if process is not None else math.nan
+        silent = not abs(now - heartbeat) < SILENCE_SECONDS
+        if pid is None or gone:
+            if path in self._pids or silent:
+                return Whose(None, dead=path in self._pids or not abs(now - heartbeat) < LOST_SECONDS)
+            reason = "its process is in another pid namespace: let the agent share it"
+            return self._refuse(path, Refusal(reason, now + RETRY_SECONDS))
+        uid = self._uid(pid)
+        if uid is None:
+            return Whose(None)
+        if not _may_speak(segment.owner_uid, uid):
+            reason = f"{path} belongs to uid {segment.owner_uid}, and its process to uid {uid}"
+            return self._refuse(path, Refusal(reason, now + RETRY_SECONDS, holder=pid))
+        if silent and not has_open(self._proc, pid, path):
+            reason = f"{path} has no heartbeat of the last {SILENCE_SECONDS:g} s"
+            return self._refuse(path, Refusal(reason, now, holder=pid))
+        self._pids[path] = pid
+        return Whose(pid, locked=True)
+
     def _whose(self, path: Path, segment: SegmentFile, now: float, ended_target: str | None) -> Whose:
+        if segment.header.runtime == LOCKLESS:
+            return self._whose_lockless(path, segment, now)
         holder = segment.holder()
         header = segment.header
         if holder is not None:

@@ -23,8 +23,7 @@ from vitalsd.targets.processes import Process
 __all__ = ["why_unpublished"]
 
 NOTHING = "this worker publishes no segment"
-PYTHON = re.compile(r"(?:python|pypy)[\d.]*|uwsgi")
-NODE = re.compile(r"node(?:js)?")
+PROBED = re.compile(r"(?:python|pypy)[\d.]*|uwsgi|node(?:js)?")
 NAME = re.compile(r"[\w.+-]{1,40}")
 CAP_DAC_OVERRIDE = 1 << 1
 ACL = "system.posix_acl_access"
@@ -48,10 +47,8 @@ class _Service(msgspec.Struct, frozen=True):
 def why_unpublished(process: Process, places: Iterable[Place], proc: Path = Path("/proc")) -> str:
     """The reason, if it is known, and what to do."""
     program = _program(proc, process.pid)
-    if program is not None and NODE.fullmatch(program):
-        return f"{NOTHING}: it runs Node, for which this version of vitalsd has no probe"
-    if program is not None and not PYTHON.fullmatch(program):
-        return f"{NOTHING}: it runs {program}, and only Python has a probe"
+    if program is not None and not PROBED.fullmatch(program):
+        return f"{NOTHING}: it runs {program}, and only Python and Node have a probe"
     service, places = _service(proc, process), tuple(places)
     if service is not None and _reads_others_only(service.uid, places):
         return (
@@ -62,7 +59,7 @@ def why_unpublished(process: Process, places: Iterable[Place], proc: Path = Path
     if trouble is not None:
         return f"{NOTHING} that could be read: {trouble}, and then start the service again"
     if program is None:
-        return f"{NOTHING}: if it is Python, start it with `vitalsd run`, or install the probe"
+        return f"{NOTHING}: if it is Python or Node, start it with `vitalsd run`, or install the probe"
     return (
         f"{NOTHING}: it has no probe, or none that could publish when it started, or has run no event loop yet; "
         "start it with `vitalsd run`, or install the probe"

@@ -28,6 +28,7 @@ from vitalsd.model import (
     StackRefusal,
     TargetSnapshot,
     WorkerSample,
+    gc_names,
 )
 from vitalsd.remedy.model import OUTCOMES
 
@@ -193,14 +194,22 @@ def probe_rows(worker: WorkerSample) -> Iterator[Row]:
             "vitals_heap_blocks": probe.heap_blocks,
             "vitals_malloc_used_bytes": probe.malloc_used_bytes,
             "vitals_malloc_held_bytes": probe.malloc_held_bytes,
+            "vitals_heap_limit_bytes": probe.heap_limit_bytes,
+            "vitals_external_memory_bytes": probe.external_bytes,
+            "vitals_listener_warnings_total": probe.listener_warnings,
             "vitalsd_probe_cpu_seconds_total": probe.probe_cpu_seconds,
             "vitalsd_loops_unwatched": probe.loops_unwatched,
         },
     )
     for channel, count in zip(ERROR_CHANNELS, probe.unhandled_errors, strict=True):
         yield from _known(labels | {"channel": channel}, {"vitals_unhandled_errors_total": count})
-    for generation, pauses in enumerate(probe.gc_pauses):
-        yield from _histogram("vitals_gc_pause_seconds", labels | {"generation": str(generation)}, pauses)
+    for generation, pauses in zip(gc_names(probe.runtime), probe.gc_pauses, strict=True):
+        yield from _histogram("vitals_gc_pause_seconds", labels | {"generation": generation}, pauses)
+    for resource in probe.resources:
+        yield from _known(labels | {"type": resource.type}, {"vitals_active_resources": resource.count})
+    for space in probe.spaces:
+        of_space = {"vitals_heap_space_used_bytes": space.used_bytes, "vitals_heap_space_bytes": space.held_bytes}
+        yield from _known(labels | {"space": space.name}, of_space)
 
 
 def loop_rows(worker: WorkerSample) -> Iterator[Row]:

@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+NOTHING_OF_NODE = (UNKNOWN, UNKNOWN, UNKNOWN)
+"""Of V8's heap limit, memory outside of it, and warnings of listeners."""
 PUBLISH_SECONDS = 1.0
 PUBLISH_AT_REST_SECONDS = 2.0
 AT_FORK_PATIENCE_SECONDS = 0.02
@@ -265,6 +267,7 @@ class Active:
                 now,
                 float(loops.unwatched),
                 *read("heap", self._heap.read, NOTHING),
+                *NOTHING_OF_NODE,
                 read("tasks", lambda: self._tasks.count(now), UNKNOWN),
                 read("threads", counts.threads, UNKNOWN),
                 *(counts.total(pools) if pools is not None else (UNKNOWN,) * 3),

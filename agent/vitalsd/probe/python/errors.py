@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 NOTE_SECONDS = 0.1
 """What errors come from is looked at so often: a flood of them must not be the dearer for it."""
+UNKNOWN = float("nan")
+OF_NODE = ("rejection", "exception")
 TASK_MESSAGES = ("Task exception was never retrieved", "Future exception was never retrieved")
 
 
@@ -33,6 +35,7 @@ class Errors:
 
     def __init__(self) -> None:
         self.counts = dict.fromkeys(layout.ERROR_CHANNELS, 0.0)
+        self.counts.update(dict.fromkeys(OF_NODE, UNKNOWN))
         self._latest: dict[str, tuple[float, Origin]] = {}
         """Channel -> the number of the error among those of its channel, and what it was."""
         self._noted_at: dict[str, float] = {}

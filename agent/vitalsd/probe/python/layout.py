@@ -34,11 +34,13 @@ To change the layout: raise VERSION. A reader refuses what it does not know and 
 from __future__ import annotations
 
 MAGIC = b"vitalseg"
-VERSION = 3
+VERSION = 4
 
 LOOPS = 8
 RECENT_STALLS = 8
 POOLS = 4
+RESOURCES = 12
+SPACES = 10
 STACK_BYTES = 4096
 ERROR_BYTES = 1024
 
@@ -53,7 +55,9 @@ DELAY_INTERVAL_SECONDS = 0.02
 DELAY_BOUNDS_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 GC_BOUNDS_SECONDS = (0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)
 GC_GENERATIONS = 3
-ERROR_CHANNELS = ("task", "coroutine", "thread", "unraisable", "loop")
+"""Of Python, youngest first. Of Node: minor collections, incremental ones with weak callbacks, major ones."""
+ERROR_CHANNELS = ("task", "coroutine", "thread", "unraisable", "loop", "rejection", "exception")
+"""The last two are Node's: unhandled rejections, and exceptions that nobody caught; the others Python's."""
 
 SELECTOR, HEARTBEAT = 0, 1
 
@@ -70,6 +74,9 @@ PROCESS_FIELDS = (
     "heap_live_blocks",
     "malloc_used_bytes",
     "malloc_held_bytes",
+    "heap_limit_bytes",
+    "external_bytes",
+    "listener_warnings",
     "tasks",
     "threads",
     "executor_threads",
@@ -135,6 +142,13 @@ POOL_FIELDS = ("threads", "busy", "queued")
 with."""
 
 
+RESOURCE_FIELDS = ("count",)
+"""One record for each type of what keeps a Node process going, the most first. Text: the type, in Node's words."""
+
+SPACE_FIELDS = ("used_bytes", "held_bytes")
+"""One record for each space of V8's heap. Text: its name."""
+
+
 class Record:
     """Where one record lies. All offsets are in doubles from the start of the segment."""
 
@@ -171,5 +185,7 @@ CURRENT_STALL = _row(LOOP[-1].end, LOOPS, CURRENT_STALL_FIELDS, STACK_BYTES)
 RECENT_STALL = _row(CURRENT_STALL[-1].end, RECENT_STALLS, RECENT_STALL_FIELDS, STACK_BYTES)
 ERROR = _row(RECENT_STALL[-1].end, len(ERROR_CHANNELS), ERROR_FIELDS, ERROR_BYTES)
 POOL = _row(ERROR[-1].end, POOLS, POOL_FIELDS, 64)
-WORDS = POOL[-1].end
+RESOURCE = _row(POOL[-1].end, RESOURCES, RESOURCE_FIELDS, 40)
+SPACE = _row(RESOURCE[-1].end, SPACES, SPACE_FIELDS, 40)
+WORDS = SPACE[-1].end
 SIZE = WORDS * 8

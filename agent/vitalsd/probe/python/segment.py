@@ -108,7 +108,10 @@ class Segment:
 
     def _write_header(self, stall_threshold_seconds: float, memray: str) -> None:
         nan = float("nan")
-        rows = (layout.LOOP, layout.CURRENT_STALL, layout.RECENT_STALL, layout.ERROR, layout.POOL)
+        rows = (
+            *(layout.LOOP, layout.CURRENT_STALL, layout.RECENT_STALL, layout.ERROR, layout.POOL),
+            *(layout.RESOURCE, layout.SPACE),
+        )
         for record in (layout.PROCESS, *(record for row in rows for record in row)):
             self.put(record, [nan] * len(record.fields))
         version = "%d.%d.%d" % sys.version_info[:3]

@@ -1,0 +1,140 @@
+'use strict';
+/*
+The probe in the main thread of a process that runs a loop: the meter, what else is counted, and the watchdog's thread.
+
+The watchdog is a thread with a small heap of its own. It is started without the service's environment and flags, so
+none of what the service loads in its threads is loaded there.
+*/
+
+const fs = require('node:fs');
+const path = require('node:path');
+const { Worker } = require('node:worker_threads');
+
+const { ARMED, KEY } = require('./arm');
+const { AT, Leaving, Part } = require('./board');
+const { monotonic } = require('./clock');
+const { Collections } = require('./collections');
+const { Counts } = require('./counts');
+const { cpuReader, threadId } = require('./cpu');
+const { Errors } = require('./errors');
+const { Meter } = require('./meter');
+const { sight } = require('./sight');
+
+const LIMITS = { maxOldGenerationSizeMb: 24, maxYoungGenerationSizeMb: 2, stackSizeMb: 1 };
+const AT_EXIT_PATIENCE_MS = 50;
+/** For the end of a session with the watchdog, which looks every 10 ms while there is one. */
+const THRESHOLD_SECONDS = 0.1;
+const LEAST_THRESHOLD_SECONDS = 0.02;
+
+/** Start it all. */
+function start(memory) {
+  const part = new Part(memory, 0);
+  if (!part.claim()) return;
+  new Active(memory, part).begin();
+}
+
+class Active {
+  constructor(memory, part) {
+    this._memory = memory;
+    this._part = part;
+    this._off = false;
+    this._parts = [];
+    this._segment = '';
+    this._fail = (error) => this._abandon(error);
+  }
+
+  begin() {
+    const threshold = thresholdSeconds();
+    this._part.write((words) => {
+      words[AT.used] = 1;
+      words[AT.threadId] = threadId();
+      words[AT.heapLive] = NaN;
+    });
+    process[ARMED].sight = sight;
+    this._watchdog = this._startWatchdog(threshold);
+    const collections = new Collections(this._part);
+    const errors = new Errors({
+      monotonic,
+      count: (channel) => this._add(channel === 'rejection' ? AT.rejections : AT.exceptions),
+      warned: () => this._add(AT.listenerWarnings),
+      tell: (channel, number, type, frames) => this._post({ error: { channel, number, type, frames } }),
+    });
+    const counts = new Counts(this._part, (resources, spaces) => this._post({ resources, spaces }));
+    const meter = new Meter(this._part, { threshold, cpu: cpuReader(), collections, failed: this._fail });
+    meter.onBeat = (now) => counts.look(now);
+    meter.start();
+    this._parts = [meter, collections, errors];
+    process.on('exit', () => this._onExit());
+  }
+
+  _startWatchdog(threshold) {
+    const watchdog = new Worker(path.join(__dirname, 'watchdog.js'), {
+      name: 'vitalsd',
+      workerData: {
+        [KEY]: 'watchdog',
+        memory: this._memory,
+        threshold,
+        folder: process.env.VITALSD_DIR,
+        target: process.env.VITALSD_TARGET,
+      },
+      env: {},
+      execArgv: [],
+      argv: [],
+      stdin: false,
+      resourceLimits: LIMITS,
+      trackUnmanagedFds: false,
+    });
+    watchdog.unref();
+    watchdog.on('message', (message) => {
+      if (typeof message.segment === 'string') this._segment = message.segment;
+    });
+    watchdog.on('error', this._fail);
+    watchdog.on('exit', () => this._abandon(new Error('the watchdog has ended')));
+    watchdog.unref();
+    return watchdog;
+  }
+
+  _add(at) {
+    this._part.write((words) => {
+      words[at] += 1;
+    });
+  }
+
+  _post(message) {
+    if (!this._off) this._watchdog.postMessage(message);
+  }
+
+  /** Something is wrong: leave the service alone for good. The watchdog tells the agent, if it still can. */
+  _abandon(error) {
+    if (this._off) return;
+    this._post({ off: `${error?.name ?? 'Error'}: ${error?.message ?? error}` });
+    this._off = true;
+    for (const part of this._parts) {
+      try {
+        part.stop();
+      } catch {
+        // it is over for it anyway
+      }
+    }
+  }
+
+  _onExit() {
+    this._off = true;
+    new Leaving(this._memory).begin(AT_EXIT_PATIENCE_MS);
+    if (this._segment === '') return;
+    for (const file of [this._segment, `${this._segment}.sock`]) {
+      try {
+        fs.unlinkSync(file);
+      } catch {
+        // an agent takes away what is left
+      }
+    }
+  }
+}
+
+function thresholdSeconds() {
+  const given = Number.parseFloat(process.env.VITALSD_STALL_THRESHOLD ?? '');
+  return Number.isFinite(given) ? Math.max(LEAST_THRESHOLD_SECONDS, given) : THRESHOLD_SECONDS;
+}
+
+module.exports = { start, thresholdSeconds };

@@ -1,0 +1,44 @@
+'use strict';
+/*
+Waits until a process is worth watching, and then starts the rest: in the main thread the watchdog, in every thread
+with a loop a meter.
+
+Threads that the service starts later find the shared memory in their environment data; the watchdog is a thread as
+well, and is told apart by its own data.
+*/
+
+const { isMainThread, getEnvironmentData, setEnvironmentData, workerData } = require('node:worker_threads');
+const { setTimeout } = require('node:timers');
+
+const ARMED = Symbol.for('vitalsd.probe');
+const KEY = 'vitalsd.probe';
+const AFTER_MS = 1000;
+const THREAD_AFTER_MS = 250;
+const OLDEST = 18;
+
+/** Arm the probe in this thread; a second time does nothing. */
+function arm() {
+  if (process[ARMED] || Number.parseInt(process.versions.node, 10) < OLDEST || process.platform !== 'linux') return;
+  if (workerData?.[KEY] === 'watchdog') return;
+  Object.defineProperty(process, ARMED, { value: { sight: null }, configurable: false });
+  if (isMainThread) {
+    const memory = require('./board').makeMemory();
+    setEnvironmentData(KEY, memory);
+    later(AFTER_MS, () => require('./active').start(memory));
+  } else {
+    const memory = getEnvironmentData(KEY);
+    if (memory instanceof SharedArrayBuffer) later(THREAD_AFTER_MS, () => require('./thread').start(memory));
+  }
+}
+
+function later(milliseconds, start) {
+  setTimeout(() => {
+    try {
+      start();
+    } catch {
+      // nothing of ours may reach the service
+    }
+  }, milliseconds).unref();
+}
+
+module.exports = { ARMED, KEY, arm };

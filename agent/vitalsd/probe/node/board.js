@@ -1,0 +1,106 @@
+'use strict';
+/*
+The memory that the threads of a process share: each loop's thread writes its own part, the watchdog reads them all.
+
+A part has one writer. It makes the part's sequence odd, writes, and makes it even again; who reads compares the
+sequence before and after. So nobody ever waits for anybody.
+*/
+
+const layout = require('./layout.json');
+
+const FIELDS = [
+  ...['used', 'threadId', 'running', 'due', 'beatAt', 'period', 'atWork'],
+  ...['busy', 'idle', 'square', 'delayMax', 'stalls', 'stallSeconds', 'ownSeconds'],
+  ...layout.DELAY_BOUNDS_SECONDS.map((_, index) => `over${index}`),
+  ...['heapUsed', 'heapLive', 'heapLimit', 'external', 'malloced', 'listenerWarnings', 'rejections', 'exceptions'],
+];
+const GC = FIELDS.length;
+const GC_WORDS = 1 + layout.GC_BOUNDS_SECONDS.length + 1;
+const STALL_FIELDS = ['number', 'since', 'endedAtUnix', 'duration', 'cpu', 'gc'];
+const KEPT_STALLS = 4;
+const STALLS = GC + layout.GC_GENERATIONS * GC_WORDS;
+const WORDS = STALLS + KEPT_STALLS * STALL_FIELDS.length;
+const AT = Object.fromEntries(FIELDS.map((name, index) => [name, index]));
+const HEAD_BYTES = 8 * layout.LOOPS;
+
+const FLAGS_AT = HEAD_BYTES + layout.LOOPS * WORDS * 8;
+
+/** Make the shared memory of a process. */
+function makeMemory() {
+  return new SharedArrayBuffer(FLAGS_AT + 8);
+}
+
+/** What the main thread and the watchdog tell each other at the end of the process. */
+class Leaving {
+  constructor(memory) {
+    this._flags = new Int32Array(memory, FLAGS_AT, 2);
+  }
+
+  /** By the watchdog: whether it has a session with the main thread. */
+  set connected(is) {
+    Atomics.store(this._flags, 0, is ? 1 : 0);
+    if (!is) Atomics.notify(this._flags, 0);
+  }
+
+  /** Whether the main thread is about to leave. */
+  get begun() {
+    return Atomics.load(this._flags, 1) === 1;
+  }
+
+  /** By the main thread: leave, and wait for the session to be closed where there is one. */
+  begin(milliseconds) {
+    Atomics.store(this._flags, 1, 1);
+    Atomics.wait(this._flags, 0, 1, milliseconds);
+  }
+}
+
+/** One loop's part of it. */
+class Part {
+  constructor(memory, slot) {
+    this.slot = slot;
+    this.words = new Float64Array(memory, HEAD_BYTES + slot * WORDS * 8, WORDS);
+    this._state = new Int32Array(memory, slot * 8, 2);
+  }
+
+  /** Take this part for a loop; false where another has it. */
+  claim() {
+    return Atomics.compareExchange(this._state, 1, 0, 1) === 0;
+  }
+
+  /** Whether some loop has, or has had, it. */
+  get taken() {
+    return Atomics.load(this._state, 1) === 1;
+  }
+
+  /** Let another loop have it. What it counted stays. */
+  release() {
+    Atomics.store(this._state, 1, 2);
+  }
+
+  /** Take one that was released. */
+  reclaim() {
+    return Atomics.compareExchange(this._state, 1, 2, 1) === 2;
+  }
+
+  /** Write: call `change` while readers know that they must not. */
+  write(change) {
+    const sequence = this._state[0];
+    Atomics.store(this._state, 0, sequence + 1);
+    change(this.words);
+    Atomics.store(this._state, 0, sequence + 2);
+  }
+
+  /** Copy all of it into `into`; false while it is being written. */
+  read(into) {
+    for (let attempt = 0; attempt < 4; attempt++) {
+      const before = Atomics.load(this._state, 0);
+      if (before % 2 === 0) {
+        into.set(this.words);
+        if (Atomics.load(this._state, 0) === before) return true;
+      }
+    }
+    return false;
+  }
+}
+
+module.exports = { AT, GC, GC_WORDS, KEPT_STALLS, Leaving, Part, STALLS, STALL_FIELDS, WORDS, makeMemory };

@@ -1,0 +1,238 @@
+'use strict';
+/*
+Measures one event loop, from its own thread.
+
+At work it is a heartbeat on an absolute grid of 20 ms: one that comes late shows what every callback due meanwhile
+has waited, and those that it missed are filled in. At rest, after some 15 s with next to nothing to do, a heartbeat
+would cost more than all the rest: it comes every 320 ms, and each turn of the loop is measured instead, by an
+immediate that wakes nobody: what libuv has waited is known to it, and what else a turn has taken is its busy
+stretch. Busy and idle time are libuv's own in both cases.
+
+A timer of Node has a grain of a millisecond; what is due is taken to be so when its timer can come at the earliest.
+*/
+
+const { setImmediate, setTimeout } = require('node:timers');
+
+const { AT, KEPT_STALLS, STALLS, STALL_FIELDS } = require('./board');
+const { monotonic, performance } = require('./clock');
+const { bookLateness, bookStretch } = require('./delay');
+const layout = require('./layout.json');
+
+const PERIOD = layout.DELAY_INTERVAL_SECONDS;
+const REST_PERIOD = 16 * PERIOD;
+const AWAKE_SECONDS = 15;
+const BUSY_SHARE = 0.01;
+const FIRST_SHARE = 2.7 * BUSY_SHARE;
+const ON_TIME = layout.ON_TIME_SECONDS;
+const GRAIN = 0.001;
+
+const timing = performance.nodeTiming;
+/** Seconds that this thread's loop has waited for events. */
+const waited = () => timing.idleTime / 1e3;
+/** How many events it was woken by, where Node tells. */
+const woken = () => timing.uvMetricsInfo?.events ?? NaN;
+
+class Meter {
+  /** `cpu` tells the CPU seconds of this thread, `collections` what was collected when. */
+  constructor(part, { threshold, cpu, collections, failed }) {
+    this._part = part;
+    this._threshold = threshold;
+    this._cpu = cpu;
+    this._collections = collections;
+    this._failed = failed;
+    this._share = FIRST_SHARE;
+    this._period = PERIOD;
+    this._beatCost = 1e-4;
+    this._unbooked = 0;
+    this._ended = null;
+    this._lateDue = 0;
+    this._resting = false;
+    this._stopped = false;
+    this._stalls = part.words[AT.stalls];
+    this._beat = this._guard(this._onBeat);
+    this._turn = this._guard(this._onTurn);
+    /** Called at each beat, with the time. */
+    this.onBeat = () => {};
+  }
+
+  /** Begin, in the loop's own thread. */
+  start() {
+    this._at = monotonic();
+    this._waited = waited();
+    this._baseCpu = this._cpu();
+    this._baseActive = 0;
+    this._active = 0;
+    this._due = this._at + PERIOD;
+    this._part.write((words) => {
+      words[AT.running] = 1;
+    });
+    this._publish();
+    this._again(this._at);
+  }
+
+  /** Leave the loop alone from now on. */
+  stop() {
+    this._stopped = true;
+    this._part.write((words) => {
+      words[AT.running] = words[AT.due] = 0;
+    });
+  }
+
+  _guard(method) {
+    return () => {
+      if (this._stopped) return;
+      try {
+        method.call(this);
+      } catch (error) {
+        this._stopped = true;
+        this._failed(error);
+      }
+    };
+  }
+
+  _again(now) {
+    const wait = Math.max(1, Math.round((this._due - now) * 1e3));
+    this._earliest = now + wait / 1e3 + GRAIN;
+    setTimeout(this._beat, wait).unref();
+  }
+
+  _onBeat() {
+    const now = monotonic();
+    const late = now - Math.max(this._due, this._earliest);
+    const active = this._takeActive(now);
+    this._close(now);
+    if (this._resting) {
+      if (late > ON_TIME) this._lateDue = this._due;
+    } else if (late > ON_TIME) {
+      this._stall(now, this._due, this._stretch(late, active, now));
+    }
+    let reached = this._book(late, active);
+    const period = this._share > BUSY_SHARE ? PERIOD : REST_PERIOD;
+    if (period < this._period && now > reached) {
+      // The rest of a long period, before short ones begin.
+      const rest = now - reached;
+      this._part.write((words) => {
+        words[AT.idle] += rest;
+      });
+      reached = now;
+    }
+    this._at = now;
+    this._due = reached + period;
+    this._period = period;
+    this._publish();
+    this._again(now);
+    if (period === REST_PERIOD && !this._resting) this._rest(now);
+    this._resting = period === REST_PERIOD;
+    this.onBeat(now);
+  }
+
+  /** What this loop was active since the last beat. */
+  _takeActive(now) {
+    const total = waited();
+    const active = Math.max(0, now - this._at - (total - this._waited));
+    this._waited = total;
+    this._active += active;
+    return active;
+  }
+
+  /** The length of the stretch that has made a beat late: the rest of what was active lies about evenly before. */
+  _stretch(late, active, now) {
+    const elapsed = now - this._at;
+    const share = Math.min(0.9, this._share);
+    return Math.min(active, Math.max(late, (active - share * elapsed) / (1 - share))) || late;
+  }
+
+  /** Book the time up to the last point of the grid, which is the answer, in whole periods, one for each sample. */
+  _book(late, active) {
+    const period = this._period;
+    const samples = late > 0 ? Math.floor(late / period) + 1 : 1;
+    const elapsed = samples * period;
+    if (this._share < 4 * BUSY_SHARE && period === PERIOD) {
+      // What a beat itself costs is what the cheaper third of them take while little else is done.
+      const cost = Math.min(this._beatCost, active * 2);
+      this._beatCost = Math.max(0, cost + (active > cost ? 1e-6 : -2e-6));
+    }
+    const busy = Math.max(0, active - this._beatCost);
+    this._share += (busy / elapsed - this._share) * Math.min(1, elapsed / AWAKE_SECONDS);
+    this._unbooked += busy;
+    const booked = Math.min(this._unbooked, elapsed);
+    this._unbooked -= booked;
+    this._part.write((words) => {
+      words[AT.busy] += booked;
+      words[AT.idle] += elapsed - booked;
+      words[AT.ownSeconds] += this._beatCost;
+      if (!this._resting) bookLateness(words, late, period);
+    });
+    return this._due + (samples - 1) * period;
+  }
+
+  _publish() {
+    this._part.write((words) => {
+      words[AT.due] = this._due;
+      words[AT.beatAt] = this._at;
+      words[AT.period] = this._period;
+      words[AT.atWork] = this._share > BUSY_SHARE ? 1 : 0;
+    });
+    if (this._at - (this._baseAt ?? 0) >= layout.FLUSH_SECONDS) {
+      this._baseAt = this._at;
+      this._baseCpu = this._cpu();
+      this._baseActive = this._active;
+    }
+  }
+
+  /** From here on each turn is measured. */
+  _rest(now) {
+    this._turnAt = now;
+    this._turnWaited = waited();
+    this._turnWoken = woken();
+    this._lateDue = 0;
+    setImmediate(this._turn).unref();
+  }
+
+  _onTurn() {
+    if (!this._resting) return;
+    const now = monotonic();
+    const total = waited();
+    const events = woken();
+    const idle = total - this._turnWaited;
+    const active = now - this._turnAt - idle;
+    if (active > layout.DELAY_BOUNDS_SECONDS[0]) {
+      // A turn that no event has ended was busy before it waited: with timers, that come first.
+      const began = events === this._turnWoken ? this._turnAt : now - active;
+      this._part.write((words) => bookStretch(words, active));
+      const due = this._lateDue || (this._due < now - ON_TIME && this._due >= began ? this._due : 0);
+      this._stall(began + active, due || began, active);
+    }
+    this._lateDue = 0;
+    this._turnAt = now;
+    this._turnWaited = total;
+    this._turnWoken = events;
+    setImmediate(this._turn).unref();
+  }
+
+  /** A stretch that is over: remembered for a beat, by when it is known what was collected meanwhile. */
+  _stall(ended, since, seconds) {
+    if (seconds < this._threshold) return;
+    this._close(ended);
+    const others = Math.max(0, this._active - this._baseActive - seconds);
+    const cpu = Math.max(0, this._cpu() - this._baseCpu - others);
+    this._ended = { since, seconds, ended, cpu: Math.min(seconds, cpu), unix: Date.now() / 1e3 - (monotonic() - ended) };
+  }
+
+  /** Count the stall that is remembered. */
+  _close(now) {
+    const ended = this._ended;
+    if (ended === null || now - ended.ended < ON_TIME) return;
+    this._ended = null;
+    const collected = Math.min(ended.seconds, this._collections.within(ended.ended - ended.seconds, ended.ended));
+    const number = (this._stalls += 1);
+    const at = STALLS + (number % KEPT_STALLS) * STALL_FIELDS.length;
+    this._part.write((words) => {
+      words[AT.stalls] += 1;
+      words[AT.stallSeconds] += ended.seconds;
+      words.set([number, ended.since, ended.unix, ended.seconds, ended.cpu, collected], at);
+    });
+  }
+}
+
+module.exports = { Meter };

@@ -1,0 +1,185 @@
+'use strict';
+/*
+The watchdog: a thread of the probe's own that publishes what the loops' threads have written, and looks into the
+one that does not come back.
+
+It sleeps until the heartbeat that comes next would be late by more than a stall may last before its stack is worth
+taking; while loops are at work that is some twelve times a second, at rest three. What it publishes as `due` while all is well lies ahead of
+its own next look: who reads must not take a loop for late that was only not looked at.
+*/
+
+const { parentPort, workerData } = require('node:worker_threads');
+
+const { AT, GC, GC_WORDS, KEPT_STALLS, Leaving, Part, STALLS, STALL_FIELDS, WORDS } = require('./board');
+const { monotonic } = require('./clock');
+const layout = require('./layout.json');
+const { Segment, records } = require('./segment');
+const { Stacks } = require('./stacks');
+const { StallBook, encodeOne } = require('./stalls');
+
+const FIRST_SAMPLE = 0.6;
+const SAMPLE_GROWTH = 1.4;
+const MAX_SAMPLES = 8;
+const STALLING_SECONDS = 0.01;
+const PUBLISH_SECONDS = 1;
+const LONGEST_SLEEP_SECONDS = 0.5;
+const AHEAD_SECONDS = 2;
+const ON_TIME = layout.ON_TIME_SECONDS;
+
+class Watchdog {
+  constructor({ memory, threshold, folder, target }) {
+    this._segment = new Segment({ folder, target, threshold });
+    this._stalls = new StallBook(this._segment);
+    this._leaving = new Leaving(memory);
+    this._stacks = new Stacks((is) => {
+      this._leaving.connected = is;
+    });
+    this._first = threshold * FIRST_SAMPLE;
+    this._parts = Array.from({ length: layout.LOOPS }, (_, slot) => new Part(memory, slot));
+    this._seen = this._parts.map(() => new Float64Array(WORDS));
+    this._told = this._parts.map(() => 0);
+    this._flushedAt = this._parts.map(() => 0);
+    this._late = this._parts.map(() => ({ since: 0, samples: 0, next: 0 }));
+    this._publishAt = 0;
+    this._errors = { rejection: 0, exception: 0 };
+    parentPort.on('message', (message) => this._onMessage(message));
+    parentPort.postMessage({ segment: this._segment.path });
+    this._look();
+  }
+
+  _look() {
+    if (this._leaving.begun) {
+      this._stacks.close();
+      return;
+    }
+    const now = monotonic();
+    let sleep = LONGEST_SLEEP_SECONDS;
+    const sinces = new Array(layout.LOOPS).fill(0);
+    const dues = new Array(layout.LOOPS).fill(0);
+    for (const part of this._parts) {
+      if (!part.taken) continue;
+      const words = this._seen[part.slot];
+      if (part.read(words)) this._flush(part.slot, words, now);
+      if (words[AT.running] !== 1) continue;
+      sinces[part.slot] = -words[AT.beatAt];
+      sleep = Math.min(sleep, this._lookAt(part, words, now, dues));
+    }
+    if (now >= this._publishAt) this._publish(now);
+    this._segment.mark(sinces, dues);
+    setTimeout(() => this._look(), Math.max(1, Math.ceil(sleep * 1e3)));
+  }
+
+  /** Publish the books of a loop, and the stalls that have ended since. */
+  _flush(slot, words, now) {
+    if (words[AT.beatAt] === this._flushedAt[slot]) return;
+    this._flushedAt[slot] = words[AT.beatAt];
+    const over = words.subarray(AT.over0, AT.over0 + layout.DELAY_BOUNDS_SECONDS.length);
+    const newest = words[AT.stalls];
+    for (let number = Math.max(this._told[slot] + 1, newest - KEPT_STALLS + 1); number <= newest; number++) {
+      const at = STALLS + (number % KEPT_STALLS) * STALL_FIELDS.length;
+      const stall = Object.fromEntries(STALL_FIELDS.map((name, index) => [name, words[at + index]]));
+      this._stalls.ended(slot, stall);
+    }
+    this._told[slot] = newest;
+    this._segment.put(
+      records.LOOP,
+      slot,
+      [
+        ...[1, layout.HEARTBEAT, words[AT.threadId], words[AT.running], words[AT.beatAt]],
+        ...[words[AT.busy], words[AT.idle], NaN, words[AT.square], words[AT.delayMax]],
+        ...[words[AT.stalls], words[AT.stallSeconds], NaN, NaN, ...over],
+      ],
+      slot === 0 ? 'main' : 'worker',
+    );
+  }
+
+  /** Follow one that is late; the answer is how long nothing needs another look. */
+  _lookAt(part, words, now, dues) {
+    const { slot } = part;
+    const due = words[AT.due];
+    const age = now - due;
+    const late = this._late[slot];
+    if (age <= ON_TIME) {
+      dues[slot] = now + AHEAD_SECONDS;
+      if (late.since !== 0) this._over(slot);
+      return Math.max(0.002, due + this._first - now);
+    }
+    dues[slot] = age >= this._first ? due : now + AHEAD_SECONDS;
+    if (late.since !== due) {
+      if (late.since !== 0) this._over(slot);
+      Object.assign(late, { since: due, samples: 0, next: this._first });
+    }
+    if (slot === 0 && age >= late.next && late.samples < MAX_SAMPLES) {
+      const asked = this._stacks.ask((at, frames) => this._answer(part, due, at, frames));
+      if (asked) {
+        late.samples++;
+        late.next = age * SAMPLE_GROWTH;
+      }
+    }
+    return age >= this._first ? STALLING_SECONDS : Math.max(0.002, this._first - age);
+  }
+
+  /** A stack has come: of the stall, unless the loop had come back by the time that it was taken. */
+  _answer(part, since, at, frames) {
+    const { slot } = part;
+    if (frames.length === 0 || this._late[slot].since !== since) return;
+    const came = part.words[AT.due] === since ? Infinity : part.words[AT.beatAt];
+    if (at < came) this._stalls.sample(slot, since, frames, at - since);
+  }
+
+  _over(slot) {
+    this._late[slot].since = 0;
+    if (slot === 0) this._stacks.close();
+  }
+
+  _publish(now) {
+    this._publishAt = now + PUBLISH_SECONDS;
+    const main = this._seen[0];
+    const sum = (at) => this._parts.reduce((total, part, slot) => total + (part.taken ? this._seen[slot][at] : 0), 0);
+    const collections = Array.from(main.subarray(GC, GC + layout.GC_GENERATIONS * GC_WORDS));
+    const known = {
+      heartbeat: now,
+      loops_unwatched: 0,
+      heap_used_bytes: main[AT.heapUsed],
+      heap_live_bytes: main[AT.heapLive],
+      heap_limit_bytes: main[AT.heapLimit],
+      external_bytes: main[AT.external],
+      listener_warnings: main[AT.listenerWarnings],
+      probe_cpu_seconds: sum(AT.ownSeconds) + ownCpuSeconds(),
+      errors_rejection: main[AT.rejections],
+      errors_exception: main[AT.exceptions],
+    };
+    const { fields } = records.PROCESS;
+    const plain = fields.slice(0, fields.length - collections.length).map((name) => known[name] ?? NaN);
+    this._segment.put(records.PROCESS, 0, [...plain, ...collections]);
+  }
+
+  _onMessage(message) {
+    if (message.off !== undefined) {
+      this._stacks.close();
+      this._segment.turnOff(message.off);
+    } else if (message.error !== undefined) {
+      this._tellError(message.error);
+    } else if (message.resources !== undefined) {
+      this._tellRow(records.RESOURCE, message.resources);
+      this._tellRow(records.SPACE, message.spaces);
+    }
+  }
+
+  _tellError({ channel, number, type, frames }) {
+    const index = layout.ERROR_CHANNELS.indexOf(channel);
+    this._segment.put(records.ERROR, index, [number], `${type}\n${encodeOne(1, frames, records.ERROR.textBytes)}`);
+  }
+
+  _tellRow(record, rows) {
+    for (let index = 0; index < record.count; index++) {
+      const [name, ...values] = rows[index] ?? ['', ...record.fields.map(() => NaN)];
+      this._segment.put(record, index, values, name);
+    }
+  }
+}
+
+const { cpuReader } = require('./cpu');
+const ownCpuSeconds = cpuReader();
+
+module.exports = { watchdog: new Watchdog(workerData) };
