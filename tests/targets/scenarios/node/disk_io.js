@@ -4,15 +4,15 @@ const crypto = require("crypto");
 const fs = require("fs");
 const os = require("os");
 const path = require("path");
-const { now, play } = require("./scenery.js");
+const { play } = require("./scenery.js");
 
 const folder = process.env.SCENARIO_FOLDER || fs.mkdtempSync(path.join(os.tmpdir(), "scenario-"));
 const block = crypto.randomBytes(4096);
 
 function writeReport(seconds) {
-  const end = now() + seconds;
+  const end = Date.now() + seconds * 1000;
   const file = fs.openSync(path.join(folder, "report"), "w");
-  while (now() < end) {
+  while (Date.now() < end) {
     fs.writeSync(file, block);
     fs.fsyncSync(file);
   }

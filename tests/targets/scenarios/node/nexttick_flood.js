@@ -8,13 +8,13 @@ let done;
 function pollQueue() {
   let total = 0;
   for (let number = 0; number < 2000; number++) total += number;
-  if (now() < end) process.nextTick(pollQueue);
+  if (Date.now() < end) process.nextTick(pollQueue);
   else done(total);
 }
 
 function poll(seconds) {
   const began = now();
-  end = began + seconds;
+  end = Date.now() + seconds * 1000;
   return new Promise((resolve) => {
     done = () => resolve({ began, ended: now() });
     process.nextTick(pollQueue);

@@ -11,7 +11,8 @@ async function fetchPage(number) {
 
 async function fetchAllPages(seconds) {
   const began = now();
-  for (let number = 0; now() < began + seconds; number++) await fetchPage(number);
+  const end = Date.now() + seconds * 1000;
+  for (let number = 0; Date.now() < end; number++) await fetchPage(number);
   return { began, ended: now() };
 }
 
