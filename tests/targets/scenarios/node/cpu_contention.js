@@ -6,13 +6,14 @@ const { now, plainEnvironment, play, spin } = require("./scenery.js");
 const allowed = execFileSync("taskset", ["-cp", String(process.pid)], { encoding: "utf8" });
 const last = allowed.trim().match(/(\d+)$/)[1];
 execFileSync("taskset", ["-acp", last, String(process.pid)]);
-const RIVALS = "for rival in 1 2 3 4 5; do (while :; do :; done) & done; while :; do :; done";
 
 function compete(seconds) {
-  const rivals = spawn("sh", ["-c", RIVALS], { detached: true, env: plainEnvironment(), stdio: "ignore" });
   const began = now();
+  const rivals = Array.from({ length: 6 }, () => {
+    return spawn("sh", ["-c", "while :; do :; done"], { env: plainEnvironment(), stdio: "ignore" });
+  });
   spin(seconds);
-  process.kill(-rivals.pid, "SIGKILL");
+  for (const rival of rivals) rival.kill("SIGKILL");
   return { began, ended: now() };
 }
 
