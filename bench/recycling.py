@@ -3,7 +3,8 @@ What clients see of a worker that is asked to end as remedy asks it: requests th
 
 Four clients ask one request after the other, each on a connection of its own or on one that is kept. Meanwhile
 the oldest worker is sent SIGTERM, again and again, and its supervisor replaces it. A request that fails on a
-connection that was used before is sent again, as clients do: a server may close those between two requests.
+connection that was used before is sent again, as clients do: a server may close those between two requests. Of
+those that failed it is told how many were closed before a byte of an answer, upon which proxies try another one.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ class Clients:
 
     def __init__(self, port: int, *, kept: bool) -> None:
         self._port, self._kept = port, kept
-        self.answered = self.failed = self.again = 0
+        self.answered = self.failed = self.again = self.unanswered = 0
         self._over = threading.Event()
         self._threads = [threading.Thread(target=self._ask) for _ in range(CLIENTS)]
 
@@ -52,6 +53,7 @@ class Clients:
         connection: http.client.HTTPConnection | None = None
         while not self._over.wait(0.002):
             fresh = connection is None
+            answer: http.client.HTTPResponse | None = None
             connection = connection or http.client.HTTPConnection("127.0.0.1", self._port, timeout=20)
             try:
                 connection.request("GET", "/")
@@ -59,9 +61,10 @@ class Clients:
                 answer.read()
                 self.answered += 1
                 closes = answer.will_close or not self._kept
-            except GONE:
+            except GONE as error:
                 closes = True
                 self.failed += fresh
+                self.unanswered += fresh and answer is None and isinstance(error, ConnectionError)
                 self.again += not fresh
             if closes:
                 connection.close()
@@ -87,6 +90,7 @@ def run(quick: bool) -> list[Figure]:
         failed = f"{name}: requests that failed"
         figures += [
             Figure(failed, sum(each.failed for each in counts), "", BARS.get(failed)),
+            Figure(f"{name}: of these before a byte of an answer", sum(each.unanswered for each in counts), ""),
             Figure(f"{name}: requests sent again", sum(each.again for each in counts), ""),
             Figure(f"{name}: requests answered", sum(each.answered for each in counts), ""),
         ]

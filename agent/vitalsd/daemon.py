@@ -78,6 +78,8 @@ class Daemon:
         settings = load().settings
         self._settings = settings
         self._stopping = asyncio.Event()
+        self._hangup = asyncio.Event()
+        self._reloading = asyncio.Lock()
         self._folder = SegmentFolder(lambda: default_folders(segment_dir(self._settings)))
         self._exits = ExitWatch(ExitBook())
         self._exits.reconfigure(settings)
@@ -207,7 +209,8 @@ class Daemon:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop)
         async with asyncio.TaskGroup() as tasks:
-            loop.add_signal_handler(signal.SIGHUP, lambda: tasks.create_task(self._reload_on_signal()))
+            reloading = tasks.create_task(self._reload_on_signal())
+            loop.add_signal_handler(signal.SIGHUP, self._hangup.set)
             serving = [tasks.create_task(listener.run()) for listener in self._listeners]
             self._book.start()
             self._history.start()
@@ -228,6 +231,7 @@ class Daemon:
             await self._stopping.wait()
             remembering.cancel()
             token.cancel()
+            reloading.cancel()
             sampling.cancel()
             self._exits.close()
             pulses.cancel()
@@ -296,13 +300,24 @@ class Daemon:
         self.stop()
 
     async def _reload_on_signal(self) -> None:
-        with contextlib.suppress(VitalsdError):  # told in the log and in a metric
-            await self._reload()
+        while await self._hangup.wait():
+            self._hangup.clear()
+            try:
+                await self._reload()
+            except VitalsdError:
+                pass  # told in the log and in a metric
+            except Exception as error:  # an agent does not end of a reload
+                self.state.reload_problem = f"the reload failed: {type(error).__name__}: {error}"
+                log.exception("config_reload_failed")
 
     async def _reload(self) -> None:
-        """Validate first, then swap; on an error everything stays as it was."""
+        """Validate first, then swap; on an error everything stays as it was. No disk is waited for by the loop."""
+        async with self._reloading:
+            await self._reload_once()
+
+    async def _reload_once(self) -> None:
         try:
-            settings = self._load().settings
+            settings = (await asyncio.to_thread(self._load)).settings
         except VitalsdError as error:
             self.state.reload_problem = "; ".join(str(error).splitlines())
             log.error("config_reload_failed", reason=str(error))  # noqa: TRY400 - the sentence says it all

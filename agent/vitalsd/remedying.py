@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import structlog
+from msgspec.structs import replace
 
 from vitalsd.capture.desk import Desk
 from vitalsd.capture.model import ACTIVE
@@ -24,6 +25,7 @@ from vitalsd.ids import new_id
 from vitalsd.incidents.book import Book
 from vitalsd.model import OWN_TARGET, Incident, TargetSnapshot, WorkerKey, WorkerSample
 from vitalsd.remedy.actor import Gone, NotPermitted, held
+from vitalsd.remedy.claim import Claims
 from vitalsd.remedy.ending import Ending
 from vitalsd.remedy.facts import objection
 from vitalsd.remedy.judge import followed, judged, words_of
@@ -33,17 +35,20 @@ from vitalsd.remedy.pool import Pool
 from vitalsd.remedy.recyclings import Recyclings
 from vitalsd.settings.model import Settings
 from vitalsd.settings.storage import storage_dir
+from vitalsd.settings.units import format_duration
 from vitalsd.storage.boot import boot_id
 
 __all__ = ["Remedying"]
 
 log = structlog.get_logger(__name__)
+START_SECONDS = 2.0
 REPLACED_SECONDS = 10.0
 """A supervisor that has started no other by then will not; and its process must be found first."""
 KEPT = 1024
 Place = tuple[str, WorkerKey | None, str]
 """Of an incident, a process and what was said of both in a word."""
 OFF = RemedyState("off", "off", "remedy.mode is off")
+READING = "what was recycled before is being read"
 ITSELF = RemedyState("off", "off", "an agent does not recycle itself")
 
 
@@ -57,20 +62,36 @@ class Remedying:
         settings: Settings,
         clock: Callable[[], float] = time.time,
         proc: Path = Path("/proc"),
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._book = book
         self._desk = desk
         self._settings = settings
         self._clock = clock
         self._proc = proc
+        self._monotonic = monotonic
         self._boot = boot_id() or secrets.token_hex(8)
         self.expect: Callable[[WorkerKey], None] = lambda _key: None
         """Told whose end is our doing, before it is."""
         listen = settings.exporters.prometheus.listen
         self._recyclings = Recyclings(lambda: storage_dir(self._settings.storage), listen)
         self._ending = Ending(
-            self._recyclings, lambda: self._settings.remedy, self._tell, self._expect, clock, proc
+            self._recyclings,
+            lambda: self._settings.remedy,
+            self._tell,
+            self._expect,
+            self._unwanted,
+            clock=clock,
+            monotonic=monotonic,
+            proc=proc,
         )
+        self._claims = Claims(proc)
+        self._names: frozenset[str] = frozenset()
+        """The targets of the last round."""
+        self._open_since: dict[str, float] = {}
+        """Incident -> CLOCK_MONOTONIC at which it was first seen to be open."""
+        self._awaited_since: dict[str, float] = {}
+        """Recycling -> CLOCK_MONOTONIC since when its replacement is waited for."""
         self._queue: asyncio.Queue[tuple[Recycling, TargetSnapshot | None]] = asyncio.Queue()
         self._begun: dict[str, Recycling] = {}
         """By their id: being asked to end, or waited for."""
@@ -79,18 +100,20 @@ class Remedying:
         self._totals: Counter[tuple[str, Outcome]] = Counter()
 
     def start(self) -> None:
-        """Go on with what is stored, where anything is to be done at all."""
+        """Go on with what is stored, where anything is to be done at all; gives the disk a moment."""
         if self._settings.remedy.mode != "off":
-            self._recyclings.start()
+            self._recyclings.start(START_SECONDS)
 
     def reconfigure(self, settings: Settings) -> None:
-        """Hold to this from now on; whoever was asked to end is waited for."""
+        """Hold to this from now on, and wait for nothing; whoever was asked to end is waited for."""
         self._settings = settings
-        self.start()
+        if settings.remedy.mode != "off":
+            self._recyclings.start()
 
     def close(self) -> None:
         """Write down what is known."""
         self._recyclings.close()
+        self._claims.keep(())
 
     def state(self, target: str) -> RemedyState:
         """How the remedy of this target stands."""
@@ -123,15 +146,24 @@ class Remedying:
         """Follow what was done, and decide what is to be done, after a round of sampling."""
         now = self._clock()
         known = {target.name: target for target in targets if target.name != OWN_TARGET}
+        self._names = frozenset(known)
         incidents = self._book.incidents()
         self._follow(known, incidents, now)
+        self._hold(known.values())
         if self._settings.remedy.mode == "off":
             self._states = {}
+            return
+        self._recyclings.start()  # in vain once, it may succeed later
+        if self._recyclings.is_reading:
+            self._states = {name: RemedyState(self._settings.remedy.mode, "waiting", READING) for name in known}
             return
         still_open: dict[str, list[Incident]] = {}
         for incident in incidents:
             if incident.state == "open":
                 still_open.setdefault(incident.target, []).append(incident)
+        since, self._open_since = self._open_since, {}
+        for incident in (each for opened in still_open.values() for each in opened):
+            self._open_since[incident.id] = since.get(incident.id, self._monotonic())
         decisions = {name: self._decide(target, still_open.get(name, []), now) for name, target in known.items()}
         self._states = {name: decision.state for name, decision in decisions.items()}
         for name, decision in decisions.items():
@@ -149,6 +181,7 @@ class Remedying:
             recyclings=(*known, *begun),
             captured=self._is_captured,
             is_watched=self._is_watched,
+            open_seconds=lambda incident: self._monotonic() - self._open_since[incident.id],
             max_delay_seconds=self._settings.health.max_delay,
             settle_seconds=self._settings.workers.settle,
         )
@@ -175,17 +208,20 @@ class Remedying:
     def _follow(self, targets: dict[str, TargetSnapshot], incidents: Iterable[Incident], now: float) -> None:
         remedy = self._settings.remedy
         within = REPLACED_SECONDS + self._settings.sampling.discovery_interval
+        since, self._awaited_since = self._awaited_since, {}
         for before in self._recyclings.pending():
             if before.id in self._begun:
                 continue
             after = before
             if before.ended_at is None and before.boot != self._boot:
-                after = judged(before, "unknown", now)
+                after = judged(replace(before, ended_at=now), "unknown", now)
             elif before.ended_at is None:  # an agent before this one has asked
                 self._begun[before.id] = before
                 self._queue.put_nowait((before, None))
             else:
-                after = followed(before, targets.get(before.target), incidents, remedy, now, within)
+                began = self._awaited_since[before.id] = since.get(before.id, self._monotonic())
+                overdue = self._monotonic() - began >= within
+                after = followed(before, targets.get(before.target), incidents, remedy, now, overdue=overdue)
             if after is before:
                 continue
             self._recyclings.put(after)
@@ -210,6 +246,14 @@ class Remedying:
             if self._once(place, target.name, worker.slot, f"{text}; {order.reason}"):
                 self._totals[target.name, "would_have"] += 1
             return
+        taken = self._claims.take(target.supervisor.key)
+        if taken is not None:
+            self._refuse(order, taken, "claimed")
+            return
+        if not self._is_captured(order.incident):
+            within = format_duration(remedy.evidence_within)
+            text = f"its captures were not over within {within}: it is recycled without what they would have shown"
+            self._once((order.incident.id, worker.key, "bare"), target.name, worker.slot, text)
         recycling = Recycling(
             id=new_id(now),
             target=target.name,
@@ -220,6 +264,7 @@ class Remedying:
             boot=self._boot,
             signal=name,
             asked_at=now,
+            supervisor=target.supervisor.key,
         )
         self._begun[recycling.id] = recycling
         self._queue.put_nowait((recycling, target))
@@ -242,7 +287,7 @@ class Remedying:
             place = said.incident.id, worker.key, said.word
             self._once(place, worker.target, worker.slot, f"{self._dry()}waits: {said.sentence}")
         else:
-            self._refuse(said, said.sentence, said.word)
+            self._refuse(said, said.sentence, f"{said.word} {said.detail}".rstrip())
 
     def _refuse(self, about: Order | Said, sentence: str, word: str = "process") -> None:
         worker = about.worker
@@ -252,6 +297,21 @@ class Remedying:
         if self._states[worker.target].state != "stopped":
             reason = f"worker {worker.slot}: {sentence}"
             self._states[worker.target] = RemedyState(self._settings.remedy.mode, "waiting", reason)
+
+    def _unwanted(self, recycling: Recycling) -> str | None:
+        """Why its worker is not to be ended any more, if that is so."""
+        if self._settings.remedy.mode != "on":
+            return "remedy.mode is not on"
+        if recycling.target not in self._names:
+            return "its target is watched no more"
+        return self._claims.take(recycling.supervisor) if recycling.supervisor is not None else None
+
+    def _hold(self, targets: Iterable[TargetSnapshot]) -> None:
+        """Let others recycle what is recycled here no more."""
+        held = {each.supervisor for each in self._begun.values()}
+        if self._settings.remedy.mode == "on":
+            held |= {target.supervisor.key for target in targets if target.supervisor is not None}
+        self._claims.keep({key for key in held if key is not None})
 
     def _expect(self, key: WorkerKey) -> None:
         self.expect(key)

@@ -112,11 +112,11 @@ class Rounds:
 
     def _find(self, now: float, *, again: bool) -> Found:
         """Who is there, each watched for its end."""
-        self._finder.restore(self._book.take_slots_left(), time.time())
+        self._exits.remember(self._finder.restore(self._book.take_slots_left(), time.time()))
         found = self._finder.find(now, again=again)
         self._exits.follow(found)
         self._pulses.follow(found)
-        self._book.keep_slots(self._finder.slots())
+        self._book.keep_slots(self._finder.slots(self._exits.last))
         return found
 
     def _round(self, found: Found, now: float, *, early: bool) -> None:

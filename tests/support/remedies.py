@@ -93,6 +93,7 @@ def pool(
         "snapshot": target(samples),
         "captured": lambda _incident: True,
         "is_watched": lambda _worker: False,
+        "open_seconds": lambda _incident: 1e9,
         "max_delay_seconds": 0.5,
         "settle_seconds": 60.0,
     }

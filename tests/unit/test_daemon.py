@@ -69,6 +69,35 @@ def test_the_files_are_given_back_before_the_ports(daemons, tmp_path, monkeypatc
     assert taken == [True, True]
 
 
+def test_a_reload_that_fails_ends_no_agent(daemons, monkeypatch):
+    """Whatever it is, it is told, and the next reload is as good as any; switching remedy on waits for no disk."""
+    daemon, _ = daemons()
+
+    async def hang_up():
+        for problem in ("the reload failed: RuntimeError: can't start new thread", None):
+            daemon._hangup.set()
+            async with asyncio.timeout(20):
+                while daemon._hangup.is_set() or daemon._reloading.locked():  # noqa: ASYNC110 - nobody tells
+                    await asyncio.sleep(0.005)
+                await asyncio.sleep(0)
+            assert daemon.state.reload_problem == problem
+            monkeypatch.undo()
+
+    async def run():
+        reloading = asyncio.create_task(daemon._reload_on_signal())
+        await hang_up()
+        assert not reloading.done()
+        reloading.cancel()
+
+    monkeypatch.setattr(daemon._capturing, "reconfigure", _fails)
+    monkeypatch.setattr(daemon_module.own_log, "configure", lambda *_: None)
+    asyncio.run(run())
+
+
+def _fails(_settings):
+    raise RuntimeError("can't start new thread")
+
+
 def test_a_reload_reaches_everyone_who_goes_by_the_stall_settings(daemons):
     """The observer, the incidents that are open, and the rules: nobody goes on with what it was started with."""
     daemon, written = daemons()

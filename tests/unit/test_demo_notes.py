@@ -9,7 +9,7 @@ from vitalsd.demo.notes import MEBIBYTE, Notes
 
 def worker(pid: int = 10, stalls: tuple[dict[str, Any], ...] = (), **probe: Any) -> dict[str, Any]:
     """A worker in slot 0 as the API tells of it, calm unless said otherwise."""
-    calm = {"unhandled_errors": [0, 0, 0, 0, 0], "tasks": 3, "heap_used_bytes": 20 * MEBIBYTE}
+    calm = {"unhandled_errors": [0, 0, 0, 0, 0, None, None], "tasks": 3, "heap_used_bytes": 20 * MEBIBYTE}
     pool = {"executor_threads": 4, "executor_busy": 0, "executor_queued": 0}
     loops = [{"name": "main", "recent_stalls": list(stalls)}]
     return {"slot": "0", "up": True, "key": {"pid": pid}, "probe": calm | pool | {"loops": loops} | probe}
@@ -39,10 +39,10 @@ def test_what_was_before_is_no_news() -> None:
 
 def test_a_replaced_worker_starts_anew() -> None:
     """The replacement is told, and its own small counters are no step down or up."""
-    notes = Notes([worker(tasks=9_000, unhandled_errors=[7, 0, 0, 0, 0])])
+    notes = Notes([worker(tasks=9_000, unhandled_errors=[7, 0, 0, 0, 0, None, None])])
 
     assert notes.look([worker(pid=11)]) == ["worker 0 was replaced: process 11 in the place of 10"]
-    assert notes.look([worker(pid=11, unhandled_errors=[2, 1, 0, 0, 0])]) == [
+    assert notes.look([worker(pid=11, unhandled_errors=[2, 1, 0, 0, 0, None, None])]) == [
         "worker 0 has more errors that nobody handled, by channel: task 2, coroutine 1"
     ]
 

@@ -5,6 +5,7 @@ import os
 import time
 
 import pytest
+import structlog
 from msgspec.structs import replace
 from support.views import BLOCKED, MAIN_LOOP, OBSERVED, PROBE, WATCHED
 from support.waiting import wait_for
@@ -76,6 +77,33 @@ def world(tmp_path):
     world = World(tmp_path)
     world.look()
     return world
+
+
+class Broken:
+    """A detector that cannot."""
+
+    kind = "broken"
+
+    def judge(self, _seen):
+        """Nothing to be had."""
+        raise ValueError("no")
+
+    is_quiet = judge
+
+
+@pytest.mark.parametrize("of", ["_detectors", "_target_detectors"])
+def test_a_detector_that_fails_is_logged_once(world, of):
+    """Of workers and of targets alike; its state says so, and the others are asked."""
+    detectors = getattr(world.investigation, of)
+    setattr(world.investigation, of, (Broken(), *detectors))
+    with structlog.testing.capture_logs() as logs:
+        world.look()
+        world.look()
+        rules = world.investigation.rules()
+    told = [(each["event"], each["kind"], each["target"]) for each in logs if each["log_level"] == "error"]
+    assert told == [("detector_failed", "broken", "old")]
+    assert {rule.state for rule in rules if rule.rule == "broken"} == {"unavailable"}
+    assert {detector.kind for detector in detectors} <= {rule.rule for rule in rules}
 
 
 def test_samples_of_a_clock_that_was_ahead_are_let_go(world):

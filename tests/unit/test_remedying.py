@@ -81,7 +81,9 @@ class World:
     def begin(self) -> None:
         """An agent begins."""
         desk: Any = SimpleNamespace(latest=lambda: self.captures)
-        self.remedying = Remedying(self.book, desk, self.settings, clock=lambda: self.now)
+        self.remedying = Remedying(
+            self.book, desk, self.settings, clock=lambda: self.now, monotonic=lambda: self.now - 1000
+        )
         self.expected: list[WorkerKey] = []
         self.remedying.expect = self.expected.append
         self.remedying.start()
@@ -112,9 +114,10 @@ class World:
         (incident,) = self.book.take([finding])
         return incident
 
-    def look(self, *targets: TargetSnapshot) -> None:
-        """A round."""
+    def look(self, *targets: TargetSnapshot) -> bool:
+        """A round; never whether anything came of it."""
         self.remedying.look(targets or (self.target(),))
+        return False
 
     async def until(self, so: Callable[[], bool]) -> None:
         """Let the agent work until it is so."""
@@ -225,8 +228,8 @@ async def test_off_costs_nothing(tmp_path: Path, start: Callable[[], WorkerKey])
     assert [name for name in os.listdir(tmp_path) if name.startswith("remedy-")] == []  # noqa: PTH208
     world.settings = replace(world.settings, remedy=RemedySettings(mode="on"))
     world.remedying.reconfigure(world.settings)
-    world.look()
-    await world.until(lambda: len(world.told(incident)) == 2)
+    assert not world.look()
+    await world.until(lambda: world.look() or len(world.told(incident)) == 2)
     await world.end()
 
 
@@ -321,4 +324,84 @@ async def test_of_another_boot(tmp_path: Path, start: Callable[[], WorkerKey]) -
     world.remedying._recyclings.put(recycling(0, at=world.now - 60, **more))
     world.look()
     assert (world.count("unknown"), world.state(), world.expected) == (1, "idle", [])
+    await world.end()
+
+
+@in_loop
+async def test_two_agents_that_do_not_know_of_each_other(tmp_path: Path, start: Callable[[], WorkerKey]) -> None:
+    """The first that recycles a worker of a supervisor is the only one: the other says so, and does nothing."""
+    (tmp_path / "other").mkdir()
+    keys = [start(), start(), start()]
+    world, other = World(tmp_path, keys), World(tmp_path / "other", keys)
+    incident, others = world.find(0), other.find(0)
+    world.look()
+    other.look()
+    await world.until(lambda: len(world.told(incident)) == 2)
+    who = f"the workers of its supervisor (pid {os.getpid()})"
+    assert other.told(others) == [f"not recycled: another agent recycles {who}, and one is enough"]
+    assert (other.state(), other.count("refused"), other.expected) == ("waiting", 1, [])
+    await world.end()
+    other.keys[0] = None
+    second = other.find(1)
+    other.look()
+    await other.until(lambda: len(other.told(second)) == 2)
+    await other.end()
+
+
+@in_loop
+async def test_a_target_that_is_taken_out_meanwhile(tmp_path: Path, start: Callable[[], WorkerKey]) -> None:
+    """Whom it had asked is not killed for a configuration that does not want it any more."""
+    world = World(tmp_path, [start(), start(), start()], grace=0.4)
+    incident = world.find(0)
+    key = world.keys[0]
+    assert key is not None
+    world.remedying._against = lambda _key, _target: None  # type: ignore[method-assign]
+    os.kill(key.pid, signal.SIGSTOP)  # unseen by the agent: it does not react to what it is asked
+
+    async def asked(recycling: Recycling, *_given: object) -> Recycling:
+        return replace(recycling, sent_at=recycling.asked_at, sent_monotonic=world.now - 1000)
+
+    world.remedying._ending._ask = asked  # type: ignore[method-assign]
+    world.look()
+    await world.until(lambda: world.expected == [key])
+    world.remedying.look([replace(world.target(), name="another")])
+    await world.until(lambda: bool(world.told(incident)))
+    assert world.told(incident) == ["it has not ended, and is left alone: its target is watched no more"]
+    assert not has_gone(PROC, key)
+    await world.end()
+
+
+@in_loop
+async def test_without_its_evidence_it_says_so(tmp_path: Path, start: Callable[[], WorkerKey]) -> None:
+    """Where the captures take longer than they may, nobody is to look for them in vain."""
+    world = World(tmp_path, [start(), start(), start()])
+    world.settings = replace(world.settings, capture=Capture())
+    world.remedying.reconfigure(world.settings)
+    incident = world.find(0)
+    world.look()
+    world.now += 121
+    world.find(0)
+    world.look()
+    await world.until(lambda: len(world.told(incident)) == 4)
+    assert world.told(incident)[1] == (
+        "its captures were not over within 2m: it is recycled without what they would have shown"
+    )
+    await world.end()
+
+
+@in_loop
+async def test_a_clock_that_is_set_takes_no_place_away(tmp_path: Path, start: Callable[[], WorkerKey]) -> None:
+    """A replacement has its time by a clock that nobody sets: an hour forward is no day of rest."""
+    world = World(tmp_path, [start(), start(), start()])
+    world.remedying._monotonic = lambda: 5.0
+    world.find(0)
+    world.look()
+    await world.until(lambda: world.remedying._begun == {})
+    world.keys[0] = None
+    world.now += 3600
+    world.look()
+    assert world.state() == "recycling"
+    world.remedying._monotonic = lambda: 25.0
+    world.look()
+    assert (world.state(), world.count("not_replaced")) == ("stopped", 1)
     await world.end()

@@ -76,6 +76,25 @@ def test_a_worker_that_was_lost_is_told():
     assert f"note: shop/1: nothing has taken its place: {told}" in table(targets, NOW)
 
 
+def test_a_place_that_is_empty_on_purpose_is_vacant():
+    """As after SIGTTOU: its worker has ended in order, and the others are up."""
+    gone = replace(BARE, slot="1", up=False, key=None, process=None, vacant=True)
+    targets = targets_as_json(FixedView(all_targets=(replace(LEGACY, workers=(BARE, gone)),)))
+    ((_, _, state, *_),) = rows(targets)["legacy", "1"]
+    assert state == "vacant"
+
+
+def test_workers_that_have_gone_with_their_supervisor():
+    """That is told of an empty place, and not an end of before that somebody has followed."""
+    gone = replace(BARE, target="shop", slot="1", up=False, key=None, process=None)
+    before = replace(KILLED, reason="timeout", followed_by=BARE.key, evidence="it was silent")
+    above = replace(KILLED, slot="", key=SHOP.supervisor.key, ended_at=NOW - 3, evidence="SIGKILL")
+    target = replace(SHOP, workers=(gone,), exits=(before, above))
+    text = table(targets_as_json(FixedView(all_targets=(target,))), NOW)
+    assert "note: shop/1: its supervisor has ended, and it with it: pid" in text
+    assert "it was silent" not in text
+
+
 def test_who_was_asked_to_go_is_only_counted():
     """A reload of a hundred workers is no hundred lines; neither is a crash loop."""
     asked = tuple(replace(KILLED, reason="graceful") for _ in range(100))

@@ -19,11 +19,11 @@ from pathlib import Path
 import msgspec
 
 from vitalsd.capture.engines.registry import CaptureError
+from vitalsd.ticks import TICKS
 
 __all__ = ["Confined", "ConfinedError", "Limits", "ended_how", "until_ended"]
 
 ENTER = str(Path(__file__).with_name("enter.py"))
-TICK = os.sysconf("SC_CLK_TCK")
 LOOK_SECONDS = 0.05
 LAST_LOOK_SECONDS = 0.005
 LAST_SECONDS = 2.0
@@ -86,7 +86,7 @@ class Confined:
             try:
                 with open(f"/proc/{self.pid}/stat", "rb", buffering=0) as file:  # noqa: PTH123
                     fields = file.read(1024).rpartition(b")")[2].split()
-                self._cpu_seconds = (int(fields[11]) + int(fields[12])) / TICK
+                self._cpu_seconds = (int(fields[11]) + int(fields[12])) / TICKS
             except (OSError, ValueError, IndexError):
                 pass
         return self._cpu_seconds

@@ -56,6 +56,7 @@ TOPICS: dict[str, Topic] = {
     "growth": "types",
     "task_leak": "coroutines",
     "fd_leak": "descriptors",
+    "fd_exhaustion": "descriptors",
     "thread_leak": "threads",
 }
 """What grows, by the kind of the finding."""

@@ -12,11 +12,11 @@ from pathlib import Path
 import msgspec
 
 from vitalsd.targets.namespaces import own_number
+from vitalsd.ticks import TICKS
 
 __all__ = ["ThreadTimes", "read_thread_times"]
 
 MOST_THREADS = 300
-TICK = os.sysconf("SC_CLK_TCK")
 
 
 class ThreadTimes(msgspec.Struct, frozen=True):
@@ -50,4 +50,4 @@ def read_thread_times(pid: int, proc: Path = Path("/proc")) -> ThreadTimes | Non
 def _seconds(stat: str) -> float:
     with open(stat, "rb", buffering=0) as file:  # noqa: PTH123 - of hundreds, and a string is there
         fields = file.read(1024).rpartition(b")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICK
+    return (int(fields[11]) + int(fields[12])) / TICKS

@@ -54,6 +54,7 @@ TRIGGERS: dict[str, tuple[Trigger, ...]] = {
     "task_leak": (THREADS, LIVES),
     "thread_leak": (THREADS,),
     "fd_leak": (THREADS,),
+    "fd_exhaustion": (THREADS,),
     "worker_hung": (Trigger("stacks", "it hangs, and its supervisor may end it: what its threads are at"),),
 }
 """Kind of incident -> what it asks for, in this order."""

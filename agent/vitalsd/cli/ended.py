@@ -7,11 +7,14 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
+from vitalsd.model import IN_ORDER, SUPERVISOR
+
 __all__ = ["end_lines", "gone_note", "restart_lines"]
 
+TOGETHER_SECONDS = 5.0
+"""Workers that end so shortly before their supervisor end with it."""
 MOST_ENDS = 5
 """Of each target, the latest; in order they are only counted."""
-IN_ORDER = ("graceful", "recycled")
 
 
 def restart_lines(targets: Iterable[dict[str, Any]]) -> Iterable[str]:
@@ -38,12 +41,26 @@ def end_lines(targets: Iterable[dict[str, Any]], now: float) -> Iterable[str]:
 
 def gone_note(target: dict[str, Any], slot: str, now: float) -> str | None:
     """Why nobody sits in a slot, if its worker's end was watched."""
-    ends = [end for end in target["exits"] if end["slot"] == slot]
-    return f"nothing has taken its place: {_told(ends[-1], now)}" if ends else None
+    own, above = _last(target, slot), _last(target, SUPERVISOR)
+    supervisor = target["supervisor"]
+    gone = above is not None and (supervisor is None or supervisor["key"] == above["key"])
+    if above is not None and gone and (own is None or _at(own) > _at(above) - TOGETHER_SECONDS):
+        return f"its supervisor has ended, and it with it: {_told(above, now)}"
+    return f"nothing has taken its place: {_told(own, now)}" if own is not None else None
+
+
+def _last(target: dict[str, Any], slot: str) -> dict[str, Any] | None:
+    """The last end in this place, if nobody was seen there since."""
+    ends: list[dict[str, Any]] = [end for end in target["exits"] if end["slot"] == slot]
+    return ends[-1] if ends and ends[-1]["followed_by"] is None else None
+
+
+def _at(end: dict[str, Any]) -> float:
+    return datetime.fromisoformat(end["ended_at"]).timestamp()
 
 
 def _told(end: dict[str, Any], now: float) -> str:
-    ago = max(0.0, now - datetime.fromisoformat(end["ended_at"]).timestamp())
+    ago = max(0.0, now - _at(end))
     lived = f" after {_long(end['lived_seconds'])}" if end["lived_seconds"] is not None else ""
     return f"pid {end['key']['pid']} ended {_long(ago)} ago{lived}, {end['reason']}: {end['evidence']}"
 

@@ -15,6 +15,7 @@ from vitalsd.cli.figures import plain
 from vitalsd.cli.incidents import short
 from vitalsd.cli.pools import pool_lines
 from vitalsd.cli.underway import LISTED, capture_lines
+from vitalsd.model import STOPPED
 
 __all__ = ["Status", "remedy_lines", "rule_table", "table"]
 
@@ -143,9 +144,9 @@ def _rows(worker: dict[str, Any]) -> Iterable[tuple[str, ...]]:
     tail = (memory, files, worker["lag_source"])
     head = (worker["target"], worker["slot"])
     if not worker["up"]:
-        yield (*head, "down", "-", "-", "-", "-", *tail)
+        yield (*head, "vacant" if worker["vacant"] else "down", "-", "-", "-", "-", *tail)
         return
-    stopped = process is not None and process["state"] in ("T", "t")
+    stopped = process is not None and process["state"] in STOPPED
     loops = probe["loops"] if probe else [{"name": "main"} | worker["observed"]] if worker["observed"] else []
     for loop in loops:
         stall = loop["current_stall"]

@@ -13,7 +13,7 @@ from vitalsd.detect.culprit import AGREE_SHARE, COMMON_SHARE
 from vitalsd.detect.machinery import Origin
 from vitalsd.detect.signals import LITTLE_CPU_SHARE, Signals
 from vitalsd.detect.words import duration, name, of, percent
-from vitalsd.model import Cause, Doing, Frame, StallEvidence, Verdict
+from vitalsd.model import STOPPED, Cause, Doing, Frame, StallEvidence, Verdict
 
 __all__ = ["TESTS", "decide"]
 
@@ -98,7 +98,7 @@ def stopped(s: Signals) -> Verdict | None:
     frozen = s.host.frozen_share or 0.0
     if frozen >= MOST:
         return Verdict("stopped", None, f"its cgroup is frozen (docker pause?) in {percent(frozen)} of the looks")
-    share = s.state("T", "t")
+    share = s.state(*STOPPED)
     traced = s.thread is not None and s.thread.traced
     if share < MOST and not (traced and (share > 0 or not s.thread or not s.thread.states)):
         return None

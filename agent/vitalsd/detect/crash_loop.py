@@ -13,7 +13,6 @@ from collections.abc import Sequence
 
 from vitalsd.detect.ends import (
     MOST_TOLD,
-    SUPERVISOR,
     as_evidence,
     by_what,
     disordered,
@@ -24,7 +23,7 @@ from vitalsd.detect.ends import (
 )
 from vitalsd.detect.registry import Judgement, SeenTarget, register_for_target
 from vitalsd.detect.words import times
-from vitalsd.model import Exit, ExitReason, Finding
+from vitalsd.model import SUPERVISOR, Exit, ExitReason, Finding
 from vitalsd.settings.model import Settings
 
 __all__ = ["CrashLoopDetector"]

@@ -9,7 +9,6 @@ a worker has failed (hypercorn): where they do not kill by themselves, the first
 
 from __future__ import annotations
 
-import os
 import statistics
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -18,12 +17,20 @@ import msgspec
 
 from vitalsd.detect.registry import Judgement, SeenTarget, StateName
 from vitalsd.detect.words import duration
-from vitalsd.model import Exit, Finding, RuleState, SupervisorKind, WorkerKey
+from vitalsd.model import (
+    IN_ORDER,
+    OUT_OF_ORDER,
+    SUPERVISOR,
+    Exit,
+    Finding,
+    RuleState,
+    Supervisor,
+    SupervisorKind,
+    WorkerKey,
+)
+from vitalsd.ticks import TICKS
 
 __all__ = [
-    "IN_ORDER",
-    "OUT_OF_ORDER",
-    "SUPERVISOR",
     "TOLD_SECONDS",
     "Successor",
     "as_evidence",
@@ -41,10 +48,6 @@ __all__ = [
     "who",
 ]
 
-OUT_OF_ORDER = ("error", "signal", "timeout", "oom_kill")
-IN_ORDER = ("graceful", "recycled")
-SUPERVISOR = ""
-"""The slot of the supervisor's end."""
 STOPPED_WITHIN_SECONDS = 5.0
 """Before or after their supervisor."""
 KILLS: frozenset[SupervisorKind] = frozenset(("gunicorn", "celery", "uwsgi"))
@@ -60,7 +63,6 @@ CONSEQUENCE_SECONDS = 2.0
 MOST_TOLD = 10
 TOLD_SECONDS = 30.0
 """How long one is told anew in each round, so that none is lost between two."""
-TICKS = os.sysconf("SC_CLK_TCK")
 
 
 class Successor(msgspec.Struct, frozen=True):
@@ -89,9 +91,15 @@ def successor(seen: SeenTarget, end: Exit) -> Successor | None:
     if end.slot == SUPERVISOR:
         above = seen.latest.supervisor
         is_up = any(worker.up for worker in seen.latest.workers)
-        return _followed(end, above.key) if above is not None and above.key != end.key and is_up else None
-    here = next((worker.key for worker in seen.latest.workers if worker.slot == end.slot), None)
+        return _followed(end, above.key) if above is not None and is_up and _may_follow(end, above) else None
+    here = next((worker.key for worker in seen.latest.workers if worker.slot == end.slot), None) or end.followed_by
     return _followed(end, here) if here is not None and here != end.key else None
+
+
+def _may_follow(end: Exit, above: Supervisor) -> bool:
+    """Whether it is another of its kind, or younger: one that was there before adopts, and follows nobody."""
+    alike = above.kind == end.supervisor or above.key.start_ticks >= end.key.start_ticks
+    return above.key != end.key and alike
 
 
 def _followed(end: Exit, by: WorkerKey) -> Successor:

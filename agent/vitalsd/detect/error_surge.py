@@ -51,6 +51,8 @@ WHAT = {
     "thread": ("exceptions that ended a thread", "catch what the thread can meet: its work is not done any more"),
     "unraisable": ("exceptions in finalizers and the like", "see what is released when: __del__ must not fail"),
     "loop": ("exceptions in callbacks of the loop", "catch them in the callback"),
+    "rejection": ("unhandled rejections", "await the promise, or catch what it is rejected with"),
+    "exception": ("uncaught exceptions", "catch them where they are thrown: after one of them nothing is sure"),
 }
 """Channel -> what its errors are, and what to do."""
 

@@ -3,7 +3,8 @@ Finds `imbalance`: one worker of a pool has all the work while the others rest, 
 
 From how much each has worked in the last `workers.imbalance_window` and in the one before: the time its loop was
 busy where one is seen, else its processor time. Only a worker that is full can make anybody wait, so a pool with
-little to do is never told, however uneven it is: whoever wakes last is the first to be woken again.
+little to do is never told, however uneven it is: whoever wakes last is the first to be woken again. Who is too
+young for both windows is left out, and the others are compared.
 """
 
 from __future__ import annotations
@@ -64,24 +65,24 @@ class ImbalanceDetector:
             return nothing_in(KIND, seen, "", "unavailable", reason)
         if seen.silences:
             return nothing_in(KIND, seen, "", "watching", "one of them shows no life, see `worker_hung`")
-        if any(slot not in seen.loads for slot in up):
-            told = f"not all of them have lived for two windows of {self._window:g} s"
+        old, young = _by_age(seen, up)
+        if len(old) < 2:
+            told = f"{len(old)} of {len(up)} have lived for two windows of {self._window:g} s, two are needed"
             return nothing_in(KIND, seen, "", "watching", told)
-        most = max(_amount(seen.loads[slot][0]) for slot in up)
-        told = f"the busiest of {len(up)} was at work for {percent(most)} of the last {self._window:g} s"
-        return nothing_in(KIND, seen, "", "quiet", told)
+        most = max(_amount(seen.loads[slot][0]) for slot in old)
+        told = f"the busiest of {len(old)} was at work for {percent(most)} of the last {self._window:g} s"
+        left_out = f"; too young to be judged: {', '.join(young)}" if young else ""
+        return nothing_in(KIND, seen, "", "quiet", told + left_out)
 
     def _findings(self, seen: SeenTarget) -> list[Finding]:
         above = seen.latest.supervisor
-        up = [worker.slot for worker in seen.latest.workers if worker.up]
-        if above is None or above.kind not in ALIKE or len(up) < 2 or seen.silences:
+        old, _ = _by_age(seen, [worker.slot for worker in seen.latest.workers if worker.up])
+        if above is None or above.kind not in ALIKE or len(old) < 2 or seen.silences:
             return []
-        if any(slot not in seen.loads for slot in up):
-            return []
-        now = {slot: _amount(seen.loads[slot][0]) for slot in up}
-        before = {slot: _amount(seen.loads[slot][1]) for slot in up}
+        now = {slot: _amount(seen.loads[slot][0]) for slot in old}
+        before = {slot: _amount(seen.loads[slot][1]) for slot in old}
         found = []
-        for slot in up:
+        for slot in old:
             if _takes_more(above) and _has_all(now, slot) and _has_all(before, slot):
                 found.append(self._finding(seen, slot, now, before, has_all=True))
             elif _has_none(now, slot) and _has_none(before, slot):
@@ -132,9 +133,15 @@ class ImbalanceDetector:
                 "busy_shares": {each: round(amount, 3) for each, amount in now.items()},
                 "busy_shares_before": {each: round(amount, 3) for each, amount in before.items()},
                 "cores": {each: round(seen.loads[each][0].cores, 3) for each in now},
+                "too_young": [each.slot for each in seen.latest.workers if each.up and each.slot not in now],
                 "told_by": {each: "loop" if seen.loads[each][0].busy is not None else "cpu" for each in now},
             },
         )
+
+
+def _by_age(seen: SeenTarget, up: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Those of whom both windows are known, and the others."""
+    return [slot for slot in up if slot in seen.loads], [slot for slot in up if slot not in seen.loads]
 
 
 def _amount(load: Load) -> float:

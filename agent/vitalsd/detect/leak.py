@@ -14,7 +14,7 @@ from vitalsd.detect.growth.pool import Pool, pool_of
 from vitalsd.detect.growth.series import Suspicion
 from vitalsd.detect.growth.shape import Rise
 from vitalsd.detect.growth.watch import GrowthWatch
-from vitalsd.detect.growth.words import not_yet, rate, settling, size, span
+from vitalsd.detect.growth.words import in_days, not_yet, rate, settling, size, span
 from vitalsd.detect.registry import Judgement, Seen, fired, nothing, register
 from vitalsd.model import Finding, Severity
 from vitalsd.settings.model import Settings
@@ -58,11 +58,11 @@ def _evidence(watch: GrowthWatch, grown: Grown) -> dict[str, object]:
     return {name: value for name, value in found.items() if value is not None}
 
 
-def _grew(rise: Rise, by: str) -> str:
+def _grew(rise: Rise, by: str, day_seconds: float) -> str:
     amount = f"{rise.grew:.0f}" if by == "blocks" else size(rise.grew)
     against = {
         "level": "above everything before",
-        "day": "above the same hours of the day before",
+        "day": in_days("above the same {hours} of the {day} before", day_seconds),
         "birth": "since it began",
         "limit": "above everything before, and its peaks are about to meet the limit",
     }[rise.view]
@@ -95,9 +95,11 @@ class LeakDetector:
             return nothing(self.kind, seen, "quiet", not_yet(watch.memory, "its memory"))
         pool = pool_of(watch, seen.peers, grown.rise)
         if pool.is_load and grown.by == "memory" and grown.rise.window_seconds < self._day_seconds:
+            grew = _grew(grown.rise, grown.by, self._day_seconds)
+            longer = in_days("a window of a {day}", self._day_seconds)
             reason = (
-                f"{_grew(grown.rise, grown.by)}, but so have all {pool.others} others of other ages, and none is "
-                f"larger for being older: that is load, unless a window of a day shows it too"
+                f"{grew}, but so have all {pool.others} others of other ages, and none is larger for being older: "
+                f"that is load, unless {longer} shows it too"
             )
             return nothing(self.kind, seen, "watching", reason)
         finding = self._finding(seen, watch, grown, pool)
@@ -107,7 +109,7 @@ class LeakDetector:
         left = grown.seconds_left
         severity: Severity = "critical" if left is not None and left < CRITICAL_SECONDS else "warning"
         about = f" about {rate(grown.per_second)}" if grown.per_second > 0 else ""
-        advice = "plan a restart"
+        advice, grew = "plan a restart", _grew(grown.rise, grown.by, self._day_seconds)
         if left is not None and grown.limit is not None:
             together = "" if grown.seconds_together != left else ", with all that share it,"
             pace = f"at this pace it meets its limit of {size(grown.limit)}{together} in {span(left)}"
@@ -118,9 +120,7 @@ class LeakDetector:
             worker=seen.worker,
             severity=severity,
             at=watch.at,
-            summary=(
-                f"Worker {seen.worker} of `{seen.target}` leaks{about}: {_grew(grown.rise, grown.by)}; {advice}."
-            ),
+            summary=(f"Worker {seen.worker} of `{seen.target}` leaks{about}: {grew}; {advice}."),
             started_at=grown.began_at,
             evidence=_evidence(watch, grown) | ({"pool": msgspec.to_builtins(pool)} if pool.others else {}),
         )
@@ -153,6 +153,7 @@ class FragmentationDetector:
         if grown is None:
             return nothing(self.kind, seen, "quiet", not_yet(watch.memory, "its memory"))
         share = grown.heap_share or 0.0
+        grew = _grew(grown.rise, grown.by, watch.memory.day_seconds)
         finding = Finding(
             kind=self.kind,
             target=seen.target,
@@ -161,7 +162,7 @@ class FragmentationDetector:
             at=watch.at,
             summary=(
                 f"Worker {seen.worker} of `{seen.target}` holds ever more memory that it does not use: "
-                f"{_grew(grown.rise, grown.by)}, and its live heap by {max(0.0, share) * 100:.0f} % of that; "
+                f"{grew}, and its live heap by {max(0.0, share) * 100:.0f} % of that; "
                 f"look at the allocator (MALLOC_ARENA_MAX, jemalloc) and at large short-lived objects."
             ),
             started_at=grown.began_at,
@@ -193,7 +194,8 @@ class GrowthDetector:
         suspicion = self._suspicion(watch)
         if suspicion is None:
             return nothing(self.kind, seen, "quiet", not_yet(watch.memory, "its memory"))
-        rise, why = suspicion.rise, suspicion.why
+        days = watch.memory.day_seconds
+        rise, why = suspicion.rise, in_days(suspicion.why, days)
         inside = watch.heap.latest is not None or watch.blocks.latest is not None
         proof = "it is a leak when this goes on, and as soon as the live heap grows with it"
         if not inside:
@@ -205,7 +207,7 @@ class GrowthDetector:
             severity="info",
             at=watch.at,
             summary=(
-                f"Worker {seen.worker} of `{seen.target}` may leak: {_grew(rise, 'memory')}, but {why}; "
+                f"Worker {seen.worker} of `{seen.target}` may leak: {_grew(rise, 'memory', days)}, but {why}; "
                 f"{proof}; nothing is to be done at night: look for a cache that nobody bounds, and for a "
                 f"deployment when it began."
             ),

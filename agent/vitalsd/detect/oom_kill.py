@@ -2,7 +2,8 @@
 Finds `oom_kill`: a worker that the kernel has ended for memory, or another process of its control group.
 
 From how workers ended and from their groups' own counters of such kills, read before and after. A SIGKILL alone is
-none: without a counter that has moved, nobody knows who has sent it.
+none: without a counter that has moved, nobody knows who has sent it. Where the host's counter alone has, it may
+have been about another, and that is said: a warning.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from vitalsd.detect.ends import (
-    SUPERVISOR,
     TOLD_SECONDS,
     as_evidence,
     fired_in,
@@ -21,7 +21,7 @@ from vitalsd.detect.ends import (
 )
 from vitalsd.detect.registry import Judgement, SeenTarget, register_for_target
 from vitalsd.detect.words import duration
-from vitalsd.model import Exit, Finding, MemoryKill
+from vitalsd.model import SUPERVISOR, Exit, Finding, MemoryKill
 from vitalsd.settings.model import Settings
 
 __all__ = ["OomKillDetector"]
@@ -65,20 +65,25 @@ class OomKillDetector:
         group = kill.group if kill is not None else None
         limit = kill.limit_bytes if kill is not None else None
         used = kill.used_bytes if kill is not None else None
-        where = f"group {group}" if group is not None else "the host"
-        bound = f"{where} may have {_size(limit)}" if limit is not None else f"{where} has no limit of its own"
+        kernel = "The kernel has ended" if group is not None else "The kernel has probably ended"
+        if group is None:
+            bound = "the host's counter has moved as it was killed, which may have been for another process"
+        elif limit is not None:
+            bound = f"group {group} may have {_size(limit)}"
+        else:
+            bound = f"group {group} has no limit of its own"
         had = end.memory_bytes
         own = f"; it had {_size(had)} itself at its last sample" if had is not None else ""
         return Finding(
             kind=self.kind,
             target=seen.latest.name,
             worker=end.slot,
-            severity="critical",
+            severity="critical" if group is not None else "warning",
             at=end.ended_at,
             started_at=end.ended_at,
             summary=(
-                f"The kernel has ended {who(end).lower()} of `{seen.latest.name}` (pid {end.key.pid}) for memory "
-                f"{lived(end.lived_seconds)}: {bound}{own}; {_advice(limit, had)}."
+                f"{kernel} {who(end).lower()} of `{seen.latest.name}` (pid {end.key.pid}) for memory "
+                f"{lived(end.lived_seconds)}: {bound}{own}; {_advice(group, limit, had)}."
             ),
             evidence={
                 "exit": as_evidence(end),
@@ -130,7 +135,9 @@ class OomKillDetector:
         )
 
 
-def _advice(limit: int | None, own: int | None) -> str:
+def _advice(group: str | None, limit: int | None, own: int | None) -> str:
+    if group is None:
+        return "see `dmesg` for whom it has ended, and if it was this one, what else takes the host's memory"
     if limit is not None and own is not None and own < limit / 2:
         return "others in the group have the more of it: run fewer workers, or give it a higher limit"
     return "see whether it grows (`vitalsd incidents`), and give the group a higher limit until that is mended"

@@ -21,6 +21,7 @@ from vitalsd.settings.model import Settings
 
 __all__ = [
     "Detector",
+    "Failed",
     "Judgement",
     "Seen",
     "SeenTarget",
@@ -125,6 +126,14 @@ class TargetDetector(Protocol):
         ...
 
 
+Failed = Callable[[str, str, Exception], None]
+"""Hears of a detector that has raised: its kind, the target, and what it was."""
+
+
+def unheard(_kind: str, _target: str, _error: Exception) -> None:
+    """For whoever reads it in the detector's state."""
+
+
 D = TypeVar("D", bound="Detector")
 T = TypeVar("T", bound="TargetDetector")
 _factories: list[Callable[[Settings], Detector]] = []
@@ -143,6 +152,7 @@ def make_detectors(settings: Settings) -> tuple[Detector, ...]:
         counts,
         error_surge,
         exhaustion,
+        fd_exhaustion,
         gc_pressure,
         leak,
         pool_saturation,
@@ -173,10 +183,12 @@ def make_target_detectors(settings: Settings) -> tuple[TargetDetector, ...]:
     return tuple(factory(settings) for factory in _target_factories)
 
 
-def find_in_target(detectors: Iterable[TargetDetector], seen: SeenTarget) -> list[Finding]:
+def find_in_target(
+    detectors: Iterable[TargetDetector], seen: SeenTarget, failed: Failed = unheard
+) -> list[Finding]:
     """What there is to find in a target as a whole; mostly nothing, and then no reasons are put into words."""
     asked = [detector for detector in detectors if not _is_quiet_in(detector, seen)]
-    return [finding for judgement in judge_target(asked, seen) for finding in judgement.findings]
+    return [finding for judgement in judge_target(asked, seen, failed) for finding in judgement.findings]
 
 
 def _is_quiet_in(detector: TargetDetector, seen: SeenTarget) -> bool:
@@ -186,31 +198,34 @@ def _is_quiet_in(detector: TargetDetector, seen: SeenTarget) -> bool:
         return False
 
 
-def judge_target(detectors: Iterable[TargetDetector], seen: SeenTarget) -> tuple[Judgement, ...]:
-    """Ask every detector of targets; one that fails says so in its state."""
+def judge_target(
+    detectors: Iterable[TargetDetector], seen: SeenTarget, failed: Failed = unheard
+) -> tuple[Judgement, ...]:
+    """Ask every detector of targets; one that fails says so in its state and costs the others nothing."""
     told: list[Judgement] = []
     for detector in detectors:
         try:
             told += detector.judge(seen)
         except Exception as error:  # noqa: BLE001 - one detector must not take the others down
+            failed(detector.kind, seen.latest.name, error)
             reason = f"this detector failed: {type(error).__name__}: {error}"
             told.append(Judgement((), RuleState(detector.kind, seen.latest.name, "", "unavailable", reason)))
     return tuple(told)
 
 
-def find_all(detectors: Iterable[Detector], seen: Seen) -> list[Finding]:
+def find_all(detectors: Iterable[Detector], seen: Seen, failed: Failed = unheard) -> list[Finding]:
     """What there is to find now; most of the time that is nothing, and then no reasons are put into words."""
     return [
         finding
         for detector in detectors
         if not _is_quiet(detector, seen)
-        for finding in _judge(detector, seen).findings
+        for finding in _judge(detector, seen, failed).findings
     ]
 
 
-def judge_all(detectors: Iterable[Detector], seen: Seen) -> tuple[Judgement, ...]:
+def judge_all(detectors: Iterable[Detector], seen: Seen, failed: Failed = unheard) -> tuple[Judgement, ...]:
     """Ask every detector; one that fails says so in its state and costs the others nothing."""
-    return tuple(_judge(detector, seen) for detector in detectors)
+    return tuple(_judge(detector, seen, failed) for detector in detectors)
 
 
 def _is_quiet(detector: Detector, seen: Seen) -> bool:
@@ -220,9 +235,10 @@ def _is_quiet(detector: Detector, seen: Seen) -> bool:
         return False
 
 
-def _judge(detector: Detector, seen: Seen) -> Judgement:
+def _judge(detector: Detector, seen: Seen, failed: Failed) -> Judgement:
     try:
         return detector.judge(seen)
     except Exception as error:  # noqa: BLE001 - one detector must not take the others down
+        failed(detector.kind, seen.target, error)
         reason = f"this detector failed: {type(error).__name__}: {error}"
         return nothing(detector.kind, seen, "unavailable", reason)

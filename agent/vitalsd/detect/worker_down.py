@@ -12,9 +12,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from vitalsd.detect.ends import (
-    IN_ORDER,
-    OUT_OF_ORDER,
-    SUPERVISOR,
     TOLD_SECONDS,
     as_evidence,
     disordered,
@@ -30,7 +27,7 @@ from vitalsd.detect.ends import (
 )
 from vitalsd.detect.registry import Judgement, SeenTarget, register_for_target
 from vitalsd.detect.words import duration
-from vitalsd.model import Exit, Finding, SupervisorKind, WorkerKey
+from vitalsd.model import IN_ORDER, OUT_OF_ORDER, SUPERVISOR, Exit, Finding, SupervisorKind, WorkerKey
 from vitalsd.settings.model import Settings
 
 __all__ = ["WorkerDownDetector"]

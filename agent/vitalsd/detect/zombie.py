@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from vitalsd.detect.ends import fired_in, nothing_in
 from vitalsd.detect.registry import Judgement, SeenTarget, register_for_target
 from vitalsd.detect.words import duration
-from vitalsd.model import Exit, Finding, Pulse, WorkerKey, Zombie
+from vitalsd.model import STOPPED, Exit, Finding, Pulse, WorkerKey, Zombie
 from vitalsd.settings.model import Settings
 
 __all__ = ["ZombieDetector"]
@@ -24,7 +24,7 @@ WORKER_SECONDS = 10.0
 """Any supervisor looks after its workers more often than that."""
 MOST_NAMES = 5
 MOST_TOLD = 10
-STANDING = ("T", "t", "D")
+STANDING = (*STOPPED, "D")
 
 
 @register_for_target

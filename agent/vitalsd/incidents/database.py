@@ -65,15 +65,17 @@ MIGRATIONS = (
         FROM slot_before;
     DROP TABLE slot_before;
     """,
+    "ALTER TABLE slot ADD COLUMN ended TEXT",
 )
 """What brings a file from each version of the schema to the next."""
 TABLES = {
     "incident": "id, state, target, kind, opened_at, resolved_at, document",
     "total": "target, kind, severity, count",
     "stall": "boot, pid, start_ticks, cause, target, slot, count, seconds, seen_at",
-    "slot": "boot, target, slot, pid, start_ticks, restarts, seen_at, match",
+    "slot": "boot, target, slot, pid, start_ticks, restarts, seen_at, match, ended",
 }
-RESTARTS = SlotRow.__struct_fields__.index("restarts")
+DOCUMENTS = frozenset(SlotRow.__struct_fields__.index(name) for name in ("restarts", "ended"))
+"""Of a row of a slot: columns that hold JSON."""
 KEPT_SECONDS = 30 * 86_400.0
 COUNTS_KEPT_SECONDS = 86_400.0
 MOST_INCIDENTS = 10_000
@@ -116,14 +118,14 @@ class Database(StorageFile):
         )
         totals = self._connection.execute("SELECT target, kind, severity, count FROM total").fetchall()
         slots = self._connection.execute(
-            "SELECT target, slot, pid, start_ticks, restarts, seen_at, match FROM slot WHERE boot = ?",
+            "SELECT target, slot, pid, start_ticks, restarts, seen_at, match, ended FROM slot WHERE boot = ?",
             (self._boot,),
         )
         return Loaded(
             tuple(incidents),
             tuple(_rows(StallRow, counts.fetchall())),
             dict(_total_rows(totals)),
-            tuple(_rows(SlotRow, map(_with_reasons, slots.fetchall()))),
+            tuple(_rows(SlotRow, map(_with_documents, slots.fetchall()))),
         )
 
     def find(self, wanted: Wanted) -> list[Incident]:
@@ -163,7 +165,8 @@ class Database(StorageFile):
     def _slot_values(self, row: SlotRow) -> tuple[object, ...]:
         who = row.pid, row.start_ticks
         counts = msgspec.json.encode(row.restarts).decode()
-        return (self._boot, row.target, row.slot, *who, counts, row.seen_at, row.match)
+        ended = msgspec.json.encode(row.ended).decode() if row.ended is not None else None
+        return (self._boot, row.target, row.slot, *who, counts, row.seen_at, row.match, ended)
 
     def prune(self, now: float) -> None:
         """Forget what is too old or too much. The space is used again, so the file stays within its bound."""
@@ -193,16 +196,15 @@ class Database(StorageFile):
                 log.warning("store_record_unreadable", id=name, reason=str(error))
 
 
-def _with_reasons(row: tuple[object, ...]) -> tuple[object, ...]:
-    """A row of a slot with its restarts as numbers by reason; as it lies there, where they are damaged."""
-    text = row[RESTARTS]
+def _with_documents(row: tuple[object, ...]) -> tuple[object, ...]:
+    """A row of a slot with what JSON says in it; as it lies there, where that is damaged."""
+    return tuple(_document(value) if at in DOCUMENTS else value for at, value in enumerate(row))
+
+
+def _document(text: object) -> object:
     with contextlib.suppress(msgspec.DecodeError):
-        return (
-            *row[:RESTARTS],
-            msgspec.json.decode(text) if isinstance(text, str) else text,
-            *row[RESTARTS + 1 :],
-        )
-    return row
+        return msgspec.json.decode(text) if isinstance(text, str) else text
+    return text
 
 
 def _rows(kind: type[Row], rows: Iterable[tuple[object, ...]]) -> Iterator[Row]:

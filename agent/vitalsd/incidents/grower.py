@@ -22,6 +22,7 @@ TOPICS = {
     "growth": ("growing_types", "type", ""),
     "task_leak": ("growing_coroutines", "coroutine", "tasks of "),
     "fd_leak": ("growing_descriptors", "kind", "descriptors of kind "),
+    "fd_exhaustion": ("growing_descriptors", "kind", "descriptors of kind "),
     "thread_leak": ("growing_threads", "thread", "threads named "),
 }
 """Kind of incident -> the evidence, what its rows are named by, and what they are."""

@@ -38,6 +38,7 @@ from vitalsd.history.work import WorkBook
 from vitalsd.incidents.book import Book
 from vitalsd.investigation.case import Case
 from vitalsd.investigation.evidence import loop_of
+from vitalsd.investigation.failures import DetectorFailures
 from vitalsd.investigation.recovering import Recoveries
 from vitalsd.investigation.silent import SilentWorkers
 from vitalsd.investigation.stalls import IN_PROGRESS_SECONDS, Stalls
@@ -108,6 +109,7 @@ class Investigation:
         """By target and slot, for as long as the slot is there: its next worker is measured by those before."""
         self._targets: tuple[TargetSnapshot, ...] = ()
         self._sockets: dict[WorkerKey, Path] = {}
+        self._failures = DetectorFailures()
         policy = CensusPolicy(lambda key: bool(observer.in_progress(key)))
         self.censuses = GrowthCensuses(self._socket_of, policy, settings.capture.census_interval, COUNTS)
         self.changed: Callable[[Iterable[Incident]], None] = lambda _incidents: None
@@ -136,7 +138,7 @@ class Investigation:
         now = time.time()
         states = [state for case in self._cases.values() for state in self._states(case, now)]
         for target in self._targets:
-            judged = judge_target(self._target_detectors, self._seen_target(target, now))
+            judged = judge_target(self._target_detectors, self._seen_target(target, now), self._failures.tell)
             states += [judgement.state for judgement in judged]
         return tuple(
             RuleState(state.rule, state.target, state.worker, "fired", summary)
@@ -148,7 +150,7 @@ class Investigation:
     def _states(self, case: Case, now: float) -> list[RuleState]:
         turning = (case.turning,) if case.turning is not None and now - case.turning[2] < WINDOW_SECONDS else ()
         seen = self._seen(case, case.samples[-1], now, turning)
-        return [judgement.state for judgement in judge_all(self._detectors, seen)]
+        return [judgement.state for judgement in judge_all(self._detectors, seen, self._failures.tell)]
 
     def follow(self, found: Found) -> None:
         """Have the observer watch these workers."""
@@ -264,7 +266,7 @@ class Investigation:
     def _find_in_target(self, seen: SeenTarget) -> list[Finding]:
         """What every detector of targets finds by now; who has come back is no longer hung."""
         target, now = seen.latest, seen.now
-        found = find_in_target(self._target_detectors, seen)
+        found = find_in_target(self._target_detectors, seen, self._failures.tell)
         hung = {finding.worker for finding in found if finding.kind == "worker_hung"}
         for place in [place for place in self._hung if place[0] == target.name and place[1] not in hung]:
             text = _how_it_ended(target, place[1], self._hung.pop(place), now)
@@ -297,7 +299,8 @@ class Investigation:
         self._stalls.read_ring(case, worker, now)
         self._stalls.in_progress(case, worker)
         case.turning = next((told for told in reversed(case.told) if not told[1].stall), case.turning)
-        found = find_all(self._detectors, self._seen(case, worker, now, tuple(case.told)))
+        seen = self._seen(case, worker, now, tuple(case.told))
+        found = find_all(self._detectors, seen, self._failures.tell)
         case.told.clear()
         return self.censuses.accompany(worker, found)
 

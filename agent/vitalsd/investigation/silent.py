@@ -18,6 +18,7 @@ from vitalsd.capture.stacks import Stacks, StackSampler
 from vitalsd.detect.worker_hung import Bounds, bounds_of
 from vitalsd.history.silences import Silences
 from vitalsd.model import (
+    STOPPED,
     Pulse,
     Silence,
     SilenceKind,
@@ -33,7 +34,6 @@ from vitalsd.sources.pulse.rest import is_rest
 __all__ = ["SilentWorkers"]
 
 PROC = Path("/proc")
-STOPPED = ("T", "t")
 STEP_SECONDS = 2.0
 """By how much two looks may differ in when the same silence began."""
 Hanging = Callable[[WorkerSample], Iterable[tuple[StallEvidence, Verdict]]]

@@ -48,6 +48,7 @@ class WorkerSample(msgspec.Struct, frozen=True):
     at: float
     """Unix time of the sample."""
     up: bool
+    """Whether its process is there."""
     command: str
     """The command line, shortened and scrubbed."""
     lag_source: LagSource
@@ -59,6 +60,11 @@ class WorkerSample(msgspec.Struct, frozen=True):
     pulse: Pulse | None = None
     share: float | None = None
     """Of the work of its pool lately, by CPU time; None where it has no company, or that is not known yet."""
+    vacant: bool = False
+    """
+    Nobody sits here, and nobody is missed as far as can be known: its worker has ended in order, the supervisor
+    and other workers live, and nobody has taken the place, or not yet.
+    """
     missing: dict[str, str] = {}
     """Field -> why it could not be read, with the permission that lacks."""
 

@@ -11,6 +11,10 @@ from vitalsd.model.vitals import Stack, WorkerKey
 
 __all__ = [
     "EXIT_REASONS",
+    "IN_ORDER",
+    "OUT_OF_ORDER",
+    "STOPPED",
+    "SUPERVISOR",
     "Exit",
     "ExitReason",
     "HeartbeatSource",
@@ -37,6 +41,13 @@ its own (`error`); a signal that nobody sends to have it end in order (`signal`)
 (`oom_kill`); its supervisor, for it showed no life (`timeout`).
 """
 EXIT_REASONS: tuple[ExitReason, ...] = get_args(ExitReason)
+IN_ORDER: tuple[ExitReason, ...] = ("graceful", "recycled")
+OUT_OF_ORDER: tuple[ExitReason, ...] = ("error", "signal", "oom_kill", "timeout")
+"""Of `unknown` nobody can say either."""
+SUPERVISOR = ""
+"""The slot of a supervisor, which has none."""
+STOPPED = ("T", "t")
+"""The kernel's letters for who is stopped, by a signal or a debugger."""
 HeartbeatSource = Literal["probe", "observer", "supervisor"]
 """Who tells of a heartbeat: the probe, the loop as it is seen from outside, the file that its supervisor reads."""
 
@@ -87,6 +98,8 @@ class Exit(msgspec.Struct, frozen=True):
     """What it exited with; None where a signal ended it, or the kernel does not tell."""
     signal: str | None = None
     """`SIGKILL`; None where it exited by itself, or the kernel does not tell."""
+    followed_by: WorkerKey | None = None
+    """Who was seen in its place next; None where nobody was, or a supervisor has ended."""
     told_by: Literal["kernel", "parent", "none"] = "none"
     """Who told code or signal: the pidfd, or /proc while its parent had not fetched it yet."""
     evidence: str = ""

@@ -12,12 +12,12 @@ from collections.abc import Sequence
 
 import msgspec
 
+from vitalsd.model import WorkerKey
 from vitalsd.remedy.model import Recycling
 from vitalsd.settings.model import Remedy
 
 __all__ = ["Breaker", "breaker_of"]
 
-FAILED = ("did_not_help", "not_replaced")
 LOST_TIMES = 24
 """So much longer it rests where nobody has taken a place: each further one might shrink the pool for good."""
 
@@ -36,13 +36,19 @@ class Breaker(msgspec.Struct, frozen=True):
 
     left: int
     """How many more may be begun before another is judged."""
+    rest_seconds: float
+    """How long it stays open."""
+    lost: str | None = None
+    """The slot that nobody has taken again, where that is why."""
 
 
-def breaker_of(recyclings: Sequence[Recycling], settings: Remedy, now: float) -> Breaker:
-    """The recyclings of one target, first asked for first."""
+def breaker_of(
+    recyclings: Sequence[Recycling], settings: Remedy, now: float, supervisor: WorkerKey | None = None
+) -> Breaker:
+    """The recyclings of one target, first asked for first, and who starts its workers now."""
     pending = tuple(each for each in recyclings if each.outcome is None)
     failed = _failed_last(recyclings)
-    lost = bool(failed) and failed[-1].outcome == "not_replaced"
+    lost = bool(failed) and _is_lost(failed[-1], supervisor)
     trips = len(failed) >= settings.breaker or lost
     judged_at = failed[-1].judged_at or failed[-1].asked_at if failed else 0.0
     rest = settings.breaker_resets_after * (LOST_TIMES if lost else 1)
@@ -56,6 +62,8 @@ def breaker_of(recyclings: Sequence[Recycling], settings: Remedy, now: float) ->
         opened_at=judged_at if trips and not is_over else None,
         backoff_seconds=max(0.0, wait - since),
         left=max(0, allowed - len(pending)),
+        rest_seconds=rest,
+        lost=failed[-1].worker if lost else None,
     )
 
 
@@ -65,9 +73,26 @@ def _failed_last(recyclings: Sequence[Recycling]) -> list[Recycling]:
     for each in reversed(recyclings):
         if each.outcome == "helped":
             break
-        if each.outcome in FAILED:
+        if _has_failed(each):
             failed.append(each)
     return sorted(failed, key=lambda each: each.judged_at or 0.0)
+
+
+def _has_failed(recycling: Recycling) -> bool:
+    """It did not help, or the worker could not be made to end: what cannot be done is not tried for ever."""
+    if recycling.outcome == "unknown":
+        return recycling.ended_at is None
+    return recycling.outcome in ("did_not_help", "not_replaced")
+
+
+def _is_lost(recycling: Recycling, supervisor: WorkerKey | None) -> bool:
+    """
+    Whether the supervisor that is there now has not replaced a worker.
+
+    Of one that is gone, as in a deployment, it counts as any other that did not help.
+    """
+    unknown = recycling.supervisor is None or supervisor is None
+    return recycling.outcome == "not_replaced" and (unknown or recycling.supervisor == supervisor)
 
 
 def _age(at: float, now: float) -> float:

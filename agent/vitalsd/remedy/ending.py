@@ -41,7 +41,10 @@ class Ending:
         settings: Callable[[], Remedy],
         tell: Callable[[Recycling, str, str], None],
         expect: Callable[[WorkerKey], None],
+        unwanted: Callable[[Recycling], str | None],
+        *,
         clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
         proc: Path = Path("/proc"),
     ) -> None:
         self._recyclings = recyclings
@@ -49,7 +52,10 @@ class Ending:
         self._tell = tell
         """Has the incident of a recycling say something: an event, and its text."""
         self._expect = expect
+        self._unwanted = unwanted
+        """Why the worker of a recycling is not to be ended any more, if that is so; asked before each signal."""
         self._clock = clock
+        self._monotonic = monotonic
         self._proc = proc
 
     async def begin(self, recycling: Recycling, supervisor: Supervisor) -> str | None:
@@ -79,7 +85,7 @@ class Ending:
             if supervisor is None:
                 self._ended(recycling)
             else:
-                self._give_up(recycling, "unknown", str(error))
+                self._give_up(replace(recycling, ended_at=self._clock()), "unknown", str(error))
         except NotPermitted as error:
             self._give_up(recycling, "unknown", str(error))
         except Exception as error:  # whatever it is, it is told, and the service is left alone
@@ -88,13 +94,13 @@ class Ending:
 
     async def _ask(self, recycling: Recycling, supervisor: Supervisor, process: Held) -> Recycling:
         """Send the signal that asks, and write that down, unless something has come up since that was decided."""
-        against = objection(recycling.key, supervisor, self._proc)
+        against = self._unwanted(recycling) or objection(recycling.key, supervisor, self._proc)
         if against is not None:
             self._give_up(recycling, "unknown", against)
             return recycling
         self._expect(recycling.key)
         process.send(signal.Signals[recycling.signal])
-        recycling = replace(recycling, sent_at=self._clock())
+        recycling = replace(recycling, sent_at=self._clock(), sent_monotonic=self._monotonic())
         if await self._recyclings.written(recycling) is not None:
             self._recyclings.put(recycling)  # the next agent may leave it alone for want of that
         who = f"worker {recycling.worker} (pid {recycling.key.pid})"
@@ -103,30 +109,35 @@ class Ending:
         return recycling
 
     async def _wait(self, recycling: Recycling, process: Held) -> None:
-        left = self._settings().grace - abs(self._clock() - recycling.asked_at)
-        if recycling.killed_at is None and not await process.ended(max(0.0, left)):
-            if self._settings().mode != "on":
-                self._give_up(recycling, "unknown", "it has not ended, and is left alone: remedy.mode is not on")
+        left = max(0.0, self._settings().grace - self._since_asked(recycling))
+        if recycling.killed_at is None and not await process.ended(left):
+            unwanted = self._unwanted(recycling)
+            if unwanted is not None:
+                self._give_up(recycling, "unknown", f"it has not ended, and is left alone: {unwanted}")
                 return
             against = looked_into(recycling.key, self._proc)
             if against is not None:
                 self._give_up(recycling, "unknown", f"it has not ended, and is not killed: {against}")
                 return
             process.send(signal.SIGKILL)
-            now = self._clock()
-            recycling = replace(recycling, killed_at=now)
+            recycling = replace(recycling, killed_at=self._clock())
             self._recyclings.put(recycling)
-            after = abs(now - recycling.asked_at)
+            after = self._since_asked(recycling)
             self._tell(recycling, "killed", f"it had not ended after {after:.0f} s, and was killed")
         if recycling.killed_at is not None and not await process.ended(KILLED_SECONDS):
             self._give_up(recycling, "not_replaced", "it was killed and does not end: it waits in the kernel")
             return
         self._ended(recycling)
 
+    def _since_asked(self, recycling: Recycling) -> float:
+        """By a clock that nobody sets; where it is not known, no time has passed."""
+        since = recycling.sent_monotonic
+        return max(0.0, self._monotonic() - since) if since is not None else 0.0
+
     def _ended(self, recycling: Recycling) -> None:
         recycling = replace(recycling, ended_at=self._clock())
         self._recyclings.put(recycling)
-        seconds = abs(self._clock() - recycling.asked_at)
+        seconds = self._since_asked(recycling)
         self._tell(recycling, "ended", f"it has ended, {seconds:.1f} s after it was asked")
 
     def _give_up(self, recycling: Recycling, outcome: Judged, text: str) -> None:

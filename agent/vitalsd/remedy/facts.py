@@ -9,14 +9,13 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from vitalsd.model import Supervisor, WorkerKey
+from vitalsd.model import STOPPED, Supervisor, WorkerKey
 from vitalsd.sources.files import read_file
 from vitalsd.targets.processes import has_gone
 
 __all__ = ["looked_into", "objection"]
 
 FIELD = re.compile(rb"^(State|PPid|TracerPid):\s*(\S+)", re.MULTILINE)
-STOPPED = (b"T", b"t")
 
 
 def objection(key: WorkerKey, supervisor: Supervisor, proc: Path = Path("/proc")) -> str | None:
@@ -35,7 +34,7 @@ def objection(key: WorkerKey, supervisor: Supervisor, proc: Path = Path("/proc")
         return held
     if worker.get(b"PPid") != b"%d" % supervisor.key.pid:
         return f"it is no child of its supervisor (pid {supervisor.key.pid}), which would not notice its end"
-    if parent.get(b"State") in STOPPED or parent.get(b"TracerPid", b"0") != b"0":
+    if _is_stopped(parent) or parent.get(b"TracerPid", b"0") != b"0":
         return f"its supervisor (pid {supervisor.key.pid}) is stopped or being debugged, and would start no other"
     return None
 
@@ -51,9 +50,13 @@ def looked_into(key: WorkerKey, proc: Path = Path("/proc")) -> str | None:
 def _looked_into(key: WorkerKey, worker: dict[bytes, bytes]) -> str | None:
     if worker.get(b"TracerPid", b"0") != b"0":
         return f"process {worker[b'TracerPid'].decode()} is tracing it: somebody is debugging it"
-    if worker.get(b"State") in STOPPED:
+    if _is_stopped(worker):
         return f"it is stopped, and somebody may be debugging it: `kill -CONT {key.pid}` lets it go on"
     return None
+
+
+def _is_stopped(fields: dict[bytes, bytes]) -> bool:
+    return fields.get(b"State", b"").decode() in STOPPED
 
 
 def _fields(proc: Path, pid: int) -> dict[bytes, bytes]:

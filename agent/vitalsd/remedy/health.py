@@ -7,24 +7,35 @@ hangs does nothing, and one whose loop is late now answers nobody.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
-from vitalsd.model import Incident, WorkerSample, late_seconds
+import msgspec
+
+from vitalsd.model import STOPPED, Incident, WorkerSample, late_seconds
 from vitalsd.remedy.pool import Pool
+from vitalsd.settings.units import format_duration
 
-__all__ = ["healthy_without", "is_stopped"]
+__all__ = ["Doubt", "doubts_about_others", "is_stopped"]
 
-STOPPED = ("T", "t")
 NO_MORE = ("Z", "X", "x")
 
 
-def healthy_without(worker: WorkerSample, pool: Pool, now: float) -> int:
-    """How many workers but this one are healthy."""
-    ending = {each.key for each in pool.recyclings if each.in_progress}
-    return sum(
-        other.slot != worker.slot and other.key not in ending and _is_healthy(other, pool, now)
-        for other in pool.snapshot.workers
-    )
+class Doubt(msgspec.Struct, frozen=True):
+    """Why one worker does not count as healthy."""
+
+    worker: str
+    """Its slot."""
+    word: str
+    """The reason in a word, which stays the same while its figures change."""
+    sentence: str
+
+
+def doubts_about_others(worker: WorkerSample, pool: Pool, now: float) -> list[Doubt]:
+    """Those of the other workers that do not count, and why; all that are not named are healthy."""
+    others = (other for other in pool.snapshot.workers if other.slot != worker.slot)
+    told = ((other.slot, _doubt(other, pool, now)) for other in others)
+    return [Doubt(slot, *why) for slot, why in told if why is not None]
 
 
 def is_stopped(worker: WorkerSample) -> bool:
@@ -32,12 +43,27 @@ def is_stopped(worker: WorkerSample) -> bool:
     return _state(worker) in STOPPED or (worker.pulse is not None and worker.pulse.frozen_since is not None)
 
 
-def _is_healthy(worker: WorkerSample, pool: Pool, now: float) -> bool:
-    if not worker.up or worker.process is None or is_stopped(worker) or _state(worker) in NO_MORE:
-        return False
-    if now - worker.process.started_at < pool.settle_seconds:
-        return False
-    return not _hangs(worker, pool.incidents) and (late_seconds(worker) or 0.0) <= pool.max_delay_seconds
+def _doubt(worker: WorkerSample, pool: Pool, now: float) -> tuple[str, str] | None:
+    if any(each.in_progress and each.key == worker.key for each in pool.recyclings):
+        return "ending", "is being recycled"
+    if not worker.up:
+        return "down", "is down"
+    if worker.process is None:
+        return "unknown", "has not been read yet"
+    state = _state(worker)
+    if is_stopped(worker):
+        return "stopped", "is stopped"
+    if state in NO_MORE:
+        return "ended", "has ended, and its supervisor does not fetch it"
+    if _hangs(worker, pool.incidents):
+        return "hung", "hangs"
+    young = pool.settle_seconds - max(0.0, now - worker.process.started_at)
+    if young > 0:
+        return "young", f"is young, and settles for {format_duration(math.ceil(young))} more (workers.settle)"
+    late = late_seconds(worker) or 0.0
+    if late > pool.max_delay_seconds:
+        return "late", f"has a loop that is late by {late:.1f} s"
+    return None
 
 
 def _state(worker: WorkerSample) -> str:

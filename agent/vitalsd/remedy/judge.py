@@ -26,15 +26,20 @@ def followed(
     incidents: Iterable[Incident],
     settings: Remedy,
     now: float,
-    replaced_within: float,
+    *,
+    overdue: bool,
 ) -> Recycling:
-    """The recycling as this round shows it; the same object where nothing has changed."""
+    """
+    The recycling as this round shows it; the same object where nothing has changed.
+
+    `overdue`: a replacement has been waited for long enough, which the clock on the wall does not tell.
+    """
     if recycling.outcome is not None or recycling.ended_at is None:
         return recycling
     workers = snapshot.workers if snapshot is not None else ()
     sitting = next((worker for worker in workers if worker.slot == recycling.worker), None)
     if recycling.replaced_at is None:
-        return _awaited(recycling, sitting, now, replaced_within)
+        return _awaited(recycling, sitting, now, overdue=overdue)
     if any(_came_back(recycling, incident) for incident in incidents):
         return judged(recycling, "did_not_help", now)
     if abs(now - recycling.replaced_at) < settings.helped_after:
@@ -42,11 +47,11 @@ def followed(
     return judged(recycling, "helped" if sitting is not None and sitting.up else "unknown", now)
 
 
-def _awaited(recycling: Recycling, sitting: WorkerSample | None, now: float, replaced_within: float) -> Recycling:
+def _awaited(recycling: Recycling, sitting: WorkerSample | None, now: float, *, overdue: bool) -> Recycling:
     """The recycling, with its replacement once that is there."""
     if sitting is not None and sitting.up and sitting.key is not None and sitting.key != recycling.key:
         return replace(recycling, replaced_at=now, replaced_by=sitting.key.pid)
-    if abs(now - (recycling.ended_at or now)) < replaced_within:
+    if not overdue:
         return recycling
     # Without the slot, the target was given up or started anew: that says nothing about its supervisor.
     return judged(recycling, "not_replaced" if sitting is not None else "unknown", now)
@@ -81,6 +86,6 @@ def words_of(before: Recycling, after: Recycling, settings: Remedy) -> str | Non
         }
         return words[after.outcome]
     if after.replaced_at is not None and before.replaced_at is None:
-        seconds = after.replaced_at - (after.ended_at or after.replaced_at)
+        seconds = abs(after.replaced_at - (after.ended_at or after.replaced_at))
         return f"worker {after.worker} was replaced by process {after.replaced_by}, seen {seconds:.1f} s later"
     return None

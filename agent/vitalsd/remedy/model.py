@@ -56,6 +56,10 @@ class Recycling(msgspec.Struct, frozen=True):
     signal: str
     asked_at: float
     """When it was written down, before the signal went out."""
+    supervisor: WorkerKey | None = None
+    """Who was to start another; None in what was written down before this was."""
+    sent_monotonic: float | None = None
+    """CLOCK_MONOTONIC of that boot at which the signal went out: a wall clock that is set shortens no grace."""
     sent_at: float | None = None
     """When the signal went out; None where that is not known to have happened: such a worker is never killed."""
     killed_at: float | None = None

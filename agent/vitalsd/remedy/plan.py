@@ -18,7 +18,7 @@ import msgspec
 
 from vitalsd.model import Incident, WorkerSample
 from vitalsd.remedy.breaker import Breaker, breaker_of
-from vitalsd.remedy.health import healthy_without, is_stopped
+from vitalsd.remedy.health import doubts_about_others, is_stopped
 from vitalsd.remedy.model import KINDS, RemedyState, StateName
 from vitalsd.remedy.pool import Pool
 from vitalsd.remedy.ways import way_of
@@ -48,6 +48,8 @@ UNSURE = {
     "uninterruptible": "it waits in the kernel, where no signal reaches it",
 }
 """How a worker was seen to hang -> why it is left alone all the same."""
+NAMED = 3
+"""Of those that do not count as healthy."""
 STARTED_SECONDS = 1.0
 """As exactly as the start of a process is known in unix time."""
 
@@ -69,6 +71,8 @@ class Said(msgspec.Struct, frozen=True):
     worker: WorkerSample
     word: Word
     sentence: str
+    detail: str = ""
+    """What makes it another reason than the same word was before, and be told anew."""
 
     @property
     def waits(self) -> bool:
@@ -88,11 +92,13 @@ def decide(pool: Pool, settings: Remedy, now: float) -> Decision:
     """At most one order, and of every other candidate why not."""
     if settings.mode == "off":
         return Decision(RemedyState("off", "off", "remedy.mode is off"))
-    breaker = breaker_of(pool.recyclings, settings, now)
+    supervisor = pool.snapshot.supervisor
+    breaker = breaker_of(pool.recyclings, settings, now, supervisor.key if supervisor is not None else None)
     said: list[Said] = []
     order: Order | None = None
     for incident, worker in candidates(pool, settings):
         way = way_of(pool.snapshot.supervisor, len(pool.snapshot.workers))
+        told: tuple[Word, str] | tuple[Word, str, str] | None
         told = _refused(pool, incident, worker, breaker, settings, now)
         if told is None and order is not None:
             told = "one_at_a_time", f"worker {order.worker.slot} comes first"
@@ -131,7 +137,7 @@ def _found_of_another(incident: Incident, worker: WorkerSample) -> bool:
 
 def _refused(
     pool: Pool, incident: Incident, worker: WorkerSample, breaker: Breaker, settings: Remedy, now: float
-) -> tuple[Word, str] | None:
+) -> tuple[Word, str] | tuple[Word, str, str] | None:
     way = way_of(pool.snapshot.supervisor, len(pool.snapshot.workers))
     if way.signal is None:
         return "supervisor", way.reason
@@ -144,27 +150,40 @@ def _refused(
     if any(each.kind == "worker_hung" and not each.worker for each in pool.incidents):
         return "supervisor", "its supervisor hangs itself, and would start no other"
     if breaker.opened_at is not None:
-        return "breaker", _open(pool, breaker, settings, now)
+        return "breaker", _open(breaker, now)
     in_progress = next((each for each in pool.recyclings if each.in_progress), None)
     if in_progress is not None:
         return "one_at_a_time", f"worker {in_progress.worker} is being recycled"
     if pool.is_watched(worker):
         return "evidence", "somebody has asked for a capture of it"
-    if not pool.captured(incident) and abs(now - _opened_at(incident)) < settings.evidence_within:
+    waited = min(abs(now - _opened_at(incident)), pool.open_seconds(incident))
+    if not pool.captured(incident) and waited < settings.evidence_within:
         return "evidence", f"its captures are not over yet, {format_duration(settings.evidence_within)} at most"
     judging = _judging(pool, incident, breaker)
     if judging is not None:
         return "judging", judging
     if breaker.backoff_seconds > 0:
         return "backoff", f"{breaker.backoff_seconds:.0f} s are left of the pause after the last one"
-    healthy = healthy_without(worker, pool, now)
-    if healthy < settings.min_healthy:
-        others = len(pool.snapshot.workers) - 1
-        return (
-            "min_healthy",
-            f"{healthy} of {others} other workers are healthy, and remedy.min_healthy is {settings.min_healthy}",
-        )
-    return None
+    return _too_few(pool, worker, settings, now)
+
+
+def _too_few(pool: Pool, worker: WorkerSample, settings: Remedy, now: float) -> tuple[Word, str, str] | None:
+    """Whether fewer would serve than must; with who does not count, and why."""
+    others, least = len(pool.snapshot.workers) - 1, settings.min_healthy
+    if least and not others:
+        return "min_healthy", f"it is alone in its pool, and remedy.min_healthy is {least}", "alone"
+    doubts = doubts_about_others(worker, pool, now)
+    healthy = others - len(doubts)
+    if healthy >= least:
+        return None
+    sentence = f"{healthy} of {others} other workers are healthy, and remedy.min_healthy is {least}"
+    if least > others:
+        sentence += ", more than there are"
+    told = [f"worker {each.worker} {each.sentence}" for each in doubts[:NAMED]]
+    if len(doubts) > NAMED:
+        told.append(f"{len(doubts) - NAMED} more do not count either")
+    detail = " ".join(sorted({each.word for each in doubts}))
+    return "min_healthy", ": ".join([sentence, "; ".join(told)]) if told else sentence, detail
 
 
 def _judging(pool: Pool, incident: Incident, breaker: Breaker) -> str | None:
@@ -190,12 +209,11 @@ def _opened_at(incident: Incident) -> float:
     return float(latest) if isinstance(latest, int | float) else incident.opened_at
 
 
-def _open(pool: Pool, breaker: Breaker, settings: Remedy, now: float) -> str:
-    last = max(pool.recyclings, key=lambda each: each.judged_at or 0.0)
-    left = max(0.0, settings.breaker_resets_after - abs(now - (breaker.opened_at or now)))
+def _open(breaker: Breaker, now: float) -> str:
+    left = max(0.0, breaker.rest_seconds - abs(now - (breaker.opened_at or now)))
     why = (
-        f"nobody has taken the place of worker {last.worker}"
-        if last.outcome == "not_replaced"
+        f"nobody has taken the place of worker {breaker.lost}"
+        if breaker.lost is not None
         else f"{breaker.failures} in a row did not help"
     )
     return f"{why}; one more is tried in {format_duration(round(left))}"
@@ -211,7 +229,7 @@ def _state(
     if in_progress is not None:
         return stands("recycling", f"worker {in_progress.worker} (pid {in_progress.key.pid}) is being recycled")
     if breaker.opened_at is not None:
-        return stands("stopped", _open(pool, breaker, settings, now))
+        return stands("stopped", _open(breaker, now))
     if order is not None and settings.mode == "dry_run":
         return stands("waiting", f"dry run: worker {order.worker.slot} would be recycled")
     if order is not None:

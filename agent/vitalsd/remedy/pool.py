@@ -24,6 +24,8 @@ class Pool(msgspec.Struct, frozen=True):
     """Whether everything that an incident is worth has been captured, refused or failed."""
     is_watched: Callable[[WorkerSample], bool]
     """Whether somebody has asked for a capture of this worker, and it is not over."""
+    open_seconds: Callable[[Incident], float]
+    """How long an incident has been seen to be open, by a clock that nobody sets."""
     max_delay_seconds: float
     """`health.max_delay`"""
     settle_seconds: float

@@ -34,7 +34,6 @@ TABLES = {"recycling": "id, asked, document"}
 CACHE_KIB = 64
 MOST = 500
 """Of all targets; the breaker looks at a handful of each."""
-START_SECONDS = 2.0
 WRITE_SECONDS = 3.0
 IDLE_SECONDS = 3600.0
 
@@ -114,18 +113,35 @@ class Recyclings:
         self.totals: Counter[tuple[str, Outcome]] = Counter()
         """Target, outcome -> how often, since this agent began."""
         self._started = False
+        self._no_thread: str | None = None
+        """Why there is none to write with."""
         self._known = False
 
-    def start(self) -> None:
-        """Go on with what is stored."""
-        if not self._started:
-            self._started = True
-            self._file.start(START_SECONDS)
+    def start(self, wait_seconds: float = 0.0) -> None:
+        """Go on with what is stored, which is known when the disk has told; so long it is waited for."""
+        if self._started:
+            return
+        try:
+            self._file.start(wait_seconds)
+        except RuntimeError as error:  # the group has no room for another thread: it may have later
+            if self._no_thread is None:
+                log.error("store_unavailable", store=KIND, reason=str(error))  # noqa: TRY400 - it says it all
+            self._no_thread = str(error)
+        else:
+            self._started, self._no_thread = True, None
+
+    @property
+    def is_reading(self) -> bool:
+        """Whether what lies there has been asked for a moment ago, and will be known in another."""
+        self._go_on()
+        return self._started and not self._known and self._file.problem is None
 
     @property
     def problem(self) -> str | None:
         """Why nothing may be recycled now, if that is so: nobody would know of it later."""
         self._go_on()
+        if self._no_thread is not None:
+            return f"what was recycled cannot be written down: {self._no_thread}"
         if self._file.problem is not None:
             return f"what was recycled cannot be written down: {self._file.problem}"
         return None if self._known else "what was recycled before is not known yet"

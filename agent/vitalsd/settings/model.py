@@ -194,7 +194,7 @@ class Workers(Section, frozen=True):
         Duration, Meta(ge=1.0, description="Those that have ended for so long. An ended worker counts alone.")
     ] = 30.0
     imbalance_window: Annotated[
-        Duration, Meta(ge=30.0, description="The time over which the work of a pool's workers is compared.")
+        Duration, Meta(ge=5.0, description="The time over which the work of a pool's workers is compared.")
     ] = 300.0
 
 

@@ -19,14 +19,12 @@ import msgspec
 from vitalsd.model import CpuVitals, WorkerKey
 from vitalsd.sources.cgroup.cpu import CpuGroup, place_cpu_group
 from vitalsd.sources.cgroup.finder import UnseenGroupError
+from vitalsd.sources.cgroup.places import KEPT_SECONDS, Places
 from vitalsd.sources.files import read_file
 from vitalsd.sources.registry import Worker, register
 
 __all__ = ["CpuSource"]
 
-PLACE_SECONDS = 60.0
-KEPT_SECONDS = 600.0
-"""Whom nobody has asked for in this time is gone: longer than anybody's `sampling.interval`."""
 OWN_SECONDS = 1.0
 NO_SCHEDSTAT = "this kernel keeps no /proc/PID/schedstat: it was built without CONFIG_SCHED_INFO"
 
@@ -34,9 +32,6 @@ NO_SCHEDSTAT = "this kernel keeps no /proc/PID/schedstat: it was built without C
 class _Place(msgspec.Struct, frozen=True):
     """Which group a process is in."""
 
-    until: float
-    groups: str
-    """/proc/PID/cgroup as it was read."""
     group: CpuGroup | None
     missing: str | None
 
@@ -51,13 +46,13 @@ class CpuSource:
     def __init__(self, proc: Path = Path("/proc"), clock: Callable[[], float] = time.monotonic) -> None:
         self._proc = proc
         self._clock = clock
-        self._places: dict[WorkerKey, _Place] = {}
+        self._places = Places(proc, self._find, self._forget)
         self._answers: dict[str, tuple[float, float | None]] = {}
 
     def read(self, worker: Worker, missing: dict[str, str]) -> CpuVitals:
         """Read one worker."""
         now = self._clock()
-        place = self._place(worker.key, now)
+        place = self._places.of(worker.key, now)
         if place.missing is not None:
             missing["cpu.throttled_seconds"] = place.missing
         throttled = self._throttled(place.group, now) if place.group is not None else None
@@ -71,25 +66,15 @@ class CpuSource:
             known = self._answers[own] = now, max(told, default=None)
         return known[1]
 
-    def _place(self, key: WorkerKey, now: float) -> _Place:
-        known = self._places.get(key)
-        if known is None or now >= known.until:
-            if known is None:
-                self._forget(now)
-            known = self._places[key] = self._find(key, now, known)
-        return known
-
-    def _find(self, key: WorkerKey, now: float, before: _Place | None) -> _Place:
-        groups = read_file(f"{self._proc}/{key.pid}/cgroup").decode(errors="replace")
-        if before is not None and before.groups == groups and before.group is not None:
-            return msgspec.structs.replace(before, until=now + PLACE_SECONDS)
+    def _find(self, key: WorkerKey, groups: str, before: _Place | None) -> _Place:
+        if before is not None and before.group is not None:
+            return before
         try:
-            return _Place(now + PLACE_SECONDS, groups, place_cpu_group(self._proc, key.pid, groups), None)
+            return _Place(place_cpu_group(self._proc, key.pid, groups), None)
         except UnseenGroupError as why:
-            return _Place(now + PLACE_SECONDS, groups, None, str(why))
+            return _Place(None, str(why))
 
-    def _forget(self, now: float) -> None:
-        self._places = {key: place for key, place in self._places.items() if now < place.until + KEPT_SECONDS}
+    def _forget(self, _gone: set[WorkerKey], now: float) -> None:
         self._answers = {own: answer for own, answer in self._answers.items() if now < answer[0] + KEPT_SECONDS}
 
 

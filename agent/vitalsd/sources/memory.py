@@ -18,7 +18,7 @@ from vitalsd.model import LimitKind, MemoryGroup, MemoryVitals, WorkerKey
 from vitalsd.settings.model import Settings
 from vitalsd.sources.cgroup.finder import Group, UnseenGroupError
 from vitalsd.sources.cgroup.memory import MemoryAccounts, find_memory_group
-from vitalsd.sources.files import read_file
+from vitalsd.sources.cgroup.places import Places
 from vitalsd.sources.permission import unreadable
 from vitalsd.sources.registry import Worker, register
 from vitalsd.sources.rlimits import RLimits, read_rlimits
@@ -26,17 +26,10 @@ from vitalsd.sources.rollup import Rollups, in_thread
 
 __all__ = ["MemorySource"]
 
-PLACE_SECONDS = 60.0
-KEPT_SECONDS = 600.0
-"""Whom nobody has asked for in this time is gone: longer than anybody's `sampling.interval`."""
-
 
 class _Place(msgspec.Struct, frozen=True):
     """Where a process is accounted for, and what keeps it from having more."""
 
-    until: float
-    groups: str
-    """/proc/PID/cgroup as it was read."""
     group: Group | None
     own: RLimits
     missing: dict[str, str]
@@ -57,7 +50,7 @@ class MemorySource:
     ) -> None:
         self._proc = proc
         self._clock = clock
-        self._places: dict[WorkerKey, _Place] = {}
+        self._places = Places(proc, self._find, lambda gone, _now: self._rollups.forget(gone))
         self._accounts = MemoryAccounts()
         self._rollups = Rollups(Settings().memory.smaps_max_size, start)
 
@@ -68,7 +61,7 @@ class MemorySource:
     def read(self, worker: Worker, missing: dict[str, str]) -> MemoryVitals:
         """Read one worker; what is read seldom is as it was read last."""
         now = self._clock()
-        place = self._place(worker.key, now)
+        place = self._places.of(worker.key, now)
         missing |= place.missing
         group = self._accounts.read(place.group, now) if place.group is not None else None
         limit, kind = _least(group, place.own)
@@ -77,34 +70,20 @@ class MemorySource:
             missing["memory.proportional_bytes"] = rollup.missing
         return MemoryVitals(limit, kind, group, rollup.proportional_bytes, rollup.unique_bytes)
 
-    def _place(self, key: WorkerKey, now: float) -> _Place:
-        known = self._places.get(key)
-        if known is None or now >= known.until:
-            if known is None:
-                self._forget(now)
-            known = self._places[key] = self._find(key, now, known)
-        return known
-
-    def _find(self, key: WorkerKey, now: float, before: _Place | None) -> _Place:
+    def _find(self, key: WorkerKey, groups: str, before: _Place | None) -> _Place:
         process = f"{self._proc}/{key.pid}"
-        groups = read_file(process + "/cgroup").decode(errors="replace")
         missing: dict[str, str] = {}
         group = before.group if before is not None else None
-        if before is None or before.group is None or before.groups != groups:
+        if group is None:
             try:
                 group = find_memory_group(self._proc, key.pid, groups)
             except UnseenGroupError as why:
-                group, missing["memory.group"] = None, str(why)
+                missing["memory.group"] = str(why)
         try:
             own = read_rlimits(process)
         except PermissionError:
             own, missing["memory.limit_bytes"] = RLimits(), unreadable(process, "limits")
-        return _Place(now + PLACE_SECONDS, groups, group, own, missing)
-
-    def _forget(self, now: float) -> None:
-        gone = {key for key, place in self._places.items() if now >= place.until + KEPT_SECONDS}
-        self._places = {key: place for key, place in self._places.items() if key not in gone}
-        self._rollups.forget(gone)
+        return _Place(group, own, missing)
 
 
 def _least(group: MemoryGroup | None, own: RLimits) -> tuple[int | None, LimitKind | None]:

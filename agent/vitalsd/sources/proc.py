@@ -9,7 +9,6 @@ or CAP_SYS_PTRACE, and each field that lacks it says so.
 from __future__ import annotations
 
 import math
-import os
 import re
 import time
 from collections.abc import Callable
@@ -21,10 +20,10 @@ from vitalsd.sources.files import read_file
 from vitalsd.sources.permission import unreadable
 from vitalsd.sources.registry import NoData, Worker, register
 from vitalsd.sources.rlimits import read_rlimits
+from vitalsd.ticks import TICKS
 
 __all__ = ["ProcSource"]
 
-TICKS = os.sysconf("SC_CLK_TCK")
 LIMITS_SECONDS = 60.0
 CLOCK_SECONDS = 60.0
 """When the clock is set by more, processes have begun at another time by it."""

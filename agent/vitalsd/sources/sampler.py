@@ -30,6 +30,7 @@ from vitalsd.model import (
 )
 from vitalsd.settings.model import Settings
 from vitalsd.sources import cpu, memory, probe, proc  # noqa: F401 - importing a source registers it
+from vitalsd.sources.exits.vacancy import with_vacancies
 from vitalsd.sources.pulse.life import with_loop
 from vitalsd.sources.registry import Configured, Outcome, Worker, execute, make_sources
 from vitalsd.targets.finder import Found, Seat
@@ -92,6 +93,8 @@ class Sampler:
             restarts = {seat.slot: {why: seat.restarts.get(why, 0) for why in EXIT_REASONS} for seat in seats}
             exits, strays = self._ended(name)
             supervisor = found.supervisors.get(name)
+            zombies = found.zombies.get(name, ())
+            workers = with_vacancies(workers, exits, supervisor, zombies)
             snapshot = TargetSnapshot(
                 name=name,
                 up=any(worker.up for worker in workers),
@@ -101,7 +104,7 @@ class Sampler:
                 supervisor_pulse=self._pulse(supervisor.key) if supervisor is not None else None,
                 exits=exits,
                 stray_kills=strays,
-                zombies=found.zombies.get(name, ()),
+                zombies=zombies,
             )
             targets.append(snapshot)
             readings.extend(_summary(name, outcomes))

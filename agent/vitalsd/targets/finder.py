@@ -12,20 +12,20 @@ import contextlib
 import math
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import msgspec
 import structlog
 
-from vitalsd.model import OWN_TARGET, ExitReason, Supervisor, WorkerKey, Zombie
+from vitalsd.model import OWN_TARGET, SUPERVISOR, Exit, ExitReason, Supervisor, WorkerKey, Zombie
 from vitalsd.segment.reader import SegmentFile
 from vitalsd.targets.folder import SegmentFolder
 from vitalsd.targets.patterns import Patterns
 from vitalsd.targets.processes import Process, ProcessTable, has_gone, read_key
 from vitalsd.targets.rules import TargetRule, Tree, children_of, workers_by_segment, workers_of
 from vitalsd.targets.serving import Serving
-from vitalsd.targets.slots import ReasonOf, SlotRow, Slots, no_reason
+from vitalsd.targets.slots import OF_SUPERVISOR, ReasonOf, SlotRow, Slots, no_reason
 from vitalsd.targets.supervisors import supervisor_of
 from vitalsd.targets.surroundings import SurroundingsReader
 from vitalsd.targets.zombies import Zombies
@@ -85,6 +85,8 @@ class Finder:
         self._serving = Serving(proc)
         self._zombies = Zombies(proc, clock)
         self._supervisors: dict[str, Supervisor] = {}
+        self._born_to: dict[WorkerKey, int] = {}
+        """Worker -> its parent when it was first seen. It never has another, but who adopts it when that ends."""
         self._told: set[TargetRule] = set()
         self._rules = tuple(map(self._bind, rules))
         self._slots: dict[str, Slots] = {rule.name: Slots(reason_of) for rule in self._rules}
@@ -106,8 +108,13 @@ class Finder:
         self._slots = {rule.name: self._slots.get(rule.name) or self._new_slots() for rule in self._rules}
         self._read_table_at = 0.0
 
-    def restore(self, rows: Iterable[SlotRow], at: float) -> None:
-        """Go on, at unix time `at`, with the slots that an earlier agent has left of targets still there."""
+    def restore(self, rows: Iterable[SlotRow], at: float) -> list[Exit]:
+        """
+        Go on, at unix time `at`, with the slots that an earlier agent has left of targets still there.
+
+        The answer is how those have ended whose places were empty then.
+        """
+        ends: list[Exit] = []
         left: dict[str, list[SlotRow]] = {}
         for row in rows:
             left.setdefault(row.target, []).append(row)
@@ -118,16 +125,31 @@ class Finder:
                 continue  # another service had the name
             lives = any(not has_gone(self._proc, row.key) for row in of_target)
             if lives or at - max(row.seen_at for row in of_target) <= JOINED_SECONDS:
-                self._slots.setdefault(name, self._new_slots()).restore(of_target)
+                own = [row for row in of_target if row.slot != OF_SUPERVISOR]
+                self._slots.setdefault(name, self._new_slots()).restore(own)
+                ends += [row.ended for row in of_target if row.ended is not None]
+        return ends
 
-    def slots(self) -> tuple[SlotRow, ...]:
-        """What the next agent must know to go on; our own slot is anew with each of them."""
-        watched = ((name, slots) for name, slots in self._slots.items() if name != OWN_TARGET)
-        return tuple(
-            msgspec.structs.replace(row, match=self._match(name))
-            for name, slots in watched
-            for row in slots.rows(name)
-        )
+    def slots(self, ends: Callable[[str], Mapping[str, Exit]] = lambda _target: {}) -> tuple[SlotRow, ...]:
+        """
+        What the next agent must know to go on; our own slot is anew with each of them.
+
+        `ends` tells of a target, by slot, how its worker has ended.
+        """
+        kept: list[SlotRow] = []
+        for name, slots in self._slots.items():
+            if name == OWN_TARGET:
+                continue
+            known, match = ends(name), self._match(name)
+            seated = slots.seated()
+            for row in slots.rows(name):
+                ended = known.get(str(row.slot)) if seated[str(row.slot)] is None else None
+                kept.append(msgspec.structs.replace(row, match=match, ended=ended))
+            above = known.get(SUPERVISOR)
+            if above is not None:
+                key = above.key
+                kept.append(SlotRow(name, OF_SUPERVISOR, key.pid, key.start_ticks, {}, match=match, ended=above))
+        return tuple(kept)
 
     def _match(self, name: str) -> str:
         """The pattern that a target is found by; empty where it is a pid, or what it publishes."""
@@ -182,9 +204,14 @@ class Finder:
         """Who is above the workers of each target, and which of its processes' children have ended."""
         before, self._supervisors = self._supervisors, {}
         families: dict[str, set[int]] = {}
+        known, self._born_to = self._born_to, {}
         for name, pids in members.items():
             above = masters.get(name, set())
-            supervisor = supervisor_of(pids, self._table, above, self._surroundings)
+            workers = [self._table[pid] for pid in pids if pid in self._table]
+            parents = {each.key: known.get(each.key, each.parent) for each in workers}
+            self._born_to |= parents
+            own = [each.pid for each in workers if each.parent == parents[each.key]]
+            supervisor = supervisor_of(own, self._table, above, self._surroundings)
             if not pids and name in before and before[name].key in self._alive:
                 supervisor = before[name]  # it is about to replace the last of them
             if supervisor is not None:

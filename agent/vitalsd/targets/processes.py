@@ -23,14 +23,14 @@ import structlog
 from vitalsd.model import WorkerKey
 from vitalsd.targets.commands import Commands
 from vitalsd.targets.scrub import scrub
+from vitalsd.ticks import TICKS
 
-__all__ = ["Ended", "Process", "ProcessTable", "has_gone", "is_zombie", "read_key"]
+__all__ = ["UNREADABLE", "Ended", "Process", "ProcessTable", "has_gone", "is_zombie", "read_key"]
 
 REFRESH_SECONDS = 60.0
 TURNS = 6
 TURN_SECONDS = REFRESH_SECONDS / TURNS
 SETTLED_SECONDS = 30.0
-TICKS = os.sysconf("SC_CLK_TCK")
 PF_FORKNOEXEC = 0x40
 STAT_BYTES = 4096
 """One read brings all of it; a file object for each worker and round would cost as much as that."""

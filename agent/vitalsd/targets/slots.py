@@ -10,7 +10,8 @@ Restarts are counted by why the worker before has ended. That may not be known y
 asked for until it is: a count never steps back.
 
 An agent that starts goes on with the slots that the one before it has left: who still lives sits where it sat, and
-who has gone meanwhile is replaced like any other. How often in between nobody knows, so that counts once.
+who has gone meanwhile is replaced like any other. How often in between nobody knows, so that counts once. Why
+somebody had gone before, it knows: how the worker of an empty slot has ended is kept with it.
 """
 
 from __future__ import annotations
@@ -21,13 +22,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import msgspec
 
-from vitalsd.model import ExitReason, WorkerKey
+from vitalsd.model import IN_ORDER, OUT_OF_ORDER, Exit, ExitReason, WorkerKey
 
-__all__ = ["IN_ORDER", "ReasonOf", "SlotRow", "Slots", "no_reason"]
+__all__ = ["OF_SUPERVISOR", "ReasonOf", "SlotRow", "Slots", "no_reason"]
 
 HOLD_SECONDS = 60.0
-MISSED: tuple[ExitReason, ...] = ("error", "signal", "oom_kill", "timeout")
-IN_ORDER: tuple[ExitReason, ...] = ("graceful", "recycled")
+OF_SUPERVISOR = -1
+"""The number of a row that is about no slot: how the supervisor of its target has ended lately."""
 ReasonOf = Callable[[WorkerKey], ExitReason | None]
 """Why a worker that is gone has ended; None while that is being found out."""
 
@@ -50,6 +51,8 @@ class SlotRow(msgspec.Struct, frozen=True):
     """Unix time at which an agent last knew it so."""
     match: str | None = None
     """The pattern that its target was found by, if that is known: by another, the same name is another service."""
+    ended: Exit | None = None
+    """How who sat there last has ended, where nobody sits there now and that is known."""
 
     @property
     def key(self) -> WorkerKey:
@@ -136,7 +139,7 @@ class Slots:
         for number, slot in list(self._slots.items()):
             slot.settle(self._reason_of)
             if slot.key is None and now - slot.gone_at > HOLD_SECONDS:
-                is_missed = not slot.counted and self._reason_of(slot.last) in MISSED
+                is_missed = not slot.counted and self._reason_of(slot.last) in OUT_OF_ORDER
                 if not is_missed or now - slot.gone_at > missed_seconds:
                     del self._slots[number]
 

@@ -32,7 +32,7 @@ from vitalsd.targets.launchers import (
 from vitalsd.targets.processes import Process
 from vitalsd.targets.rules import is_child
 
-__all__ = ["supervises", "supervisor_of", "supervisor_process"]
+__all__ = ["kind_named", "supervises", "supervisor_of", "supervisor_process"]
 
 TITLES: tuple[tuple[re.Pattern[str], SupervisorKind], ...] = (
     (re.compile(r"gunicorn: master \["), "gunicorn"),
@@ -136,13 +136,18 @@ def _master_of(
 def supervises(process: Process) -> bool:
     """Whether its name says that it has workers for all there is to do; a uvicorn may be the service itself."""
     program = program_of(process.arguments)
-    return program.interpreter == "node" or _named(process, program) not in (None, "uvicorn")
+    return program.interpreter == "node" or _named(process.arguments, program) not in (None, "uvicorn")
 
 
-def _named(process: Process, program: Program) -> SupervisorKind | None:
+def kind_named(command: str) -> SupervisorKind | None:
+    """The kind of a process that has nobody above it or below, from its command line as it is shown."""
+    return _named(command, program_of(command.replace(" ", "\0")))
+
+
+def _named(command: str, program: Program) -> SupervisorKind | None:
     """Its kind by what it calls itself, or by what it runs."""
     for title, kind in TITLES:
-        if title.match(process.arguments):
+        if title.match(command):
             return kind
     name = program.name if program.script is None else program.name.partition(".")[0]
     kind_of_name = PROGRAMS.get(name) or ("uwsgi" if re.fullmatch(r"uwsgi[_-]python\d*", name) else None)
@@ -154,7 +159,7 @@ def _named(process: Process, program: Program) -> SupervisorKind | None:
 
 
 def _kind(master: Process, program: Program, below: tuple[Process, ...]) -> SupervisorKind:
-    named = _named(master, program)
+    named = _named(master.arguments, program)
     if named is not None:
         return named
     if program.interpreter == "node":

@@ -18,6 +18,7 @@ from vitalsd.model import WorkerKey
 from vitalsd.targets.arguments import option, program_of
 from vitalsd.targets.gunicorn import FLAGS, Surroundings
 from vitalsd.targets.processes import Process
+from vitalsd.ticks import age_seconds
 
 __all__ = ["SurroundingsReader", "read_surroundings"]
 
@@ -26,7 +27,6 @@ WAIT_SECONDS = 0.05
 MOST_AT_ONCE = 2
 """More threads than these that hang would only add to what is wrong with this host."""
 LONGEST_BYTES = 65_536
-TICKS = os.sysconf("SC_CLK_TCK")
 
 
 class SurroundingsReader:
@@ -118,7 +118,7 @@ def _text(folder: Path, name: str, process: Path, key: WorkerKey) -> str | None:
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     try:
         found = os.fstat(descriptor)
-        began = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME) + key.start_ticks / TICKS
+        began = time.time() - age_seconds(key.start_ticks)
         if not stat.S_ISREG(found.st_mode) or found.st_size >= LONGEST_BYTES or found.st_mtime > began + 1:
             return None
         return os.read(descriptor, LONGEST_BYTES).decode("utf-8", "replace")

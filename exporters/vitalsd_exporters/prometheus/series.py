@@ -67,7 +67,10 @@ NEVER: dict[str, tuple[Cause, ...]] = {
 }
 """Runtime -> causes that its loops cannot have. From outside, too, the runtime is known by the program's name."""
 WARNING_OR_WORSE: tuple[Severity, ...] = ("warning", "critical")
-WITH_WORSE = ("stall", "starvation", "leak", "exhaustion", "gc_pressure", "error_surge", "pool_saturation")
+WITH_WORSE = (
+    *("stall", "starvation", "leak", "exhaustion", "fd_exhaustion"),
+    *("gc_pressure", "error_surge", "pool_saturation"),
+)
 INCIDENT_SORTS: tuple[tuple[str, Severity], ...] = (
     *((kind, severity) for kind in WITH_WORSE for severity in WARNING_OR_WORSE),
     *((kind, severity) for kind in ("worker_hung", "worker_down", "oom_kill") for severity in WARNING_OR_WORSE),
@@ -94,7 +97,8 @@ def target_rows(target: TargetSnapshot) -> Iterator[Row]:
 def worker_rows(worker: WorkerSample) -> Iterator[Row]:
     """Whether the worker is there, and what it is."""
     labels = _labels(worker)
-    yield _row("vitals_worker_up", labels, worker.up)
+    if not worker.vacant:
+        yield _row("vitals_worker_up", labels, worker.up)
     if worker.up:
         probe = worker.probe
         what = {

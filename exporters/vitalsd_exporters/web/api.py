@@ -143,6 +143,6 @@ def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
 
 def _state(worker: WorkerSample) -> str:
     if not worker.up:
-        return "down"
+        return "vacant" if worker.vacant else "down"
     stuck = stalled_seconds(worker)
     return f"stuck for {stuck:.2f} s" if stuck is not None else "up"

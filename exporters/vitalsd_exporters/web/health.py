@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from starlette.routing import Route
 
-from vitalsd.model import late_loops
+from vitalsd.model import STOPPED, late_loops
 from vitalsd_exporters.web.reply import json_error, json_reply
 
 if TYPE_CHECKING:
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Reason", "health_routes", "target_reasons", "worker_reasons"]
 
-STOPPED = ("T", "t")
 RETRY_AFTER_SECONDS = 5.0
 """Most stalls are over by then, and a caller that obeys cannot become a load of its own."""
 LIFELESS = {
@@ -88,6 +87,8 @@ def target_reasons(view: View, target: TargetSnapshot) -> list[Reason]:
 def worker_reasons(view: View, worker: WorkerSample) -> list[Reason]:
     """Why the worker is unavailable, a sentence each; empty when it is not."""
     who = f"Worker `{worker.slot}` of target `{worker.target}`"
+    if worker.vacant:
+        return [Reason(f"{who} has ended in order and nothing has taken its place: the pool has one fewer.")]
     if not worker.up:
         text = f"{who} is down: its process is gone and nothing has taken its place, see the service's log."
         return [Reason(text)]

@@ -30,6 +30,9 @@ class Pool:
         """A worker begins in this slot."""
         self.seats[slot] = WorkerKey(self.pids, round((self.now - BOOTED) * TICKS))
         self.pids += 1
+        last = [at for at, end in enumerate(self.exits) if end.slot == slot]
+        if last:
+            self.exits[last[-1]] = replace(self.exits[last[-1]], followed_by=self.seats[slot])
         return self
 
     def end(self, slot, reason, **how):

@@ -98,11 +98,30 @@ def test_a_loop_that_hangs_is_told_as_hung_alone():
     assert (judgement.findings, judgement.state.state) == ((), "watching")
 
 
-def test_the_young_are_waited_for():
-    """Two windows of each are to be known."""
-    one = Pool(ImbalanceDetector, workers=3)
-    (judgement,) = one.detector.judge(replace(one.seen, loads={"0": (Load(1.0, 1.0),) * 2}))
-    assert judgement.state.reason == "not all of them have lived for two windows of 300 s"
+def aged(**amounts):
+    """A pool of four, of which so many have lived for two windows, each as busy as that."""
+    one = Pool(ImbalanceDetector, workers=4)
+    loads = {slot.removeprefix("w"): (Load(amount, amount),) * 2 for slot, amount in amounts.items()}
+    return one.detector.judge(replace(one.seen, loads=loads))
+
+
+def test_the_young_are_left_out():
+    """The others are compared, two at least; who has just been replaced need not be waited for."""
+    (judgement,) = aged(w0=0.95, w2=0.02, w3=0.03)
+    (finding,) = judgement.findings
+    assert (finding.worker, finding.evidence["too_young"]) == ("0", ["1"])
+    assert "none of the 2 others" in finding.summary
+    (judgement,) = aged(w0=0.4, w2=0.1)
+    assert judgement.state.reason == (
+        "the busiest of 2 was at work for 40 % of the last 300 s; too young to be judged: 1, 3"
+    )
+
+
+def test_one_alone_is_compared_with_nobody():
+    """Two windows of two workers are to be known."""
+    (judgement,) = aged(w0=1.0)
+    assert judgement.state.state == "watching"
+    assert judgement.state.reason == "1 of 4 have lived for two windows of 300 s, two are needed"
 
 
 def test_finding():

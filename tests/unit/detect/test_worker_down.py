@@ -167,6 +167,29 @@ def test_a_supervisor_that_was_killed():
     assert "The supervisor of `shop` was ended by SIGKILL and nobody has taken its place" in one.found()[0].summary
 
 
+def test_who_adopts_the_workers_has_not_taken_the_place():
+    """Init is older, and no gunicorn; a master of before that goes on is one."""
+    one = pool().end("", "signal").live(12)
+    one.supervisor = Supervisor("plain", WorkerKey(1, 1), "init")
+    (finding,) = one.found()
+    assert (finding.worker, finding.severity) == ("", "critical")
+    assert "2 of its workers run: start the service again" in finding.summary
+    one.supervisor = Supervisor("gunicorn", WorkerKey(4, 900), "python master")
+    assert one.told() == [("", "warning")]
+
+
+def test_an_end_of_minutes_ago_is_not_told_when_the_supervisor_dies():
+    """Somebody had taken that place: who dies now is the supervisor, and its workers go with it."""
+    one = pool().restart("0", "timeout", 1.0, signal="SIGABRT").live(300).end("", "signal")
+    one.seats = {"0": None, "1": None}  # they live on for a moment, and are nobody's workers
+    assert one.live(2).told() == [("", "warning")]
+    (finding,) = one.live(10).found()
+    assert (finding.worker, finding.severity) == ("", "critical")
+    assert (
+        "The supervisor of `shop` was ended by SIGKILL and nobody has taken its place; none of" in finding.summary
+    )
+
+
 def test_an_end_that_nobody_can_tell_is_a_warning_where_nothing_explains_it():
     """Where the parent does not replace by itself and others still run."""
     one = pool(kind="multiprocessing").end("1", "unknown", evidence="no right to read it")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from msgspec.structs import replace
 from support.views import WATCHED
 
-from vitalsd.model import MemoryGroup, MemoryVitals, ProcessVitals, Pulse, WorkerKey
+from vitalsd.model import SUPERVISOR, MemoryGroup, MemoryVitals, ProcessVitals, Pulse, WorkerKey
 from vitalsd.sources.cgroup.kills import Moved
-from vitalsd.sources.exits.book import SUPERVISOR, Ended, ExitBook
+from vitalsd.sources.exits.book import Ended, ExitBook
 
 NOW = 10_000.0
 GROUP = MemoryGroup("/shop", limit_bytes=512 << 20, used_bytes=500 << 20)
@@ -59,9 +59,56 @@ def test_who_is_expected_is_recycled():
     book = ExitBook()
     book.expect(key(10))
     book.expect(key(11))
-    assert book.end(ended(10), 9).reason == "recycled"
+    assert book.end(ended(10, expected=book.is_expected(key(10))), 9).reason == "recycled"
+    assert not book.is_expected(key(10))
     book.follow({"shop": {"0": key(12)}}, NOW)
-    assert book.end(ended(11), 9).reason == "signal"
+    assert not book.is_expected(key(11))
+
+
+def test_whom_an_end_was_followed_by():
+    """So an end of before is no reason why a place is empty that somebody has had since."""
+    book = ExitBook()
+    book.end(ended(10, NOW), 9)
+    assert book.last("shop").keys() == {"0"}
+    book.follow({"shop": {"0": None}}, NOW + 1)
+    assert book.of("shop")[0].followed_by is None
+    book.follow({"shop": {"0": key(20)}}, NOW + 2)
+    book.follow({"shop": {"0": None}}, NOW + 3)
+    assert book.of("shop")[0].followed_by == key(20)
+    assert book.last("shop") == {}
+    book.follow({"shop": {"0": None}}, NOW + 700)
+    assert book.of("shop") == ()
+
+
+def test_the_end_of_one_that_is_not_fetched_is_kept():
+    """For as long as it is there: others have its place, and it is a worker's end all the same."""
+    book = ExitBook()
+    book.end(ended(10, NOW), 9)
+    book.end(ended(11, NOW + 1), 9)
+    book.follow({"shop": {"0": key(20)}}, NOW + 10_000, {key(10)})
+    assert [each.key for each in book.of("shop")] == [key(10)]
+    book.follow({"shop": {"0": key(20)}}, NOW + 10_001)
+    assert book.of("shop") == ()
+
+
+def test_ends_that_an_earlier_agent_has_left():
+    """They are as good as own ones, and told once."""
+    left = ExitBook().end(ended(10, NOW - 5000), 9)
+    book = ExitBook()
+    book.remember([left])
+    book.remember([left])
+    assert (book.of("shop"), book.reason(key(10))) == ((left,), "signal")
+    book.follow({"shop": {"0": None}}, NOW)
+    assert book.last("shop") == {"0": left}
+
+
+def test_an_end_that_was_none_is_undone():
+    """With what was known of it."""
+    book = ExitBook()
+    book.end(ended(10), None)
+    book.end(ended(11), 9)
+    book.undo(key(10))
+    assert ([each.key for each in book.of("shop")], book.knows(key(10))) == ([key(11)], False)
 
 
 def test_ends_are_kept_for_ten_minutes():

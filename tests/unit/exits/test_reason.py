@@ -32,6 +32,7 @@ def exited(code):
         (exited(137), {}, "error"),
         (exited(155), {}, "error"),
         (exited(155), {"kind": "celery"}, "graceful"),
+        (exited(155), {"kind": "celery", "is_master": True}, "error"),
         (exited(15), {"kind": "celery"}, "graceful"),
         (exited(15), {"kind": "gunicorn"}, "error"),
         (exited(17), {"kind": "uwsgi"}, "graceful"),
@@ -51,6 +52,7 @@ def exited(code):
         (exited(0), {"kind": "gunicorn", **SILENT}, "timeout"),
         (exited(0), {"kind": "gunicorn", "timeout_seconds": 30.0, "silent_seconds": 29.0}, "graceful"),
         (exited(0), {"kind": "uvicorn", **SILENT}, "graceful"),
+        (int(signal.SIGKILL), {"kind": "gunicorn", "is_master": True, **SILENT}, "signal"),
         (int(signal.SIGKILL), {"memory_kill": COUNTED}, "oom_kill"),
         (int(signal.SIGKILL), {"memory_kill": COUNTED, **SILENT}, "oom_kill"),
         (int(signal.SIGSEGV), {"memory_kill": COUNTED}, "signal"),
@@ -70,6 +72,18 @@ def test_reason(status, known, reason):
     [
         (exited(3), {"kind": "gunicorn"}, "it exited with 3: the worker could not boot"),
         (exited(3), {"kind": "celery"}, "it exited with 3"),
+        (
+            exited(3),
+            {"kind": "gunicorn", "is_master": True},
+            "it exited with 3: gunicorn gives up because a worker could not boot",
+        ),
+        (
+            exited(4),
+            {"kind": "gunicorn", "is_master": True},
+            "it exited with 4: gunicorn gives up because the application could not be loaded",
+        ),
+        (exited(3), {"kind": "uvicorn", "is_master": True}, "it exited with 3: the application did not start"),
+        (exited(3), {"kind": "uvicorn"}, "it exited with 3: the application did not start"),
         (exited(155), {"kind": "celery"}, "it exited with 155, as celery has its workers end"),
         (exited(139), {}, "it exited with 139: as a shell does whose command has ended by SIGSEGV"),
         (int(signal.SIGSEGV) | 0x80, {}, "SIGSEGV, with a core dump"),
@@ -78,6 +92,11 @@ def test_reason(status, known, reason):
             int(signal.SIGKILL),
             {"memory_kill": COUNTED},
             "SIGKILL, and the kernel's counter of its group /shop of kills for memory has moved",
+        ),
+        (
+            int(signal.SIGKILL),
+            {"memory_kill": MemoryKill(None, 1000.0)},
+            "SIGKILL, and the host's counter of kills for memory has moved, perhaps for another process",
         ),
         (
             int(signal.SIGABRT),

@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from vitalsd.model import Supervisor, TargetSnapshot
 from vitalsd.settings.model import Settings
@@ -178,6 +179,109 @@ def test_without_pidfds_the_next_round_notices(world, monkeypatch):
     asyncio.run(run())
     assert world.exits == [("0", "unknown", None, None)]
     assert "its parent had fetched how it ended" in world.book.of("shop")[0].evidence
+
+
+def test_without_descriptors_nobody_has_ended(world, monkeypatch):
+    """An agent that has none left knows nothing of those who live; when there is one again, it watches them."""
+
+    def full(*_arguments, **_options):
+        raise OSError(24, "Too many open files")
+
+    async def run():
+        worker = world.start()
+        with monkeypatch.context() as narrow:
+            narrow.setattr(os, "open", full)
+            narrow.setattr(os, "pidfd_open", full)
+            world.watch.follow(found(worker))
+        with monkeypatch.context() as narrow:
+            narrow.setattr(os, "open", full)  # the last one went to the pidfd
+            world.watch.follow(found(worker))
+        assert (world.exits, world.heard) == ([], [])
+        world.watch.follow(found(worker))
+        os.kill(worker.pid, signal.SIGTERM)
+        await world.until(lambda: world.exits)
+        world.watch.close()
+
+    asyncio.run(run())
+    assert world.exits == [("0", "graceful", None, "SIGTERM")]
+
+
+def test_who_lives_has_not_ended(world):
+    """What was taken in for the end of one that is seated, and lives, is taken back."""
+
+    async def run():
+        worker = world.start()
+        world.book.end(module.Ended(worker, "shop", "0", time.time(), 1.0), None)
+        world.watch.follow(found(worker))
+        assert world.exits == []
+        os.kill(worker.pid, signal.SIGTERM)
+        await world.until(lambda: world.exits)
+        world.watch.close()
+
+    asyncio.run(run())
+    assert world.exits == [("0", "graceful", None, "SIGTERM")]
+
+
+def test_who_is_expected_to_end_is_recycled_though_nobody_fetches_it(world, monkeypatch):
+    """Its seat is empty by the time that its end can be told."""
+
+    async def run():
+        worker = world.start()
+        world.watch.follow(found(worker))
+        world.watch.expect(worker)
+        looked = module.look
+        monkeypatch.setattr(module, "look", lambda *who: replace(looked(*who), status=None))
+        os.kill(worker.pid, signal.SIGTERM)
+        ended = asyncio.Event()
+        world.watch.ended = ended.set
+        await asyncio.wait_for(ended.wait(), 10)
+        world.watch.follow(found(None))
+        monkeypatch.setattr(module, "look", looked)
+        await world.until(lambda: world.exits)
+        world.watch.close()
+
+    asyncio.run(run())
+    assert world.exits == [("0", "recycled", None, "SIGTERM")]
+
+
+def test_a_worker_that_outlives_its_supervisor(world):
+    """It is nobody's any more, and its end is that of the worker that it was."""
+
+    async def run():
+        worker, master = world.start(), world.start()
+        world.watch.follow(found(worker, supervisor=Supervisor("gunicorn", master, "gunicorn shop")))
+        os.kill(master.pid, signal.SIGKILL)
+        await world.until(lambda: world.exits)
+        world.watch.follow(found(None))
+        os.kill(worker.pid, signal.SIGTERM)
+        await world.until(lambda: len(world.exits) == 2)
+        world.watch.close()
+
+    asyncio.run(run())
+    assert world.exits == [("", "signal", None, "SIGKILL"), ("0", "graceful", None, "SIGTERM")]
+
+
+def test_a_master_that_is_left_alone_is_no_worker_of_its_own(world):
+    """gunicorn's exits with 3 when a worker could not boot, and has a seat by then: the last one that is left."""
+
+    async def run():
+        worker = world.start()
+        master = world.start("import sys; sys.stdin.readline(); sys.exit(3)")
+        world.watch.follow(found(worker, supervisor=Supervisor("gunicorn", master, "gunicorn shop")))
+        await world.until(lambda: world.exits)
+        world.watch.close()
+        alone = world.start("import sys; sys.stdin.readline(); sys.exit(3)")
+        seat = Seat("shop", "0", alone, "/usr/bin/python3 /usr/bin/uvicorn shop:app", None, {})
+        world.watch.follow(Found({"shop": (seat,)}))
+        await world.until(lambda: len(world.exits) == 2)
+        world.watch.close()
+
+    asyncio.run(run())
+    assert [each.supervisor for each in world.book.of("shop")] == ["gunicorn", None]
+    assert [each.evidence for each in world.book.of("shop")] == [
+        "it exited with 3: gunicorn gives up because a worker could not boot",
+        "it exited with 3: the application did not start",
+    ]
 
 
 def test_a_helper_between_fork_and_exec_is_no_worker(world):

@@ -80,6 +80,14 @@ def test_every_worker_that_ails_is_named(ask):
     assert "is down" in ask(app(gone), "GET", "/health/shop").json()["reasons"][0]
 
 
+def test_a_vacant_place_takes_no_traffic(ask):
+    """And is not called down."""
+    workers = tuple(replace(worker, vacant=not worker.up) for worker in SHOP.workers)
+    target = replace(SHOP, workers=workers)
+    [reason] = ask(app(target), "GET", "/health/shop/1").json()["reasons"]
+    assert reason.endswith("has ended in order and nothing has taken its place: the pool has one fewer.")
+
+
 def test_a_target_without_workers_is_unavailable(ask):
     """Nobody is there to take traffic."""
     response = ask(app(replace(SHOP, up=False, workers=())), "GET", "/health/shop")

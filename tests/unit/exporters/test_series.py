@@ -74,6 +74,11 @@ def test_a_worker_that_is_gone_is_down_and_nothing_else():
     assert values(series.worker_rows(GONE)) == {("vitals_worker_up", ()): 0}
 
 
+def test_a_vacant_place_is_neither_up_nor_down():
+    """Nobody is missed there: an alert on workers that are down must not ring for a smaller pool."""
+    assert values(series.worker_rows(replace(GONE, vacant=True))) == {}
+
+
 def test_the_current_stall_is_that_of_the_loop_stuck_longest():
     """One number per worker: the worst."""
     other = replace(MAIN_LOOP, name="other", current_stall=replace(MAIN_LOOP.current_stall, seconds=7.5))

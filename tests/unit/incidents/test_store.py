@@ -18,7 +18,7 @@ from vitalsd.incidents import database, store
 from vitalsd.incidents.book import Book
 from vitalsd.incidents.database import KIND, Database
 from vitalsd.incidents.query import Wanted
-from vitalsd.model import Frame, WorkerKey
+from vitalsd.model import Exit, Frame, WorkerKey
 from vitalsd.storage import file, keeper
 from vitalsd.storage.file import file_name
 from vitalsd.targets.slots import SlotRow
@@ -83,7 +83,16 @@ def test_totals_go_on_after_a_restart(books, stalled):
     assert books().totals()["shop", "stall", "warning"] == 3
 
 
-SLOTS = (SlotRow("shop", 0, 4250, 99_000, {"signal": 2, "unknown": 1}), SlotRow("shop", 1, 4242, 123_456, {}))
+KILLED = Exit(
+    "shop", "1", WorkerKey(4242, 123_456), 1_782_907_000.5, "signal", lived_seconds=60.0, signal="SIGKILL"
+)
+SLOTS = (
+    SlotRow("shop", 0, 4250, 99_000, {"signal": 2, "unknown": 1}),
+    SlotRow("shop", 1, 4242, 123_456, {}, ended=KILLED),
+)
+
+
+SLOT_COLUMNS_OF_BEFORE = "boot, target, slot, pid, start_ticks, restarts, seen_at, match"
 
 
 def test_slots_go_on_after_a_restart(books, clock):
@@ -365,13 +374,13 @@ def test_an_older_schema_is_brought_up_to_date(path, monkeypatch, stalled):
 
 def test_restarts_of_before_reasons_were_told_are_unknown_ones(path, monkeypatch):
     """They go on where they were: a count never steps back."""
-    latest = database.MIGRATIONS
-    monkeypatch.setattr(database, "MIGRATIONS", latest[:3])
-    files = Database(path)
-    row = (files._boot, "shop", 1, 4242, 123_456, 7, 1000.0, "web")
-    files._connection.execute(files._insert("slot"), row)
-    files.close()
-    monkeypatch.setattr(database, "MIGRATIONS", latest)
+    with monkeypatch.context() as before:
+        before.setattr(database, "MIGRATIONS", database.MIGRATIONS[:3])
+        before.setitem(database.TABLES, "slot", SLOT_COLUMNS_OF_BEFORE)
+        files = Database(path)
+        row = (files._boot, "shop", 1, 4242, 123_456, 7, 1000.0, "web")
+        files._connection.execute(files._insert("slot"), row)
+        files.close()
     files = Database(path)
     assert files.load(1000.0).slots == (SlotRow("shop", 1, 4242, 123_456, {"unknown": 7}, 1000.0, "web"),)
     files.close()

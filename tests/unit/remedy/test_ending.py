@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -28,6 +29,13 @@ PROC = Path("/proc")
 IN_ORDER = "import signal, sys; signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))"
 NEVER = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)"
 WAIT = "; print('ready', flush=True); import time; time.sleep(600)"
+
+AGO: dict[str, Any] = {
+    "asked_at": time.time() - 60,
+    "sent_at": time.time() - 60,
+    "sent_monotonic": time.monotonic() - 60,
+}
+"""Asked by the agent before, a minute ago."""
 
 
 @pytest.fixture
@@ -69,14 +77,19 @@ class World:
     def __init__(self, folder: Path, **keys: float) -> None:
         self.remedy = Remedy(mode="on", **keys)
         self.recyclings = Recyclings(lambda: folder, LISTEN)
-        self.recyclings.start()
+        self.recyclings.start(2.0)
         self.told: list[str] = []
         self.expected: list[WorkerKey] = []
+        self.unwanted: str | None = None
+        self.set_by = 0.0
+        """Seconds by which the clock on the wall was set."""
         self.ending = Ending(
             self.recyclings,
             lambda: self.remedy,
             lambda _recycling, event, text: self.told.append(f"{event}: {text}"),
             self.expected.append,
+            lambda _recycling: self.unwanted,
+            clock=lambda: time.time() + self.set_by,
         )
 
     def asked(self, key: WorkerKey) -> Recycling:
@@ -119,7 +132,8 @@ async def test_it_is_killed_after_its_time(tmp_path: Path, start: Callable[[str]
     assert world.events() == ["asked", "killed", "ended"]
     known = world.known()
     assert known.killed_at is not None
-    assert known.killed_at - known.asked_at >= 0.2
+    assert known.sent_at is not None
+    assert known.killed_at - known.sent_at >= 0.19
     world.recyclings.close()
 
 
@@ -132,7 +146,7 @@ async def test_switched_off_meanwhile(tmp_path: Path, start: Callable[[str], Wor
 
     def switch_off(text: str) -> None:
         tell(text)
-        world.remedy = replace(world.remedy, mode="off")
+        world.unwanted = "remedy.mode is not on"
 
     world.ending._tell = lambda _recycling, event, text: switch_off(f"{event}: {text}")
     await world.ending.begin(world.asked(key), _self())
@@ -196,7 +210,7 @@ async def test_an_agent_goes_on_with_what_was_begun(tmp_path: Path, start: Calla
     """Who was asked by the agent before has the rest of its time; who has ended meanwhile, has ended."""
     world = World(tmp_path, grace=0.2)
     lasting, over = start(NEVER), start(IN_ORDER)
-    asked = replace(world.asked(lasting), asked_at=time.time() - 60, sent_at=time.time() - 60)
+    asked = replace(world.asked(lasting), **AGO)
     await world.ending.resume(asked)
     assert world.events() == ["killed", "ended"]
     assert world.expected == [lasting]
@@ -244,7 +258,52 @@ async def test_whom_somebody_looks_into_is_not_killed(tmp_path: Path, start: Cal
     key = start(NEVER)
     os.kill(key.pid, signal.SIGSTOP)
     _wait_for(key, os.WSTOPPED)
-    await world.ending.resume(replace(world.asked(key), asked_at=time.time() - 60, sent_at=time.time() - 60))
+    await world.ending.resume(replace(world.asked(key), **AGO))
     assert world.events() == ["given_up"]
     assert f"kill -CONT {key.pid}" in world.told[0]
     assert not has_gone(PROC, key)
+
+
+@in_loop
+async def test_a_clock_that_is_set_shortens_no_grace(tmp_path: Path, start: Callable[[str], WorkerKey]) -> None:
+    """An hour forward between asking and waiting: the worker has its time all the same, and then it is killed."""
+    world = World(tmp_path, grace=0.5)
+    key = start(NEVER)
+    tell, began = world.told.append, time.monotonic()
+
+    def set_clock(text: str) -> None:
+        tell(text)
+        world.set_by = 3600.0
+
+    world.ending._tell = lambda _recycling, event, text: set_clock(f"{event}: {text}")
+    await world.ending.begin(world.asked(key), _self())
+    assert time.monotonic() - began >= 0.5
+    assert world.events() == ["asked", "killed", "ended"]
+    assert "it had not ended after 0 s" in world.told[1] or "after 1 s" in world.told[1]
+    world.recyclings.close()
+
+
+@in_loop
+async def test_who_is_not_wanted_any_more_is_not_asked(tmp_path: Path, start: Callable[[str], WorkerKey]) -> None:
+    """Remedy was switched off, or the target taken out of the configuration, while the disk was waited for."""
+    world = World(tmp_path)
+    world.unwanted = "its target is watched no more"
+    key = start(IN_ORDER)
+    await world.ending.begin(world.asked(key), _self())
+    assert world.told == ["given_up: its target is watched no more"]
+    assert not has_gone(PROC, key)
+    assert world.expected == []
+    world.recyclings.close()
+
+
+@in_loop
+async def test_who_has_ended_by_itself_has_ended(tmp_path: Path, start: Callable[[str], WorkerKey]) -> None:
+    """That is no worker that could not be made to end."""
+    world = World(tmp_path)
+    key = start(IN_ORDER)
+    os.kill(key.pid, signal.SIGKILL)
+    _wait_for(key, os.WEXITED)
+    await world.ending.begin(world.asked(key), _self())
+    assert world.known().outcome == "unknown"
+    assert world.known().ended_at is not None
+    world.recyclings.close()

@@ -13,22 +13,23 @@ from vitalsd.remedy.model import Recycling
 from vitalsd.settings.model import Remedy
 
 ON = Remedy(mode="on")
-WITHIN = 15.0
 ENDED = recycling(0, at=NOON - 2, key=key(0), replaced_at=None, replaced_by=None)
 """A second ago."""
 REPLACED = recycling(0, at=NOON - 2, key=WorkerKey(50, 1))
 """Now, by the process that sits in the slot."""
 
 
-def follow(before: Recycling, snapshot: TargetSnapshot | None, now: float, *incidents: object) -> Recycling:
+def follow(
+    before: Recycling, snapshot: TargetSnapshot | None, now: float, *incidents: object, overdue: bool = False
+) -> Recycling:
     """How it stands."""
-    return followed(before, snapshot, incidents, ON, now, WITHIN)  # type: ignore[arg-type]
+    return followed(before, snapshot, incidents, ON, now, overdue=overdue)  # type: ignore[arg-type]
 
 
 def test_it_is_awaited_until_it_is_there() -> None:
     """A slot that is empty, or in which the old process still shows, is waited for; then the new one is told."""
     for sitting in (worker(0, up=False, process=None), worker(0)):
-        assert follow(ENDED, target([sitting]), NOON + 13.9) is ENDED
+        assert follow(ENDED, target([sitting]), NOON + 9000) is ENDED
     new = replace(worker(0), key=WorkerKey(4711, 9))
     after = follow(ENDED, target([new]), NOON + 1)
     assert (after.replaced_at, after.replaced_by, after.outcome) == (NOON + 1, 4711, None)
@@ -37,10 +38,10 @@ def test_it_is_awaited_until_it_is_there() -> None:
 
 def test_nobody_has_taken_its_place() -> None:
     """After the time that any supervisor takes; unless the whole target went, which blames no supervisor."""
-    after = follow(ENDED, target([worker(0, up=False, process=None)]), NOON + 14)
+    after = follow(ENDED, target([worker(0, up=False, process=None)]), NOON + 14, overdue=True)
     assert (after.outcome, after.judged_at) == ("not_replaced", NOON + 14)
     assert "nothing more is recycled here for 1h" in str(words_of(ENDED, after, ON))
-    assert follow(ENDED, None, NOON + 14).outcome == "unknown"
+    assert follow(ENDED, None, NOON + 14, overdue=True).outcome == "unknown"
 
 
 def test_it_has_helped() -> None:

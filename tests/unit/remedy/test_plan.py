@@ -14,7 +14,7 @@ from support.storing import NOON
 from support.views import MAIN_LOOP, PROBE
 
 from vitalsd.model import Incident, Pulse, StallInProgress, Supervisor, WorkerSample
-from vitalsd.remedy.health import healthy_without
+from vitalsd.remedy.health import doubts_about_others
 from vitalsd.remedy.model import Recycling
 from vitalsd.remedy.plan import Decision, candidates, decide
 from vitalsd.remedy.pool import Pool
@@ -185,25 +185,33 @@ def test_one_at_a_time() -> None:
 
 
 @pytest.mark.parametrize(
-    "unwell",
+    ("unwell", "why"),
     [
-        {"up": False, "process": None},
-        {"process": None},
-        {"state": "T"},
-        {"state": "Z"},
-        {"started": NOON - 59},
-        {"probe": replace(PROBE, loops=(replace(MAIN_LOOP, current_stall=StallInProgress(1.0, 0.6, ())),))},
-        {"probe": replace(PROBE, loops=(replace(MAIN_LOOP, late_seconds=0.6),))},
-        {"pulse": Pulse(NOON, "T", NOON)},
+        ({"up": False, "process": None}, "is down"),
+        ({"process": None}, "has not been read yet"),
+        ({"state": "T"}, "is stopped"),
+        ({"state": "Z"}, "has ended, and its supervisor does not fetch it"),
+        ({"started": NOON - 47.5}, "is young, and settles for 13s more (workers.settle)"),
+        ({"started": NOON + 3600}, "is young, and settles for 1m more (workers.settle)"),
+        (
+            {"probe": replace(PROBE, loops=(replace(MAIN_LOOP, current_stall=StallInProgress(1.0, 0.6, ())),))},
+            "has a loop that is late by 0.6 s",
+        ),
+        ({"pulse": Pulse(NOON, "T", NOON)}, "is stopped"),
+        (
+            {"probe": replace(PROBE, loops=(replace(MAIN_LOOP, current_stall=None, late_seconds=0.6),))},
+            "has a loop that is late by 0.6 s",
+        ),
     ],
 )
-def test_who_is_in_doubt_is_not_healthy(unwell: dict[str, Any]) -> None:
-    """One that is down, unknown, stopped, dead, only just started or late counts for nothing."""
+def test_who_is_in_doubt_is_not_healthy(unwell: dict[str, Any], why: str) -> None:
+    """One that is down, unknown, stopped, dead, only just started or late counts for nothing; it is told why."""
     workers = [worker(0), worker(1), worker(2, **unwell)]
     two = replace(ON, min_healthy=2)
     decision = decide(pool(workers, [incident(1)]), two, NOON)
     assert words(decision) == {"1": "min_healthy"}
-    assert decision.said[0].sentence == "1 of 2 other workers are healthy, and remedy.min_healthy is 2"
+    told = f"1 of 2 other workers are healthy, and remedy.min_healthy is 2: worker 2 {why}"
+    assert decision.said[0].sentence == told
     well = [worker(0), worker(1), worker(2)]
     assert ordered(decide(pool(well, [incident(1)]), two, NOON)) == "1"
 
@@ -211,7 +219,8 @@ def test_who_is_in_doubt_is_not_healthy(unwell: dict[str, Any]) -> None:
 def test_one_that_hangs_is_not_healthy() -> None:
     """Though its process looks like any other."""
     both = [incident(1), incident(2, "worker_hung")]
-    assert healthy_without(worker(1), pool(3, both), NOON) == 1
+    (doubt,) = doubts_about_others(worker(1), pool(3, both), NOON)
+    assert (doubt.worker, doubt.sentence) == ("2", "hangs")
     decision = decide(pool(3, [*both, incident(0, "worker_hung")]), ON, NOON)
     assert ordered(decision) is not None
     assert words(decide(pool(2, both[:1]), replace(ON, min_healthy=2), NOON)) == {"1": "min_healthy"}
@@ -220,8 +229,58 @@ def test_one_that_hangs_is_not_healthy() -> None:
 def test_a_worker_alone_in_its_pool() -> None:
     """Nobody serves meanwhile, so it takes `min_healthy: 0`."""
     alone = pool(1, [incident(0)])
-    assert words(decide(alone, ON, NOON)) == {"0": "min_healthy"}
+    decision = decide(alone, ON, NOON)
+    assert words(decision) == {"0": "min_healthy"}
+    assert decision.said[0].sentence == "it is alone in its pool, and remedy.min_healthy is 1"
     assert ordered(decide(alone, replace(ON, min_healthy=0), NOON)) == "0"
+
+
+def test_more_than_there_are() -> None:
+    """No pool of four has five others, and nobody waits for that."""
+    decision = decide(pool(4, [incident(0)]), replace(ON, min_healthy=5), NOON)
+    told = "3 of 3 other workers are healthy, and remedy.min_healthy is 5, more than there are"
+    assert decision.said[0].sentence == told
+
+
+def test_of_many_the_first_are_named() -> None:
+    """In a large pool the sentence stays one; another reason is told anew, another second is not."""
+    young = [worker(0), *(worker(slot, started=NOON - 10) for slot in range(1, 9))]
+    (said,) = decide(pool(young, [incident(0)]), ON, NOON).said
+    assert "worker 3 is young" in said.sentence
+    assert said.sentence.endswith("; 5 more do not count either")
+    (later,) = decide(pool(young, [incident(0)]), ON, NOON + 1).said
+    assert (later.detail, later.sentence == said.sentence) == (said.detail, False)
+    (down,) = decide(pool([*young[:8], worker(8, up=False)], [incident(0)]), ON, NOON).said
+    assert down.detail != said.detail
+
+
+def test_evidence_by_a_clock_that_nobody_sets() -> None:
+    """A clock that is set forward ends no time in which evidence may be had."""
+    waiting = {"captured": lambda _incident: False, "open_seconds": lambda _incident: 5.0}
+    assert words(decide(pool(incidents=[incident(1, at=NOON - 9000)], **waiting), ON, NOON)) == {"1": "evidence"}
+
+
+def test_what_cannot_be_done_is_not_tried_for_ever() -> None:
+    """Where a kernel takes no signal of ours, nobody ends, and the breaker opens; an end by itself is one."""
+    tried = [
+        recycling(0, at=NOON - 300 + 50 * n, outcome="unknown", ended_at=None, replaced_at=None) for n in range(3)
+    ]
+    assert words(decide(pool(4, [incident(1)], tried), ON, NOON)) == {"1": "breaker"}
+    ended = [replace(each, ended_at=each.asked_at) for each in tried]
+    assert ordered(decide(pool(4, [incident(1)], ended), ON, NOON)) == "1"
+
+
+def test_a_supervisor_that_is_gone_is_not_held_against_the_next() -> None:
+    """In a deployment nobody takes the place either: it counts as any that did not help, and is no day's rest."""
+    lost = recycling(0, outcome="not_replaced", replaced_at=None, supervisor=key(77))
+    assert ordered(decide(pool(4, [incident(1)], [lost]), ON, NOON)) == "1"
+    still = replace(lost, supervisor=ARBITER.key)
+    decision = decide(pool(4, [incident(1)], [still]), ON, NOON)
+    assert words(decision) == {"1": "breaker"}
+    assert "one more is tried in 23h59m" in decision.state.reason
+    thrice = [replace(lost, id=str(number)) for number in range(3)]
+    decision = decide(pool(4, [incident(1)], thrice), ON, NOON)
+    assert "3 in a row did not help" in decision.state.reason
 
 
 def test_what_most_of_a_pool_has_is_tried_on_one() -> None:

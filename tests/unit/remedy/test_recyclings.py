@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 from pathlib import Path
 
 import msgspec
@@ -19,11 +20,13 @@ from vitalsd.remedy.model import Recycling
 from vitalsd.remedy.recyclings import KIND, Recyclings
 from vitalsd.storage.file import file_name
 
+database = module._Database
+
 
 def begun(folder: Path) -> Recyclings:
     """The memory of an agent that has begun."""
     made = Recyclings(lambda: folder, LISTEN)
-    made.start()
+    made.start(2.0)
     return made
 
 
@@ -111,6 +114,35 @@ def test_not_started_knows_nothing(tmp_path: Path) -> None:
     assert made.pending() == ()
     made.close()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_begun_by_a_reload_waits_for_no_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What lies there is asked for, and the agent's loop goes on; it is known a moment later."""
+    opened = threading.Event()
+    monkeypatch.setattr(module, "_Database", lambda path: opened.wait(20) and database(path))
+    made = Recyclings(lambda: tmp_path, LISTEN)
+    made.start()
+    assert made.is_reading
+    opened.set()
+    wait_for("what lies there to be known", lambda: made.problem is None)
+    assert not made.is_reading
+    made.close()
+
+
+def test_no_thread_can_be_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a group that is full nothing is recycled, the reason is told, and nobody ends of it; later it may go."""
+    made = Recyclings(lambda: tmp_path, LISTEN)
+    with monkeypatch.context() as full:
+        full.setattr(made._file._thread, "start", _cannot)
+        made.start()
+    assert made.problem == "what was recycled cannot be written down: can't start new thread"
+    made.start()
+    wait_for("what lies there to be known", lambda: made.problem is None)
+    made.close()
+
+
+def _cannot() -> None:
+    raise RuntimeError("can't start new thread")
 
 
 def test_a_record_that_cannot_be_read(tmp_path: Path) -> None:

@@ -116,12 +116,12 @@ def test_process_numbers(pair):
     vitals = read_vitals(read, now=11.0, wall=1000.0)
     assert vitals.heartbeat_at == 990.0  # field 1, ten seconds ago
     same = set(layout.PROCESS_FIELDS) & set(vitals.__struct_fields__)
-    assert len(same) == 13
+    assert len(same) == 16
     assert {name: getattr(vitals, name) for name in same} == {name: values[name] for name in same}
-    assert vitals.unhandled_errors == (15, 16, 17, 18, 19)
+    assert vitals.unhandled_errors == (18, 19, 20, 21, 22, 23, 24)
     young, middle, old = vitals.gc_pauses
-    assert (young.sum, middle.sum, old.sum) == (20.0, 31.0, 42.0)
-    assert young.buckets == (21, 43, 66, 90, 115, 141, 168, 196, 225, 255)
+    assert (young.sum, middle.sum, old.sum) == (25.0, 36.0, 47.0)
+    assert young.buckets == (26, 53, 81, 110, 140, 171, 203, 236, 270, 305)
 
 
 def test_pools(pair):

@@ -6,7 +6,8 @@ import pytest
 from support.groups import Groups
 
 from vitalsd.model import CpuVitals, WorkerKey
-from vitalsd.sources.cpu import NO_SCHEDSTAT, OWN_SECONDS, PLACE_SECONDS, CpuSource
+from vitalsd.sources.cgroup.places import PLACE_SECONDS
+from vitalsd.sources.cpu import NO_SCHEDSTAT, OWN_SECONDS, CpuSource
 from vitalsd.sources.registry import Worker
 
 QUOTA = "usage_usec 9\nnr_periods 20\nnr_throttled 10\nthrottled_usec {}\n"

@@ -106,6 +106,58 @@ def test_without_a_group_the_host_counts(groups):
     counters.leave(KEY)
 
 
+def host(groups, count):
+    """The host's counter, as the kernel has it."""
+    (groups.tree.root / "vmstat").write_text(f"nr_free_pages 1\noom_kill {count}\n")
+
+
+@pytest.fixture
+def both(groups):
+    """One worker that its group accounts for, and one that none does."""
+    groups.joins("0::/\n", OTHER.pid)
+    groups.group("", cgroup_procs="")
+    host(groups, 30)
+    counters = KillCounters(groups.tree.root)
+    counters.follow(KEY)
+    counters.follow(OTHER)
+    yield counters
+    counters.leave(KEY)
+    counters.leave(OTHER)
+
+
+def test_what_a_group_has_counted_is_nobody_elses(groups, both):
+    """The host counts it as well: that step is not there for another, before and after it is claimed."""
+    kill(groups, 6)
+    host(groups, 31)
+    assert both.claim(OTHER) is None
+    assert both.claim(KEY) == ("/shop",)
+    assert both.claim(OTHER) is None
+    host(groups, 32)
+    assert both.claim(KEY) is None
+    assert both.claim(OTHER) == (None,)
+    assert both.claim(OTHER) is None
+
+
+def test_a_kill_in_a_group_that_nobody_claims_is_nobody_elses(groups, both):
+    """It was another process of that group."""
+    kill(groups, 6)
+    host(groups, 31)
+    assert both.settle(0.0) == []
+    assert both.settle(MORE) == [Moved("/shop", 1)]
+    assert both.claim(OTHER) is None
+    assert both.settle(2 * MORE) == []
+
+
+def test_who_is_put_into_a_group_later_is_counted_by_it(groups, both):
+    """Of one that a group accounts for, the host's counter tells nothing."""
+    groups.joins("0::/shop\n", OTHER.pid)
+    assert both.settle(0.0) == []
+    host(groups, 31)
+    assert both.claim(OTHER) is None
+    kill(groups, 6)
+    assert both.claim(OTHER) == ("/shop",)
+
+
 def test_a_group_that_is_gone_says_nothing(groups, kills):
     """As one that was made for one container alone."""
     for file in (groups.top / "shop").iterdir():

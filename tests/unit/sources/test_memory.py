@@ -10,7 +10,8 @@ from support.groups import PID, Groups
 
 from vitalsd.model import MemoryGroup, MemoryVitals, WorkerKey
 from vitalsd.settings.model import Settings
-from vitalsd.sources.memory import KEPT_SECONDS, PLACE_SECONDS, MemorySource
+from vitalsd.sources.cgroup.places import KEPT_SECONDS, PLACE_SECONDS
+from vitalsd.sources.memory import MemorySource
 from vitalsd.sources.registry import Worker, execute
 from vitalsd.sources.rollup import PAGE_BYTES, PERIOD_SECONDS
 
@@ -164,7 +165,7 @@ def test_forgotten(watched):
     watched.groups.joins("0::/web\n", pid=11)
     other = WorkerKey(11, 1000)
     watched.read(after=PLACE_SECONDS + KEPT_SECONDS, worker=Worker("shop", other, None))
-    assert watched.source._places.keys() == watched.source._rollups._due.keys() == {other}
+    assert watched.source._places._known.keys() == watched.source._rollups._due.keys() == {other}
 
 
 def test_bound_of_the_configuration(watched):

@@ -154,9 +154,9 @@ def finder(tree, segments):
     """Return a function that makes the finder of some rules, which reads the table every ten seconds."""
     folders = []
 
-    def make(*rules):
+    def make(*rules, **more):
         folders.append(SegmentFolder(lambda: [Place(segments.folder)], tree.root))
-        return Finder(rules, folders[-1], 10.0, tree.root)
+        return Finder(rules, folders[-1], 10.0, tree.root, **more)
 
     yield make
     for folder in folders:

@@ -5,7 +5,7 @@ import os
 import pytest
 from msgspec.structs import replace
 
-from vitalsd.model import WorkerKey
+from vitalsd.model import Exit, WorkerKey
 from vitalsd.targets.finder import JOINED_SECONDS, Seat
 from vitalsd.targets.rules import TargetRule
 from vitalsd.targets.slots import HOLD_SECONDS, SlotRow
@@ -327,6 +327,59 @@ def test_slots_of_another_service_of_that_name_are_not_restored(finder, tree, ma
     second = finder(TargetRule("service", match=r"shop\.web"))
     second.restore(rows, 1.0)
     assert second.find(1.0).targets["service"][0].slot == ("4" if match == r"shop\.web" else "0")
+
+
+def test_who_adopts_orphans_is_not_their_supervisor(finder, tree):
+    """The first process of a container, or of the host, has taken nobody's place."""
+    tree.add(1, "/sbin/first --of-all", start=1)
+    gunicorn(tree, 11, 12)
+    first = finder(SHOP)
+    assert first.find(0.0).supervisors["shop"].key.pid == 10
+    tree.remove(10)
+    for pid in (11, 12):
+        tree.remove(pid)
+        tree.add(pid, GUNICORN, parent=1, forked=True, start=2000)
+    found = first.find(20.0)
+    assert pids(found) == {"0": 11, "1": 12}
+    assert "shop" not in found.supervisors
+
+
+def killed(pid, slot):
+    """The end of one that was there."""
+    return Exit("shop", slot, WorkerKey(pid, 2000), 900.0, "signal", signal="SIGKILL")
+
+
+def test_how_the_worker_of_an_empty_place_has_ended_is_kept(finder, tree):
+    """So its place is missed by the next agent as well; of one that is taken, nothing is."""
+    gunicorn(tree, 11, 12)
+    ends = {"0": killed(11, "0"), "1": killed(9, "1"), "": killed(10, "")}
+    first = finder(SHOP)
+    first.find(0.0)
+    tree.remove(11)
+    first.find(1.0)
+    rows = [replace(row, seen_at=1000.0) for row in first.slots(lambda _target: ends)]
+    assert [(row.slot, row.ended) for row in rows] == [(0, ends["0"]), (1, None), (-1, ends[""])]
+    known = {}
+    second = finder(SHOP, reason_of=lambda key: known.get(key, "unknown"))
+    known |= {end.key: end.reason for end in second.restore(rows, 1e6)}
+    for now in (2.0, 3.0, 10_000.0):
+        assert pids(second.find(now)) == {"0": None, "1": 12}
+
+
+def test_how_the_supervisor_has_ended_is_kept(finder, tree):
+    """It has no slot, and its workers have ended in order."""
+    gunicorn(tree, 11)
+    ends = {"": killed(10, "")}
+    first = finder(SHOP)
+    first.find(0.0)
+    tree.remove(10)
+    tree.remove(11)
+    for now in (1.0, 100.0):
+        first.find(now)
+    rows = [replace(row, seen_at=1000.0) for row in first.slots(lambda _target: ends)]
+    second = finder(SHOP)
+    assert second.restore(rows, 1000.0) == [ends[""]]
+    assert pids(second.find(2.0)) == {}
 
 
 def test_slots_that_an_older_agent_has_left_are_restored(finder, tree):

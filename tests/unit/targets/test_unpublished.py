@@ -86,13 +86,13 @@ def test_nothing_is_in_the_way(worker):
 @pytest.mark.parametrize(
     ("program", "words"),
     [
-        ("/usr/bin/node", "it runs Node, for which this version of vitalsd has no probe"),
-        ("/usr/bin/nodejs (deleted)", "it runs Node, for which this version of vitalsd has no probe"),
-        ("/usr/sbin/nginx", "it runs nginx, and only Python has a probe"),
+        ("/usr/bin/node", GENERIC),
+        ("/usr/bin/nodejs (deleted)", GENERIC),
+        ("/usr/sbin/nginx", "it runs nginx, and only Python and Node have a probe"),
         ("/opt/pypy/bin/pypy3.10", GENERIC),
         ("/usr/bin/uwsgi", GENERIC),
-        (None, "if it is Python, start it with `vitalsd run`, or install the probe"),
-        ("/tmp/\x1b[31mred", "if it is Python, start it with `vitalsd run`, or install the probe"),
+        (None, "if it is Python or Node, start it with `vitalsd run`, or install the probe"),
+        ("/tmp/\x1b[31mred", "if it is Python or Node, start it with `vitalsd run`, or install the probe"),
     ],
 )
 def test_the_advice_fits_the_program(worker, program, words):

@@ -37,9 +37,9 @@ class Series:
 
     __slots__ = (
         "_bounds",
-        "_day_seconds",
         "_known_onset",
         "_onset",
+        "day_seconds",
         "floors",
         "found_at",
         "latest",
@@ -62,7 +62,7 @@ class Series:
         """When the rise was found first: unix time at which its window had ended."""
         self.latest: float | None = None
         self.latest_at = 0.0
-        self._day_seconds = plan.day_seconds
+        self.day_seconds = plan.day_seconds
         self._bounds = bounds
 
     def reborn(self, counts_from: float) -> None:
@@ -80,7 +80,7 @@ class Series:
         if not completed:
             return False
         for blocks in completed:
-            judged = judge(blocks, self._day_seconds, self._bounds)
+            judged = judge(blocks, self.day_seconds, self._bounds)
             if isinstance(judged, Rise):
                 self.reasons.pop(blocks.window_seconds, None)
                 self.found(judged)
@@ -93,7 +93,7 @@ class Series:
 
     def urgent(self, window_seconds: float) -> Rise | None:
         """What its latest few floors of this window's length come to, for who has no time for more of them."""
-        return urgent(self.floors.of(window_seconds), self.floors.of(window_seconds / 4), self._day_seconds)
+        return urgent(self.floors.of(window_seconds), self.floors.of(window_seconds / 4), self.day_seconds)
 
     def risen(self, at: float) -> Rise | None:
         """The rise, as long as there are readings that it could be seen to end by."""
@@ -120,7 +120,7 @@ class Series:
         if self.rise is not None:
             return
         least = YOUNG_SHARE if rise.view == "birth" else SUSPECT_SHARE
-        long_enough = rise.window_seconds >= SUSPECT_WINDOW_DAYS * self._day_seconds
+        long_enough = rise.window_seconds >= SUSPECT_WINDOW_DAYS * self.day_seconds
         if long_enough and rise.share >= least and rise.steadiness >= SUSPECT_STEADY:
             since = rise.ended_at if self.suspicion is None else self.suspicion.since
             self.suspicion = Suspicion(rise, why, since)

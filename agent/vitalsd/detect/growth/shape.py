@@ -132,7 +132,7 @@ def judge(blocks: Blocks, day_seconds: float, bounds: Bounds) -> Rise | NotYet:
     level = _level(blocks, floors, grew, past, per_day, days, bounds)
     young = blocks.own_count() < A_DAY * per_day and days < bounds.young
     if young and isinstance(level, Rise):
-        return NotYet("its process is younger than a day", msgspec.structs.replace(level, floors=()))
+        return NotYet("its process is younger than a {day}", msgspec.structs.replace(level, floors=()))
     if isinstance(level, Rise) or days < 1.0:
         return level
     by_day = _day(blocks, past, per_day, days, bounds)
@@ -205,7 +205,7 @@ def _level(
         if beyond < least * middle:
             return NotYet("it has not grown by much", rise)
         if share < bounds.early and len(past) < EARLY_DAYS * per_day:
-            return NotYet("too few days are known to tell it from load", rise)
+            return NotYet("too few {day}s are known to tell it from load", rise)
         if steady < needed or share * steady < bounds.level_score:
             return NotYet("it does not grow steadily", rise)
     if before > NEW and not _ages(blocks):
@@ -218,7 +218,7 @@ def _day(blocks: Blocks, past: Sequence[float], per_day: int, days: float, bound
     back = math.ceil(WINDOW_BLOCKS / per_day) * per_day
     floors, before = blocks.window(), blocks.window(back)
     if floors is None or before is None:
-        return NotYet("the day before was not watched")
+        return NotYet("the {day} before was not watched")
     middle, highest, lowest = median(past), max(past), min(past)
     above = [now - then for now, then in zip(floors, before, strict=True)]
     grew, steady = _grew(above), steadiness(above)
@@ -226,9 +226,9 @@ def _day(blocks: Blocks, past: Sequence[float], per_day: int, days: float, bound
     if min(floors[-2:]) <= highest or min(above[WINDOW_BLOCKS // 2 :]) <= 0:
         return NotYet("it was as high before")
     if grew < max(_at(bounds.day, days) * middle, OF_DAILY_SWING * (highest - lowest)):
-        return NotYet("it has not grown by much against the day before")
+        return NotYet("it has not grown by much against the {day} before")
     if steady < DAY_STEADY or share * steady < bounds.day_score:
-        return NotYet("it does not grow steadily against the day before")
+        return NotYet("it does not grow steadily against the {day} before")
     if _halves(above) < HOLDS:
         return NotYet("it levels off")
     slope_before = _slope_before(past, per_day) / (grew / blocks.window_seconds * blocks.length)
@@ -245,7 +245,7 @@ def _birth(blocks: Blocks, floors: list[float], grew: float, days: float, bounds
     share, steady = grew / level if level > 0 else 0.0, steadiness(floors)
     rise = Rise("birth", blocks.window_seconds, blocks.ends_at, grew, share, steady, level)
     if days < bounds.birth_days:
-        return NotYet("there is no day before it to compare with", rise)
+        return NotYet("there is no {day} before it to compare with", rise)
     if share < _at(bounds.birth, days):
         return NotYet("it has not grown by much", rise)
     if steady < BIRTH_STEADY or share * steady < bounds.birth_score:

@@ -191,7 +191,19 @@ class GrowthWatch:
             return self._grown("leak", "memory", self.memory, rise)
         if rise.window_seconds < self.used.longest_seconds:
             return None  # what is known of the inside may be older than that, and this can wait
+        if self._used_is_out(rise):
+            proven = self.grown is not None and (self.grown.kind, self.grown.by) == ("leak", "memory")
+            return self._grown("leak", "memory", self.memory, rise) if proven else None
         return self._grown("fragmentation", "memory", self.memory, rise)
+
+    def _used_is_out(self, rise: Rise) -> bool:
+        """
+        Whether what is in use is known of this process, and not over this window.
+
+        It is not while allocations are tracked, and a live heap that nobody collects is flat meanwhile.
+        """
+        recent = self.used.latest is not None and self.at - self.used.latest_at <= self.used.longest_seconds
+        return recent and self.used.growth(self.used.window_of(rise.window_seconds), self.at) is None
 
     def _rises_urgently(self) -> None:
         """Its floors, and what garbage adds to them, meet the limit before there would be eight of them."""

@@ -6,8 +6,9 @@ from vitalsd.detect.growth.series import Series
 from vitalsd.detect.growth.shape import NotYet
 from vitalsd.detect.growth.watch import GrowthWatch
 
-__all__ = ["not_yet", "number", "rate", "settling", "size", "span"]
+__all__ = ["in_days", "not_yet", "number", "rate", "settling", "size", "span"]
 
+A_DAY_SECONDS = 86_400.0
 UNITS = ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"))
 
 
@@ -49,6 +50,12 @@ def rate(per_second: float) -> str:
     return f"{size(per_second * 3600)} an hour"
 
 
+def in_days(text: str, day_seconds: float) -> str:
+    """What `shape` says of a {day}, in the words for the time after which load repeats itself (`memory.day`)."""
+    day, hours = ("day", "hours") if day_seconds == A_DAY_SECONDS else ("period", "times")
+    return text.replace("{day}", day).replace("{hours}", hours)
+
+
 def settling(watch: GrowthWatch | None) -> str | None:
     """Why nothing can be said of a process that has just begun."""
     left = watch.settling_seconds if watch is not None else None
@@ -64,10 +71,11 @@ def not_yet(series: Series, what: str) -> str:
         return f"no window of {what} is complete"
     seconds = max(reasons, key=lambda window: _telling(window, reasons[window]))
     reason = reasons[seconds]
+    why = in_days(reason.why, series.day_seconds)
     if reason.near is not None:
         grew = f"has grown by {reason.near.share * 100:.0f} % in {span(seconds)}"
-        return f"{what} {grew}, but {reason.why} (steadiness {reason.near.steadiness:.1f})"
-    return f"{what} over the last {span(seconds)}: {reason.why}"
+        return f"{what} {grew}, but {why} (steadiness {reason.near.steadiness:.1f})"
+    return f"{what} over the last {span(seconds)}: {why}"
 
 
 def _telling(window: float, reason: NotYet) -> tuple[bool, bool, float]:

@@ -14,11 +14,11 @@ import atexit
 from _signal import SIG_BLOCK, SIG_SETMASK, pthread_sigmask, valid_signals  # type: ignore[import-not-found]
 from time import monotonic, thread_time
 
-from . import counts, trackload
+from . import counts, layout, trackload
 from .allstacks import all_stacks
 from .census import census
 from .control import Control
-from .errors import Errors
+from .errors import CHANNELS, Errors
 from .gcspans import GcSpans
 from .heap import NOTHING, UNKNOWN, Heap
 from .held import measured
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
 NOTHING_OF_NODE = (UNKNOWN, UNKNOWN, UNKNOWN)
 """Of V8's heap limit, memory outside of it, and warnings of listeners."""
+ERRORS_OF_NODE = (UNKNOWN,) * (len(layout.ERROR_CHANNELS) - len(CHANNELS))
 PUBLISH_SECONDS = 1.0
 PUBLISH_AT_REST_SECONDS = 2.0
 AT_FORK_PATIENCE_SECONDS = 0.02
@@ -273,6 +274,7 @@ class Active:
                 *(counts.total(pools) if pools is not None else (UNKNOWN,) * 3),
                 self._thread_cpu + loops.own_seconds + self._gcspans.own_seconds,
                 *self._errors.counts.values(),
+                *ERRORS_OF_NODE,
                 *self._gcspans.values(),
             ),
             self._instruments.problems,

@@ -25,17 +25,16 @@ if TYPE_CHECKING:
 
 NOTE_SECONDS = 0.1
 """What errors come from is looked at so often: a flood of them must not be the dearer for it."""
-UNKNOWN = float("nan")
-OF_NODE = ("rejection", "exception")
+CHANNELS = layout.ERROR_CHANNELS[:5]
+"""Those that Python has."""
 TASK_MESSAGES = ("Task exception was never retrieved", "Future exception was never retrieved")
 
 
 class Errors:
-    """The counts, in the order of `layout.ERROR_CHANNELS`."""
+    """The counts, in the order of `CHANNELS`."""
 
     def __init__(self) -> None:
-        self.counts = dict.fromkeys(layout.ERROR_CHANNELS, 0.0)
-        self.counts.update(dict.fromkeys(OF_NODE, UNKNOWN))
+        self.counts = dict.fromkeys(CHANNELS, 0.0)
         self._latest: dict[str, tuple[float, Origin]] = {}
         """Channel -> the number of the error among those of its channel, and what it was."""
         self._noted_at: dict[str, float] = {}
@@ -63,7 +62,7 @@ class Errors:
 
     def tell(self, segment: Segment) -> None:
         """Publish what the latest errors were, where there are new ones; by the watchdog."""
-        for record, channel in zip(layout.ERROR, layout.ERROR_CHANNELS):
+        for record, channel in zip(layout.ERROR, CHANNELS):
             latest = self._latest.get(channel)
             if latest is not None and latest is not self._told.get(channel):
                 number, origin = latest

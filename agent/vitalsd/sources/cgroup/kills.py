@@ -3,11 +3,13 @@ The kernel's counters of processes that it has ended for memory, one of each gro
 
 A counter is a file that stays open for as long as a worker of its group is known, since the way to it may be
 through a process that is gone by then: one descriptor a group, 5 us a reading. Where no group accounts for a
-process, the host's counter in /proc/vmstat stands for it; it moves for everybody, so alone it tells of no target.
+process, the host's counter in /proc/vmstat stands for it. That moves for everybody: so what groups of ours account
+for is taken off it, and what is left tells of no target by itself.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -17,6 +19,7 @@ from vitalsd.model import WorkerKey
 from vitalsd.sources.cgroup.finder import UnseenGroupError
 from vitalsd.sources.cgroup.memory import find_memory_group
 from vitalsd.sources.files import read_file
+from vitalsd.targets.processes import has_gone
 
 __all__ = ["KillCounters", "Moved"]
 
@@ -53,9 +56,13 @@ class KillCounters:
         self._proc = proc
         self._counters: dict[str | None, _Counter] = {}
         self._groups: dict[WorkerKey, str | None] = {}
+        self._listed: dict[WorkerKey, str] = {}
+        """What /proc/PID/cgroup says of those that no group accounts for."""
 
     def follow(self, key: WorkerKey) -> None:
         """Know the group of this process, and what its counter says before it ends."""
+        if key in self._groups:
+            return
         try:
             listed = read_file(f"{self._proc}/{key.pid}/cgroup").decode(errors="replace")
             known = next((each for each in self._counters.values() if each.listed == listed), None)
@@ -64,6 +71,8 @@ class KillCounters:
             return  # it is gone, or out of reach: the memory source says why
         if counter is not None:
             self._groups[key] = counter.name
+            if counter.name is None:
+                self._listed[key] = listed
 
     def _find(self, key: WorkerKey, listed: str) -> _Counter | None:
         group = find_memory_group(self._proc, key.pid, listed)
@@ -74,7 +83,10 @@ class KillCounters:
 
     def leave(self, key: WorkerKey) -> None:
         """It is no worker of ours any more; with the last of a group its counter goes."""
-        name = self._groups.pop(key, None)
+        if key not in self._groups:
+            return
+        name = self._groups.pop(key)
+        self._listed.pop(key, None)
         if name in self._counters and name not in self._groups.values():
             os.close(self._counters.pop(name).descriptor)
 
@@ -83,26 +95,51 @@ class KillCounters:
         if key not in self._groups:
             return None
         counter = self._counters[self._groups[key]]
-        count = _read(counter.descriptor)
-        if count is None or count <= counter.settled:
+        if self._unclaimed(counter) <= 0:
             return None
-        counter.settled += 1
+        self._settle(counter, 1)
         return (counter.name,)
+
+    def _unclaimed(self, counter: _Counter) -> int:
+        """How far it has moved beyond what is settled; the host's, also beyond what groups of ours account for."""
+        count = _read(counter.descriptor)
+        left = count - counter.settled if count is not None else 0
+        if counter.name is None:
+            left -= sum(max(0, self._unclaimed(each)) for each in self._counters.values() if each.name is not None)
+        return left
+
+    def _settle(self, counter: _Counter, kills: int) -> None:
+        """So many are somebody's now; what a group has counted, the host has too."""
+        counter.settled += kills
+        host = self._counters.get(None)
+        if host is not None and host is not counter:
+            host.settled += kills
 
     def settle(self, now: float) -> list[Moved]:
         """Kills that no worker has ended by, at CLOCK_MONOTONIC `now`; to be asked in each round."""
+        self._look_again()
         moved = []
-        for counter in self._counters.values():
-            count = _read(counter.descriptor)
-            if count is None or count <= counter.settled:
+        for counter in list(self._counters.values()):
+            kills = self._unclaimed(counter)
+            if kills <= 0:
                 counter.moved_at = None
                 continue
             counter.moved_at = now if counter.moved_at is None else counter.moved_at
             if now - counter.moved_at >= CLAIMED_WITHIN_SECONDS:
-                strays, counter.settled, counter.moved_at = count - counter.settled, count, None
+                counter.moved_at = None
+                self._settle(counter, kills)
                 if counter.name is not None:
-                    moved.append(Moved(counter.name, strays))
+                    moved.append(Moved(counter.name, kills))
         return moved
+
+    def _look_again(self) -> None:
+        """Whom no group accounted for may have been put into one since: then the host's counter is not asked."""
+        for key, before in list(self._listed.items()):
+            with contextlib.suppress(OSError):
+                listed = read_file(f"{self._proc}/{key.pid}/cgroup").decode(errors="replace")
+                if listed != before and not has_gone(self._proc, key):
+                    self.leave(key)
+                    self.follow(key)
 
     def members(self, group: str) -> list[WorkerKey]:
         """Workers that are in this group."""

@@ -1,24 +1,24 @@
 """
 The ends of late, by target: what detectors, the API and the count of restarts go by. Pure and told the time.
 
-Kept for ten minutes, and longer for as long as nobody has taken the place of who ended. So it is bounded by the
-workers that there are, and by as many ends more as a target may have here.
+Kept for ten minutes, and longer for as long as nobody has taken the place of who ended, or has fetched it. So it
+is bounded by the workers that there are, and by as many ends more as a target may have here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
+from typing import Literal
 
 import msgspec
+from msgspec.structs import replace
 
-from vitalsd.model import Exit, ExitReason, MemoryKill, SupervisorKind, WorkerKey, WorkerSample
+from vitalsd.model import SUPERVISOR, Exit, ExitReason, MemoryKill, SupervisorKind, WorkerKey, WorkerSample
 from vitalsd.sources.cgroup.kills import Moved
 from vitalsd.sources.exits.reason import Known, tell
 
-__all__ = ["SUPERVISOR", "Ended", "ExitBook"]
+__all__ = ["Ended", "ExitBook"]
 
-SUPERVISOR = ""
-"""The slot of a supervisor, which has none."""
 KEPT_SECONDS = 600.0
 MOST_KEPT = 100
 """Per target, or as many as make a crash loop."""
@@ -35,6 +35,10 @@ class Ended(msgspec.Struct, frozen=True):
     """Unix time."""
     lived_seconds: float
     kind: SupervisorKind | None = None
+    """What supervisor it had, or was; of one that stood alone, what its name says."""
+    rank: Literal["worker", "master", "alone"] = "worker"
+    expected: bool = False
+    """This agent had asked for it by then."""
     timeout_seconds: float | None = None
     sample: WorkerSample | None = None
     """The last one."""
@@ -59,6 +63,22 @@ class ExitBook:
         """This agent has asked this worker to end: whatever way it goes, it is `recycled`."""
         self._expected.add(key)
 
+    def is_expected(self, key: WorkerKey) -> bool:
+        """Whether this agent has asked for it."""
+        return key in self._expected
+
+    def remember(self, exits: Iterable[Exit]) -> None:
+        """Go on with ends that an earlier agent has left, but for those that are known."""
+        for each in exits:
+            if each.key not in self._reasons:
+                self._take(each)
+
+    def undo(self, key: WorkerKey) -> None:
+        """This worker lives: it was taken for one that has ended."""
+        self._reasons.pop(key, None)
+        for target, exits in self._exits.items():
+            self._exits[target] = [each for each in exits if each.key != key]
+
     def end(
         self,
         ended: Ended,
@@ -79,10 +99,11 @@ class ExitBook:
         told = tell(
             status,
             Known(
-                kind=ended.kind if ended.slot != SUPERVISOR else None,
+                kind=ended.kind,
+                is_master=ended.rank != "worker",
                 timeout_seconds=ended.timeout_seconds,
                 silent_seconds=_silent(sample, ended.at),
-                expected=ended.key in self._expected,
+                expected=ended.expected,
                 memory_kill=kill,
                 untold=untold,
             ),
@@ -99,28 +120,41 @@ class ExitBook:
             signal=told.signal,
             told_by="none" if status is None else "parent" if late else "kernel",
             evidence=told.evidence,
-            supervisor=ended.kind,
+            supervisor=ended.kind if ended.rank != "alone" else None,
             memory_kill=kill if told.reason == "oom_kill" else None,
             memory_bytes=_own(process.anonymous_bytes, process.swap_bytes) if process is not None else None,
         )
-        exits = self._exits.setdefault(ended.target, [])
+        self._take(exit_)
+        return exit_
+
+    def _take(self, exit_: Exit) -> None:
+        exits = self._exits.setdefault(exit_.target, [])
         exits.append(exit_)
         exits.sort(key=lambda each: each.ended_at)
-        self._expected.discard(ended.key)
-        self._reasons[ended.key] = told.reason
+        self._expected.discard(exit_.key)
+        self._reasons[exit_.key] = exit_.reason
         while len(self._reasons) > MOST_REASONS:
             del self._reasons[next(iter(self._reasons))]
-        return exit_
 
     def stray(self, target: str, moved: Moved, sample: WorkerSample | None, at: float) -> None:
         """Take in kills of processes of a group that none of the workers has ended by."""
         self._strays.setdefault(target, []).append(_kill(moved.group, at, moved.kills, sample))
 
-    def follow(self, seated: Mapping[str, Mapping[str, WorkerKey | None]], now: float) -> None:
-        """Forget, at unix time `now`, what is long over: by target and slot, who sits where."""
+    def follow(
+        self,
+        seated: Mapping[str, Mapping[str, WorkerKey | None]],
+        now: float,
+        unfetched: Collection[WorkerKey] = (),
+    ) -> None:
+        """
+        See who has followed whom, and forget, at unix time `now`, what is long over.
+
+        By target and slot, who sits where; and who has ended and was not fetched.
+        """
         self._expected &= {key for slots in seated.values() for key in slots.values() if key is not None}
         for name in list(self._exits):
-            kept = self._kept(self._exits[name], seated[name], now) if name in seated else []
+            slots = seated.get(name)
+            kept = [] if slots is None else self._kept(_followed(self._exits[name], slots), slots, now, unfetched)
             self._exits[name] = kept
             if not kept:
                 del self._exits[name]
@@ -131,19 +165,31 @@ class ExitBook:
             if name not in seated or not self._strays[name]:
                 del self._strays[name]
 
-    def _kept(self, exits: list[Exit], slots: Mapping[str, WorkerKey | None], now: float) -> list[Exit]:
+    def _kept(
+        self,
+        exits: list[Exit],
+        slots: Mapping[str, WorkerKey | None],
+        now: float,
+        unfetched: Collection[WorkerKey],
+    ) -> list[Exit]:
         last = {each.slot: each for each in exits}
         empty = {slot for slot, key in slots.items() if key is None}
         if len(empty) == len(slots):
             empty.add(SUPERVISOR)
-        lasting = [each for slot, each in last.items() if slot in empty]
+        lasting = [each for slot, each in last.items() if slot in empty and each.followed_by is None]
         recent = [each for each in exits if now - each.ended_at < self._kept_seconds][-self._most :]
-        wanted = {id(each) for each in (*recent, *lasting)}
+        zombies = [each for each in exits if each.key in unfetched][:MOST_KEPT]
+        wanted = {id(each) for each in (*recent, *lasting, *zombies)}
         return [each for each in exits if id(each) in wanted]
 
     def of(self, target: str) -> tuple[Exit, ...]:
         """The ends of late of one target, oldest first."""
         return tuple(self._exits.get(target, ()))
+
+    def last(self, target: str) -> dict[str, Exit]:
+        """By slot, the latest end in each place that nobody was seen in since."""
+        latest = {each.slot: each for each in self._exits.get(target, ())}
+        return {slot: each for slot, each in latest.items() if each.followed_by is None}
 
     def strays_of(self, target: str) -> tuple[MemoryKill, ...]:
         """Kills for memory of late in the groups of one target, of others than its workers."""
@@ -160,6 +206,17 @@ class ExitBook:
             return known
         kept = (each for exits in self._exits.values() for each in exits)
         return next((each.reason for each in kept if each.key == key), "unknown")
+
+
+def _followed(exits: list[Exit], slots: Mapping[str, WorkerKey | None]) -> list[Exit]:
+    """The same, and whom the latest of each slot was followed by; a supervisor has no slot that shows it."""
+    last = {each.slot: index for index, each in enumerate(exits)}
+    told = list(exits)
+    for slot, index in last.items():
+        here = slots.get(slot)
+        if here is not None and here != told[index].key and told[index].followed_by is None:
+            told[index] = replace(told[index], followed_by=here)
+    return told
 
 
 def _silent(sample: WorkerSample | None, at: float) -> float | None:

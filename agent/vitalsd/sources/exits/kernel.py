@@ -17,6 +17,7 @@ from pathlib import Path
 import msgspec
 
 from vitalsd.model import WorkerKey
+from vitalsd.targets.processes import UNREADABLE
 
 __all__ = ["Trace", "is_readable", "look", "open_pidfd", "told_by_pidfd"]
 
@@ -45,12 +46,17 @@ class Trace(msgspec.Struct, frozen=True):
 
 
 def open_pidfd(proc: Path, key: WorkerKey) -> int | None:
-    """A descriptor of this very process; None where it is gone, OSError where there can be none."""
+    """A descriptor of this very process; None where it is gone, OSError where there can be none, or none now."""
     try:
         descriptor = os.pidfd_open(key.pid)
     except ProcessLookupError:
         return None
-    if look(proc, key) is None:  # somebody else has the pid by now
+    try:
+        gone = look(proc, key) is None  # somebody else has the pid by now
+    except OSError:
+        os.close(descriptor)
+        raise
+    if gone:
         os.close(descriptor)
         return None
     return descriptor
@@ -74,7 +80,7 @@ def told_by_pidfd(descriptor: int) -> int | None:
 
 
 def look(proc: Path, key: WorkerKey) -> Trace | None:
-    """What /proc has of it; None where it is gone, or hidden."""
+    """What /proc has of it; None where it is gone, or hidden, OSError where that is not known now."""
     fields = _stat(proc, key)
     if fields is None:
         return None
@@ -92,7 +98,7 @@ def _stat(proc: Path, key: WorkerKey) -> list[bytes] | None:
             fields = os.read(descriptor, STAT_BYTES).rpartition(b")")[2].split()
         finally:
             os.close(descriptor)
-    except OSError:
+    except UNREADABLE:
         return None
     return fields if len(fields) > START and int(fields[START]) == key.start_ticks else None
 

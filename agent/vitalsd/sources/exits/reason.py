@@ -32,7 +32,16 @@ MEANING: dict[SupervisorKind, dict[int, str]] = {
     "uvicorn": {3: "the application did not start"},
     "uwsgi": {22: "the application could not be loaded", 5: "an exception that it was told to end for"},
 }
-"""What they mean by others."""
+"""What their workers mean by others."""
+MEANING_OF_MASTER: dict[SupervisorKind, dict[int, str]] = {
+    "gunicorn": {
+        3: "gunicorn gives up because a worker could not boot",
+        4: "gunicorn gives up because the application could not be loaded",
+    },
+    "uvicorn": {3: "the application did not start"},
+    "uwsgi": {22: "the application could not be loaded"},
+}
+"""What they mean themselves, at the head of their workers or alone."""
 SHELL_SIGNAL = 128
 """A shell, and who follows its example, exits with this and the signal that its command has ended by."""
 LATE_SECONDS = 2.0
@@ -43,7 +52,9 @@ class Known(msgspec.Struct, frozen=True):
     """What was known of a worker when it ended."""
 
     kind: SupervisorKind | None = None
-    """What supervisor it had; None for one itself."""
+    """What supervisor it had, or was."""
+    is_master: bool = False
+    """It was that itself, at the head of workers or alone."""
     timeout_seconds: float | None = None
     silent_seconds: float | None = None
     """Since its last sign of life."""
@@ -80,9 +91,12 @@ def _by_signal(number: int, core: bool, known: Known) -> Told:
     name = _name(number)
     if number == signal.SIGKILL and known.memory_kill is not None:
         group = known.memory_kill.group
-        whose = f"of its group {group}" if group is not None else "of this host"
-        moved = f"SIGKILL, and the kernel's counter {whose} of kills for memory has moved"
-        return Told("oom_kill", moved, None, name)
+        moved = (
+            f"the kernel's counter of its group {group} of kills for memory has moved"
+            if group is not None
+            else "the host's counter of kills for memory has moved, perhaps for another process"
+        )
+        return Told("oom_kill", f"SIGKILL, and {moved}", None, name)
     timeout = _timeout(known) if number in (signal.SIGABRT, signal.SIGKILL) else None
     if timeout is not None:
         return Told("timeout", f"{name} {timeout}", None, name)
@@ -94,7 +108,7 @@ def _by_signal(number: int, core: bool, known: Known) -> Told:
 
 
 def _by_itself(code: int, known: Known) -> Told:
-    kind = known.kind
+    kind = known.kind if not known.is_master else None
     if code == 0:
         aborted = _timeout(known, late_seconds=0.0) if kind == "gunicorn" else None
         if aborted is not None:
@@ -108,7 +122,8 @@ def _by_itself(code: int, known: Known) -> Told:
     timeout = _timeout(known) if code == 1 and kind == "gunicorn" else None
     if timeout is not None:
         return Told("timeout", f"it exited with 1, as gunicorn's workers do at SIGABRT, {timeout}", code)
-    meaning = MEANING.get(kind, {}).get(code) if kind is not None else None
+    meanings = MEANING_OF_MASTER if known.is_master else MEANING
+    meaning = meanings.get(known.kind, {}).get(code) if known.kind is not None else None
     if meaning is None and SHELL_SIGNAL < code < SHELL_SIGNAL + signal.NSIG:
         meaning = f"as a shell does whose command has ended by {_name(code - SHELL_SIGNAL)}"
     return Told("error", f"it exited with {code}" + (f": {meaning}" if meaning is not None else ""), code)
@@ -117,7 +132,7 @@ def _by_itself(code: int, known: Known) -> Told:
 def _timeout(known: Known, late_seconds: float = LATE_SECONDS) -> str | None:
     """How it is known that the supervisor has ended it for its silence; None where that is not known."""
     timeout, silent = known.timeout_seconds, known.silent_seconds
-    if timeout is None or silent is None or silent < timeout - late_seconds:
+    if known.is_master or timeout is None or silent is None or silent < timeout - late_seconds:
         return None
     return f"after {silent:.0f} s without a sign of life, where its supervisor waits for {timeout:g} s"
 

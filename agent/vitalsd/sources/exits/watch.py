@@ -2,14 +2,16 @@
 Watches every worker for its end, by a pidfd in the agent's loop, and finds out how it ended.
 
 A pidfd becomes readable when its process ends, so an end is noticed within a millisecond of it. Where there can be
-none (a kernel before 5.3, no descriptor left) the next round notices. One descriptor and some 200 us for a new
-worker, nothing at rest. Who was forked and may yet execute something else is looked at again a moment later: a
-helper that was taken for a worker between fork and exec ends unnoticed.
+none (a kernel before 5.3, no descriptor left) the next round notices, and asks for one again. One descriptor and
+some 200 us for a new worker, nothing at rest. An agent that cannot open a file just now knows nothing: who is not
+known to be gone has not ended. Who was forked and may yet execute something else is looked at again a moment
+later: a helper that was taken for a worker between fork and exec ends unnoticed.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import time
@@ -19,14 +21,26 @@ from pathlib import Path
 import msgspec
 import structlog
 
-from vitalsd.model import Exit, ExitReason, MemoryKill, SupervisorKind, TargetSnapshot, WorkerKey, WorkerSample
+from vitalsd.model import (
+    SUPERVISOR,
+    Exit,
+    ExitReason,
+    MemoryKill,
+    Supervisor,
+    SupervisorKind,
+    TargetSnapshot,
+    WorkerKey,
+    WorkerSample,
+)
 from vitalsd.settings.model import Settings
 from vitalsd.sources.cgroup.kills import KillCounters
-from vitalsd.sources.exits.book import SUPERVISOR, Ended, ExitBook
-from vitalsd.sources.exits.kernel import is_readable, look, open_pidfd, told_by_pidfd
+from vitalsd.sources.exits.book import Ended, ExitBook
+from vitalsd.sources.exits.kernel import Trace, is_readable, look, open_pidfd, told_by_pidfd
 from vitalsd.sources.permission import unreadable
 from vitalsd.targets.finder import Found
-from vitalsd.targets.processes import has_gone
+from vitalsd.targets.processes import has_gone, read_key
+from vitalsd.targets.supervisors import kind_named
+from vitalsd.ticks import age_seconds
 
 __all__ = ["ExitWatch"]
 
@@ -38,7 +52,6 @@ FETCHED = (
     "its parent had fetched how it ended before it could be read, and this kernel keeps it for nobody else "
     "(Linux 6.15 does)"
 )
-TICKS = os.sysconf("SC_CLK_TCK")
 log = structlog.get_logger(__name__)
 
 
@@ -49,6 +62,11 @@ class _Watched(msgspec.Struct):
     slot: str
     descriptor: int | None = None
     kind: SupervisorKind | None = None
+    """What supervisor it has, or is."""
+    above: WorkerKey | None = None
+    """That supervisor."""
+    has_headed: bool = False
+    """It has been one itself."""
     timeout_seconds: float | None = None
     sample: WorkerSample | None = None
     confirmed: bool = True
@@ -78,22 +96,31 @@ class ExitWatch:
 
     def follow(self, found: Found) -> None:
         """Watch whoever sits somewhere now; who does not any more has ended, or never was a worker."""
-        here = {supervisor.key: (name, SUPERVISOR) for name, supervisor in found.supervisors.items()}
+        here = {supervisor.key: (name, SUPERVISOR, "") for name, supervisor in found.supervisors.items()}
         for name, seats in found.targets.items():
-            here |= {seat.key: (name, seat.slot) for seat in seats if seat.key is not None}
+            here |= {seat.key: (name, seat.slot, seat.command) for seat in seats if seat.key is not None}
         for key in [key for key in self._watched if key not in here]:
             self._left(key)
-        for key, (name, slot) in here.items():
+        for key, (name, slot, command) in here.items():
             watched = self._watched.get(key)
             if watched is None and not self._is_known(key):
                 watched = self._begin(key, name, slot)
+            elif watched is not None and watched.descriptor is None:
+                self._open(key, watched)
             if watched is not None:
                 watched.target, watched.slot = name, slot
-                supervisor = found.supervisors.get(name)
-                if supervisor is not None:
-                    watched.kind, watched.timeout_seconds = supervisor.kind, supervisor.timeout_seconds
+                _place(watched, key, found.supervisors.get(name), command)
         seated = {name: {seat.slot: seat.key for seat in seats} for name, seats in found.targets.items()}
-        self._book.follow(seated, time.time())
+        unfetched = {zombie.key for zombies in found.zombies.values() for zombie in zombies}
+        self._book.follow(seated, time.time(), unfetched)
+
+    def remember(self, exits: Iterable[Exit]) -> None:
+        """Go on with the ends that an earlier agent has left."""
+        self._book.remember(exits)
+
+    def last(self, target: str) -> dict[str, Exit]:
+        """By slot, the last end of each place of a target that nobody was seen in since."""
+        return self._book.last(target)
 
     def note(self, targets: Iterable[TargetSnapshot]) -> None:
         """Take in a round of sampling: what was known of each worker last, should it end; and settle accounts."""
@@ -131,7 +158,15 @@ class ExitWatch:
 
     def _begin(self, key: WorkerKey, target: str, slot: str) -> _Watched | None:
         """Watch one more; None where it is over already."""
-        watched = _Watched(target, slot)
+        watched = self._watched[key] = _Watched(target, slot)
+        self._open(key, watched)
+        if watched.descriptor is None and has_gone(self._proc, key):
+            self._end(key)
+            return None
+        return watched
+
+    def _open(self, key: WorkerKey, watched: _Watched) -> None:
+        """Have a descriptor that tells of its end, if there can be one now."""
         self._kills.follow(key)
         try:
             watched.descriptor = open_pidfd(self._proc, key)
@@ -139,26 +174,39 @@ class ExitWatch:
             if not self._told_failure:
                 self._told_failure = True
                 log.warning("exits_polled", reason=f"ends are noticed in the next round alone: {error}")
-        trace = look(self._proc, key)
-        self._watched[key] = watched
-        if watched.descriptor is not None:
-            asyncio.get_running_loop().add_reader(watched.descriptor, self._end, key)
-            if trace is not None and trace.forked and _age(key) < CONFIRM_SECONDS:
-                watched.confirmed = False
-                asyncio.get_running_loop().call_later(CONFIRM_SECONDS, self._confirm, key)
-        elif trace is None or trace.ended:
-            self._end(key)
-            return None
-        return watched
+        if watched.descriptor is None:
+            return
+        asyncio.get_running_loop().add_reader(watched.descriptor, self._end, key)
+        trace = self._look(key)
+        if trace is not None and trace.forked and age_seconds(key.start_ticks) < CONFIRM_SECONDS:
+            watched.confirmed = False
+            asyncio.get_running_loop().call_later(CONFIRM_SECONDS, self._confirm, key)
+
+    def _look(self, key: WorkerKey) -> Trace | None:
+        """What /proc has of it; None where it is gone, and where that is not known now."""
+        with contextlib.suppress(OSError):
+            return look(self._proc, key)
+        return None
 
     def _is_known(self, key: WorkerKey) -> bool:
         """Whether it is this agent, or its end is told or about to be."""
-        return key.pid == os.getpid() or key in self._ending or self._book.knows(key)
+        if key.pid == os.getpid() or key in self._ending:
+            return True
+        if self._book.knows(key) and self._lives(key):
+            self._book.undo(key)
+        return self._book.knows(key)
+
+    def _lives(self, key: WorkerKey) -> bool:
+        """Whether it is known to: nobody who has ended does so again."""
+        try:
+            return read_key(self._proc, key.pid) == key
+        except OSError:
+            return False
 
     def _confirm(self, key: WorkerKey) -> None:
         """Whoever has executed something is another program by now; the next look says whether it is a worker."""
         watched = self._watched.get(key)
-        trace = look(self._proc, key) if watched is not None else None
+        trace = self._look(key) if watched is not None else None
         if watched is None or trace is None:
             return
         watched.confirmed = trace.forked
@@ -167,12 +215,14 @@ class ExitWatch:
 
     def _left(self, key: WorkerKey) -> None:
         """Nobody has this seat any more."""
-        descriptor = self._watched[key].descriptor
-        if descriptor is not None and is_readable(descriptor):
+        watched = self._watched[key]
+        if watched.descriptor is not None and is_readable(watched.descriptor):
             self._end(key)
         elif not has_gone(self._proc, key):
-            self._drop(key)
-        elif descriptor is None:
+            # Whose supervisor has gone is nobody's worker any more, and yet ends as what it was.
+            if watched.above is None or not has_gone(self._proc, watched.above):
+                self._drop(key)
+        elif watched.descriptor is None:
             self._end(key)
         # Else its main thread has ended, and others of it are about to: the descriptor tells when.
 
@@ -183,7 +233,7 @@ class ExitWatch:
             return
         if watched.descriptor is not None:
             asyncio.get_running_loop().remove_reader(watched.descriptor)
-        trace = look(self._proc, key)
+        trace = self._look(key)
         if not watched.confirmed and (trace is None or not trace.forked):
             self._forget(key, watched)
             return
@@ -192,8 +242,10 @@ class ExitWatch:
             target=watched.target,
             slot=watched.slot,
             at=time.time(),
-            lived_seconds=_age(key),
+            lived_seconds=age_seconds(key.start_ticks),
             kind=watched.kind,
+            rank="master" if watched.has_headed else "worker" if watched.above is not None else "alone",
+            expected=self._book.is_expected(key),
             timeout_seconds=watched.timeout_seconds,
             sample=watched.sample,
         )
@@ -206,7 +258,7 @@ class ExitWatch:
         watched = self._ending.get(key)
         if watched is None:
             return
-        trace = look(self._proc, key)
+        trace = self._look(key)
         if trace is not None and trace.status is not None:
             self._tell(key, watched, trace.status, late=True)
             return
@@ -247,6 +299,11 @@ class ExitWatch:
             watched.descriptor = None
 
 
-def _age(key: WorkerKey) -> float:
-    """In seconds, since its process began."""
-    return max(0.0, time.clock_gettime(time.CLOCK_BOOTTIME) - key.start_ticks / TICKS)
+def _place(watched: _Watched, key: WorkerKey, supervisor: Supervisor | None, command: str) -> None:
+    """Take over what is above it now; who was at the head of others once stays that when the last of them goes."""
+    if supervisor is not None:
+        watched.kind, watched.timeout_seconds = supervisor.kind, supervisor.timeout_seconds
+        watched.has_headed = watched.has_headed or supervisor.key == key
+        watched.above = supervisor.key if supervisor.key != key else None
+    elif watched.kind is None:
+        watched.kind = kind_named(command)

@@ -12,7 +12,7 @@ from typing import Literal
 
 import msgspec
 
-from vitalsd.model import Doing
+from vitalsd.model import STOPPED, Doing
 
 __all__ = ["Call", "Calls", "doing", "peer_of"]
 
@@ -97,7 +97,7 @@ def doing(call: Call, state: str | None, own_epoll: int | None, link: str | None
     A path may be a pipe with a name, which only the kernel function tells without asking a file system that may
     hang.
     """
-    if state in ("T", "t"):
+    if state in STOPPED:
         return "unknown"
     match call.group:
         case "epoll":

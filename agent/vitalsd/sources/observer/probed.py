@@ -13,7 +13,7 @@ import struct
 from pathlib import Path
 
 from vitalsd.errors import VitalsdError
-from vitalsd.model import StallEvidence, WorkerKey
+from vitalsd.model import STOPPED, StallEvidence, WorkerKey
 from vitalsd.probe.python import layout
 from vitalsd.segment.reader import SegmentFile
 from vitalsd.sources.observer.inside import NOTED_SECONDS, Inside, late_since
@@ -137,7 +137,7 @@ class Probed(Watch):
     def _is_stopped(self) -> bool:
         try:
             with open(self.process + "/stat", "rb") as file:  # noqa: PTH123 - text in
-                return file.read(512).rpartition(b") ")[2][:1] in (b"T", b"t")
+                return file.read(512).rpartition(b") ")[2][:1].decode() in STOPPED
         except OSError:
             return False
 

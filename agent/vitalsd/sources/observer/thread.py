@@ -18,6 +18,7 @@ import re
 
 import msgspec
 
+from vitalsd.model import STOPPED
 from vitalsd.sources.observer.calls import Call, Calls, doing, peer_of
 from vitalsd.sources.observer.events import Look, Times
 from vitalsd.sources.room import Descriptors
@@ -28,7 +29,6 @@ GONE = (FileNotFoundError, ProcessLookupError)
 READ_BYTES = 4096
 ANOTHER_EPOLL = "another epoll"
 """The peer of a thread that waits in one, where its loop's own is known."""
-STOPPED = "Tt"
 DEAD = "ZXx"
 RUNNING = b"running"
 NOT_COUNTED = (b"", b"0 0 0\n")

@@ -12,7 +12,7 @@ import os
 
 import msgspec
 
-from vitalsd.model import ObservedLoop, StallEvidence, WorkerKey
+from vitalsd.model import STOPPED, ObservedLoop, StallEvidence, WorkerKey
 from vitalsd.sources.epolls import is_epoll
 from vitalsd.sources.observer.events import Look
 from vitalsd.sources.observer.outside import Outside
@@ -109,7 +109,7 @@ class Unprobed(Watch):
             return True
         if found is None or reader.refused or (found.doing != "loop" and not reader.pinned and not self.lives()):
             self._lost(now, agent_late)
-        elif found.doing != "unknown" or found.state in ("T", "t"):
+        elif found.doing != "unknown" or found.state in STOPPED:
             self._found(reader, found, agent_late)
         return False
 

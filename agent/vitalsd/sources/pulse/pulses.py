@@ -14,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from vitalsd.model import Pulse, WorkerKey
+from vitalsd.model import STOPPED, Pulse, WorkerKey
 from vitalsd.sources.cgroup.freezer import Freezer, find_freezer
 from vitalsd.sources.files import read_file
 from vitalsd.sources.pulse.heartbeat import HeartbeatFile
@@ -26,7 +26,6 @@ __all__ = ["LOOK_SECONDS", "CameBack", "Pulses"]
 LOOK_SECONDS = 1.0
 GAP_SECONDS = 3.0
 """An agent that did not look for so long, because it was stopped or the host was, accuses nobody of silence."""
-STOPPED = ("T", "t")
 SUSPECT = (*STOPPED, "D", "Z", "X")
 TRACER = b"TracerPid:"
 SILENCE_SECONDS = 2.0

@@ -75,7 +75,7 @@ def test_what_is_none_says_why(name: str) -> None:
 @pytest.mark.parametrize(
     ("lows", "own", "why"),
     [
-        (LINE, None, "there is no day before it to compare with"),
+        (LINE, None, "there is no {day} before it to compare with"),
         ([*past(), *LINE], 7, "its process is younger than that"),
         ([*past(), *LINE[:4], None, None, None, *LINE[4:]], None, "part of it was not watched"),
     ],
@@ -124,11 +124,11 @@ def test_in_the_first_day_of_a_life_only_long_windows_tell(own: int, hours: floa
     judgement = judged([*past(), *LINE], own=own, hours=hours)
     assert isinstance(judgement, Rise) is rises
     if not rises:
-        assert judgement.why == "its process is younger than a day"
+        assert judgement.why == "its process is younger than a {day}"
         assert judgement.near is not None
     assert isinstance(judged([*past(), *LINE], own=8, bounds=EVIDENCE_BOUNDS), Rise)
     assert judged([*past(count=48), *LINE], own=8, hours=0.5, bounds=EVIDENCE_BOUNDS).why == (
-        "its process is younger than a day"
+        "its process is younger than a {day}"
     )
 
 
@@ -229,7 +229,7 @@ def test_without_a_past_a_day_that_rises_by_itself() -> None:
     rise = judged(line, hours=3)
     assert isinstance(rise, Rise)
     assert (rise.view, rise.level) == ("birth", 300 * MIB)
-    assert judged(line, hours=1).why == "there is no day before it to compare with"
+    assert judged(line, hours=1).why == "there is no {day} before it to compare with"
     assert judged([300 + 3 * step for step in range(8)], hours=3).why == "it has not grown by much"
     assert judged([300 + 90 * math.sqrt(step) for step in range(8)], hours=3).why == "it levels off"
     slower = judged([300 + 200 * math.log(block) for block in range(1, 16)], hours=3)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterator
 from functools import cache
 
@@ -193,6 +194,20 @@ def test_a_day_of_a_minute_comes_to_the_same(name: str) -> None:
     minute = told(lived, 60.0)
     assert [kind for kind, _ in minute] == [kind for kind, _ in known(name)]
     assert [hour for _, hour in minute] == pytest.approx([hour for _, hour in known(name)], abs=0.01)
+
+
+@pytest.mark.parametrize(("day", "says", "never"), [(86_400.0, "day", "period"), (60.0, "period", "day")])
+def test_words_follow_the_length_of_a_day(day: float, says: str, never: str) -> None:
+    """Of a minute nobody says that it was a day: sentences and reasons speak of periods then."""
+    texts: list[str] = []
+    for lived in (LEAKS["2 % under load"][0], LEAKS["from birth"][0], plain(ramp(5), hours=20, born=0)):
+        backtest = Backtest(Settings(memory=Memory(day=day, settle=day / 24, exhaustion=day)))
+        texts += [each.summary for each in backtest.run(lived(day))]
+        texts += [each.reason for each in backtest.quiet()]
+    said = " ".join(texts)
+    assert "{" not in said
+    assert re.search(rf"\b{says}s?\b", said)
+    assert not re.search(rf"\b{never}s?\b", said)
 
 
 def test_garbage_that_hides_the_leak_until_there_is_no_time():

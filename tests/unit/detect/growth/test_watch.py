@@ -89,6 +89,26 @@ def test_a_live_heap_that_nobody_collects_says_less_than_what_is_in_use() -> Non
     assert grown.kind == "leak"
 
 
+@pytest.mark.parametrize(("per_hour", "kinds"), [(6, {"leak"}), (0, {"fragmentation", None})])
+def test_while_allocations_are_tracked_nobody_knows_what_is_in_use(
+    per_hour: float, kinds: set[str | None]
+) -> None:
+    """A leak stays one, though a live heap that nobody collects is flat; what is held is told when it is known."""
+    known = {"heap_live": flat(120), "heap_used": heap(ramp(per_hour, 48))}
+    watch = watched(life(63, memory(ramp(6, 48)), **known))
+    found = set()
+    tracked = life(2, memory(ramp(6, 48)), begins=63, heap_live=flat(120))
+    for point in [*tracked, *life(20, memory(ramp(6, 48)), begins=65, **known)]:
+        watch.add(point)
+        found.add(watch.grown.kind if watch.grown is not None else None)
+    assert found == kinds
+    watch = watched(
+        [*life(63, memory(ramp(6, 48)), **known), *life(20, memory(ramp(6, 48)), begins=63, heap_live=flat(120))]
+    )
+    assert watch.grown is not None
+    assert watch.grown.kind == "fragmentation"
+
+
 def test_fragmentation_can_wait_for_a_window_of_eight_hours() -> None:
     """What is known of the inside may be older than a short one; for a while it is neither that nor a leak."""
     watch, courses = GrowthWatch(DAY), {"heap_live": heap(), "heap_used": heap()}
