@@ -337,7 +337,8 @@ def _computation(s: Signals) -> Verdict:
     turns = s.waits.get("loop", 0.0) >= TURNS_SHARE
     if s.node and s.microtask_share >= MOST and (_flooded(s) or not agreed or turns):
         begin = f"{percent(s.microtask_share)} of its stacks begin in Node's microtask queue"
-        return Verdict("microtask_flood", whom, f"{spent}, and {begin}")
+        who = s.flooder.frame if s.flooder is not None and s.flooder.agreement >= AGREE_SHARE else None
+        return Verdict("microtask_flood", who, f"{spent}, and {begin}")
     if _flooded(s) and not s.node:
         counted = f", {s.ran} of which began while it was looked at" if s.ran is not None else ""
         return Verdict("ready_flood", whom, f"{spent} while {s.ready} callbacks were ready{counted}")

@@ -137,6 +137,11 @@ class Signals:
         return find_culprit(self.evidence.stacks)
 
     @cached_property
+    def flooder(self) -> Culprit | None:
+        """Who the stacks agree on but for those between two callbacks, which show nobody."""
+        return find_culprit([stack for stack in self.evidence.stacks if waits_in(stack) != "loop"])
+
+    @cached_property
     def samples(self) -> int:
         """How many stacks were taken."""
         return sum(max(0, stack.samples) for stack in self.evidence.stacks)

@@ -517,6 +517,8 @@ def test_node_promises() -> None:
     node = {"runtime": "node", "thread": RUNS}
     assert decide(stall(1.0, stacks=(handler,), **node)).cause == "blocking_cpu"
     assert decide(stall(1.0, stacks=(spin, between), **node)).cause == "microtask_flood"
+    often = decide(stall(1.0, stacks=(spin, *[between] * 4), **node))
+    assert (often.cause, often.culprit.function) == ("microtask_flood", "spin")
     assert decide(stall(1.0, stacks=(NODE_OWN,), **node)).culprit.function == "heavy"
 
 
