@@ -78,7 +78,14 @@ def figures_of(name: str, rounds: Rounds, bar: Bar | None) -> list[Figure]:
     ]
 
 
-def compare(kind: str, loop: str, extra: Mapping[str, str], starts: int, quick: bool) -> Rounds:
+def compare(
+    kind: str,
+    loop: str,
+    extra: Mapping[str, str],
+    starts: int,
+    quick: bool,
+    warm_up_seconds: float = WARM_UP_SECONDS,
+) -> Rounds:
     """A bare service against one with `extra` in its environment."""
     result = Rounds([], [])
     service_cores, load_cores = cores()
@@ -92,7 +99,7 @@ def compare(kind: str, loop: str, extra: Mapping[str, str], starts: int, quick: 
             bare, other = (first, second) if start % 2 == 0 else (second, first)
             driver = stack.enter_context(load(load_cores))
             for one in (bare, other):
-                driver.drive(one.port, WARM_UP_SECONDS)
+                driver.drive(one.port, warm_up_seconds)
             a, b = _alternate(driver, bare, other, 2 if quick else PAIRS)
         result.per_cpu_second.append(paired([x for x, _ in a], [x for x, _ in b], _ratio))
         result.per_second.append(paired([x for _, x in a], [x for _, x in b], _ratio))

@@ -55,6 +55,19 @@ def test_cause_in_node_from_outside(scenario: str) -> None:
 
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="there is no node here")
+@pytest.mark.parametrize("scenario", ["blocking_async", "nexttick_flood", "promise_flood", "gc_pause", "stopped"])
+def test_cause_in_node_with_the_probe(scenario: str) -> None:
+    """What nothing but Node itself can tell: a long callback, a flood of short ones, a collection; or a stop."""
+    score = play(NODE, scenario, "probe", STALLS)
+    assert score is not None
+    assert score.found >= STALLS - 1
+    if score.causes < STALLS - 1 and BUSY_HOST & set(score.mistaken):
+        pytest.skip(f"others had the processors: {score.mistaken}")
+    assert score.causes >= STALLS - 1
+    assert score.culprits >= score.culprits_asked - 1
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="there is no node here")
 @pytest.mark.parametrize("scenario", NODE_CONTROLS)
 def test_nothing_is_wrong_in_node_from_outside(scenario: str) -> None:
     """A healthy Node service opens no incident either: that its loop turns is told by libuv's own count."""

@@ -55,6 +55,8 @@ class Probed(Watch):
         """CLOCK_MONOTONIC until which no loop can be late whose words are still these."""
         self._retry_at = 0.0
         self._dead = False
+        self._stopped_at: float | None = None
+        """When it was first seen stopped."""
         self._loops: dict[int, Inside] = {}
         self._readers: dict[int, ThreadReader] = {}
 
@@ -88,6 +90,8 @@ class Probed(Watch):
             return True
         quiet = True
         slots, copied = words
+        if self.runtime == "node":
+            slots = self._as_stopped(slots, now)
         until = self._known_until(now, copied)
         for slot, (since, due) in enumerate(slots):
             loop = self._loops.get(slot)
@@ -117,12 +121,23 @@ class Probed(Watch):
         they came to holds for as long.
         """
         file = self._file
-        if file is None or self._following:
+        if file is None or self._following or (self.runtime == "node" and self._is_stopped()):
             return False
         read = file.live_bytes()
         if read != self._read:
             self._read, self._calm_until = read, _calm_until(file.live_words(read))
         return now < self._calm_until
+
+    def _as_stopped(self, slots: list[Word], now: float) -> list[Word]:
+        """
+        The words of a process that is stopped: its loops are late from then on.
+
+        Node's watchdog tells ahead by when it will have looked again, and is stopped like all of it.
+        """
+        self._stopped_at = (self._stopped_at or now) if self._is_stopped() else None
+        if self._stopped_at is None:
+            return slots
+        return [(since, min(due, self._stopped_at) if due > 0 else due) for since, due in slots]
 
     def _known_until(self, now: float, copied: float) -> float:
         """
