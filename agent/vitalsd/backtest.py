@@ -21,7 +21,7 @@ from vitalsd.detect.leak import FragmentationDetector, GrowthDetector, LeakDetec
 from vitalsd.detect.registry import Detector, Seen
 from vitalsd.history.points import Point
 from vitalsd.ids import new_id
-from vitalsd.incidents.wording import sound
+from vitalsd.incidents.wording import sound, without_advice
 from vitalsd.model import Finding, Incident, RuleState
 from vitalsd.settings.model import Settings
 
@@ -118,7 +118,7 @@ class Backtest:
 
 
 def _incident(finding: Finding, now: float, number: int) -> Incident:
-    summary = sound(finding.summary)
+    summary, advice = sound(finding.summary), sound(finding.advice)
     return Incident(
         id=new_id(now, lambda bits: number & ((1 << bits) - 1)),  # the same in each run
         kind=finding.kind,
@@ -133,5 +133,9 @@ def _incident(finding: Finding, now: float, number: int) -> Incident:
         summary=summary,
         evidence=msgspec.to_builtins(finding.evidence),
         updated_at=now,
-        timeline=({"at": now, "event": "opened", "text": f"{finding.severity}: {summary}"},),
+        timeline=(
+            {"at": now, "event": "opened", "text": f"{finding.severity}: {without_advice(summary, advice)}"},
+        ),
+        fault=finding.fault,
+        advice=advice,
     )

@@ -1,10 +1,10 @@
-"""Times as people and other programs read them: RFC 3339 in UTC with milliseconds."""
+"""Times as people and other programs read them: RFC 3339 in UTC with milliseconds, and back."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
 
-__all__ = ["rfc3339"]
+__all__ = ["rfc3339", "unix"]
 
 
 def rfc3339(unix: float) -> str | None:
@@ -14,3 +14,13 @@ def rfc3339(unix: float) -> str | None:
     except (OverflowError, ValueError, OSError):
         return None
     return moment.isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
+
+
+def unix(text: object) -> float | None:
+    """The unix time of such a text; None for anything else."""
+    if not isinstance(text, str):
+        return None
+    try:
+        return datetime.fromisoformat(text).timestamp()
+    except (ValueError, OverflowError):
+        return None

@@ -1,5 +1,5 @@
 """
-What `vitalsd incidents ID` prints of several kinds, byte for byte; UPDATE_GOLDEN=1 writes it anew, to be reviewed.
+What `vitalsd incidents ID` prints of every kind, byte for byte; UPDATE_GOLDEN=1 writes it anew, to be reviewed.
 
 Of leaks what the golden recording comes to, of others evidence as their detectors write it.
 """
@@ -7,17 +7,20 @@ Of leaks what the golden recording comes to, of others evidence as their detecto
 from __future__ import annotations
 
 import os
+import re
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
+from golden.found_in_pools import AT, found_in_pools
 from support.views import BLOCKING, NOW
 
 from vitalsd.cli.incidents import described
 from vitalsd.incidents.lifecycle import Incidents
-from vitalsd.model import Finding, Frame
+from vitalsd.model import Finding, Frame, Incident
+from vitalsd.times import unix
 from vitalsd_exporters.web.edge import as_json
 
 GOLDEN = Path(__file__).parent
@@ -157,7 +160,91 @@ FOUND: list[dict[str, Any]] = [
             ],
         },
     },
+    {
+        "kind": "starvation",
+        "severity": "critical",
+        "cause": "ready_flood",
+        "culprit": Frame("fan_out", "/srv/shop/orders.py", 88),
+        "summary": "Worker 0 of `shop` turns its loop, but what arrives waits: p99 0.64 s, mean 0.31 s, 4200 "
+        "callbacks ready for 12 s, as at least 4200 callbacks are ready at any time, mostly those of fan_out() "
+        "(orders.py:88); bound how much work is taken on at once.",
+        "evidence": {
+            "loop": "main",
+            "p99_seconds": 0.6412,
+            "mean_seconds": 0.3121,
+            "held_seconds": 12.0,
+            "busy_share": 1.0,
+            "ready_callbacks": 4200,
+            "tasks": None,
+            "reason": "p99 0.64 s, mean 0.31 s, 4200 callbacks ready over 12 s, stalls 0 %",
+        },
+    },
+    {
+        "kind": "growth",
+        "severity": "info",
+        "summary": "Worker 0 of `shop` may leak: its memory has grown steadily by 40 MiB (31 %) in 6 h, above "
+        "everything before, but it gets slower; it is a leak when this goes on; nothing is to be done at night.",
+        "evidence": {
+            "since": "2026-07-01T11:30:00.000Z",
+            "missing": "it gets slower with age, as caches do while they fill",
+            "window_seconds": 21_600.0,
+            "grew": 41_943_040,
+            "grew_share": 0.3125,
+            "steadiness": 7.4,
+            "bytes_per_second": 1941.8,
+        },
+    },
+    {
+        "kind": "fragmentation",
+        "severity": "warning",
+        "summary": "Worker 0 of `shop` holds ever more memory that it does not use; look at the allocator.",
+        "evidence": {
+            "since": "2026-07-01T11:30:00.000Z",
+            "began_at": "2026-06-30T20:00:00.000Z",
+            "proven_by": "memory",
+            "grew": 81_943_040,
+            "floors": [131_000_000, 142_000_000, 150_000_000],
+            "bytes_per_second": 3941.8,
+            "live_heap_share": 0.031,
+            "lifetimes": 2,
+        },
+    },
+    {
+        "kind": "thread_leak",
+        "severity": "warning",
+        "summary": "Worker 0 of `shop` leaks threads: there are 96.",
+        "evidence": {
+            "count": 96,
+            "per_hour": 11.5,
+            "began_at": "2026-07-01T04:00:00.000Z",
+            "growing_threads": [{"thread": "ThreadPoolExecutor-#_#", "grew": 8, "now": 80}],
+            "census_at": "2026-07-01T11:42:00.000Z",
+            "census_seconds": 600.0,
+        },
+    },
+    {
+        "kind": "fd_exhaustion",
+        "severity": "critical",
+        "summary": "Worker 0 of `shop` has 980 of the 1,024 file descriptors that it may have, and at the pace of "
+        "the last minute it has all of them in 88 s: then it accepts no connection.",
+        "evidence": {
+            "count": 980,
+            "limit": 1024,
+            "used_share": 0.957,
+            "per_second": 0.5,
+            "time_to_limit_seconds": 88,
+        },
+    },
+    {
+        "kind": "capture_harmful",
+        "severity": "warning",
+        "summary": "A `stacks` capture by py-spy has harmed worker 0 of `shop`: it was held for 0.31 s. py-spy is "
+        "not used there for an hour or more; see capture 1n4bcpc0009.",
+        "evidence": {"capture": "1n4bcpc0009", "engine": "py-spy", "pause_seconds": 0.31},
+    },
 ]
+READ_AFTER_SECONDS = 300.0
+"""After each was found last."""
 
 
 def capture(incident: str) -> dict[str, Any]:
@@ -193,8 +280,25 @@ def texts() -> list[str]:
     numbers = count(1)
     life = Incidents(draw=lambda _bits: next(numbers))
     found = [Finding(target="shop", worker="0", at=NOW, **each) for each in FOUND]
-    told = [as_json(BLOCKING), leak, exhaustion, *map(as_json, life.take(found, NOW))]
-    return [described(each, [capture(leak["id"])] if each is leak else ()) for each in told]
+    told = [as_json(BLOCKING), leak, exhaustion, *map(as_json, life.take(found, NOW)), *map(as_json, pools())]
+    return [
+        described(
+            each, [capture(leak["id"])] if each is leak else (), unix(each["updated_at"]) + READ_AFTER_SECONDS
+        )
+        for each in told
+    ]
+
+
+def pools() -> list[Incident]:
+    """Those of whole pools, and one of them when it is over."""
+    numbers = count(100)
+    opened = []
+    for finding in found_in_pools():
+        life = Incidents(draw=lambda _bits: next(numbers))
+        opened += life.take([finding], finding.at)
+        if (finding.kind, finding.worker) == ("worker_hung", "0"):
+            over = life.over("shop", "0", "worker_hung", AT + 12, "it came back after 12.3 s")
+    return [*opened, *over]
 
 
 def test_incidents_read_as_they_did() -> None:
@@ -205,17 +309,43 @@ def test_incidents_read_as_they_did() -> None:
     assert actual == (GOLDEN / "incidents.txt").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("number", range(3 + len(FOUND)))
-def test_an_incident_fits_a_terminal(number: int) -> None:
-    """Eighty columns, all words, and no JSON."""
-    text = texts()[number]
-    assert max(map(len, text.splitlines())) <= 80
-    assert "{" not in text and "[{" not in text
+@pytest.mark.parametrize("columns", [80, 120, 200])
+def test_an_incident_fits_a_terminal(columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All words and no JSON, in eighty columns, and in as many as there are up to 120."""
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", str(columns))
+    told = texts()
+    assert not any("{" in text for text in told)
+    assert (
+        min(columns, 120) - 10 < max(len(line) for text in told for line in text.splitlines()) <= min(columns, 120)
+    )
+
+
+def test_every_kind_that_is_documented_is_among_them() -> None:
+    """Whoever adds one sees how it reads."""
+    page = (GOLDEN.parents[1] / "docs" / "incidents.md").read_text(encoding="utf-8")
+    headings = {kind for line in page.splitlines() if line.startswith("## ") for kind in line[3:].split(", ")}
+    told = {each["kind"] for each in FOUND} | {each.kind for each in found_in_pools()} | {"leak", "exhaustion"}
+    assert headings - told == {"Captures that incidents take", "What grows", "remedy"}
+
+
+def test_nothing_unknown_is_shown() -> None:
+    """No empty place, no `?`, no number where a time or a word is meant, no time before it began."""
+    for text in texts():
+        assert not re.search(r"\bNone\b|: ,|  \?$|\b1[78]\d{8}|(?<![\w.])-\d", text, re.MULTILINE), text
+
+
+def test_what_is_over_gives_no_orders() -> None:
+    """A pid may be somebody else's by then: no command, neither in the sentence nor in its past."""
+    over = texts()[-1]
+    assert "state     resolved, critical" in over and "resolved  2026-07-01 13:00:12 UTC" in over
+    assert "`kill" not in over
+    assert "10 (then)" in over
 
 
 def test_what_a_capture_tells_is_not_told_twice() -> None:
     """It stands with the capture that it is from, not with the evidence that it was added to."""
-    (leak,) = [text for text in texts() if "capture 1n4bcpc0009" in text]
+    leak = texts()[1]
     evidence, _, captured = leak.partition("capture 1n4bcpc0009")
     assert "by_user" in captured and "by_user" not in evidence
     assert "51234" in captured and "51234" not in evidence

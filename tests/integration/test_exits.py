@@ -121,6 +121,22 @@ def test_a_crash_loop(tmp_path: Path) -> None:
         assert all(each["worker"] == "" or each["count"] <= 4 for each in watched.incidents())
 
 
+def test_load_balancers_hear_of_a_crash_loop(tmp_path: Path) -> None:
+    """Workers that are up for 300 ms at a time take no traffic; when they have stayed up for a while, they do."""
+    soon = {"VITALSD__WORKERS__CRASH_LOOP_WITHIN": "4s"}
+    with serving(tmp_path, crashing(2, 0.3, 3, 3, 25), more=soon) as watched:
+        watched.settle()
+        assert watched.agent.get("/health/shop")[0] == 200
+        loop = watched.incident("crash_loop")
+        for path in ("/health/shop", "/health/shop/0", "/health/shop/1"):
+            status, body = watched.agent.get(path)
+            assert status == 503
+            assert f"see incident `{loop['id']}`" in body
+        over = watched.incident("crash_loop", state="resolved")
+        assert over["timeline"][-1]["text"].startswith("its workers have stayed up for ")
+        wait_for("traffic", lambda: watched.agent.get("/health/shop")[0] == 200)
+
+
 def test_a_process_that_its_shell_starts_again(tmp_path: Path) -> None:
     """A service of one process is its own worker: it is told, and soon as a crash loop."""
     one = " ".join(crashing(0, 0.5, "SIGSEGV"))

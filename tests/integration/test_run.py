@@ -146,6 +146,42 @@ def test_the_agent_ends_with_the_service(agent: Agent, number: signal.Signals) -
             pass
 
 
+def test_who_asks_after_the_service_hears_that_it_has_ended(agent: Agent) -> None:
+    """How and when, with exit code 1, for people and programs; what was found is listed from what lies there."""
+    with running(agent, ECHOES, "--name", "shop") as service:
+        agent.wait_scrape("the service", lambda scrape: scrape.up("shop") == {"0"})
+        beside = service.wait_agent_process()
+        assert service.end(signal.SIGTERM) == 42
+        wait_for(
+            "the agent to end", lambda: not beside.is_running() or beside.status() == psutil.STATUS_ZOMBIE, 15
+        )
+        listens = agent.listens[1]
+        answer, as_json = agent.command("status", listens), agent.command("status", listens, "--json")
+        listed = agent.command("incidents", "--config", str(_config(agent)))
+        missing = agent.command("incidents", "--config", str(_config(agent)), "nobody")
+
+    assert (answer.returncode, as_json.returncode, answer.stderr) == (1, 1, "")
+    first = answer.stdout.splitlines()[0]
+    assert first.startswith("shop has ended ") and f"pid {service.pid}, 20" in first
+    assert "its agent has ended with it" in answer.stdout
+    ended = json.loads(as_json.stdout)["ended"]
+    assert (ended["target"], ended["pid"]) == ("shop", service.pid)
+    assert ended["code"] in (42, None) and ended["ended_at"].endswith("Z")
+    assert listed.returncode == 0, listed.stderr
+    assert "No agent runs here: this is what the last one has left in" in listed.stdout
+    assert missing.returncode == 1 and "No incident is called `nobody`" in missing.stderr
+
+
+def _config(agent: Agent) -> Path:
+    """A file that names both ports, since what an agent leaves is called after the first."""
+    path = agent.folder / "ports.yaml"
+    path.write_text(
+        f"exporters: {{prometheus: {{listen: '127.0.0.1:{agent.metrics_port}'}}, "
+        f"control: {{listen: '127.0.0.1:{agent.control_port}'}}}}\n"
+    )
+    return path
+
+
 def test_nothing_of_the_service_is_left_behind(agent: Agent) -> None:
     """uvicorn dies of the SIGTERM it was sent, so no probe can clean up: the agent does, before it ends too."""
     agent.environment["VITALSD__SAMPLING__INTERVAL"] = "60s"  # no round by chance at the right moment

@@ -12,8 +12,10 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
+
 from support.waiting import wait_for
-from vitalsd.cli.run import LAUNCH
+from vitalsd.cli.run import LAUNCH, PRELOAD, node_options
 from vitalsd.segment.reader import SegmentError, SegmentFile
 from vitalsd.segment.vitals import read_vitals
 
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
     from vitalsd.model import LoopVitals, ProbeVitals
 
 TARGETS = Path(__file__).parent.parent / "targets"
+NODE = shutil.which("node") or shutil.which("nodejs")
+needs_node = pytest.mark.skipif(NODE is None, reason="there is no node on PATH: install nodejs")
 PYTHONS = ("3.8", "3.9", "3.10", "3.11", "3.12", "3.13", "3.14")
 
 
@@ -113,15 +117,19 @@ def probed(
 ) -> Iterator[Probed]:
     """Start one of `tests/targets` (or any command, if it is a path) with the probe; it is killed at the end."""
     program = str(TARGETS / command[0]) if not Path(command[0]).is_absolute() else command[0]
-    arguments = [python, program, *command[1:]] if program.endswith(".py") else [program, *command[1:]]
+    starts = {".py": [python], ".js": [NODE or "node"], ".mjs": [NODE or "node"]}
+    arguments = [*starts.get(Path(program).suffix, []), program, *command[1:]]
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("VITALSD")}
     variables = {
         **inherited,
         "PYTHONPATH": str(LAUNCH),
         "PYTHONDONTWRITEBYTECODE": "1",
+        "NODE_OPTIONS": node_options(None, PRELOAD),
         "VITALSD_DIR": str(folder),
         **environment,
     }
+    if "NODE_OPTIONS_MORE" in variables:
+        variables["NODE_OPTIONS"] += f" {variables.pop('NODE_OPTIONS_MORE')}"
     process = subprocess.Popen(
         arguments,
         env=variables,

@@ -41,7 +41,9 @@ def test_an_incident_is_what_was_known_when_it_opened() -> None:
     assert leak.evidence["memory_bytes"] == round(told_by.rss_anon)
     assert (leak.target, leak.worker, leak.state, leak.resolved_at) == ("shop", "0", "open", None)
     assert (leak.severity, leak.count, leak.updated_at) == ("warning", 1, leak.opened_at)
-    assert leak.timeline == ({"at": leak.opened_at, "event": "opened", "text": f"warning: {leak.summary}"},)
+    fact = leak.summary.replace("; plan a restart before that", "")
+    assert leak.timeline == ({"at": leak.opened_at, "event": "opened", "text": f"warning: {fact}"},)
+    assert leak.advice == "plan a restart before that"
     assert msgspec.to_builtins(leak.evidence) == leak.evidence
 
 

@@ -30,6 +30,7 @@ from vitalsd.model import (
 from vitalsd.settings.model import Settings, Stall, Workers
 from vitalsd.sources.observer.events import Ended, Late
 from vitalsd.sources.observer.observer import Observer
+from vitalsd.times import unix
 
 ASLEEP = ThreadEvidence(seconds=0.3, looks=10, doing={"sleep": 10}, states={"S": 10}, cpu_seconds=0.0)
 
@@ -334,7 +335,7 @@ def test_a_clock_that_is_set_in_a_silence(world, monkeypatch, step):
     assert len(stopped(world, monkeypatch, 3.0, wall + 2)) == 1
     (hung,) = stopped(world, monkeypatch, 4.0, wall + step + 3)
     assert hung.evidence["silent_seconds"] == 4.0
-    assert hung.evidence["since"] == pytest.approx(wall + step - 1, abs=0.1)
+    assert unix(hung.evidence["since"]) == pytest.approx(wall + step - 1, abs=0.1)
     monkeypatch.setattr(time, "time", lambda: wall - step)
     pulse = Pulse(wall - step, "S", wall - step)
     world.investigation.look_for_life(lambda _key: pulse, lambda _key: True)

@@ -86,3 +86,28 @@ def test_an_agent_of_an_earlier_version():
     for field in ("supervisor", "memory", "zombies", "zombie_count"):
         del told[field]
     assert list(pool_lines(told)) == []
+
+
+def shared(*shares):
+    """A target whose workers have these shares of its work."""
+    pool = tuple(
+        replace(each, share=share) for each, share in zip(workers(*(None,) * len(shares)), shares, strict=True)
+    )
+    return replace(SHOP, supervisor=None, zombies=(), workers=pool)
+
+
+def test_shares():
+    """Of a pool whose workers are compared; a worker alone has none."""
+    assert (
+        lines(shared(0.52, 0.31, 0.17))[0] == "shop: shares of its work, by CPU time: worker 0 52%, 1 31%, 2 17%"
+    )
+    assert not any("shares" in line for line in lines(shared(None)))
+    assert not any("shares" in line for line in lines(shared(None, None)))
+
+
+def test_shares_of_many_are_one_line():
+    """The busiest, and between what the others lie: eighty columns."""
+    (line,) = [each for each in lines(shared(*(0.02,) * 30, 0.4, 0.01)) if "shares" in each]
+    assert len(line) <= 80
+    assert line.startswith("shop: shares of its work, by CPU time: worker 30 40%, ")
+    assert line.endswith(" others 1% to 2%")

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from vitalsd.cli.figures import INDENT, cut, facts, figure, filled, is_table, plain, seconds, table
-from vitalsd.cli.incidents import moment, unix
+from vitalsd.cli.moments import moment, unix
 from vitalsd.detect.growth.words import size
 
 __all__ = ["TABLES", "brief", "described", "files", "listed", "sentence", "summary", "where"]

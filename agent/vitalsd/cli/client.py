@@ -24,7 +24,7 @@ from vitalsd.settings.model import Settings
 from vitalsd.settings.storage import token_path
 from vitalsd.settings.types import split_listen
 
-__all__ = ["Reply", "ask", "fetch", "reachable", "send"]
+__all__ = ["NoAgentError", "Reply", "ask", "fetch", "reachable", "send"]
 
 TIMEOUT_SECONDS = 5.0
 PIECE_BYTES = 1 << 18
@@ -34,6 +34,10 @@ def reachable(listen: str) -> tuple[str, int]:
     """Host and port at which this machine reaches what listens on `listen`, which may be every interface."""
     host, port = split_listen(listen)
     return {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host), port  # noqa: S104 - what may be configured
+
+
+class NoAgentError(VitalsdError):
+    """Nobody listens where an agent was expected, or none was ever started."""
 
 
 class Reply(msgspec.Struct, frozen=True):
@@ -115,7 +119,8 @@ def _exchange(
             "agent, it is stopped (SIGCONT lets it go on), or its host is short of processors."
         ) from error
     except OSError as error:
-        raise VitalsdError(
+        refused = NoAgentError if isinstance(error, ConnectionRefusedError) else VitalsdError
+        raise refused(
             f"No agent answers on {control.listen} ({error.strerror or error}): start one with `vitalsd watch`, "
             "or name its configuration with --config."
         ) from error
@@ -151,7 +156,7 @@ def _token(settings: Settings) -> tuple[str, int]:
         with path.open(encoding="utf-8") as file:
             return file.read().strip(), os.fstat(file.fileno()).st_uid
     except FileNotFoundError:
-        raise VitalsdError(
+        raise NoAgentError(
             f"There is no token at {path}: no agent was started with this configuration (`vitalsd watch` starts "
             "one), or it runs as another user or with another `storage.dir`: ask as it was started."
         ) from None

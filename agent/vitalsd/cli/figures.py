@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,7 +14,6 @@ from vitalsd.detect.growth.words import size
 
 __all__ = [
     "INDENT",
-    "WIDTH",
     "cut",
     "facts",
     "figure",
@@ -22,9 +23,11 @@ __all__ = [
     "plain",
     "seconds",
     "table",
+    "wide",
 ]
 
-WIDTH = 80
+NARROW, WIDE = 80, 120
+"""Columns: what every terminal has, and the longest line that reads well. A pipe gets the first."""
 INDENT = "  "
 MOST_ROWS = 10
 NAMES = ("function", "type", "coroutine", "name", "chain", "pool")
@@ -36,16 +39,23 @@ FIGURES_WIDTH = 42
 """What a table has for figures, of what a terminal has."""
 
 
+def wide() -> int:
+    """How many columns there are to write in."""
+    if not sys.stdout.isatty():
+        return NARROW
+    return min(max(shutil.get_terminal_size().columns, NARROW), WIDE)
+
+
 def cut(line: str) -> str:
     """As much as a terminal has room for."""
-    return line if len(line) <= WIDTH else line[: WIDTH - 3] + "..."
+    return line if len(line) <= wide() else line[: wide() - 3] + "..."
 
 
 def filled(text: str, first: str = "", others: str | None = None) -> str:
     """All words of a text, in lines that begin like this; one that is too long for a line goes on in the next."""
     return textwrap.fill(
         text,
-        WIDTH,
+        wide(),
         initial_indent=first,
         subsequent_indent=" " * len(first) if others is None else others,
         break_on_hyphens=False,
@@ -119,12 +129,12 @@ def seconds(duration: float | None, unknown: str | None = "-") -> str:
     """`250ms`, `1.2s`."""
     if duration is None:
         return unknown or ""
-    return f"{duration * 1000:.3g}ms" if duration < 1 else f"{duration:.1f}s"
+    return f"{duration * 1000:.3g}ms" if abs(duration) < 1 else f"{duration:.1f}s"
 
 
 def _of(row: Mapping[str, Any]) -> str:
     """`parse (orders.py:41)`, a type, or a thread and where it is."""
-    name = plain(next((row[field] for field in NAMES if row.get(field)), "?"))
+    name = plain(next((row[field] for field in NAMES if row.get(field)), "not known"))
     if row.get("file"):
         name += f" ({plain(row['file']).rpartition('/')[2]}:{row.get('line')})"
     at = next((row[field] for field in PLACES if row.get(field)), None)

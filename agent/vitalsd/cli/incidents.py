@@ -5,20 +5,23 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote, urlencode
 
 import msgspec
 
-from vitalsd.cli.client import ask
+from vitalsd.cli.client import NoAgentError, ask
 from vitalsd.cli.figures import INDENT, cut, facts, filled, plain
+from vitalsd.cli.moments import moment, unix, when
+from vitalsd.cli.moments import short as short_span
 from vitalsd.detect.words import times
 from vitalsd.errors import VitalsdError
-from vitalsd.incidents.wording import sentence
+from vitalsd.incidents.grower import without_grower
+from vitalsd.incidents.query import Wanted
+from vitalsd.incidents.wording import sentence, without_advice
 from vitalsd.settings.model import Settings
 
-__all__ = ["Incidents", "described", "listed", "moment", "short", "unix"]
+__all__ = ["Incidents", "described", "listed", "short"]
 
 HEADER = ("ID", "OPENED", "SEVERITY", "WORKER", "STATE", "LASTED", "COUNT")
 
@@ -45,12 +48,17 @@ class Incidents:
         from vitalsd.cli.options import settings_to_ask
 
         settings = settings_to_ask(args)
-        answer = ask(settings, _path(args))
+        try:
+            answer = ask(settings, _path(args))
+        except NoAgentError as error:
+            answer = _left(settings, args, error)
         if args.json:
             print(msgspec.json.format(msgspec.json.encode(answer)).decode())
         elif args.id is not None:
-            captures, problem = _captures(settings, answer)
-            print(described(answer, captures))
+            captures, problem = ([], None) if "problem" in answer else _captures(settings, answer)
+            print(described(answer, captures, time.time()))
+            if "problem" in answer:
+                print(f"\nnote: {answer['problem']}")
             if problem is not None:
                 print(f"\nnote: captures: {problem}")
         else:
@@ -87,40 +95,54 @@ def listed(incidents: Iterable[dict[str, Any]], now: float) -> str:
     return "\n".join(lines)
 
 
-def described(incident: Mapping[str, Any], captures: Sequence[Mapping[str, Any]] = ()) -> str:
-    """One incident in full: the sentence, what happened when, the evidence, and what was captured."""
+def described(incident: Mapping[str, Any], captures: Sequence[Mapping[str, Any]], now: float) -> str:
+    """One incident in full: the sentence, the evidence, what was captured, and what happened when."""
     from vitalsd.cli.captured import brief
     from vitalsd.cli.evidence import evidence
 
     told = {
         "incident": incident["id"],
-        "worker": _where(incident),
+        "worker" if incident["worker"] else "target": _where(incident),
         "what": _what(incident),
-        "severity": incident["severity"],
-        "state": incident["state"],
-        "opened": incident["opened_at"],
-        "resolved": incident["resolved_at"],
-        "last found": incident["updated_at"],
-        "found": times(incident["count"]),
+        "state": f"{incident['state']}, {incident['severity']}",
+        "opened": when(incident["opened_at"], now),
+        "found": _found(incident, now),
+        "resolved": _resolved(incident, now),
         "captures": ", ".join(incident["captures"]),
     }
     in_captures = {name: value for each in captures for name, value in each["summary"].items()}
     parts = [
         filled(incident["summary"]),
         facts(told),
-        "\n".join(["timeline", *(_event(each, incident["summary"]) for each in incident["timeline"])]),
-        evidence(incident["kind"], incident["evidence"], in_captures),
+        evidence(incident, in_captures, now),
         *map(brief, captures),
+        "\n".join(["timeline", *(_event(each, incident) for each in incident["timeline"])]),
     ]
     return "\n\n".join(part for part in parts if part)
 
 
-def _event(entry: Mapping[str, Any], summary: str) -> str:
+def _event(entry: Mapping[str, Any], incident: Mapping[str, Any]) -> str:
     """One line of the timeline or more; the summary, which stands above, is not said again."""
     text = plain(entry["text"])
     severity, _, said = text.partition(": ")
-    text = severity if said and said == sentence(summary) else text
+    above = without_grower(without_advice(sentence(incident["summary"]), incident.get("advice", "")))
+    text = severity if said and said == above else text
     return filled(text, f"{INDENT}{entry['at']}  {entry['event']:8}  ")
+
+
+def _found(incident: Mapping[str, Any], now: float) -> str:
+    """How often, and when last where that is not when it was opened."""
+    often, last = times(incident["count"]), incident["updated_at"]
+    return often if last == incident["opened_at"] else f"{often}, last {when(last, now)}"
+
+
+def _resolved(incident: Mapping[str, Any], now: float) -> str | None:
+    """When, and why."""
+    at, entries = when(incident["resolved_at"], now), incident["timeline"]
+    if at is None:
+        return None
+    why = f": {plain(entries[-1]['text'])}" if entries and entries[-1]["event"] == "resolved" else ""
+    return f"{at}{why}"
 
 
 def short(incident: dict[str, Any], now: float) -> str:
@@ -138,6 +160,16 @@ def _captures(settings: Settings, incident: Mapping[str, Any]) -> tuple[list[dic
     return list(answer["captures"]), None
 
 
+def _left(settings: Settings, args: argparse.Namespace, error: NoAgentError) -> dict[str, Any]:
+    """What the last agent has left, where there is none to ask."""
+    from vitalsd.cli.absent import incident_left, incidents_listed
+
+    if args.id is not None:
+        return incident_left(settings, args.id, error)
+    state = None if args.state == "all" else args.state
+    return incidents_listed(settings, Wanted(state=state, target=args.target, limit=args.limit), error)
+
+
 def _path(args: argparse.Namespace) -> str:
     if args.id is not None:
         return f"/api/v1/incidents/{quote(args.id, safe='')}"
@@ -150,22 +182,13 @@ def _where(incident: Mapping[str, Any]) -> str:
 
 
 def _what(incident: Mapping[str, Any]) -> str:
-    """`stall/blocking_cpu in parse (orders.py:41)`."""
-    what = "/".join(filter(None, (incident["kind"], incident["cause"])))
+    """`stall/blocking_cpu in parse (orders.py:41)`, `worker_down/SIGSEGV`."""
+    fault = incident.get("fault", "").partition(",")[0]
+    what = "/".join(filter(None, (incident["kind"], incident["cause"] or fault)))
     culprit = incident["culprit"]
     if culprit is None:
         return what
     return f"{what} in {culprit['function']} ({culprit['file'].rpartition('/')[2]}:{culprit['line']})"
-
-
-def moment(text: str | None, now: float) -> str:
-    """In local time: the time of today, the date of another day."""
-    at = unix(text)
-    if at is None:
-        return "-"
-    here = datetime.fromtimestamp(at, UTC).astimezone()
-    today = datetime.fromtimestamp(now, UTC).astimezone().date()
-    return here.strftime("%H:%M:%S" if here.date() == today else "%b %d %H:%M")
 
 
 def _lasted(incident: dict[str, Any], now: float) -> str:
@@ -173,16 +196,4 @@ def _lasted(incident: dict[str, Any], now: float) -> str:
     opened, resolved = unix(incident["opened_at"]), unix(incident["resolved_at"])
     if opened is None:
         return "-"
-    seconds = max(0, int((resolved if resolved is not None else now) - opened))
-    if seconds < 60:
-        return f"{seconds}s"
-    if seconds < 3600:
-        return f"{seconds // 60}m{seconds % 60:02}s"
-    if seconds < 86_400:
-        return f"{seconds // 3600}h{seconds % 3600 // 60:02}m"
-    return f"{seconds // 86_400}d{seconds % 86_400 // 3600:02}h"
-
-
-def unix(text: str | None) -> float | None:
-    """A time of the API's."""
-    return datetime.fromisoformat(text).timestamp() if text else None
+    return short_span((resolved if resolved is not None else now) - opened)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from vitalsd.cli.figures import wide
+
 __all__ = ["pool_lines"]
 
 NAMES = {
@@ -22,6 +24,9 @@ def pool_lines(target: dict[str, Any]) -> Iterable[str]:
     if supervisor is not None:
         yield f"{name}: {_supervisor(supervisor, up)}"
     memory = target.get("memory")
+    shares = {each["slot"]: each["share"] for each in target["workers"] if each.get("share") is not None}
+    if len(shares) > 1:
+        yield _shares(f"{name}: shares of its work, by CPU time: ", shares)
     if memory is not None and up > 1:
         yield f"{name}: {_memory(memory, up)}"
     zombies = target.get("zombie_count", 0)
@@ -46,6 +51,21 @@ def _supervisor(supervisor: dict[str, Any], up: int) -> str:
     kind = NAMES.get(supervisor["kind"], supervisor["kind"])
     text = f"{kind} ({', '.join(fact for fact in facts if fact is not None)}), pid {supervisor['key']['pid']}"
     return text if why is None else f"{text}; {why}"
+
+
+def _shares(head: str, shares: dict[str, float]) -> str:
+    """`worker 0 52%, 1 31%, 2 17%`, or the busiest of them and what is left to each of the others, in one line."""
+    told = head + "worker " + ", ".join(f"{slot} {share:.0%}" for slot, share in shares.items())
+    if len(told) <= wide():
+        return told
+    ranked = sorted(shares.items(), key=lambda each: each[1], reverse=True)
+    for shown in range(len(ranked) - 1, 0, -1):
+        others = ranked[shown:]
+        told = head + "worker " + ", ".join(f"{slot} {share:.0%}" for slot, share in ranked[:shown])
+        told += f", {len(others)} others {others[-1][1]:.0%} to {others[0][1]:.0%}"
+        if len(told) <= wide():
+            break
+    return told
 
 
 def _memory(memory: dict[str, Any], up: int) -> str:

@@ -9,13 +9,14 @@ from typing import Any
 
 import msgspec
 
-from vitalsd.cli.client import ask
+from vitalsd.cli.client import NoAgentError, ask
 from vitalsd.cli.ended import end_lines, gone_note, restart_lines
 from vitalsd.cli.figures import plain
 from vitalsd.cli.incidents import short
 from vitalsd.cli.pools import pool_lines
 from vitalsd.cli.underway import LISTED, capture_lines
-from vitalsd.model import STOPPED
+from vitalsd.model import OWN_TARGET, STOPPED
+from vitalsd.settings.model import Settings
 
 __all__ = ["Status", "remedy_lines", "rule_table", "table"]
 
@@ -46,9 +47,11 @@ class Status:
         from vitalsd.cli.options import settings_to_ask
 
         settings = settings_to_ask(args)
-        answer = ask(settings, "/api/v1/targets") | ask(
-            settings, f"/api/v1/incidents?state=open&limit={MOST_LISTED}"
-        )
+        try:
+            answer = ask(settings, "/api/v1/targets")
+        except NoAgentError as error:
+            return _ended(settings, error, as_json=args.json)
+        answer |= ask(settings, f"/api/v1/incidents?state=open&limit={MOST_LISTED}")
         answer |= ask(settings, f"/api/v1/captures?limit={LISTED}")
         answer["agent"] = ask(settings, "/api/v1/agent")
         if args.json or args.rules:
@@ -62,7 +65,8 @@ class Status:
                 print(f"problem: {plain(problem)}")
             for line in (*restart_lines(answer["targets"]), *end_lines(answer["targets"], now)):
                 print(line)
-            for line in _open_incidents(answer["incidents"], now):
+            found = [each for each in answer["incidents"] if each["target"] != OWN_TARGET]  # a problem, above
+            for line in _open_incidents(found, now):
                 print(line)
             for line in remedy_lines(answer["targets"]):
                 print(line)
@@ -71,6 +75,18 @@ class Status:
             if args.rules:
                 print(f"\n{rule_table(answer['rules'])}")
         return 0 if all(target["up"] for target in answer["targets"]) else 1
+
+
+def _ended(settings: Settings, error: NoAgentError, *, as_json: bool) -> int:
+    """Say that the service has ended, and its agent with it, if that is so."""
+    from vitalsd.cli.absent import ended, ended_as_json, ended_text
+
+    left = ended(settings, error)
+    if as_json:
+        print(msgspec.json.format(msgspec.json.encode(ended_as_json(left))).decode())
+    else:
+        print(ended_text(left, time.time()))
+    return 1
 
 
 def table(targets: Iterable[dict[str, Any]], now: float) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from vitalsd.detect.ends import (
     MOST_TOLD,
@@ -26,7 +26,7 @@ from vitalsd.detect.words import times
 from vitalsd.model import SUPERVISOR, Exit, ExitReason, Finding
 from vitalsd.settings.model import Settings
 
-__all__ = ["CrashLoopDetector"]
+__all__ = ["CrashLoopDetector", "steady_seconds"]
 
 MOST_KEPT = 100
 """No more ends than that are remembered, or as many as make a loop."""
@@ -36,6 +36,16 @@ ADVICE: dict[ExitReason, str] = {
     "oom_kill": "give their group more memory or let it have fewer workers",
     "timeout": "they show no life to their supervisor: see `worker_hung` for what they are at",
 }
+
+
+def steady_seconds(seen: SeenTarget, evidence: Mapping[str, object]) -> float | None:
+    """For how long all workers of a loop have stayed up by now, where that is as long as a loop is told by."""
+    within, slots = evidence.get("within_seconds"), evidence.get("slots")
+    if not isinstance(within, int | float) or not isinstance(slots, list):
+        return None
+    caught = [each for each in seen.latest.workers if not each.vacant and (not slots or each.slot in slots)]
+    ages = [seen.now - each.process.started_at if each.up and each.process is not None else 0.0 for each in caught]
+    return min(ages) if ages and min(ages) >= within else None
 
 
 @register_for_target

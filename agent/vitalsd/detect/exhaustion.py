@@ -72,7 +72,7 @@ class ExhaustionDetector:
         left: float | None,
     ) -> Finding:
         severity: Severity = "critical" if found.seconds_left < CRITICAL_SECONDS else "warning"
-        pace = rate(found.bytes_per_second)
+        pace, advice = rate(found.bytes_per_second), "restart it in time, or give it more"
         how = f"it has {size(peak)} and grows by {pace}"
         if left is not None:
             how = f"it has {size(peak)}, and all who share that limit have {size(left)} left, less by {pace}"
@@ -95,8 +95,9 @@ class ExhaustionDetector:
             at=watch.at,
             summary=(
                 f"Worker {seen.worker} of `{seen.target}` meets its memory limit of {size(limit)} in "
-                f"{span(found.seconds_left)}: {how}; restart it in time, or give it more."
+                f"{span(found.seconds_left)}: {how}; {advice}."
             ),
+            advice=advice,
             started_at=found.since,
             evidence=evidence,
         )

@@ -109,18 +109,19 @@ class LeakDetector:
         left = grown.seconds_left
         severity: Severity = "critical" if left is not None and left < CRITICAL_SECONDS else "warning"
         about = f" about {rate(grown.per_second)}" if grown.per_second > 0 else ""
-        advice, grew = "plan a restart", _grew(grown.rise, grown.by, self._day_seconds)
+        grew, pace, advice = _grew(grown.rise, grown.by, self._day_seconds), "", "plan a restart"
         if left is not None and grown.limit is not None:
             together = "" if grown.seconds_together != left else ", with all that share it,"
-            pace = f"at this pace it meets its limit of {size(grown.limit)}{together} in {span(left)}"
-            advice = f"{pace}; {advice} before that"
+            pace = f"; at this pace it meets its limit of {size(grown.limit)}{together} in {span(left)}"
+            advice += " before that"
         return Finding(
             kind=self.kind,
             target=seen.target,
             worker=seen.worker,
             severity=severity,
             at=watch.at,
-            summary=(f"Worker {seen.worker} of `{seen.target}` leaks{about}: {grew}; {advice}."),
+            summary=f"Worker {seen.worker} of `{seen.target}` leaks{about}: {grew}{pace}; {advice}.",
+            advice=advice,
             started_at=grown.began_at,
             evidence=_evidence(watch, grown) | ({"pool": msgspec.to_builtins(pool)} if pool.others else {}),
         )

@@ -7,6 +7,8 @@ from vitalsd.model import Cause, Frame
 __all__ = ["ADVICE", "advice", "by_cause", "duration", "name", "of", "percent", "place", "times"]
 
 LONGEST_NAME = 80
+LONGEST_SECONDS = 1e9
+"""What no process has lived for, nor infinity."""
 
 _BY_CAUSE: dict[Cause, str] = {
     "blocking_cpu": "by computation",
@@ -65,7 +67,10 @@ def by_cause(cause: Cause) -> str:
 
 
 def duration(seconds: float) -> str:
-    """`0.48 s`, `12.3 s`."""
+    """`0.48 s`, `12.3 s`, `2 min 30 s`."""
+    if 100 <= seconds < LONGEST_SECONDS:
+        minutes, rest = divmod(round(seconds), 60)
+        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
     return f"{seconds:.2f} s" if seconds < 10 else f"{seconds:.1f} s"
 
 

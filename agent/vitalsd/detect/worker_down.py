@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from vitalsd.detect.ends import (
     TOLD_SECONDS,
     as_evidence,
+    by_what,
     disordered,
     fired_in,
     how,
@@ -148,6 +149,7 @@ class WorkerDownDetector:
                 f"{who(end)} of `{seen.latest.name}` (pid {end.key.pid}) {how(end)} {lived(end.lived_seconds)}"
                 f"; {after}: {_advice(end)}."
             ),
+            fault=_fault(end),
             evidence={
                 "exit": as_evidence(end),
                 "replaced_by": follows.pid if follows is not None else None,
@@ -160,7 +162,7 @@ class WorkerDownDetector:
     def _not_replaced(self, seen: SeenTarget, end: Exit, waited: float) -> Finding:
         """One that nobody follows."""
         up = sum(worker.up for worker in seen.latest.workers)
-        left = f"{up} of its workers run" if up else "none of its workers runs"
+        left = f"{up} of its workers {'runs' if up == 1 else 'run'}" if up else "none of its workers runs"
         above = seen.latest.supervisor
         if end.slot == SUPERVISOR or not up:
             act = "start the service again, and see its log"
@@ -168,6 +170,7 @@ class WorkerDownDetector:
             act = f"see the log of its supervisor ({above.kind}, pid {above.key.pid})"
         else:
             act = "see the log of the service"
+        empty = f"nobody has taken its place, and {left}; {act}"
         return Finding(
             kind=self.kind,
             target=seen.latest.name,
@@ -175,9 +178,9 @@ class WorkerDownDetector:
             severity="critical" if end.reason != "unknown" else "warning",
             at=seen.now,
             started_at=end.ended_at,
-            summary=(
-                f"{who(end)} of `{seen.latest.name}` {how(end)} and nobody has taken its place; {left}: {act}."
-            ),
+            summary=f"{who(end)} of `{seen.latest.name}` {how(end)} {lived(end.lived_seconds)}; {empty}.",
+            advice=empty,
+            fault=_fault(end),
             evidence={
                 "exit": as_evidence(end),
                 "replaced_by": None,
@@ -191,6 +194,11 @@ class WorkerDownDetector:
 
 def _is_critical(judgement: Judgement) -> bool:
     return any(finding.severity == "critical" for finding in judgement.findings)
+
+
+def _fault(end: Exit) -> str:
+    """What makes it one incident of a place: the same end again, and that the place stays empty after it."""
+    return end.reason if end.reason in ("timeout", "oom_kill", "unknown") else next(iter(by_what([end])))
 
 
 def _advice(end: Exit) -> str:

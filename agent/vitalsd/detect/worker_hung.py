@@ -19,8 +19,9 @@ from vitalsd.detect.registry import Judgement, SeenTarget, register_for_target
 from vitalsd.detect.words import by_cause, duration, place
 from vitalsd.model import Cause, Finding, Pulse, RuleState, Severity, Silence, Supervisor, WorkerSample
 from vitalsd.settings.model import Settings
+from vitalsd.times import rfc3339
 
-__all__ = ["STOPPED_SECONDS", "Bounds", "WorkerHungDetector", "bounds_of"]
+__all__ = ["STOPPED_SECONDS", "Bounds", "WorkerHungDetector", "bounds_of", "fault_of"]
 
 KIND = "worker_hung"
 STOPPED_SECONDS = 2.0
@@ -143,7 +144,7 @@ def _finding(seen: SeenTarget, slot: str, silence: Silence) -> Finding:
     supervisor = seen.latest.supervisor
     culprit = find_culprit(silence.stacks) if silence.stacks else None
     evidence: dict[str, object] = {
-        "since": silence.since,
+        "since": rfc3339(silence.since),
         "pid": silence.key.pid,
         "silent_seconds": round(silence.seconds, 1),
         "shown_by": silence.kind,
@@ -162,7 +163,7 @@ def _finding(seen: SeenTarget, slot: str, silence: Silence) -> Finding:
     if supervisor is not None and supervisor.timeout_seconds is not None:
         evidence["supervisor_timeout_seconds"] = supervisor.timeout_seconds
     if ends_in is not None:
-        evidence["ended_in_seconds"] = round(ends_in, 1)
+        evidence["ended_in_seconds"] = round(max(0.0, ends_in), 1)
     if silence.stacks:
         evidence["stacks"] = stacks_as_evidence(silence.stacks)
     elif silence.no_stack_reason is not None:
@@ -171,18 +172,26 @@ def _finding(seen: SeenTarget, slot: str, silence: Silence) -> Finding:
     what = _what(silence) + (f" in {place(frame)}" if frame is not None and silence.kind != "stopped" else "")
     who = f"Worker {slot} of `{seen.latest.name}`" if slot else _master(seen, supervisor)
     after = _after(supervisor, ends_in) if slot else "it starts and ends no workers meanwhile"
+    advice = f"{after}; {_advice(silence, supervisor if slot else None)}"
     return Finding(
         kind=KIND,
         target=seen.latest.name,
         worker=slot,
         severity=_severity(silence, ends_in),
         at=seen.now,
-        summary=f"{who} {what}; {after}; {_advice(silence, supervisor if slot else None)}.",
+        summary=f"{who} {what}; {advice}.",
+        advice=advice,
+        fault=fault_of(silence),
         cause=_cause(silence),
         culprit=frame,
         started_at=silence.since,
         evidence=evidence,
     )
+
+
+def fault_of(silence: Silence) -> str:
+    """What makes it one incident: this process, silent in this way, whatever it is found to wait for."""
+    return f"{silence.kind}, pid {silence.key.pid}"
 
 
 def _master(seen: SeenTarget, supervisor: Supervisor | None) -> str:

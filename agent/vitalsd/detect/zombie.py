@@ -81,8 +81,9 @@ def _finding(seen: SeenTarget, parent: WorkerKey, children: list[Zombie], worker
     what = f"{len(children)} ended {'child' if len(children) == 1 else 'children'}"
     named = ", ".join(f"{count} `{name}`" for name, count in names)
     among = f", {_workers(slots)} among them" if slots else ""
+    advice = ""
     if pulse is not None and pulse.state in STANDING:
-        why = f"it cannot: it stands still itself (state {pulse.state}), see `worker_hung`"
+        why = advice = f"it cannot: it stands still itself (state {pulse.state}), see `worker_hung`"
     else:
         why = (
             "it does not call wait() for them; have it join or wait for what it starts, or, where it is the first "
@@ -97,6 +98,7 @@ def _finding(seen: SeenTarget, parent: WorkerKey, children: list[Zombie], worker
         at=seen.now,
         started_at=oldest,
         summary=f"{who} has not fetched {what} ({named}{among}), the first for {lasts}; {why}.",
+        advice=advice,
         evidence={
             "first_seen_at": oldest,
             "parent_pid": parent.pid,

@@ -17,6 +17,7 @@ import structlog
 
 from vitalsd.history.stalls import StallCounts
 from vitalsd.incidents.lifecycle import Incidents
+from vitalsd.incidents.own import of_the_agent
 from vitalsd.incidents.query import Page, TotalOf, Wanted
 from vitalsd.incidents.store import Store
 from vitalsd.incidents.wording import Event
@@ -81,7 +82,7 @@ class Book:
         self._offset = now - self._steady()
         if abs(self._offset - offset) > STEP_SECONDS:
             self._life.clock_was_set(self._offset - offset)
-        changed = self._life.take(findings, now)
+        changed = self._life.take([of_the_agent(finding) for finding in findings], now)
         for incident in changed:
             self._keep(incident, before.get(incident.id))
         return changed
@@ -102,10 +103,10 @@ class Book:
                 self.counts.begin(target, slot, key, stalls, seconds)
         return changed
 
-    def over(self, target: str, worker: str, kind: str, text: str) -> list[Incident]:
-        """Resolve what is known to be over, and say why."""
+    def over(self, target: str, worker: str, kind: str, text: str, fault: str | None = None) -> list[Incident]:
+        """Resolve what is known to be over, of one fault or of all, and say why."""
         before = {incident.id: incident for incident in self._life.all()}
-        changed = self._life.over(target, worker, kind, self._clock(), text)
+        changed = self._life.over(target, worker, kind, self._clock(), text, fault)
         for incident in changed:
             self._keep(incident, before.get(incident.id))
         return changed

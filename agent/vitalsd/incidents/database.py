@@ -7,6 +7,7 @@ Everything here may wait for the disk and raise; `store` sees to that.
 from __future__ import annotations
 
 import contextlib
+import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TypeVar
@@ -21,7 +22,7 @@ from vitalsd.storage.boot import boot_id
 from vitalsd.storage.file import StorageFile
 from vitalsd.targets.slots import SlotRow
 
-__all__ = ["KIND", "Database", "Loaded"]
+__all__ = ["KIND", "Database", "Loaded", "decoded", "selected"]
 
 log = structlog.get_logger(__name__)
 Row = TypeVar("Row", StallRow, SlotRow)
@@ -110,7 +111,7 @@ class Database(StorageFile):
             " ORDER BY state, opened_at DESC LIMIT ?",
             (now - RECENT_SECONDS, MOST_ADOPTED),
         )
-        incidents = list(self._incidents(rows.fetchall()))
+        incidents = list(decoded(rows.fetchall()))
         counts = self._connection.execute(
             "SELECT target, slot, pid, start_ticks, cause, count, seconds, seen_at FROM stall"
             " WHERE boot = ? AND seen_at >= ?",
@@ -130,14 +131,7 @@ class Database(StorageFile):
 
     def find(self, wanted: Wanted) -> list[Incident]:
         """The latest incidents that fit."""
-        asked = {"id": wanted.id, "state": wanted.state, "target": wanted.target, "kind": wanted.kind}
-        known = {name: value for name, value in asked.items() if value is not None}
-        where = " AND ".join(f"{name} = :{name}" for name in known) or "1"
-        rows = self._connection.execute(
-            f"SELECT id, document FROM incident WHERE {where} ORDER BY opened_at DESC LIMIT :limit",  # noqa: S608
-            known | {"limit": wanted.limit},
-        )
-        return list(self._incidents(rows.fetchall()))
+        return list(decoded(selected(self._connection, wanted)))
 
     def write(
         self,
@@ -188,12 +182,26 @@ class Database(StorageFile):
                 oldest = "SELECT id FROM incident ORDER BY state = 'open', opened_at LIMIT ?"
                 execute(delete + f"id IN ({oldest})", (excess,))
 
-    def _incidents(self, rows: list[tuple[str, bytes]]) -> Iterator[Incident]:
-        for name, document in rows:
-            try:
-                yield msgspec.json.decode(document, type=Incident)
-            except (msgspec.MsgspecError, UnicodeDecodeError, TypeError) as error:
-                log.warning("store_record_unreadable", id=name, reason=str(error))
+
+def selected(connection: sqlite3.Connection, wanted: Wanted) -> list[tuple[str, bytes]]:
+    """Id and document of the latest incidents that fit."""
+    asked = {"id": wanted.id, "state": wanted.state, "target": wanted.target, "kind": wanted.kind}
+    known = {name: value for name, value in asked.items() if value is not None}
+    where = " AND ".join(f"{name} = :{name}" for name in known) or "1"
+    rows = connection.execute(
+        f"SELECT id, document FROM incident WHERE {where} ORDER BY opened_at DESC LIMIT :limit",  # noqa: S608
+        known | {"limit": wanted.limit},
+    )
+    return rows.fetchall()
+
+
+def decoded(rows: Iterable[tuple[str, bytes]]) -> Iterator[Incident]:
+    """Incidents from their documents, but for those that are damaged."""
+    for name, document in rows:
+        try:
+            yield msgspec.json.decode(document, type=Incident)
+        except (msgspec.MsgspecError, UnicodeDecodeError, TypeError) as error:
+            log.warning("store_record_unreadable", id=name, reason=str(error))
 
 
 def _with_documents(row: tuple[object, ...]) -> tuple[object, ...]:

@@ -18,7 +18,17 @@ from vitalsd.ids import new_id
 from vitalsd.incidents.evidence import bounded, longest_seconds, merged
 from vitalsd.incidents.grower import grower, with_grower
 from vitalsd.incidents.query import TotalOf
-from vitalsd.incidents.wording import Event, extended, moment, repeated, seconds_text, sentence, sound, sound_frame
+from vitalsd.incidents.wording import (
+    Event,
+    extended,
+    moment,
+    repeated,
+    seconds_text,
+    sentence,
+    sound,
+    sound_frame,
+    without_advice,
+)
 from vitalsd.model import Finding, Incident, Severity, TargetSnapshot
 
 __all__ = ["Incidents"]
@@ -38,7 +48,7 @@ OF_AN_EMPTY_SLOT = ("worker_down", "crash_loop", "oom_kill", "zombie", "imbalanc
 """What goes on when the worker is gone, since that is what they tell."""
 RANK: dict[Severity, int] = {"info": 0, "warning": 1, "critical": 2}
 
-Place = tuple[str, str, str, str, str]
+Place = tuple[str, str, str, str, str, str]
 
 
 class _Life(msgspec.Struct):
@@ -107,13 +117,16 @@ class Incidents:
             self._all = None
         return changed
 
-    def over(self, target: str, worker: str, kind: str, now: float, text: str) -> list[Incident]:
-        """Resolve what is known to be over: nobody needs to wait whether it is found again."""
+    def over(
+        self, target: str, worker: str, kind: str, now: float, text: str, fault: str | None = None
+    ) -> list[Incident]:
+        """Resolve what is known to be over, of one fault or of all: nobody waits whether it is found again."""
         place = target, worker, kind
         ended = [
             self._resolve(life, now, text)
             for life in self._open_lives()
             if (life.incident.target, life.incident.worker, life.incident.kind) == place
+            and fault in (None, life.incident.fault)
         ]
         if ended:
             self._all = None
@@ -199,7 +212,7 @@ class Incidents:
         if longest is not None:
             evidence["longest_seconds"] = longest
         at = min(finding.at, now)
-        summary = sound(finding.summary)
+        summary, advice = sound(finding.summary), sound(finding.advice)
         incident = Incident(
             id=self._new_id(now),
             kind=finding.kind,
@@ -215,7 +228,9 @@ class Incidents:
             evidence=evidence,
             updated_at=at,
             count=max(1, count),
-            timeline=extended((), at, "opened", f"{finding.severity}: {summary}"),
+            timeline=extended((), at, "opened", f"{finding.severity}: {without_advice(summary, advice)}"),
+            fault=sound(finding.fault),
+            advice=advice,
         )
         life = _Life(incident, now, (RANK[finding.severity], longest or 0.0))
         before = self._lives.get(finding.place)
@@ -235,13 +250,14 @@ class Incidents:
         longest_before = life.worst[1]
         if longest is not None:
             evidence["longest_seconds"] = max(longest, longest_before)
-        summary = sound(finding.summary)
-        event, text = self._event(life, finding, summary, longest, fresh)
+        summary, advice = sound(finding.summary), sound(finding.advice)
+        event, text = self._event(life, finding, without_advice(summary, advice), longest, fresh)
         if event is None and grower(old.kind, old.evidence) is None and (grows := grower(old.kind, evidence)):
             event, text = "evidence", f"what grows most is {grows}"
         life.heard_at = now
         rank = RANK[finding.severity], longest or 0.0
-        worst = rank >= life.worst
+        # What was over is told anew: what was to be done about it then may be wrong by now.
+        worst = rank >= life.worst or (event == "reopened" and bool(advice))
         bare = summary if worst else sentence(old.summary)
         life.worst = max(life.worst[0], rank[0]), max(longest_before, rank[1])
         at, count = max(old.updated_at, min(finding.at, now)), old.count + fresh
@@ -264,6 +280,7 @@ class Incidents:
             updated_at=at,
             count=count,
             timeline=extended(old.timeline, at, event, text) if event is not None else old.timeline,
+            advice=advice if worst else old.advice,
         )
         if event == "reopened" or severity != old.severity:
             self._count(life.incident)
@@ -290,7 +307,12 @@ class Incidents:
         old = life.incident
         life.more = 0
         life.incident = replace(
-            old, state="resolved", resolved_at=now, timeline=extended(old.timeline, now, "resolved", text)
+            old,
+            state="resolved",
+            resolved_at=now,
+            summary=without_advice(old.summary, old.advice),
+            advice="",
+            timeline=extended(old.timeline, now, "resolved", text),
         )
         return life.incident
 
@@ -363,5 +385,6 @@ def _place(incident: Incident) -> Place:
         summary="",
         cause=incident.cause,
         culprit=incident.culprit,
+        fault=incident.fault,
     )
     return finding.place

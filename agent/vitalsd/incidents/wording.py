@@ -12,7 +12,18 @@ from typing import Literal
 
 from vitalsd.model import Frame
 
-__all__ = ["Entry", "Event", "extended", "moment", "repeated", "seconds_text", "sentence", "sound", "sound_frame"]
+__all__ = [
+    "Entry",
+    "Event",
+    "extended",
+    "moment",
+    "repeated",
+    "seconds_text",
+    "sentence",
+    "sound",
+    "sound_frame",
+    "without_advice",
+]
 
 Event = Literal["opened", "worse", "evidence", "captured", "remedy", "resolved", "reopened"]
 Entry = dict[str, object]
@@ -52,6 +63,11 @@ def repeated(summary: str, count: int, since: float, until: float, worst_seconds
 def sentence(summary: str) -> str:
     """A summary without what `repeated` has added to it."""
     return REPEATED.sub("", summary)
+
+
+def without_advice(summary: str, advice: str) -> str:
+    """A summary without what was to be done while it was so."""
+    return summary.replace(f"; {advice}", "") if advice else summary
 
 
 def moment(at: float, seen_from: float) -> str:

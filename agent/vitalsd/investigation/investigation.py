@@ -19,6 +19,7 @@ from vitalsd.capture.census import socket_of
 from vitalsd.capture.census_policy import CensusPolicy
 from vitalsd.capture.growth import GrowthCensuses, Topic
 from vitalsd.capture.stacks import StackSampler
+from vitalsd.detect.crash_loop import steady_seconds
 from vitalsd.detect.growth.book import GrowthBook
 from vitalsd.detect.registry import (
     Seen,
@@ -32,6 +33,7 @@ from vitalsd.detect.registry import (
     make_target_detectors,
 )
 from vitalsd.detect.words import duration
+from vitalsd.detect.worker_hung import fault_of
 from vitalsd.history.past import Past, spans_of
 from vitalsd.history.recent import WINDOW_SECONDS
 from vitalsd.history.work import WorkBook
@@ -267,22 +269,32 @@ class Investigation:
         """What every detector of targets finds by now; who has come back is no longer hung."""
         target, now = seen.latest, seen.now
         found = find_in_target(self._target_detectors, seen, self._failures.tell)
-        hung = {finding.worker for finding in found if finding.kind == "worker_hung"}
-        for place in [place for place in self._hung if place[0] == target.name and place[1] not in hung]:
-            text = _how_it_ended(target, place[1], self._hung.pop(place), now)
-            self.changed(self._book.over(*place, "worker_hung", text))
+        hung = {finding.worker: finding.fault for finding in found if finding.kind == "worker_hung"}
+        for place in [place for place in self._hung if place[0] == target.name]:
+            before, fault = self._hung[place], hung.get(place[1])
+            if fault != fault_of(before):
+                del self._hung[place]
+                text = _how_it_ended(target, place[1], before, now, goes_on=fault is not None)
+                self.changed(self._book.over(*place, "worker_hung", text, fault_of(before)))
         self._hung |= {(target.name, slot): seen.silences[slot] for slot in hung}
-        self._back_again(target, {finding.worker for finding in found if finding.kind == "worker_down"})
+        self._back_again(seen, found)
         return found
 
-    def _back_again(self, target: TargetSnapshot, down: set[str]) -> None:
-        """A place that somebody sits in again is no longer empty, and says so at once."""
+    def _back_again(self, seen: SeenTarget, found: Iterable[Finding]) -> None:
+        """A place that is taken again is no longer empty, who stays up loops no more: that is said at once."""
+        target = seen.latest
+        still = {(finding.kind, finding.worker, finding.fault) for finding in found}
         up = {worker.slot for worker in target.workers if worker.up} | ({""} if target.up else set())
         for incident in self._book.incidents():
-            of = incident.target, incident.kind, incident.state, incident.severity
-            if of == (target.name, "worker_down", "open", "critical") and incident.worker in up - down:
+            place = incident.kind, incident.worker, incident.fault
+            if (incident.target, incident.state) != (target.name, "open") or place in still:
+                continue
+            if (incident.kind, incident.severity) == ("worker_down", "critical") and incident.worker in up:
                 text = "its place is taken again" if incident.worker else "its workers are there again"
-                self.changed(self._book.over(target.name, incident.worker, "worker_down", text))
+                self.changed(self._book.over(target.name, incident.worker, "worker_down", text, incident.fault))
+            if incident.kind == "crash_loop" and (steady := steady_seconds(seen, incident.evidence)) is not None:
+                text = f"its workers have stayed up for {duration(steady)}"
+                self.changed(self._book.over(target.name, incident.worker, "crash_loop", text))
 
     def _seen_target(self, target: TargetSnapshot, now: float) -> SeenTarget:
         silences = self.silent.of(target, self._hung_after, now)
@@ -355,8 +367,8 @@ class Investigation:
             self._stalls.late(case, event)
 
 
-def _how_it_ended(target: TargetSnapshot, slot: str, silence: Silence, now: float) -> str:
-    """What has become of a worker that was hung."""
+def _how_it_ended(target: TargetSnapshot, slot: str, silence: Silence, now: float, *, goes_on: bool) -> str:
+    """What has become of a worker that was hung, or is hung in another way, or is another one that hangs."""
     keys = {worker.slot: worker.key for worker in target.workers if worker.up}
     keys |= {"": target.supervisor.key} if target.supervisor is not None else {}
     lasted = now - silence.since
@@ -364,7 +376,8 @@ def _how_it_ended(target: TargetSnapshot, slot: str, silence: Silence, now: floa
         lasted = silence.seconds  # the clock was set meanwhile
     here = keys.get(slot)
     if here == silence.key and not _has_ended(target, slot):
-        return f"it came back after {duration(lasted)}"
+        after = duration(lasted)
+        return f"it is silent in another way, after {after}" if goes_on else f"it came back after {after}"
     followed = f"; process {here.pid} has taken its place" if here not in (None, silence.key) else ""
     return f"its process {silence.key.pid} has ended, {duration(lasted)} after its last sign of life{followed}"
 

@@ -20,7 +20,7 @@ __all__ = [
 
 Severity = Literal["info", "warning", "critical"]
 ONE_OF_A_WORKER = frozenset({"error_surge", "worker_hung"})
-"""Kinds of which a worker has one at a time, whatever is to blame: that may change from one moment to the next."""
+"""Kinds whose cause and culprit do not tell one from another: those may change from one moment to the next."""
 
 OF_THE_HOST: frozenset[Cause | None] = frozenset({"host_wide", "cpu_contention"})
 """Causes that all workers of a target have in common: they are one incident of the target, which has no worker."""
@@ -44,17 +44,21 @@ class Finding(msgspec.Struct, frozen=True):
     started_at: float | None = None
     """Unix time since when it has been so, if that is earlier."""
     evidence: dict[str, object] = {}
+    fault: str = ""
+    """What tells it from others of its kind there: `SIGSEGV`, `exit 3`; empty where cause and culprit do."""
+    advice: str = ""
+    """The part of the summary that is for as long as it is so: an incident that is over does not say it."""
 
     @property
-    def place(self) -> tuple[str, str, str, str, str]:
-        """What makes it the same incident: target, worker, kind, cause and the culprit's function, no line."""
+    def place(self) -> tuple[str, str, str, str, str, str]:
+        """What makes it the same incident: target, worker, kind, fault, cause, the culprit's function, no line."""
         if self.cause in OF_THE_HOST and self.kind in LATE_FOR_THE_HOST:
-            return self.target, "", "host", "", ""
+            return self.target, "", "host", "", "", ""
         if self.kind in ONE_OF_A_WORKER:
-            return self.target, self.worker, self.kind, "", ""
+            return self.target, self.worker, self.kind, self.fault, "", ""
         culprit = self.culprit
         function = f"{culprit.file}:{culprit.function}" if culprit is not None else ""
-        return self.target, self.worker, self.kind, self.cause or "", function
+        return self.target, self.worker, self.kind, self.fault, self.cause or "", function
 
 
 class Incident(msgspec.Struct, frozen=True):
@@ -79,6 +83,10 @@ class Incident(msgspec.Struct, frozen=True):
     """How often."""
     timeline: tuple[dict[str, object], ...] = ()
     """What happened: `at`, `event` (opened, worse, evidence, captured, remedy, resolved, reopened), `text`."""
+    fault: str = ""
+    """What tells it from others of its kind there; empty where cause and culprit do."""
+    advice: str = ""
+    """The part of the summary that says what to do while it is so; empty when it is over, or it holds for good."""
 
 
 class RuleState(msgspec.Struct, frozen=True):

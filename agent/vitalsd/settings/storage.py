@@ -12,7 +12,7 @@ from vitalsd.settings.types import split_listen
 if TYPE_CHECKING:
     from vitalsd.settings.model import Settings, Storage
 
-__all__ = ["SYSTEM_DIR", "segment_dir", "storage_dir", "token_path"]
+__all__ = ["SYSTEM_DIR", "ended_path", "segment_dir", "storage_dir", "token_path"]
 
 SYSTEM_DIR = Path("/var/lib/vitalsd")
 
@@ -38,6 +38,12 @@ def token_path(settings: Settings) -> Path:
     """Where a generated token lies, for `vitalsd status` and its like."""
     port = split_listen(settings.exporters.control.listen)[1]
     return storage_dir(settings.storage) / f"control-{port}.token"
+
+
+def ended_path(settings: Settings) -> Path:
+    """Where an agent that ends with its service says how that was."""
+    port = split_listen(settings.exporters.control.listen)[1]
+    return storage_dir(settings.storage) / f"ended-{port}.json"
 
 
 def segment_dir(settings: Settings) -> str | None:

@@ -20,7 +20,7 @@ import structlog
 
 from vitalsd.settings.types import split_listen
 
-__all__ = ["DamagedError", "StorageFile", "file_name", "is_damage"]
+__all__ = ["DamagedError", "StorageFile", "file_name", "is_damage", "locked_file"]
 
 log = structlog.get_logger(__name__)
 
@@ -179,6 +179,16 @@ def is_damage(error: Exception) -> bool:
         return code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
     # A schema with bytes turned over makes messages that the module itself cannot decode.
     return isinstance(error, DamagedError | UnicodeDecodeError)
+
+
+@contextlib.contextmanager
+def locked_file(path: Path) -> Iterator[None]:
+    """Keep every agent from this file meanwhile; BlockingIOError where one has it."""
+    lock = _take_lock(path)
+    try:
+        yield
+    finally:
+        os.close(lock)
 
 
 def _take_lock(path: Path) -> int:

@@ -11,6 +11,8 @@ these a worker is
 - the root itself, when nothing else in its tree is a worker and never was. With workers below it, it is their
   master. A root that only wraps a command (`sh -c`, `tini --`, `sudo`, `uv run`) stands for that command.
 
+The primary of Node's cluster runs a loop like any Node, and publishes a segment: it is a master all the same.
+
 So a helper that the service shells out to is not a worker, nor is what that forks for its own sake (a shell, a
 browser, a database), and neither is a master.
 """
@@ -36,7 +38,16 @@ from vitalsd.targets.launchers import (
 from vitalsd.targets.patterns import Patterns
 from vitalsd.targets.processes import Process
 
-__all__ = ["TargetRule", "Tree", "children_of", "is_child", "program_name", "workers_by_segment", "workers_of"]
+__all__ = [
+    "TargetRule",
+    "Tree",
+    "children_of",
+    "is_child",
+    "primaries",
+    "program_name",
+    "workers_by_segment",
+    "workers_of",
+]
 
 
 class TargetRule(msgspec.Struct, frozen=True):
@@ -87,6 +98,7 @@ def workers_of(
             continue  # it is in the tree of its parent already
         alone = _unwrapped(root, table, children)
         found = _workers_below(root, alone, table, children, probed, roots)
+        found -= primaries(found, table)
         if found:
             workers |= found
             above = {root, alone, *(table[pid].parent for pid in found if pid != root)}
@@ -176,6 +188,16 @@ def _role(process: Process, parent: Process, role: _Role, matched: bool) -> _Rol
     return _Role.SERVES if matched and not launcher else _Role.HELPS
 
 
+def primaries(pids: Iterable[int], table: Mapping[int, Process]) -> set[int]:
+    """Those of them that have, by Node's cluster, started others of them."""
+    members = set(pids) & table.keys()
+    return {
+        table[pid].parent
+        for pid in members
+        if table[pid].parent in members and is_clustered(table[pid].arguments, table[table[pid].parent].arguments)
+    }
+
+
 def workers_by_segment(
     segments: Mapping[int, str], table: Mapping[int, Process], taken: Iterable[int]
 ) -> dict[str, set[int]]:
@@ -190,7 +212,7 @@ def workers_by_segment(
         if pid in claimed or pid not in table:
             continue
         found.setdefault(name or program_name(table[pid].command), set()).add(pid)
-    return found
+    return {name: pids - primaries(pids, table) for name, pids in found.items()}
 
 
 def program_name(command: str) -> str:

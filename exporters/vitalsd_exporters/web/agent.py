@@ -10,15 +10,17 @@ import msgspec
 from starlette.routing import Route
 
 from vitalsd.capture.breaker import Breaker
+from vitalsd.model import OWN_TARGET
 from vitalsd_exporters.web.edge import as_json
 from vitalsd_exporters.web.reply import json_reply
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from starlette.requests import Request
     from starlette.responses import Response
 
+    from vitalsd.model import Incident
     from vitalsd_exporters.state import AgentVitals, View
 
 __all__ = ["AgentState", "agent_route"]
@@ -41,12 +43,18 @@ def agent_route(view: View) -> Route:
 
     async def agent(_request: Request) -> Response:
         vitals = view.agent()
-        state = AgentState(
-            vitals.version, tuple(_problems(vitals)), view.captures.breakers(), vitals.reload_succeeded_at
-        )
+        problems = (*_problems(vitals), *_own(view.incidents()))
+        state = AgentState(vitals.version, problems, view.captures.breakers(), vitals.reload_succeeded_at)
         return json_reply(as_json(state))
 
     return Route("/api/v1/agent", agent)
+
+
+def _own(incidents: Iterable[Incident]) -> Iterator[str]:
+    """What is found of the agent itself, as of any service."""
+    for incident in incidents:
+        if incident.target == OWN_TARGET and incident.state == "open":
+            yield f"{incident.summary.removesuffix('.')}: incident `{incident.id}`."
 
 
 def _problems(agent: AgentVitals) -> Iterator[str]:

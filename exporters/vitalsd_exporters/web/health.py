@@ -1,9 +1,9 @@
 """
 Whether a target should get traffic: `/health/{target}` and `/health/{target}/{worker}` for load balancers.
 
-A worker is unavailable when it is gone, hung or stopped, when one of its loops is late by more than
-`health.max_delay`, and until it has been on time for `health.recovered_after`. Costs one look at the loops' live
-words per question; nothing of it is read of the process, so one that is frozen or swapped out delays no answer.
+A worker is unavailable when it is gone, hung or stopped, caught in a crash loop, when one of its loops is late by
+more than `health.max_delay`, and until it has been well for `health.recovered_after`. Costs one look at the loops'
+live words per question; nothing of it is read of the process, so one that is frozen or swapped out delays nothing.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ import msgspec
 from starlette.routing import Route
 
 from vitalsd.model import STOPPED, late_loops
+from vitalsd.times import unix
+from vitalsd_exporters.web.crashing import crash_loop
 from vitalsd_exporters.web.reply import json_error, json_reply
 
 if TYPE_CHECKING:
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 
     from vitalsd.model import Frame, Incident, StallInProgress, TargetSnapshot, WorkerSample
     from vitalsd_exporters.state import View
+    from vitalsd_exporters.web.crashing import CrashLoop
 
 __all__ = ["Reason", "health_routes", "target_reasons", "worker_reasons"]
 
@@ -62,7 +65,10 @@ def health_routes(view: View) -> list[Route]:
         if target is None:
             return _unknown_target(request)
         slot = request.path_params["worker"]
+        loop = _crash_loop(view, target)
         for worker in target.workers:
+            if worker.slot == slot and loop is not None and slot in loop.slots:
+                return _verdict([_looping(loop, f"Worker `{slot}` of target `{target.name}`")])
             if worker.slot == slot:
                 return _verdict(worker_reasons(view, worker))
         slots = ", ".join(f"`{worker.slot}`" for worker in target.workers) or "none"
@@ -79,9 +85,22 @@ def target_reasons(view: View, target: TargetSnapshot) -> list[Reason]:
     if not target.workers:
         text = f"Target `{target.name}` has no worker: start the service, or correct the rule that finds it."
         return [Reason(text)]
+    loop = _crash_loop(view, target)
+    if loop is not None and loop.takes_most(target):
+        return [_looping(loop, f"Target `{target.name}`")]
     # A pool that is one worker short while it recycles still serves; its own worker's address says so.
-    counted = [worker for worker in target.workers if worker.up] or target.workers
+    caught = loop.slots if loop is not None else frozenset()
+    counted = [worker for worker in target.workers if worker.up and worker.slot not in caught] or target.workers
     return [reason for worker in counted for reason in worker_reasons(view, worker)]
+
+
+def _crash_loop(view: View, target: TargetSnapshot) -> CrashLoop | None:
+    return crash_loop(view.incidents(), target, view.health.recovered_after, time.time())
+
+
+def _looping(loop: CrashLoop, who: str) -> Reason:
+    left = loop.left_seconds
+    return Reason(f"{who} is in a crash loop: {loop.text}.", RETRY_AFTER_SECONDS if left is None else left)
 
 
 def worker_reasons(view: View, worker: WorkerSample) -> list[Reason]:
@@ -123,8 +142,8 @@ def _lifeless(view: View, worker: WorkerSample, who: str) -> list[Reason]:
         why = LIFELESS.get(str(evidence.get("shown_by")), "it shows no life")
         culprit = f"; it is in {_named(incident.culprit)}" if incident.culprit is not None else ""
         if incident.state == "open":
-            since = evidence.get("since")
-            lasts = f" for {now - since:.0f} s" if isinstance(since, float) else ""
+            since = unix(evidence.get("since"))
+            lasts = f" for {max(0.0, now - since):.0f} s" if since is not None else ""
             return [Reason(f"{who} has been hung{lasts}: {why}{culprit}, see incident `{incident.id}`.")]
         after = view.health.recovered_after
         left = (incident.resolved_at or 0.0) + after - now

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 from unit.detect.ends import Pool
 
-from vitalsd.detect.crash_loop import CrashLoopDetector
+from vitalsd.detect.crash_loop import CrashLoopDetector, steady_seconds
+from vitalsd.model import ProcessVitals
 from vitalsd.settings.model import Settings, Workers
 
 
@@ -121,3 +123,31 @@ def test_many_that_end_at_once_after_long_lives_are_none():
     for slot in range(8):
         one.end(str(slot), "signal")
     assert one.live(2).told() == []
+
+
+def test_who_stays_up_for_as_long_as_a_loop_is_told_by_loops_no_more():
+    """All of those that were caught in it, and nobody sooner."""
+    one = looping(6)
+    (finding,) = one.found()
+    assert steady_seconds(up_since(one, {"0": 29.0, "1": 4000.0}), finding.evidence) is None
+    assert steady_seconds(up_since(one, {"0": 30.0, "1": 4000.0}), finding.evidence) == 30.0
+    assert steady_seconds(up_since(one, {"0": 30.0, "1": 2.0}), finding.evidence) == 30.0
+    assert steady_seconds(up_since(one, {"0": None, "1": 4000.0}), finding.evidence) is None
+    assert steady_seconds(up_since(one, {"0": 30.0}), {}) is None
+
+
+def up_since(one, ages):
+    """The pool with workers of these ages in seconds, None for one that is down."""
+    seen = one.seen
+    workers = tuple(
+        replace(
+            worker,
+            up=ages[worker.slot] is not None,
+            process=ProcessVitals(
+                state="S", started_at=seen.now - (ages[worker.slot] or 0), cpu_seconds=0, threads=1
+            ),
+        )
+        for worker in seen.latest.workers
+        if worker.slot in ages
+    )
+    return replace(seen, latest=replace(seen.latest, workers=workers))

@@ -129,7 +129,7 @@ def test_finding():
     ((judgement),) = judge(0.96, 0.02, 0.02)
     (finding,) = judgement.findings
     assert finding.summary == (
-        "Worker 0 of `shop` has been at work for 96 % of the time for 600.0 s and does 96 % of the pool's work, "
+        "Worker 0 of `shop` has been at work for 96 % of the time for 10 min and does 96 % of the pool's work, "
         "while none of the 2 others was for more than 2 %: what reaches it waits; look for connections that stay "
         "with one worker (keep-alive, WebSockets, a proxy with few of them), or for work that only this one does."
     )

@@ -243,7 +243,7 @@ def test_a_loaded_host_is_one_finding_of_the_target() -> None:
     late = msgspec.structs.replace(waited(0.6, 0.05)[0], host=HostEvidence(agent_late_seconds=0.5))
     both = [waited(0.3, 0.05), (late, decide(late), NOON + 1)]
     found = [finding for slot in "0123" for finding in find("shop", slot, both, StallBounds())]
-    assert [finding.place for finding in found] == [("shop", "", "host", "", "")] * 4
+    assert [finding.place for finding in found] == [("shop", "", "host", "", "", "")] * 4
     assert {finding.worker for finding in found} == {""}
     assert found[0].summary == (
         "Workers of `shop` wait for a loaded host: worker 0 was blocked for 0.60 s while the whole host stood "

@@ -217,7 +217,7 @@ def without_a_processor(life: Life, share: float, busy: float) -> Life:
 def test_a_loaded_host_is_the_targets() -> None:
     """One finding with the stalls of that cause, and no worker's own; a worker without work is none."""
     (finding,) = without_a_processor(Life(), 0.8, 0.5).judge().findings
-    assert (finding.cause, finding.place) == ("cpu_contention", ("shop", "", "host", "", ""))
+    assert (finding.cause, finding.place) == ("cpu_contention", ("shop", "", "host", "", "", ""))
     assert "its thread waits for a processor for 80 % of the busy time; give it more CPU" in finding.summary
     idle = without_a_processor(Life(), 0.99, 0.5).judge()
     assert idle.findings == ()

@@ -7,6 +7,7 @@ from support.views import BACKGROUND_LOOP, BLOCKING, MAIN_LOOP, NOW, PROBE, SHOP
 
 from vitalsd.model import Pulse, Recovering
 from vitalsd.settings.model import Health
+from vitalsd.times import rfc3339
 from vitalsd_exporters.prometheus.app import metrics_app
 
 STUCK = replace(SHOP, workers=(WATCHED,))
@@ -128,7 +129,7 @@ def hung(state="open", **fields):
         "target": "shop",
         "worker": worker.slot,
         "state": state,
-        "evidence": {**HANG, "pid": worker.key.pid, "since": time.time() - 9},
+        "evidence": {**HANG, "pid": worker.key.pid, "since": rfc3339(time.time() - 9)},
         **fields,
     }
     return app(WELL, all_incidents=(replace(BLOCKING, **known),))
@@ -180,3 +181,67 @@ def test_the_latest_look_at_a_state_counts(ask):
     assert ask(app(replace(WELL, workers=(goes_on,))), "GET", "/health/shop").status_code == 200
     stopped = replace(worker, pulse=Pulse(NOW, "T", NOW - 1))
     assert ask(app(replace(WELL, workers=(stopped,))), "GET", "/health/shop").status_code == 503
+
+
+LOOP = {"ends": 7, "within_seconds": 30.0, "by": {"exit 3": 7}, "slots": ["0"]}
+
+
+def pool(*slots):
+    """A target with these workers, all of them well."""
+    return replace(SHOP, workers=tuple(replace(WELL.workers[0], slot=slot) for slot in slots))
+
+
+def looping(target_, state="open", caught=("0",), ended=0.0, **fields):
+    """The same while workers of it keep ending, the last of them so long ago."""
+    exits = [{"slot": "0", "ended_at": time.time() - ended}]
+    evidence = {**LOOP, "slots": list(caught), "exits": exits}
+    known = {"kind": "crash_loop", "target": "shop", "worker": "", "state": state, "evidence": evidence, **fields}
+    return app(target_, all_incidents=(replace(BLOCKING, **known),))
+
+
+def test_a_service_in_a_crash_loop_is_unavailable(ask):
+    """However well its worker looks in the 300 ms that it is up; Retry-After is when it may be over."""
+    for path in ("/health/shop", "/health/shop/0"):
+        response = ask(looping(pool("0"), ended=10.5), "GET", path)
+        assert (response.status_code, response.headers["retry-after"]) == (503, "22")
+        [reason] = response.json()["reasons"]
+        assert reason.endswith(
+            f"is in a crash loop: its workers keep ending: 7 in 30 s (7 by exit 3), see incident `{BLOCKING.id}`."
+        )
+
+
+def test_a_pool_of_which_most_workers_work_is_available(ask):
+    """The one that keeps ending is not; with half of the places or more in the loop, none is left to rely on."""
+    most = looping(pool("0", "1", "2"))
+    assert ask(most, "GET", "/health/shop").status_code == 200
+    assert ask(most, "GET", "/health/shop/0").status_code == 503
+    assert ask(most, "GET", "/health/shop/1").status_code == 200
+    half = looping(pool("0", "1"))
+    assert ask(half, "GET", "/health/shop").status_code == 503
+    assert ask(half, "GET", "/health/shop/1").status_code == 200
+
+
+def test_who_is_caught_in_a_loop_says_nothing_of_the_others(ask):
+    """A worker that is late while it starts, and ends again, takes no pool out of traffic."""
+    (stuck,) = STUCK.workers
+    three = replace(pool("0", "1", "2"), workers=(stuck, *pool("1", "2").workers))
+    assert ask(looping(three), "GET", "/health/shop").status_code == 200
+
+
+def test_a_loop_of_a_supervisor_alone_takes_all_its_workers_along(ask):
+    """None of its places was named."""
+    assert ask(looping(pool("0", "1"), caught=()), "GET", "/health/shop/1").status_code == 503
+
+
+def test_a_crash_loop_that_was_over_a_moment_ago_still_counts(ask):
+    """For `health.recovered_after`, like everything else."""
+    response = ask(looping(pool("0"), "resolved", resolved_at=time.time() - 0.5), "GET", "/health/shop")
+    assert (response.status_code, response.headers["retry-after"]) == (503, "2")
+    assert "kept ending until 0.5 s ago" in response.json()["reasons"][0]
+    over = looping(pool("0"), "resolved", resolved_at=time.time() - 2.5)
+    assert ask(over, "GET", "/health/shop").status_code == 200
+
+
+def test_the_loop_of_another_target_is_none(ask):
+    """Names tell them apart."""
+    assert ask(looping(pool("0"), target="legacy"), "GET", "/health/shop").status_code == 200

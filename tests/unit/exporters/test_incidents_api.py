@@ -68,6 +68,8 @@ def test_an_incident_is_told_as_the_contract_has_it(get):
                 "text": "found 13 more times, the latest of 1.20 s",
             },
         ],
+        "fault": "",
+        "advice": "",
     }
     assert list(told)[:14] == [
         *("id", "kind", "target", "worker", "severity", "state", "opened_at", "resolved_at"),

@@ -99,4 +99,4 @@ def test_a_count_is_shown_where_there_are_no_stalls() -> None:
         "count": 1,
         "timeline": [],
     }
-    assert "evidence\n  count  99\n  grew   32" in described(incident)
+    assert "evidence\n  count  99\n  grew   32" in described(incident, (), NOON)

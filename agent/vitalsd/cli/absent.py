@@ -1,0 +1,73 @@
+"""
+What can be told without an agent: that the service of `vitalsd run` has ended, and what its agent has found.
+
+Read from the folder in which agents keep what outlives them. Where nothing lies there, the error stands: nobody
+answers.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from vitalsd.cli.client import NoAgentError
+from vitalsd.cli.figures import plain
+from vitalsd.cli.moments import lasting, when
+from vitalsd.errors import UsageError, VitalsdError
+from vitalsd.incidents.left import incidents_file, incidents_left
+from vitalsd.incidents.query import Wanted
+from vitalsd.leaving import Left, left_at
+from vitalsd.settings.model import Settings
+from vitalsd.settings.storage import ended_path, storage_dir
+from vitalsd.times import rfc3339
+from vitalsd_exporters.web.edge import as_json
+
+__all__ = ["ended", "ended_as_json", "ended_text", "incident_left", "incidents_listed"]
+
+
+def ended(settings: Settings, error: NoAgentError) -> Left:
+    """The service that has ended with its agent; else the error that there is none."""
+    try:
+        left = left_at(ended_path(settings))
+    except UsageError:
+        left = None
+    if left is None:
+        raise error
+    return left
+
+
+def ended_text(left: Left, now: float) -> str:
+    """When and how, in a sentence, and where to go on."""
+    how = f"by {left.signal}" if left.signal is not None else "in a way that nobody knows"
+    how = f"with exit code {left.code}" if left.code is not None else how
+    lived = f" after {lasting(left.lived_seconds)}" if left.lived_seconds is not None else ""
+    said = f"{plain(left.target)} has ended {how} ({left.reason}){lived}: pid {left.pid}"
+    count = left.incidents_open
+    found = f"{count} incident{' was' if count == 1 else 's were'} open then" if count else "none was open then"
+    return (
+        f"{said}, {when(rfc3339(left.ended_at), now)}: {plain(left.evidence)}.\n"
+        f"note: its agent has ended with it; `vitalsd incidents` lists what that has found, {found}"
+    )
+
+
+def ended_as_json(left: Left) -> dict[str, Any]:
+    """The same for programs: no target is there any more."""
+    return {"targets": [], "incidents": [], "ended": as_json(left)}
+
+
+def incidents_listed(settings: Settings, wanted: Wanted, error: NoAgentError) -> dict[str, Any]:
+    """What `/api/v1/incidents` would answer, and in `problem` that it is from a file."""
+    path = incidents_file(storage_dir(settings.storage), settings.exporters.prometheus.listen)
+    if not path.exists():
+        raise error
+    return {
+        "incidents": as_json(incidents_left(path, wanted)),
+        "problem": f"No agent runs here: this is what the last one has left in {path}, as it was then.",
+    }
+
+
+def incident_left(settings: Settings, name: str, error: NoAgentError) -> dict[str, Any]:
+    """The same of one."""
+    answer = incidents_listed(settings, Wanted(id=name, limit=1), error)
+    if not answer["incidents"]:
+        raise VitalsdError(f"No incident is called `{name}`. {answer['problem']}")
+    return dict(answer["incidents"][0]) | {"problem": answer["problem"]}

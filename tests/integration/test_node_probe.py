@@ -1,0 +1,226 @@
+"""What the probe measures inside a real Node process, and that the service is what it was without it."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from support.probed import NODE, TARGETS, needs_node, probed
+from support.waiting import wait_for
+
+from vitalsd.model import ERROR_CHANNELS
+
+if TYPE_CHECKING:
+    from vitalsd.model import LoopVitals, ProbeVitals, Stall
+
+pytestmark = needs_node
+
+
+def stall_of(loop: LoopVitals) -> Stall:
+    """The one stall there was."""
+    (stall,) = loop.recent_stalls
+    return stall
+
+
+def functions(stall: Stall) -> list[str]:
+    """Of the stack that was seen most, innermost first."""
+    return [frame.function for frame in stall.stacks[0].frames]
+
+
+def counted(vitals: ProbeVitals) -> dict[str, int]:
+    """Errors by channel, where the runtime has it."""
+    channels = zip(ERROR_CHANNELS, vitals.unhandled_errors, strict=True)
+    return {channel: count for channel, count in channels if count is not None}
+
+
+def test_a_block_while_it_lasts_and_after(tmp_path: Path) -> None:
+    """It is seen with its stack before it has ended, and its length, CPU time and culprit are right."""
+    with probed(["nodes.js", "block"], tmp_path) as service:
+        service.line("ready")
+        service.line("now")
+        late = service.wait_loop("the stack", lambda loop: loop.late is not None and bool(loop.late.stacks)).late
+        assert late is not None
+        assert late.seconds < 0.6
+        innermost = [frame.function for frame in late.stacks[0].frames]
+        assert innermost.index("burn") < innermost.index("handleRequest")
+        loop = service.wait_loop("its end", lambda loop: bool(loop.recent_stalls))
+
+    stall = stall_of(loop)
+    assert stall.duration_seconds == pytest.approx(0.7, abs=0.05)
+    assert stall.cpu_seconds is not None
+    assert stall.cpu_seconds > 0.3
+    assert stall.stack_after_seconds is not None
+    assert stall.stack_after_seconds < 0.3
+    assert "handleRequest" in functions(stall)
+    assert stall.stacks[0].frames[0].file == str(TARGETS / "nodes.js")
+    assert loop.stalls == 1
+    assert loop.busy_seconds > 0.65
+
+
+def test_blocks_at_rest(tmp_path: Path) -> None:
+    """A loop that has rested is woken seldom; a block by a timer or an event is measured all the same."""
+    with probed(["nodes.js", "rested"], tmp_path, AFTER_MS="18500") as service:
+        service.line("ready")
+        loop = service.wait_loop("a loop at rest", lambda loop: loop.idle_seconds > 15)
+        assert loop.stalls == 0
+        service.line("now")
+        stalls = service.wait_loop("both", lambda loop: len(loop.recent_stalls) == 2).recent_stalls
+
+    assert [round(stall.duration_seconds, 1) for stall in stalls] in (
+        [0.1, 0.2],
+        [0.2, 0.2],
+        [0.2, 0.3],
+        [0.1, 0.3],
+    )
+    assert 0.8 < stalls[1].ended_at - stalls[0].ended_at < 1.8
+
+
+def test_native_code_that_blocks(tmp_path: Path) -> None:
+    """Nothing is served while a child is waited for; the stack then comes from the call that has waited."""
+    with probed(["nodes.js", "child"], tmp_path) as service:
+        service.line("ready")
+        stall = stall_of(service.wait_loop("its end", lambda loop: bool(loop.recent_stalls)))
+
+    assert stall.duration_seconds == pytest.approx(0.5, abs=0.1)
+    assert stall.cpu_seconds is not None
+    assert stall.cpu_seconds < 0.2
+    assert {"execSync", "child"} <= set(functions(stall))
+
+
+@pytest.mark.parametrize(("flood", "sign"), [("ticks", "processTicksAndRejections"), ("promises", "")])
+def test_floods(tmp_path: Path, flood: str, sign: str) -> None:
+    """A flood of callbacks that are no turns of the loop is one stretch; its stacks begin in Node's queue."""
+    with probed(["nodes.js", flood], tmp_path) as service:
+        service.line("ready")
+        stall = stall_of(service.wait_loop("its end", lambda loop: bool(loop.recent_stalls)))
+
+    assert stall.duration_seconds == pytest.approx(0.6, abs=0.1)
+    roots = {stack.frames[-1].function for stack in stall.stacks}
+    assert roots <= {sign} if sign else "listOnTimeout" not in roots
+
+
+def test_the_end_in_the_middle_of_a_stall(tmp_path: Path) -> None:
+    """The exit code is the service's, Node waits for nobody and says nothing, and the segment goes."""
+    with probed(["nodes.js", "leave"], tmp_path) as service:
+        service.line("ready")
+        code, _, err = service.finish()
+    assert (code, err, list(tmp_path.iterdir())) == (7, "", [])
+
+
+def test_errors_end_a_service_as_they_did(tmp_path: Path) -> None:
+    """An unhandled rejection and an uncaught exception: the same exit code and the same words."""
+    for scene in ("reject", "fail"):
+        bare = subprocess.run(
+            [NODE or "node", str(TARGETS / "nodes.js"), scene], capture_output=True, text=True, timeout=30
+        )
+        with probed(["nodes.js", scene], tmp_path) as service:
+            code, _, err = service.finish()
+        assert (code, err) == (bare.returncode, bare.stderr)
+        assert code != 0
+
+
+def test_rejections_that_the_service_listens_to(tmp_path: Path) -> None:
+    """They are counted, with their type and where they come from, and the service goes on as it would."""
+    with probed(["nodes.js", "listen"], tmp_path) as service:
+        vitals = service.wait_vitals("all", lambda vitals: counted(vitals).get("rejection") == 3)
+        assert service.process.poll() is None
+    assert counted(vitals) == {"rejection": 3, "exception": 0}
+    latest = vitals.latest_errors[ERROR_CHANNELS.index("rejection")]
+    assert latest is not None
+    assert (latest.type, latest.frames[0].function) == ("TypeError", "Object.listen")
+
+
+def test_a_listener_that_goes_takes_ours_along(tmp_path: Path) -> None:
+    """Else a rejection after it would no longer end the process."""
+    with probed(["nodes.js", "once"], tmp_path) as service:
+        code, _, err = service.finish()
+    assert code == 1
+    assert "the last" in err
+
+
+def test_listeners(tmp_path: Path) -> None:
+    """Node warns of an emitter with very many listeners; that is counted, and shown as ever."""
+    with probed(["nodes.js", "listeners"], tmp_path) as service:
+        vitals = service.wait_vitals("the warning", lambda vitals: vitals.listener_warnings == 1)
+        _, _, err = service.end()
+    assert vitals.listener_warnings == 1
+    assert "MaxListenersExceededWarning" in err
+
+
+def test_heap_and_collections(tmp_path: Path) -> None:
+    """By kind; what is alive after a full one; the limit, the spaces and what is active."""
+    with probed(["nodes.js", "collect"], tmp_path, NODE_OPTIONS_MORE="--expose-gc") as service:
+        vitals = service.wait_vitals("a full collection", lambda vitals: vitals.heap_live_bytes is not None)
+    minor, _, major = vitals.gc_pauses
+    assert major.buckets[-1] >= 3
+    assert minor.buckets[-1] >= 0
+    assert vitals.heap_used_bytes is not None
+    assert vitals.heap_live_bytes is not None
+    assert vitals.heap_limit_bytes is not None
+    assert vitals.heap_live_bytes <= vitals.heap_limit_bytes
+    assert "old_space" in {space.name for space in vitals.spaces}
+    assert "Timeout" in {resource.type for resource in vitals.resources}
+
+
+def test_threads_of_the_service(tmp_path: Path) -> None:
+    """Each has a loop of its own, which is late when that thread is, and the main one is not."""
+    with probed(["nodes.js", "threads"], tmp_path) as service:
+        vitals = service.wait_vitals(
+            "two loops",
+            lambda vitals: len(vitals.loops) == 2 and vitals.loops[1].busy_seconds > 0.1,
+        )
+    main, thread = vitals.loops
+    assert (main.name, thread.name) == ("main", "loop-1")
+    assert main.thread_id == service.pid
+    assert thread.thread_id not in (None, service.pid)
+    assert thread.delay_max_seconds > 0.02
+
+
+def test_a_short_script_pays_for_nothing(tmp_path: Path) -> None:
+    """It has ended before there would be a thread, or a file."""
+    script = tmp_path / "short.mjs"
+    script.write_text("import os from 'node:os'; console.log('ready', os.EOL.length);")
+    folder = tmp_path / "segments"
+    folder.mkdir()
+    with probed([str(script)], folder) as service:
+        service.line("ready")
+        code, _, err = service.finish()
+    assert (code, err, list(folder.iterdir())) == (0, "", [])
+
+
+def test_no_port_is_open(tmp_path: Path) -> None:
+    """The session is within the process."""
+    with probed(["nodes.js", "block"], tmp_path) as service:
+        service.line("ready")
+        service.line("now")
+        service.wait_loop("a stack", lambda loop: loop.late is not None and bool(loop.late.stacks))
+        descriptors = Path(f"/proc/{service.pid}/fd").iterdir()
+        own = {str(each.readlink()) for each in descriptors}
+        tables = [Path(f"/proc/{service.pid}/net/{name}").read_text().splitlines()[1:] for name in ("tcp", "tcp6")]
+    listening = {f"socket:[{line.split()[9]}]" for table in tables for line in table if line.split()[3] == "0A"}
+    assert not listening & own
+
+
+def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
+    """The service runs on without a word."""
+    absent = tmp_path / "absent" / "deeper"
+    with probed(["nodes.js", "block"], absent) as service:
+        service.line("ready")
+        service.line("now")
+        service.line("done")
+        time.sleep(0.5)
+        code, out, err = service.end()
+    assert (code, out, err) == (-15, "", "")
+
+
+def test_the_segment_outlives_a_kill(tmp_path: Path) -> None:
+    """What was known stays readable until somebody takes it away."""
+    with probed(["nodes.js", "rest"], tmp_path) as service:
+        service.line("ready")
+        service.wait_loop("a loop", lambda loop: loop.running)
+        service.process.kill()
+        service.process.wait()
+        assert wait_for("its words", service.vitals).runtime == "node"

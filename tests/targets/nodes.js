@@ -1,0 +1,91 @@
+// A Node service that does what its first argument names, some moments after it has said that it is ready.
+"use strict";
+const childProcess = require("child_process");
+const fs = require("fs");
+
+const AFTER_MS = Number(process.env.AFTER_MS ?? 1800);
+const keep = setInterval(() => {}, process.argv[2] === "rested" ? 3600e3 : 20);
+
+function burn(milliseconds) {
+  const end = process.hrtime.bigint() + BigInt(Math.round(milliseconds * 1e6));
+  let turns = 0;
+  while (process.hrtime.bigint() < end) turns++;
+  return turns;
+}
+
+function handleRequest(milliseconds) {
+  return burn(milliseconds);
+}
+
+function readSlowly(path) {
+  return fs.readFileSync(path);
+}
+
+const scenes = {
+  rest() {
+    clearInterval(keep);
+    setInterval(() => {}, 3600e3);
+  },
+  rested() {
+    handleRequest(150);
+    setTimeout(() => fs.readFile(__filename, () => handleRequest(250)), 1000);
+  },
+  block() {
+    handleRequest(700);
+  },
+  child() {
+    childProcess.execSync("sleep 0.5");
+  },
+  fifo() {
+    readSlowly(process.argv[3]);
+  },
+  ticks() {
+    const end = performance.now() + 600;
+    (function next() {
+      if (performance.now() < end) process.nextTick(next);
+    })();
+  },
+  promises() {
+    const end = performance.now() + 600;
+    (async function flood() {
+      while (performance.now() < end) await null;
+    })();
+  },
+  leave() {
+    burn(400);
+    process.exit(7);
+  },
+  reject() {
+    Promise.reject(new TypeError("never shown"));
+  },
+  listen() {
+    process.on("unhandledRejection", () => {});
+    for (let index = 0; index < 3; index++) Promise.reject(new TypeError("never shown"));
+  },
+  once() {
+    process.once("unhandledRejection", () => {});
+    Promise.reject(new TypeError("never shown"));
+    setTimeout(() => Promise.reject(new TypeError("the last")), 300);
+  },
+  fail() {
+    throw new RangeError("never shown");
+  },
+  listeners() {
+    const emitter = new (require("events"))();
+    for (let index = 0; index < 11; index++) emitter.on("data", () => {});
+  },
+  collect() {
+    for (let index = 0; index < 3; index++) gc();
+  },
+  threads() {
+    const { Worker } = require("worker_threads");
+    new Worker("setInterval(() => { const end = Date.now() + 60; while (Date.now() < end); }, 200)", { eval: true });
+  },
+};
+
+console.log("ready");
+setTimeout(() => {
+  console.log("now");
+  scenes[process.argv[2]]();
+  console.log("done");
+}, AFTER_MS);
