@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from support.views import FixedView
+from support.views import WEB, FixedView
 
 from vitalsd_exporters.prometheus.catalogue import CATALOGUE
 from vitalsd_exporters.prometheus.collector import VitalsCollector
@@ -14,7 +14,8 @@ GOLDEN = Path(__file__).with_name("exposition.txt")
 
 def exposition() -> bytes:
     """What a scrape of the fixed view answers, whatever Python the tests run on."""
-    return render(VitalsCollector(FixedView(), python_version="3.12.4").collect(), openmetrics=False)
+    view = FixedView(all_targets=(*FixedView().all_targets, WEB))
+    return render(VitalsCollector(view, python_version="3.12.4").collect(), openmetrics=False)
 
 
 def test_the_exposition_is_what_it_was():

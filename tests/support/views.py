@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import msgspec
+
 from support.captures import FakeCaptures
 from vitalsd.incidents.query import Page, Wanted
 from vitalsd.model import (
     DELAY_BOUNDS_SECONDS,
     GC_BOUNDS_SECONDS,
+    ActiveResource,
     Cause,
     CpuVitals,
     Exit,
     Frame,
+    HeapSpace,
     Histogram,
     Incident,
     LoopVitals,
@@ -122,7 +126,7 @@ PROBE = ProbeVitals(
     executor_threads=4,
     executor_busy=2,
     executor_queued=1,
-    unhandled_errors=(2, 0, 0, 1, 0),
+    unhandled_errors=(2, 0, 0, 1, 0, None, None),
     probe_cpu_seconds=0.375,
     heartbeat_at=NOW - 1.25,
 )
@@ -224,6 +228,44 @@ OBSERVED = WorkerSample(
     ),
 )
 """Seen from outside alone."""
+
+OF_NODE = WorkerSample(
+    target="web",
+    slot="0",
+    key=WorkerKey(pid=88, start_ticks=2_001),
+    at=NOW,
+    up=True,
+    command="node web.js",
+    lag_source="probe",
+    process=ProcessVitals(state="S", started_at=NOW - 3600, cpu_seconds=9.5, threads=12),
+    probe=ProbeVitals(
+        runtime="node",
+        version="20.20.2",
+        loops=(msgspec.structs.replace(MAIN_LOOP, flavour="heartbeat", iterations=None, current_stall=None),),
+        loops_unwatched=0,
+        gc_pauses=PROBE.gc_pauses,
+        heap_used_bytes=10_485_760,
+        heap_live_bytes=8_388_608,
+        heap_blocks=None,
+        heap_live_blocks=None,
+        malloc_used_bytes=None,
+        malloc_held_bytes=None,
+        tasks=None,
+        threads=None,
+        executor_threads=None,
+        executor_busy=None,
+        executor_queued=None,
+        unhandled_errors=(None,) * 5 + (3, 1),
+        probe_cpu_seconds=0.25,
+        heartbeat_at=NOW - 0.25,
+        heap_limit_bytes=2_197_815_296,
+        external_bytes=1_048_576,
+        listener_warnings=2,
+        resources=(ActiveResource("TCPSocketWrap", 12), ActiveResource("Timeout", 3)),
+        spaces=(HeapSpace("old_space", 6_291_456, 8_388_608), HeapSpace("new_space", 1_048_576, 2_097_152)),
+    ),
+)
+WEB = TargetSnapshot(name="web", up=True, workers=(OF_NODE,))
 
 KILLED = Exit(
     target="shop",

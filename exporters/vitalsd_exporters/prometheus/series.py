@@ -212,8 +212,7 @@ def probe_rows(worker: WorkerSample) -> Iterator[Row]:
     for resource in probe.resources:
         yield from _known(labels | {"type": resource.type}, {"vitals_active_resources": resource.count})
     for space in probe.spaces:
-        of_space = {"vitals_heap_space_used_bytes": space.used_bytes, "vitals_heap_space_bytes": space.held_bytes}
-        yield from _known(labels | {"space": space.name}, of_space)
+        yield from _known(labels | {"space": space.name}, {"vitals_heap_space_used_bytes": space.used_bytes})
 
 
 def loop_rows(worker: WorkerSample) -> Iterator[Row]:

@@ -69,6 +69,8 @@ def test_labels_are_the_contracts(metric):
         "outcome",
         "channel",
         "generation",
+        "space",
+        "type",
         "kind",
         "severity",
         "source",

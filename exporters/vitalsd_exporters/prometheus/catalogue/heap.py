@@ -10,7 +10,7 @@ HEAP = (
     Descriptor(
         "vitals_gc_pause_seconds",
         "histogram",
-        "Pauses for garbage collection, youngest generation 0, from the probe.",
+        "Pauses for garbage collection, by generation of Python's and kind of Node's, from the probe.",
         (*WORKER, "generation"),
     ),
     Descriptor("vitals_heap_used_bytes", "gauge", "Heap in use now, from the probe.", WORKER),
@@ -28,6 +28,33 @@ HEAP = (
         "vitals_malloc_held_bytes",
         "gauge",
         "Memory malloc holds from the kernel, in use or not, mallinfo2 by the probe.",
+        WORKER,
+    ),
+    Descriptor(
+        "vitals_heap_limit_bytes", "gauge", "Heap at which V8 ends the process, from the probe of Node.", WORKER
+    ),
+    Descriptor(
+        "vitals_heap_space_used_bytes",
+        "gauge",
+        "Heap in use by space of V8's heap, from the probe of Node.",
+        (*WORKER, "space"),
+    ),
+    Descriptor(
+        "vitals_external_memory_bytes",
+        "gauge",
+        "Memory outside of V8's heap that it holds, such as buffers, from the probe of Node.",
+        WORKER,
+    ),
+    Descriptor(
+        "vitals_active_resources",
+        "gauge",
+        "What keeps a Node process going, by type, the twelve most frequent, from the probe.",
+        (*WORKER, "type"),
+    ),
+    Descriptor(
+        "vitals_listener_warnings_total",
+        "counter",
+        "Times Node has warned of an emitter with very many listeners, from the probe.",
         WORKER,
     ),
 )
