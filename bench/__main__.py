@@ -19,6 +19,7 @@ from bench.figures import Figure, table
 
 NAMES = (
     *("throughput", "idle", "iteration", "agent", "memory", "observer", "truth", "start", "causes"),
+    *("causes_node", "truth_node", "throughput_node", "idle_node"),
     *("history", "census", "profiles", "leaks", "tracking", "chaos", "discovery", "recycling"),
     "health",
 )
@@ -52,8 +53,8 @@ def listing() -> str:
     lines = []
     for name in NAMES:
         module = import_module(f"bench.{name}")
-        lines.append(f"{name:<12}{module.SHOWS}")
-        lines += [f"{'':<14}{figure} {bar}" for figure, bar in module.BARS.items()]
+        lines.append(f"{name:<16}{module.SHOWS}")
+        lines += [f"{'':<18}{figure} {bar}" for figure, bar in module.BARS.items()]
     return "\n".join(lines)
 
 

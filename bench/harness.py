@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 __all__ = [
+    "NODE_PROBE",
     "PROBE",
     "SERVICES",
     "Process",
@@ -40,6 +41,8 @@ ROOT = Path(__file__).parent.parent
 SERVICES = Path(__file__).parent / "services"
 PROBE = {"PYTHONPATH": str(ROOT / "agent" / "vitalsd" / "probe" / "launch")}
 """The environment that puts the probe into a Python service."""
+NODE_PROBE = {"NODE_OPTIONS": f"--require {ROOT / 'agent' / 'vitalsd' / 'probe' / 'node' / 'preload.js'}"}
+"""And into a Node service."""
 PATIENCE_SECONDS = 30.0
 END_SECONDS = 10.0
 SETTLE_SECONDS = 0.005
@@ -67,10 +70,16 @@ class Process:
         fields = dict(line.split(":", 1) for line in lines)
         return {name: int(fields[name].split()[0]) * 1024 for name in ("VmRSS", "RssAnon", "RssFile", "RssShmem")}
 
+    def pss_bytes(self) -> int:
+        """What it would give back: its own memory, and its share of what others have mapped too."""
+        lines = Path(f"/proc/{self.pid}/smaps_rollup").read_text().splitlines()[1:]
+        return int(dict(line.split(":", 1) for line in lines)["Pss"].split()[0]) * 1024
+
 
 def environment(extra: Mapping[str, str]) -> dict[str, str]:
     """This environment without what would change a service's behaviour, and with `extra`."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "VITALSD"))}
+    changing = ("PYTHON", "NODE_", "VITALSD")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(changing)}
     return {**kept, **extra}
 
 
@@ -119,9 +128,9 @@ def process(
 def web_service(
     kind: str, *, loop: str = "asyncio", extra: Mapping[str, str], pinned: set[int] | None = None
 ) -> contextlib.AbstractContextManager[Process]:
-    """`web.py` under uvicorn, or `aio.py`; with VITALSD_DIR in `extra` it is ready once it is probed."""
+    """`web.py` under uvicorn, `aio.py` or `web.js`; with VITALSD_DIR in `extra` it is ready once it is probed."""
     port = free_port()
-    command = [sys.executable, "aio.py", str(port)]
+    command = ["node", "web.js", str(port)] if kind == "node" else [sys.executable, "aio.py", str(port)]
     if kind == "uvicorn":
         command = [sys.executable, *["-m", "uvicorn", "web:app", "--log-level", "warning", "--no-access-log"]]
         command += ["--loop", loop, "--port", str(port)]

@@ -36,12 +36,12 @@ def run(quick: bool) -> list[Figure]:
                     for _ in range(1 if quick else PAIRS)
                 ]
         time.sleep(SETTLE_SECONDS)
-        shares = _shares(groups, 2.0 if quick else WINDOW_SECONDS)
+        measured_shares = shares(groups, 2.0 if quick else WINDOW_SECONDS)
         memory = {name: [one.memory_bytes()["VmRSS"] for one in group] for name, group in groups.items()}
     figures = []
-    for name, measured in shares.items():
+    for name, measured in measured_shares.items():
         kind, loop = name.rsplit(", ", 1)
-        bare = shares[f"bare, {loop}"]
+        bare = measured_shares[f"bare, {loop}"]
         if kind == "bare":
             figures.append(estimate(f"a bare service, {loop}", bare, "% of a core"))
             continue
@@ -53,8 +53,8 @@ def run(quick: bool) -> list[Figure]:
     return figures
 
 
-def _shares(groups: dict[str, list[Process]], seconds: float) -> dict[str, list[list[float]]]:
-    """Percent of a core: by group, by process, by window."""
+def shares(groups: dict[str, list[Process]], seconds: float) -> dict[str, list[list[float]]]:
+    """Per cent of a core: by group, by process, by window."""
     everyone = [one for group in groups.values() for one in group]
     windows: list[dict[int, float]] = []
     before = {one.pid: (one.cpu_seconds(), time.monotonic()) for one in everyone}

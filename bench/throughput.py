@@ -14,6 +14,7 @@ also measured in one process, which has them taken out and put back between roun
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from bench.figures import Bar, Figure, estimate, paired
@@ -59,30 +60,38 @@ def run(quick: bool) -> list[Figure]:
     figures = []
     for name, loop in IN_AND_OUT.items():
         rounds = _in_and_out(loop, 1 if quick else IN_AND_OUT_STARTS, 2 if quick else IN_AND_OUT_PAIRS)
-        figures += _figures(name, rounds, BAR)[:1]
+        figures += figures_of(name, rounds, BAR)[:1]
     for name, (kind, loop) in SERVICES.items():
         with scratch() as folder:
             extra = {**PROBE, "VITALSD_DIR": str(folder)}
-            figures += _figures(f"probe, {name}", _compare(kind, loop, extra, STARTS, quick), BAR)
+            figures += figures_of(f"probe, {name}", compare(kind, loop, extra, STARTS, quick), BAR)
     for name, extra in REFERENCES.items():
-        figures += _figures(name, _compare("uvicorn", "asyncio", extra, REFERENCE_STARTS, quick), None)
+        figures += figures_of(name, compare("uvicorn", "asyncio", extra, REFERENCE_STARTS, quick), None)
     return figures
 
 
-def _figures(name: str, rounds: Rounds, bar: Bar | None) -> list[Figure]:
+def figures_of(name: str, rounds: Rounds, bar: Bar | None) -> list[Figure]:
+    """Per second of CPU and of wall time."""
     return [
         estimate(f"{name}, per CPU second", rounds.per_cpu_second, "", bar),
         estimate(f"{name}, per second", rounds.per_second, "", bar),
     ]
 
 
-def _compare(kind: str, loop: str, extra: dict[str, str], starts: int, quick: bool) -> Rounds:
+def compare(
+    kind: str,
+    loop: str,
+    extra: Mapping[str, str],
+    starts: int,
+    quick: bool,
+    warm_up_seconds: float = WARM_UP_SECONDS,
+) -> Rounds:
     """A bare service against one with `extra` in its environment."""
     result = Rounds([], [])
     service_cores, load_cores = cores()
     for start in range(1 if quick else starts):
         with contextlib.ExitStack() as stack:
-            environments = ({}, extra) if start % 2 == 0 else (extra, {})
+            environments: tuple[Mapping[str, str], ...] = ({}, extra) if start % 2 == 0 else (extra, {})
             first, second = (
                 stack.enter_context(web_service(kind, loop=loop, extra=one, pinned=service_cores))
                 for one in environments
@@ -90,7 +99,7 @@ def _compare(kind: str, loop: str, extra: dict[str, str], starts: int, quick: bo
             bare, other = (first, second) if start % 2 == 0 else (second, first)
             driver = stack.enter_context(load(load_cores))
             for one in (bare, other):
-                driver.drive(one.port, WARM_UP_SECONDS)
+                driver.drive(one.port, warm_up_seconds)
             a, b = _alternate(driver, bare, other, 2 if quick else PAIRS)
         result.per_cpu_second.append(paired([x for x, _ in a], [x for x, _ in b], _ratio))
         result.per_second.append(paired([x for _, x in a], [x for _, x in b], _ratio))

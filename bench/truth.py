@@ -14,7 +14,7 @@ import math
 import re
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -83,7 +83,7 @@ def _window(loop: str, idle: bool, periods: int) -> tuple[Scrape, Scrape]:
 
 
 def _figures(loop: str, before: Scrape, after: Scrape) -> list[Figure]:
-    p50, p99 = (histogram_quantile(share, _delta(before, after)) for share in (0.5, 0.99))
+    p50, p99 = (histogram_quantile(share, delta(before.buckets, after.buckets)) for share in (0.5, 0.99))
     busy = after.busy_seconds - before.busy_seconds
     true_busy = after.blocked_seconds - before.blocked_seconds + after.between_seconds - before.between_seconds
     named = {
@@ -102,7 +102,7 @@ def _figures(loop: str, before: Scrape, after: Scrape) -> list[Figure]:
 
 
 def _idle_figures(loop: str, before: Scrape, after: Scrape) -> list[Figure]:
-    p99, bucket = histogram_quantile(0.99, _delta(before, after))
+    p99, bucket = histogram_quantile(0.99, delta(before.buckets, after.buckets))
     name = f"{loop}, idle: bucket of p99"
     return [Figure(f"{loop}, idle: p99", p99 * 1000, "ms"), Figure(name, bucket, "s", BARS[name])]
 
@@ -173,8 +173,9 @@ def _scrape(port: int, metrics: int, twin: int) -> Scrape:
     return Scrape(buckets, busy, books["blocked_seconds"], between, int(books["blocks"]))
 
 
-def _delta(before: Scrape, after: Scrape) -> dict[float, float]:
-    return {bound: count - before.buckets[bound] for bound, count in after.buckets.items()}
+def delta(before: Mapping[float, float], after: Mapping[float, float]) -> dict[float, float]:
+    """What has come into each bucket in between."""
+    return {bound: count - before[bound] for bound, count in after.items()}
 
 
 def histogram_quantile(share: float, buckets: dict[float, float]) -> tuple[float, float]:

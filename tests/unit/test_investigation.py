@@ -444,3 +444,14 @@ def test_a_stall_whose_copy_on_a_disk_had_another_name() -> None:
     assert case.take_seen("main", 100.0, 5.0) is None
     case.note_seen(seen)
     assert case.take_seen("main", 100.0, 1.0) is seen
+
+
+def test_a_stall_that_was_seen_in_two_parts() -> None:
+    """Of a process that was stopped, what was seen meanwhile tells why; both parts are taken for the one stall."""
+    case = Case.of(WorkerKey(10, 1), 0.0)
+    stopped = StallEvidence("main", 100.05, 0.4, False, thread=ThreadEvidence(0.4, 40, {"unknown": 40}, {"T": 40}))
+    after = StallEvidence("main", 100.0, 0.48, False, thread=ThreadEvidence(0.01, 2, {"loop": 2}, {"S": 2}))
+    case.note_seen(stopped)
+    case.note_seen(after)
+    assert case.take_seen("main", 100.0, 0.48) is stopped
+    assert case.take_seen("main", 100.0, 0.48) is None

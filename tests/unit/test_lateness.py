@@ -3,6 +3,7 @@
 from msgspec.structs import replace
 from support.views import MAIN_LOOP, OBSERVED, PROBE, WATCHED
 
+from vitalsd.detect.loops import loops_of
 from vitalsd.model import StallInProgress, late_loops, late_seconds, stalled_seconds
 
 STALL = StallInProgress(1.0, 0.7, ())
@@ -33,3 +34,13 @@ def test_on_time_is_known_and_no_loop_is_not():
     assert late_seconds(probed(current_stall=None, late_seconds=0.0)) == 0.0
     assert late_seconds(probed(running=False, current_stall=None)) is None
     assert late_seconds(replace(OBSERVED, observed=None, probe=None)) is None
+
+
+def test_a_worker_thread_of_node_may_compute():
+    """That is what it is there for; a second loop of Python, and Node's own main loop, are late as ever."""
+    second = probed(name="loop-1", current_stall=STALL, late_seconds=0.7)
+    assert late_seconds(second) == stalled_seconds(second) == 0.7
+    in_node = replace(second, probe=replace(second.probe, runtime="node"))
+    assert (late_seconds(in_node), stalled_seconds(in_node), loops_of(in_node)) == (None, None, ())
+    main = probed(current_stall=STALL, late_seconds=0.7)
+    assert late_seconds(replace(main, probe=replace(main.probe, runtime="node"))) == 0.7

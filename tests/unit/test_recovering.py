@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from vitalsd.investigation.recovering import Recoveries
 from vitalsd.model import Recovering, StallEvidence, WorkerKey
 from vitalsd.settings.model import Health
@@ -67,3 +69,12 @@ def test_whoever_is_gone_is_forgotten():
     late.told.ended(KEY, stall(99.0, 1.0))
     late.told.keep(set())
     assert late.at(100.0) is None
+
+
+def test_a_worker_thread_of_node_is_nothing_to_recover_from():
+    """It computes for as long as it likes; the process serves meanwhile."""
+    late = Late()
+    computed = replace(stall(99.0, 1.0), loop="loop-1", runtime="node")
+    late.told.ended(KEY, computed)
+    late.going_on = [computed]
+    assert late.at(100.5) is None

@@ -162,6 +162,8 @@ def no_processor(s: Signals) -> Verdict | None:
     if periods is not None and periods >= THROTTLED_PERIODS_SHARE:
         counts = f"{s.host.throttled_periods} of {s.host.periods}"
         return Verdict("cpu_throttled", None, f"{waited}, its cgroup's CPU quota was used up in {counts} periods")
+    if s.node and (s.gc_share or 0.0) >= GC_SHARE:
+        return None  # V8 collects in several threads, which wait for each other's processors
     others = s.host.cpu_pressure_share
     pressure = f", and CPU pressure was {percent(others)}" if others is not None else ""
     return Verdict("cpu_contention", None, f"{waited}, without a quota in its way{pressure}")
@@ -335,7 +337,8 @@ def _computation(s: Signals) -> Verdict:
     turns = s.waits.get("loop", 0.0) >= TURNS_SHARE
     if s.node and s.microtask_share >= MOST and (_flooded(s) or not agreed or turns):
         begin = f"{percent(s.microtask_share)} of its stacks begin in Node's microtask queue"
-        return Verdict("microtask_flood", whom, f"{spent}, and {begin}")
+        who = s.flooder.frame if s.flooder is not None and s.flooder.agreement >= AGREE_SHARE else None
+        return Verdict("microtask_flood", who, f"{spent}, and {begin}")
     if _flooded(s) and not s.node:
         counted = f", {s.ran} of which began while it was looked at" if s.ran is not None else ""
         return Verdict("ready_flood", whom, f"{spent} while {s.ready} callbacks were ready{counted}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from vitalsd.model import Histogram, LoopVitals, StallInProgress, WorkerSample
+from vitalsd.model import Histogram, LoopVitals, StallInProgress, WorkerSample, is_for_computing
 
 __all__ = ["LoopView", "loops_of", "no_loop_reason"]
 
@@ -24,11 +24,16 @@ class LoopView(msgspec.Struct, frozen=True):
 
 
 def loops_of(sample: WorkerSample) -> tuple[LoopView, ...]:
-    """Every loop of a worker that is up."""
+    """Every loop of a worker that is up, but those whose threads are there to compute."""
     if not sample.up:
         return ()
     if sample.probe is not None:
-        return tuple(_probed(loop) for loop in sample.probe.loops if loop.running)
+        runtime = sample.probe.runtime
+        return tuple(
+            _probed(loop)
+            for loop in sample.probe.loops
+            if loop.running and not is_for_computing(runtime, loop.name)
+        )
     seen = sample.observed
     if seen is None:
         return ()

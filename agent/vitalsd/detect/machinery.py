@@ -40,7 +40,9 @@ IN_FRAMEWORK = re.compile(
     # py-spy and frozen programs may tell paths from the package on.
     rf"^(?:{FRAMEWORKS})/"
 )
-IN_STANDARD = re.compile(r"/lib(?:64)?/python\d(?:\.\d+)?t?/|/lib/(?:pypy|pyodide)|^node:|^internal/|^<frozen ")
+IN_STANDARD = re.compile(
+    r"/lib(?:64)?/python\d(?:\.\d+)?t?/|/lib/(?:pypy|pyodide)|^node:|^internal/|^native$|^<frozen "
+)
 GENERATED = re.compile(r"^<(?:frozen|attrs|__array_function__|decorator-gen|makefun|template|eval_with_key)")
 LAUNCHER = re.compile(r"/bin/[^/]+(?<!\.py)$")
 """`.../bin/uvicorn`: the script that pip writes for an entry point."""

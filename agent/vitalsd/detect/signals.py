@@ -11,9 +11,9 @@ import math
 from functools import cached_property
 
 from vitalsd.detect.culprit import Culprit, find_culprit
-from vitalsd.detect.machinery import last_name
+from vitalsd.detect.machinery import Origin, last_name, origin
 from vitalsd.detect.waits import Wait, waits_in
-from vitalsd.model import Doing, StallEvidence, ThreadEvidence
+from vitalsd.model import Doing, Stack, StallEvidence, ThreadEvidence
 
 __all__ = ["LITTLE_CPU_SHARE", "Signals"]
 
@@ -137,6 +137,11 @@ class Signals:
         return find_culprit(self.evidence.stacks)
 
     @cached_property
+    def flooder(self) -> Culprit | None:
+        """Who the stacks agree on but for those between two callbacks, which show nobody."""
+        return find_culprit([stack for stack in self.evidence.stacks if waits_in(stack) != "loop"])
+
+    @cached_property
     def samples(self) -> int:
         """How many stacks were taken."""
         return sum(max(0, stack.samples) for stack in self.evidence.stacks)
@@ -154,12 +159,19 @@ class Signals:
     @cached_property
     def microtask_share(self) -> float:
         """Of the stacks, those that Node's queue of microtasks began."""
-        begun = sum(
-            stack.samples
-            for stack in self.evidence.stacks
-            if stack.samples > 0 and any(last_name(frame.function) in MICROTASK_ROOTS for frame in stack.frames)
-        )
+        begun = sum(stack.samples for stack in self.evidence.stacks if stack.samples > 0 and _by_microtask(stack))
         return begun / self.samples if self.samples else 0.0
+
+
+def _by_microtask(stack: Stack) -> bool:
+    """
+    Whether it began in Node's queue of microtasks, be it Node or V8 itself that had it emptied.
+
+    After a callback V8 does so; then there is nothing of Node's below what an `await` goes on with.
+    """
+    if any(last_name(frame.function) in MICROTASK_ROOTS for frame in stack.frames):
+        return True
+    return bool(stack.frames) and origin(stack.frames[-1]) in (Origin.OWN, Origin.PACKAGE)
 
 
 def _positive(value: float | None) -> float | None:

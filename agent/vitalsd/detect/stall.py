@@ -17,7 +17,7 @@ import msgspec
 from vitalsd.detect.culprit import stacks_as_evidence
 from vitalsd.detect.loops import loops_of, no_loop_reason
 from vitalsd.detect.registry import Judgement, Seen, StateName, ToldStall, register
-from vitalsd.detect.words import ADVICE, by_cause, duration, place, times
+from vitalsd.detect.words import ADVICE, advice, by_cause, duration, place, times
 from vitalsd.model import OF_THE_HOST, OWN_TARGET, Finding, RuleState, Severity, Stack, StallEvidence, Verdict
 from vitalsd.settings.model import Settings
 from vitalsd.times import rfc3339
@@ -141,7 +141,7 @@ def _summary(target: str, worker: str, group: list[ToldStall]) -> str:
         who = f"Workers of `{target}` wait for a loaded host: worker {worker}{loop}"
         return f"{who} {tense} {by_cause(verdict.cause)}{again}; {ADVICE[verdict.cause]}."
     said = f"Worker {worker} of `{target}`{loop} {tense} {by_cause(verdict.cause)}{where}{again}"
-    return f"{said}; {ADVICE[verdict.cause]}."
+    return f"{said}; {advice(verdict.cause, longest.runtime)}."
 
 
 @register

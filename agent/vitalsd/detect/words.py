@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from vitalsd.model import Cause, Frame
 
-__all__ = ["ADVICE", "by_cause", "duration", "name", "of", "percent", "place", "times"]
+__all__ = ["ADVICE", "advice", "by_cause", "duration", "name", "of", "percent", "place", "times"]
 
 LONGEST_NAME = 80
 LONGEST_SECONDS = 1e9
@@ -45,6 +45,20 @@ ADVICE: dict[Cause, str] = {
     "host_wide": "look at the host: steal time, suspension, or its load",
     "unknown": "see the evidence",
 }
+
+
+_OF_NODE: dict[Cause, str] = {
+    "blocking_cpu": "move the work to a worker thread (worker_threads), or do it in slices with setImmediate",
+    "blocking_call": "use the asynchronous form of the call, not the one that ends in Sync",
+    "disk_io": "use fs.promises, which works in threads of its own, and look at the disk",
+    "gc_pause": "keep fewer objects, and see whether the heap is near its limit (--max-old-space-size)",
+    "lock_wait": "use Atomics.waitAsync, or messages: Atomics.wait holds up the event loop",
+}
+
+
+def advice(cause: Cause, runtime: str) -> str:
+    """What to do about it."""
+    return _OF_NODE.get(cause, ADVICE[cause]) if runtime == "node" else ADVICE[cause]
 
 
 def by_cause(cause: Cause) -> str:

@@ -155,7 +155,7 @@ class ProcessFacts(msgspec.Struct, frozen=True):
     zero_touch: str | None
     """Why its memory and calls may not be read; None: they were."""
     interpreter: str | None
-    """Why CPython's memory tells nothing, where it may be read; None: it does, or it is no CPython."""
+    """Why its memory tells nothing of turns, where it may be read; None: it does, or is of no known runtime."""
     inspector: str | None
     """Of a Node process."""
     memory: MemoryGroup | None

@@ -21,6 +21,7 @@ from vitalsd.capture.model import KINDS
 from vitalsd.doctor.facts import EngineFacts, ProbeFacts, ProcessFacts, Runtime
 from vitalsd.doctor.permission import Standing
 from vitalsd.doctor.status import fields_of, namespaces, standing, yama
+from vitalsd.doctor.uvturns import missing_turns
 from vitalsd.errors import UsageError
 from vitalsd.model import MemoryGroup, ProbeVitals, ProcessVitals, WorkerKey, WorkerSample
 from vitalsd.segment.reader import SegmentError, SegmentFile
@@ -238,7 +239,7 @@ def _facts(path: Path, segment: SegmentFile, locked: bool) -> ProbeFacts:
 
 
 def _zero_touch(proc: Path, pid: int, runtime: Runtime) -> tuple[str | None, str | None]:
-    """Why calls and memory may not be read, and why CPython's memory tells nothing; both by trying."""
+    """Why calls and memory may not be read, and why the memory tells nothing of turns; both by trying."""
     folder = f"{proc}/{pid}"
     try:
         with open(f"{folder}/task/{pid}/syscall", "rb") as file:  # noqa: PTH123 - text in
@@ -249,6 +250,8 @@ def _zero_touch(proc: Path, pid: int, runtime: Runtime) -> tuple[str | None, str
         return refusal(folder, "syscall"), None
     except OSError as error:
         return f"{folder}/task/{pid}/syscall cannot be read: {error.strerror}", None
+    if runtime.kind == "node":
+        return None, missing_turns(proc, pid)
     if runtime.kind != "python":
         return None, None
     interpreter = Interpreter(proc, pid)

@@ -77,15 +77,16 @@ class Case(msgspec.Struct):
         What the observer saw of a stall that its probe tells of, which is not needed for another.
 
         Where words are copied to a disk, the last copy before a process was stopped may be of the turn before:
-        then it is the one with which it has most of its time in common.
+        then it is the one with which it has most of its time in common. Of a Node process that was stopped, what
+        was seen then and after it went on are two: the one with more looks knows more.
         """
-        seen = self.seen.pop((loop, since), None)
-        if seen is not None:
-            return seen
-        for name, other in self.seen.items():
-            if name[0] == loop and _share((since, seconds), (other.since, other.seconds)):
-                return self.seen.pop(name)
-        return None
+        mine = [
+            name
+            for name, other in self.seen.items()
+            if name == (loop, since)
+            or (name[0] == loop and _share((since, seconds), (other.since, other.seconds)))
+        ]
+        return max((self.seen.pop(name) for name in mine), key=_looks, default=None)
 
     def take_told(self, loop: str, since: float, seconds: float) -> Told | None:
         """What was said of a stall that is over: it is told once more, and then forgotten."""
@@ -105,6 +106,10 @@ class Case(msgspec.Struct):
     def note_late(self, loop: str, late: LateThread) -> None:
         """Keep whose stacks are being taken."""
         _put(self.late, (loop, late.since), late)
+
+
+def _looks(evidence: StallEvidence) -> int:
+    return sum(evidence.thread.doing.values()) if evidence.thread is not None else 0
 
 
 def _share(first: tuple[float, float], second: tuple[float, float]) -> bool:

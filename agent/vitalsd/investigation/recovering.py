@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 
-from vitalsd.model import Recovering, StallEvidence, WorkerKey
+from vitalsd.model import Recovering, StallEvidence, WorkerKey, is_for_computing
 from vitalsd.settings.model import Health
 
 __all__ = ["Recoveries"]
@@ -31,7 +31,7 @@ class Recoveries:
 
     def ended(self, key: WorkerKey, evidence: StallEvidence) -> None:
         """A loop has come back."""
-        if evidence.seconds > self.health.max_delay:
+        if self._matters(evidence):
             self._ended[key] = evidence
 
     def of(self, key: WorkerKey) -> Recovering | None:
@@ -45,8 +45,11 @@ class Recoveries:
             del self._ended[key]
         if after == 0:
             return None
-        late = (each for each in self._late(key) if each.seconds > self.health.max_delay)
+        late = (each for each in self._late(key) if self._matters(each))
         return next((Recovering(each.loop, each.seconds, after) for each in late), None)
+
+    def _matters(self, evidence: StallEvidence) -> bool:
+        return evidence.seconds > self.health.max_delay and not is_for_computing(evidence.runtime, evidence.loop)
 
     def keep(self, keys: set[WorkerKey]) -> None:
         """Forget whoever is gone."""

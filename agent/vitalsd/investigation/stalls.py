@@ -24,7 +24,17 @@ from vitalsd.detect.words import of
 from vitalsd.history.stalls import StallCounts
 from vitalsd.investigation.case import Case, Told
 from vitalsd.investigation.evidence import is_guessed, joined, loop_of, with_stacks
-from vitalsd.model import Cause, HostEvidence, LoopVitals, Stall, StallEvidence, Verdict, WorkerKey, WorkerSample
+from vitalsd.model import (
+    Cause,
+    HostEvidence,
+    LoopVitals,
+    Stall,
+    StallEvidence,
+    Verdict,
+    WorkerKey,
+    WorkerSample,
+    is_for_computing,
+)
 from vitalsd.sources.observer.events import Ended, Late
 from vitalsd.sources.observer.observer import Observer
 
@@ -52,7 +62,10 @@ class Stalls:
 
     def late(self, case: Case, event: Late) -> None:
         """Have stacks taken of a loop that is late, for as long as it is."""
-        thread_id, name = self._thread_of(case.samples[-1], event.loop)
+        worker = case.samples[-1]
+        if worker.probe is not None and is_for_computing(worker.probe.runtime, event.loop):
+            return
+        thread_id, name = self._thread_of(worker, event.loop)
         late = LateThread(key=event.key, thread_id=thread_id, since=event.since, thread_name=name)
         case.note_late(event.loop, late)
         self._sampler.late(late)
@@ -113,6 +126,8 @@ class Stalls:
         told = case.take_told(loop.name, stall.since, stall.duration_seconds)
         verdict = _stays(told, self._decide(worker.key, evidence))
         self._counts.add(worker.target, worker.slot, worker.key, verdict.cause, evidence.seconds)
+        if is_for_computing(evidence.runtime, loop.name):
+            return
         case.last_stall_at = min(now, stall.ended_at)
         started_at = told.started_at if told is not None else stall.ended_at - stall.duration_seconds
         case.told.append((evidence, verdict, started_at))
@@ -151,7 +166,7 @@ class Stalls:
         """Those that last for long already, with their stacks and what they come to so far."""
         assert worker.key is not None
         for evidence in self._observer.in_progress(worker.key):
-            if evidence.seconds < IN_PROGRESS_SECONDS:
+            if evidence.seconds < IN_PROGRESS_SECONDS or is_for_computing(evidence.runtime, evidence.loop):
                 continue
             late = case.late.get((evidence.loop, evidence.since))
             stacks = self._sampler.seen(late) if late is not None else Stacks()

@@ -15,7 +15,7 @@ from vitalsd.model.incidents import (
     Severity,
 )
 from vitalsd.model.lateness import late_loops, late_seconds, stalled_seconds
-from vitalsd.model.runtimes import gc_names
+from vitalsd.model.runtimes import gc_names, is_for_computing
 from vitalsd.model.samples import (
     OBSERVED_LOOP,
     OWN_TARGET,
@@ -143,6 +143,7 @@ __all__ = [
     "WorkerSample",
     "Zombie",
     "gc_names",
+    "is_for_computing",
     "late_loops",
     "late_seconds",
     "stalled_seconds",

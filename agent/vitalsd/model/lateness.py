@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from vitalsd.model.runtimes import is_for_computing
 from vitalsd.model.samples import OBSERVED_LOOP, WorkerSample
 from vitalsd.model.vitals import StallInProgress
 
@@ -18,7 +19,8 @@ def late_loops(sample: WorkerSample) -> tuple[tuple[str, StallInProgress], ...]:
         return tuple(
             (loop.name, loop.current_stall or StallInProgress(0.0, loop.late_seconds, ()))
             for loop in sample.probe.loops
-            if loop.running or loop.current_stall is not None
+            if (loop.running or loop.current_stall is not None)
+            and not is_for_computing(sample.probe.runtime, loop.name)
         )
     if sample.observed is not None:
         return ((OBSERVED_LOOP, sample.observed.current_stall or StallInProgress(0.0, 0.0, ())),)
@@ -32,6 +34,9 @@ def late_seconds(sample: WorkerSample) -> float | None:
 
 def stalled_seconds(sample: WorkerSample) -> float | None:
     """Of the longest stall in progress; None where none is."""
-    loops = sample.probe.loops if sample.probe is not None else (sample.observed,)
-    stalls = [loop.current_stall for loop in loops if loop is not None]
+    if sample.probe is None:
+        stalls = [sample.observed.current_stall] if sample.observed is not None else []
+    else:
+        runtime = sample.probe.runtime
+        stalls = [loop.current_stall for loop in sample.probe.loops if not is_for_computing(runtime, loop.name)]
     return max((stall.seconds for stall in stalls if stall is not None), default=None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["gc_names"]
+__all__ = ["gc_names", "is_for_computing"]
 
 GC_NAMES = {"python": ("0", "1", "2"), "node": ("minor", "incremental", "major")}
 
@@ -10,3 +10,8 @@ GC_NAMES = {"python": ("0", "1", "2"), "node": ("minor", "incremental", "major")
 def gc_names(runtime: str) -> tuple[str, ...]:
     """The kinds of collections, as a runtime's own documentation has them, the cheapest first."""
     return GC_NAMES.get(runtime, GC_NAMES["python"])
+
+
+def is_for_computing(runtime: str, loop: str) -> bool:
+    """Node has worker threads to compute in: that a loop of theirs is late is what they are for, and no fault."""
+    return runtime == "node" and loop != "main"

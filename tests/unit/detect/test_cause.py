@@ -267,6 +267,31 @@ SIDES = {
         "blocking_call",
     ),
     "GC for half": (stall(1.0, cpu_seconds=1.0, gc_seconds=0.5, stacks=(OWN,)), "gc_pause"),
+    "V8's GC, whose threads wait for each other's processors": (
+        stall(
+            1.0,
+            runtime="node",
+            cpu_seconds=0.4,
+            gc_seconds=0.9,
+            thread=thread({"running": 30}, seconds=1.0, state="R", cpu=0.4, runq=0.5),
+        ),
+        "gc_pause",
+    ),
+    "V8's GC, without a quota left": (
+        stall(
+            1.0,
+            runtime="node",
+            cpu_seconds=0.2,
+            gc_seconds=0.9,
+            thread=thread({"running": 30}, seconds=1.0, state="R", cpu=0.2, runq=0.6),
+            host=THROTTLED,
+        ),
+        "cpu_throttled",
+    ),
+    "Node execSync with a probe, which has no stack of a call": (
+        stall(1.0, runtime="node", cpu_seconds=0.0, thread=thread({"call": 30}, cpu=0.0, peer="another epoll")),
+        "blocking_call",
+    ),
     "GC for less": (stall(1.0, cpu_seconds=1.0, gc_seconds=0.49, stacks=(OWN,)), "blocking_cpu"),
     "CPU 0.7": (stall(1.0, cpu_seconds=0.7, stacks=(OWN,)), "blocking_cpu"),
     "CPU 0.69 s, beside a quota": (
@@ -492,7 +517,20 @@ def test_node_promises() -> None:
     node = {"runtime": "node", "thread": RUNS}
     assert decide(stall(1.0, stacks=(handler,), **node)).cause == "blocking_cpu"
     assert decide(stall(1.0, stacks=(spin, between), **node)).cause == "microtask_flood"
+    often = decide(stall(1.0, stacks=(spin, *[between] * 4), **node))
+    assert (often.cause, often.culprit.function) == ("microtask_flood", "spin")
     assert decide(stall(1.0, stacks=(NODE_OWN,), **node)).culprit.function == "heavy"
+
+
+def test_node_promises_that_v8_runs() -> None:
+    """V8 empties the queue of microtasks by itself after a callback: nothing of Node lies below what goes on."""
+    pages = [parsed(f"page{n} /srv/q.js:{n}\nfetchAll /srv/q.js:90") for n in range(3)]
+    other = [parsed(f"flush{n} /srv/q.js:{n}") for n in range(3)]
+    node = {"runtime": "node", "thread": RUNS}
+    assert decide(stall(1.0, stacks=(*pages, *other), **node)).cause == "microtask_flood"
+    assert decide(stall(1.0, stacks=tuple(pages), **node)).cause == "blocking_cpu"
+    flooded = decide(stall(1.0, stacks=tuple(pages), ready_callbacks=5000, **node))
+    assert (flooded.cause, flooded.culprit.function) == ("microtask_flood", "fetchAll")
 
 
 def test_who_holds_the_interpreter_lock() -> None:

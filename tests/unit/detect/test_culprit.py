@@ -218,6 +218,7 @@ ORIGINS = {
     "/srv/node_modules/lodash/index.js": Origin.PACKAGE,
     "/usr/lib/python3.13t/json/decoder.py": Origin.STANDARD,
     "node:internal/fs/sync": Origin.STANDARD,
+    "native": Origin.STANDARD,
     "<frozen runpy>": Origin.STANDARD,
     "/srv/.venv/bin/uvicorn": Origin.STANDARD,
     f"{SITE}/starlette/routing.py": Origin.FRAMEWORK,

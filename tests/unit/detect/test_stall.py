@@ -44,6 +44,16 @@ def sample(at: float = NOON, **known: object) -> WorkerSample:
     return WorkerSample("shop", "0", WorkerKey(10, 1), at, command="", process=None, probe=None, **fields)
 
 
+@pytest.mark.parametrize(
+    ("runtime", "advice"), [("python", "freeze those that stay (gc.freeze)"), ("node", "--max-old-space-size")]
+)
+def test_advice_is_of_the_runtime(runtime, advice) -> None:
+    """Nobody is told to use what only the other runtime has."""
+    collected = Verdict("gc_pause", None, "the garbage collector ran")
+    (finding,) = find("shop", "0", [told(0.6, collected, runtime=runtime)], StallBounds())
+    assert advice in finding.summary
+
+
 def test_one_finding(ask_database) -> None:
     """One stall is one finding that somebody on call can act on."""
     evidence = stall(1.2, thread=thread({"sleep": 30, "running": 1}), stacks=ask_database)

@@ -12,6 +12,7 @@ from vitalsd.probe.python.segment import Segment
 from vitalsd.sources.interpreter.interpreter import NO_CPYTHON
 from vitalsd.sources.observer import Ended, Late
 from vitalsd.sources.observer.seek import NO_LOOP
+from vitalsd.sources.uv.turns import NOTHING_EXPORTED
 
 from .conftest import EPOLL, OWN_FD, RUNNING, SLEEP
 
@@ -194,9 +195,11 @@ def test_synchronous_worker(tree, watching):
     assert (watch.observer.missing(key), watch.observer.observed(key) is None) == (None, False)
 
 
-@pytest.mark.parametrize("runtime", ["python3.15", "node"])
-def test_turns_that_cannot_be_read(tree, watching, runtime):
-    """Of a Python whose memory tells nothing it is said, once a stall was looked at; of Node it never is."""
+@pytest.mark.parametrize(
+    ("runtime", "reason"), [("python3.15", NO_CPYTHON), ("node", NOTHING_EXPORTED), ("ruby", None)]
+)
+def test_turns_that_cannot_be_read(tree, watching, runtime, reason):
+    """Where a Python's or Node's memory tells nothing it is said, once a stall was looked at."""
     watch = watching()
     key = tree.service()
     (tree.root / "10/exe").symlink_to(f"/usr/bin/{runtime}")
@@ -209,8 +212,7 @@ def test_turns_that_cannot_be_read(tree, watching, runtime):
     tree.thread(10, syscall=SLEEP, slices=6)
     watch.until(0.3)
     why = watch.observer.missing_turns(key)
-    assert (why or "").endswith(NO_CPYTHON if runtime.startswith("python") else "")
-    assert (why is None) == (runtime == "node")
+    assert why is None if reason is None else (why or "").endswith(reason)
 
 
 def test_other_thread(tree, watching):

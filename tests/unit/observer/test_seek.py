@@ -57,7 +57,7 @@ def test_two_epolls_take_two_sightings(computing, tree):
 
 def test_too_many_descriptors_take_two_sightings(computing, tree, monkeypatch):
     """They are not all looked through."""
-    monkeypatch.setattr("vitalsd.sources.observer.seek.MOST_DESCRIPTORS", 2)
+    monkeypatch.setattr("vitalsd.sources.epolls.MOST_DESCRIPTORS", 2)
     computing.until(1.5)
     glimpse(computing, tree)
     assert computing.observer.observed(computing.key) is None

@@ -63,6 +63,18 @@ def test_all_that_is_counted(reader, tree):
     assert look.ready_seconds == pytest.approx(1.749)
 
 
+@pytest.mark.parametrize(("own", "peer"), [(OWN_FD, "another epoll"), (None, "eventpoll")])
+def test_another_loop_of_the_same_thread(tree, room, own, peer):
+    """Node waits for a command in a loop of its own, which only who knows the service's epoll tells from it."""
+    tree.service()
+    tree.thread(10, syscall=f"232 {OWN_FD + 3:#x} 0x1")
+    tree.descriptor(10, OWN_FD + 3, "anon_inode:[eventpoll]")
+    reader = ThreadReader(f"{tree.root}/10", 10, Calls("x86_64"), room, own)
+    look = reader.look(1.0, whole=True)
+    reader.close()
+    assert (look.doing, look.peer) == ("call", peer)
+
+
 def test_what_has_not_run_is_what_it_was(reader, tree):
     """A thread that waits in the same call and has not run is not read as a whole again; one that ran is."""
     tree.thread(10, syscall=SLEEP)

@@ -139,7 +139,8 @@ class Meter {
   _stretch(late, active, now) {
     const elapsed = now - this._at;
     const share = Math.min(0.9, this._share);
-    return Math.min(active, Math.max(late, (active - share * elapsed) / (1 - share))) || late;
+    // Stopped in its wait, or without a processor, it was late all the same, whatever libuv takes that time for.
+    return Math.max(late, Math.min(active, (active - share * elapsed) / (1 - share)));
   }
 
   /** Book the time up to the last point of the grid, which is the answer, in whole periods, one for each sample. */

@@ -4,12 +4,39 @@ What the main thread itself does when it is asked where it is: no more than to m
 
 It is called from within whatever the thread is at. How a service wants its stacks prepared is set aside for the
 moment, so none of its code runs.
+
+A callback that computes for long and a flood of ticks or promises show the same stacks. So a mark is left in both of
+Node's queues, which costs them one empty call: they come to it between two of their own, or not before the callback
+has ended. When that was is told with the next stack.
 */
 
 const { monotonic } = require('./clock');
 
 const MOST_FRAMES = 64;
 const { defineProperty, getOwnPropertyDescriptor } = Object;
+const microtask = queueMicrotask;
+const tick = process.nextTick;
+
+let marked = 0;
+let waiting = 0;
+
+/** One of the queues has come to its mark. */
+function mark() {
+  waiting--;
+  if (marked === 0) marked = monotonic();
+}
+
+/** Leave a mark in each queue; the answer is when one was come to since the last time, 0 if none was. */
+function passed() {
+  const at = marked;
+  marked = 0;
+  if (waiting === 0) {
+    waiting = 2;
+    microtask(mark);
+    tick.call(process, mark);
+  }
+  return at;
+}
 
 function site(each) {
   return [each.getFunctionName() ?? '', each.getFileName() ?? '', each.getLineNumber() ?? 0];
@@ -20,7 +47,7 @@ function put(name, before) {
   else defineProperty(Error, name, before);
 }
 
-/** When this was, and function, file and line of each frame, innermost first. */
+/** When this was; function, file and line of each frame, innermost first; when a queue was between two of its own. */
 function sight() {
   const limit = getOwnPropertyDescriptor(Error, 'stackTraceLimit');
   const prepare = getOwnPropertyDescriptor(Error, 'prepareStackTrace');
@@ -33,7 +60,7 @@ function sight() {
     put('stackTraceLimit', limit);
     put('prepareStackTrace', prepare);
   }
-  return [monotonic(), sites.map(site)];
+  return [monotonic(), sites.map(site), passed()];
 }
 
 module.exports = { sight };

@@ -25,7 +25,10 @@ class Stacks {
     this._asked = false;
   }
 
-  /** Ask for one; `answer` gets when it was taken, and its frames, innermost first. False while one is to come. */
+  /**
+   * Ask for one; false while one is to come. `answer` gets when it was taken, its frames, innermost first, and when
+   * since the one before a queue of Node's was between two callbacks, or 0.
+   */
   ask(answer) {
     if (this._asked) return false;
     if (this._session === null) {
@@ -41,7 +44,7 @@ class Stacks {
       if (this._session !== session) return;
       this._asked = false;
       const value = found?.result?.value;
-      if (error === null && Array.isArray(value)) answer(value[0], framesOf(value[1]));
+      if (error === null && Array.isArray(value)) answer(value[0], framesOf(value[1]), value[2]);
     });
     return true;
   }

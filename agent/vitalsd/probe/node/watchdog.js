@@ -25,6 +25,8 @@ const PUBLISH_SECONDS = 1;
 const LONGEST_SLEEP_SECONDS = 0.5;
 const AHEAD_SECONDS = 2;
 const ON_TIME = layout.ON_TIME_SECONDS;
+/** The stack of a moment at which nothing but the queue of ticks and microtasks was at work. */
+const QUEUE = [['processTicksAndRejections', 'node:internal/process/task_queues', 0]];
 
 class Watchdog {
   constructor({ memory, threshold, folder, target }) {
@@ -110,7 +112,7 @@ class Watchdog {
       Object.assign(late, { since: due, samples: 0, next: this._first });
     }
     if (slot === 0 && age >= late.next && late.samples < MAX_SAMPLES) {
-      const asked = this._stacks.ask((at, frames) => this._answer(part, due, at, frames));
+      const asked = this._stacks.ask((at, frames, marked) => this._answer(part, due, at, frames, marked));
       if (asked) {
         late.samples++;
         late.next = age * SAMPLE_GROWTH;
@@ -120,11 +122,13 @@ class Watchdog {
   }
 
   /** A stack has come: of the stall, unless the loop had come back by the time that it was taken. */
-  _answer(part, since, at, frames) {
+  _answer(part, since, at, frames, marked) {
     const { slot } = part;
     if (frames.length === 0 || this._late[slot].since !== since) return;
     const came = part.words[AT.due] === since ? Infinity : part.words[AT.beatAt];
-    if (at < came) this._stalls.sample(slot, since, frames, at - since);
+    if (at >= came) return;
+    if (marked > since) this._stalls.sample(slot, since, QUEUE, at - since);
+    this._stalls.sample(slot, since, frames, at - since);
   }
 
   _over(slot) {

@@ -179,7 +179,7 @@ class Observer:
             quiet = True
             self._problem(f"pid {watch.key.pid}: {type(error).__name__}: {error}")
         if quiet:
-            watch.interpreter.rest()
+            watch.rest()
             watch.due_at = self._base_at
         elif watch.bursting(now):
             watch.due_at = now + self._budget.burst_seconds

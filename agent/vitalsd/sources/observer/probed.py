@@ -55,6 +55,8 @@ class Probed(Watch):
         """CLOCK_MONOTONIC until which no loop can be late whose words are still these."""
         self._retry_at = 0.0
         self._dead = False
+        self._stopped_at: float | None = None
+        """When it was first seen stopped."""
         self._loops: dict[int, Inside] = {}
         self._readers: dict[int, ThreadReader] = {}
 
@@ -66,7 +68,7 @@ class Probed(Watch):
         """Let go of all files."""
         for slot in list(self._readers):
             self._readers.pop(slot).close()
-        self.interpreter.close()
+        self.close_memory()
         if self._file is not None:
             self._file.close()
             self._file = None
@@ -88,6 +90,8 @@ class Probed(Watch):
             return True
         quiet = True
         slots, copied = words
+        if self.runtime == "node":
+            slots = self._as_stopped(slots, now)
         until = self._known_until(now, copied)
         for slot, (since, due) in enumerate(slots):
             loop = self._loops.get(slot)
@@ -117,12 +121,23 @@ class Probed(Watch):
         they came to holds for as long.
         """
         file = self._file
-        if file is None or self._following:
+        if file is None or self._following or (self.runtime == "node" and self._is_stopped()):
             return False
         read = file.live_bytes()
         if read != self._read:
             self._read, self._calm_until = read, _calm_until(file.live_words(read))
         return now < self._calm_until
+
+    def _as_stopped(self, slots: list[Word], now: float) -> list[Word]:
+        """
+        The words of a process that is stopped: its loops are late from then on.
+
+        Node's watchdog tells ahead by when it will have looked again, and is stopped like all of it.
+        """
+        self._stopped_at = (self._stopped_at or now) if self._is_stopped() else None
+        if self._stopped_at is None:
+            return slots
+        return [(since, min(due, self._stopped_at) if due > 0 else due) for since, due in slots]
 
     def _known_until(self, now: float, copied: float) -> float:
         """
@@ -179,7 +194,7 @@ class Probed(Watch):
         if look is None:
             self._lost(slot, loop, now, agent_late)
             return
-        look = self.with_turn(look, reader.tid)
+        look = self.with_turn(look, reader)
         began = look.turn.turn_began if look.turn is not None else None
         with self.lock:
             if began is not None and stretch.turn_began is None and abs(began - stretch.since) <= TURN_SECONDS:
@@ -197,7 +212,10 @@ class Probed(Watch):
         self.tell_ended(_name(slot), ended, now, agent_late)
 
     def _reader(self, slot: int) -> ThreadReader:
-        return ThreadReader(self.process, self._tid(slot), self.setting.calls, self.setting.room)
+        tid = self._tid(slot)
+        # Node waits for a command in another loop of the same thread: to tell them apart takes the epoll.
+        epoll = self.uv.epoll if self.runtime == "node" and tid == self.key.pid else None
+        return ThreadReader(self.process, tid, self.setting.calls, self.setting.room, epoll)
 
     def _tid(self, slot: int) -> int:
         """The loop's thread in our own pid namespace; the record has its number in the service's."""

@@ -17,11 +17,12 @@ import os
 from collections import Counter
 
 from vitalsd.model import WorkerKey
+from vitalsd.sources.epolls import only_epoll
 from vitalsd.sources.observer.calls import Call, Calls
 from vitalsd.sources.observer.thread import GONE
 from vitalsd.sources.permission import refusal
 
-__all__ = ["BUSY", "NO_LOOP", "Seeker", "is_epoll"]
+__all__ = ["BUSY", "NO_LOOP", "Seeker"]
 
 NO_LOOP = "no thread of it waits in an epoll, so it has no event loop that could be seen from outside"
 BUSY = "its main thread computes nearly all the time: whether it has an event loop could not be seen yet"
@@ -37,8 +38,6 @@ BUSY_SHARE = 0.5
 LOOKS_ALWAYS_BUSY = 8
 """Of the first ten: no synchronous worker that waits for its work is so, nor a loop with time to spare."""
 MOST_THREADS = 64
-MOST_DESCRIPTORS = 1024
-"""At 8 us each; with more of them it takes two sightings, as with two epolls."""
 
 
 class Seeker:
@@ -138,29 +137,3 @@ class Seeker:
     def _call(self, tid: int) -> Call:
         with open(f"{self._process}/task/{tid}/syscall", "rb") as file:  # noqa: PTH123 - as above
             return self._calls.parse(file.read(256))
-
-
-def is_epoll(process: str, fd: int) -> bool:
-    """Whether this descriptor of the process still is an epoll: a loop that has been closed is no loop."""
-    try:
-        return os.readlink(f"{process}/fd/{fd}") == "anon_inode:[eventpoll]"  # noqa: PTH115 - as above
-    except OSError:
-        return False
-
-
-def only_epoll(process: str) -> int | None:
-    """The one epoll that the process has; None where there are several, or too many descriptors to look at."""
-    found: int | None = None
-    try:
-        with os.scandir(process + "/fd") as entries:
-            for count, entry in enumerate(entries):
-                if count >= MOST_DESCRIPTORS:
-                    return None
-                fd = int(entry.name)
-                if is_epoll(process, fd):
-                    if found is not None:
-                        return None
-                    found = fd
-    except OSError:
-        return None
-    return found

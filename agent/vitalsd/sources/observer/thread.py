@@ -23,10 +23,12 @@ from vitalsd.sources.observer.calls import Call, Calls, doing, peer_of
 from vitalsd.sources.observer.events import Look, Times
 from vitalsd.sources.room import Descriptors
 
-__all__ = ["GONE", "ThreadReader", "scheduled_seconds"]
+__all__ = ["ANOTHER_EPOLL", "GONE", "ThreadReader", "scheduled_seconds"]
 
 GONE = (FileNotFoundError, ProcessLookupError)
 READ_BYTES = 4096
+ANOTHER_EPOLL = "another epoll"
+"""The peer of a thread that waits in one, where its loop's own is known."""
 DEAD = "ZXx"
 RUNNING = b"running"
 NOT_COUNTED = (b"", b"0 0 0\n")
@@ -150,7 +152,7 @@ class ThreadReader:
             doing(call, state, self.epoll, link, wchan),
             state,
             times,
-            peer_of(link),
+            ANOTHER_EPOLL if call.group == "epoll" and self.epoll is not None and link else peer_of(link),
             traced=bool(status.get(b"TracerPid")),
             ready_seconds=_ready(before, scheduled),
             earlier=rested,

@@ -13,11 +13,12 @@ import os
 import msgspec
 
 from vitalsd.model import STOPPED, ObservedLoop, StallEvidence, WorkerKey
+from vitalsd.sources.epolls import is_epoll
 from vitalsd.sources.observer.events import Look
 from vitalsd.sources.observer.outside import Outside
-from vitalsd.sources.observer.seek import Seeker, is_epoll
+from vitalsd.sources.observer.seek import Seeker
 from vitalsd.sources.observer.stretch import Stretch
-from vitalsd.sources.observer.thread import ThreadReader
+from vitalsd.sources.observer.thread import ANOTHER_EPOLL, ThreadReader
 from vitalsd.sources.observer.watch import Setting, Watch
 
 __all__ = ["Unprobed"]
@@ -70,7 +71,7 @@ class Unprobed(Watch):
         with self.lock:
             self._machine.lost(died=False)
         self._release()
-        self.interpreter.close()
+        self.close_memory()
 
     def observed(self) -> ObservedLoop | None:
         """The books, once a loop was found."""
@@ -98,7 +99,7 @@ class Unprobed(Watch):
         late = machine.current is not None
         found = reader.look(now, late and machine.bursting(now))
         if late and found is not None and found.doing != "loop":
-            found = self.with_turn(found, reader.tid)
+            found = self.with_turn(found, reader)
         if found is not None and found.doing == "loop" and not late:
             self._own_at = now
             with self.lock:
@@ -142,7 +143,7 @@ class Unprobed(Watch):
             self._epoll_checked_at = look.at
             if not is_epoll(self.process, reader.epoll):
                 return self.lives()
-        return look.peer == "eventpoll" and look.at - self._own_at > ELSEWHERE_SECONDS
+        return look.peer == ANOTHER_EPOLL and look.at - self._own_at > ELSEWHERE_SECONDS
 
     def _lost(self, now: float, agent_late: float) -> None:
         died = not self.lives()

@@ -18,7 +18,9 @@ from vitalsd.sources.observer.calls import Calls
 from vitalsd.sources.observer.events import Ended, Late, Look
 from vitalsd.sources.observer.stretch import Stretch
 from vitalsd.sources.observer.surroundings import Places, Surroundings, find_places
+from vitalsd.sources.observer.thread import ThreadReader
 from vitalsd.sources.room import Descriptors
+from vitalsd.sources.uv import UvTurns
 from vitalsd.targets.processes import has_gone
 
 __all__ = ["Setting", "Watch"]
@@ -54,6 +56,7 @@ class Watch:
         self.setting = setting
         self.process = f"{setting.proc}/{key.pid}"
         self.interpreter = Interpreter(setting.proc, key.pid, setting.room)
+        self.uv = UvTurns(setting.proc, key.pid, setting.room)
         self._places: Places | None = None
         self._around: dict[str, tuple[Stretch, Surroundings, float]] = {}
 
@@ -91,8 +94,19 @@ class Watch:
     @property
     def missing_turns(self) -> str | None:
         """Why the turns of its loop are guessed; None where they are read, or before the interpreter was asked."""
-        why = self.interpreter.missing if self.runtime == "python" else None
+        reasons = {"python": self.interpreter.missing, "node": self.uv.missing}
+        why = reasons.get(self.runtime)
         return f"when the turns of its loop began is guessed: {why}" if why is not None else None
+
+    def rest(self) -> None:
+        """Nothing is late: let go of what there is no room for."""
+        self.interpreter.rest()
+        self.uv.rest()
+
+    def close_memory(self) -> None:
+        """Look at the process's memory no more."""
+        self.interpreter.close()
+        self.uv.close()
 
     def observed(self) -> ObservedLoop | None:
         """The books of a loop without a probe."""
@@ -105,9 +119,12 @@ class Watch:
     def settle(self, since: float, was_stall: bool) -> None:
         """Somebody has found what a stretch was; a probe knows that by itself."""
 
-    def with_turn(self, look: Look, tid: int) -> Look:
-        """The same look, with what the interpreter's memory tells of the thread."""
-        turn = self.interpreter.read(tid)
+    def with_turn(self, look: Look, reader: ThreadReader) -> Look:
+        """The same look, with what the memory of CPython tells of the thread, or that of Node of its loop."""
+        if self.runtime == "node":
+            turn = self.uv.read(reader.epoll) if reader.epoll is not None else None
+        else:
+            turn = self.interpreter.read(reader.tid)
         return msgspec.structs.replace(look, turn=turn) if turn is not None else look
 
     def lives(self) -> bool:

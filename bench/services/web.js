@@ -1,0 +1,31 @@
+// The same small service on Node's own http server: about 100 us of work per request.
+//
+// BENCH_MONITOR_MS has Node's own monitorEventLoopDelay run with that resolution.
+"use strict";
+const http = require("http");
+const { monitorEventLoopDelay } = require("perf_hooks");
+
+const THINGS = Array.from({ length: 85 }, (_, number) => {
+  return { name: `thing ${number}`, price: number * 1.25, tags: ["new", "red"] };
+});
+const DOCUMENT = JSON.stringify(THINGS);
+const HEADERS = { "content-type": "text/plain", "content-length": 6 };
+
+/** Some 100 us of it. */
+function work() {
+  const things = JSON.parse(DOCUMENT);
+  things.sort((one, other) => other.price - one.price);
+  return JSON.stringify(things).length;
+}
+
+if (process.env.BENCH_MONITOR_MS) {
+  monitorEventLoopDelay({ resolution: Number(process.env.BENCH_MONITOR_MS) }).enable();
+}
+
+http
+  .createServer((request, response) => {
+    work();
+    response.writeHead(200, HEADERS);
+    response.end("hello\n");
+  })
+  .listen(Number(process.argv[2]), "127.0.0.1");

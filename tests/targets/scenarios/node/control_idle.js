@@ -1,0 +1,5 @@
+// A healthy control: a service that waits.
+"use strict";
+const { play } = require("./scenery.js");
+
+play(() => {});
