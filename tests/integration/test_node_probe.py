@@ -11,6 +11,8 @@ import pytest
 from support.probed import NODE, TARGETS, needs_node, probed
 from support.waiting import wait_for
 
+from vitalsd.cli.probe import install_probe
+from vitalsd.cli.run import node_options
 from vitalsd.model import ERROR_CHANNELS
 
 if TYPE_CHECKING:
@@ -224,3 +226,14 @@ def test_the_segment_outlives_a_kill(tmp_path: Path) -> None:
         service.process.kill()
         service.process.wait()
         assert wait_for("its words", service.vitals).runtime == "node"
+
+
+def test_installed_into_a_folder(tmp_path: Path) -> None:
+    """A service that is started without `vitalsd run` loads the probe from where it was installed."""
+    folder, segments = tmp_path / "a folder", tmp_path / "segments"
+    segments.mkdir()
+    install_probe(folder)
+    options = node_options("--no-warnings", folder / "preload.js")
+    with probed(["nodes.js", "rest"], segments, NODE_OPTIONS=options) as service:
+        service.line("ready")
+        service.wait_loop("a loop", lambda loop: loop.running)
