@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import time
 from pathlib import Path
@@ -78,6 +79,20 @@ def test_blocks_at_rest(tmp_path: Path) -> None:
         [0.1, 0.3],
     )
     assert 0.8 < stalls[1].ended_at - stalls[0].ended_at < 1.8
+
+
+def test_stopped_at_rest(tmp_path: Path) -> None:
+    """A loop that waits for events while its process is stopped was late by what its next beat was."""
+    with probed(["nodes.js", "rested"], tmp_path, AFTER_MS="60000") as service:
+        service.line("ready")
+        service.wait_loop("a loop at rest", lambda loop: loop.idle_seconds > 16)
+        service.process.send_signal(signal.SIGSTOP)
+        stopped_at = time.monotonic()
+        wait_for("a moment", lambda: time.monotonic() > stopped_at + 1.5)
+        service.process.send_signal(signal.SIGCONT)
+        stall = stall_of(service.wait_loop("its end", lambda loop: bool(loop.recent_stalls)))
+    assert 1.0 < stall.duration_seconds < 1.9
+    assert stall.stacks == ()
 
 
 def test_native_code_that_blocks(tmp_path: Path) -> None:

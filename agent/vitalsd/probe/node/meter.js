@@ -102,7 +102,7 @@ class Meter {
     const active = this._takeActive(now);
     this._close(now);
     if (this._resting) {
-      if (late > ON_TIME) this._lateDue = this._due;
+      if (late > ON_TIME) this._lateAtRest(now, late);
     } else if (late > ON_TIME) {
       this._stall(now, this._due, this._stretch(late, active, now));
     }
@@ -183,11 +183,23 @@ class Meter {
 
   /** From here on each turn is measured. */
   _rest(now) {
-    this._turnAt = now;
+    this._turnAt = this._toldUntil = now;
     this._turnWaited = waited();
     this._turnWoken = woken();
     this._lateDue = 0;
     setImmediate(this._turn).unref();
+  }
+
+  /** A beat came late: turns tell of what was computed, and of nothing else that kept the loop, such as SIGSTOP. */
+  _lateAtRest(now, late) {
+    const computed = now - this._turnAt - (waited() - this._turnWaited);
+    const told = Math.max(0, this._toldUntil - this._due);
+    if (late - told - computed <= ON_TIME) {
+      this._lateDue = this._due;
+      return;
+    }
+    this._part.write((words) => bookStretch(words, late));
+    this._stall(now, this._due, late);
   }
 
   _onTurn() {
@@ -201,6 +213,7 @@ class Meter {
       // A turn that no event has ended was busy before it waited: with timers, that come first.
       const began = events === this._turnWoken ? this._turnAt : now - active;
       this._part.write((words) => bookStretch(words, active));
+      this._toldUntil = began + active;
       const due = this._lateDue || (this._due < now - ON_TIME && this._due >= began ? this._due : 0);
       this._stall(began + active, due || began, active);
     }
