@@ -20,7 +20,7 @@ from bench.figures import Figure, table
 NAMES = (
     *("throughput", "idle", "iteration", "agent", "memory", "observer", "truth", "start", "causes"),
     *("history", "census", "profiles", "leaks", "tracking", "chaos", "discovery", "recycling"),
-    "health",
+    *("health", "v8stacks"),
 )
 
 

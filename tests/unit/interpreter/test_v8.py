@@ -165,14 +165,14 @@ def test_texts_of_every_shape(shape: str, image: Image) -> None:
     script = image.script(image.text("/srv/app.js"), image.text(""))
     function = image.function(SHAPES[shape](image), script)
 
-    assert V8Objects(image, LAYOUT).frames([function]) == [Frame("checkout", "/srv/app.js", 0)]
+    assert V8Objects(bounded(image), LAYOUT).frames([function]) == [Frame("checkout", "/srv/app.js", 0)]
 
 
 def test_two_bytes_a_letter(image: Image) -> None:
     """Names that are not of ASCII, and of a URL the letters that it stands for."""
     script = image.script(image.text("file:///srv/gr%C3%B6%C3%9Fe%20x.js"), 0)
 
-    assert V8Objects(image, LAYOUT).frames([image.function(image.text("größe中"), script)]) == [
+    assert V8Objects(bounded(image), LAYOUT).frames([image.function(image.text("größe中"), script)]) == [
         Frame("größe中", "/srv/größe x.js", 0)
     ]
 
@@ -197,7 +197,7 @@ def test_lines_are_counted_in_the_source(source: str, start: int, line: int, ima
     script = image.script(image.text("a.js"), image.text(source))
     function = image.function(scope(image, INFERRED, image.text("api.get"), smi(start), smi(99)), script)
 
-    assert V8Objects(image, LAYOUT).frames([function]) == [Frame("api.get", "a.js", line)]
+    assert V8Objects(bounded(image), LAYOUT).frames([function]) == [Frame("api.get", "a.js", line)]
 
 
 def test_lines_of_many_functions(image: Image) -> None:
@@ -206,7 +206,9 @@ def test_lines_of_many_functions(image: Image) -> None:
     places = [70, 3, 99, 3, 0]
     functions = [image.function(scope(image, 0, smi(place), smi(100)), script) for place in places]
 
-    assert [frame.line for frame in V8Objects(image, LAYOUT).frames(functions)] == [11 + at for at in places]
+    assert [frame.line for frame in V8Objects(bounded(image), LAYOUT).frames(functions)] == [
+        11 + at for at in places
+    ]
 
 
 def test_line_ends_that_v8_has_made(image: Image) -> None:
@@ -216,7 +218,7 @@ def test_line_ends_that_v8_has_made(image: Image) -> None:
     places = [0, 10, 11, 30, 31]
     functions = [image.function(scope(image, 0, smi(place), smi(100)), script) for place in places]
 
-    assert [frame.line for frame in V8Objects(image, LAYOUT).frames(functions)] == [1, 1, 2, 3, 4]
+    assert [frame.line for frame in V8Objects(bounded(image), LAYOUT).frames(functions)] == [1, 1, 2, 3, 4]
 
 
 def test_the_line_of_a_huge_source_is_not_known(image: Image) -> None:
@@ -226,7 +228,7 @@ def test_the_line_of_a_huge_source_is_not_known(image: Image) -> None:
     starts = (MOST_LETTER_BYTES + 1, 50)
     functions = [image.function(scope(image, 0, smi(start), smi(1 << 29)), script) for start in starts]
 
-    assert [frame.line for frame in V8Objects(image, LAYOUT).frames(functions)] == [0, 51]
+    assert [frame.line for frame in V8Objects(bounded(image), LAYOUT).frames(functions)] == [0, 51]
 
 
 def test_what_is_no_function_of_a_script_is_left_out(image: Image) -> None:
@@ -238,7 +240,7 @@ def test_what_is_no_function_of_a_script_is_left_out(image: Image) -> None:
     image.words(cyclic + 15, cyclic)
 
     functions = [builtin, torn, image.function(cyclic, script), 0x123, HEAP + 1, (1 << 64) - 1, 5]
-    assert V8Objects(image, LAYOUT).frames(functions) == []
+    assert V8Objects(bounded(image), LAYOUT).frames(functions) == []
 
 
 def frame(image: Image, at: int, caller: int, kind: int, function: int = 0) -> int:
@@ -267,7 +269,7 @@ def stack_of(image: Image) -> V8Stack:
     return V8Stack(bounded(image), LAYOUT, STACK)
 
 
-def bounded(image: Image, most: int = 1 << 20) -> BoundedMemory:
+def bounded(image: Image, most: int = 2 << 20) -> BoundedMemory:
     """So much of it, at a clock that stands."""
     return BoundedMemory(image, most, 1.0, lambda: 0.0)  # type: ignore[arg-type]
 

@@ -12,8 +12,8 @@ compiler has put into its caller is not a frame of its own, so it may be missing
 is read once it has been seen in a call; one that computes in JavaScript is not, nor one in a fast call that V8
 keeps no frame of.
 
-A stack takes 0.4 ms in the middle, the first of a process 3 ms; never more than 2 MiB or 20 ms of a processor.
-It is looked at twice, and what was not the same is thrown away: so is any garbage, with a reason.
+A stack of eleven functions takes 0.9 ms, the first of a program 3 ms; never more than 2 MiB or 20 ms of a
+processor. It is looked at twice, and what was not the same is thrown away: so is any garbage, with a reason.
 """
 
 from __future__ import annotations
@@ -154,6 +154,8 @@ class V8Stacks:
                 frames = V8Objects(memory, layout).frames(functions)
                 again = self._walk(who, layout, memory, standing)
                 if walked == again and standing == _standing(process, tid):
+                    if not frames:
+                        raise NoV8StackError("failed", f"thread {tid} has no function of a script on its stack")
                     return tuple(frames)
             except TornError:
                 pass
@@ -174,13 +176,14 @@ class V8Stacks:
         self, who: tuple[WorkerKey, int, Binary], layout: V8Layout, memory: BoundedMemory, standing: _Standing
     ) -> int:
         """The frame in which JavaScript was left; 0 if it is being run, or there is none."""
-        note = self._notes.get(who)
-        if note is not None:
+        known = self._notes.get(who)
+        if known is not None:
             with contextlib.suppress(TornError):
-                left = pointer_at(memory, note)
-                if left == 0 or _fits(left, standing, V8Stack(memory, layout, left - 2 * POINTER.size)):
+                left = pointer_at(memory, known)
+                if _fits(left, standing, V8Stack(memory, layout, left - 2 * POINTER.size)):
                     return left
-            del self._notes[who]
+                if left == 0 and standing.stack is None:
+                    return 0
         if standing.stack is None:
             raise NoV8StackError("failed", f"thread {who[1]} computes, and was not seen in a call before")
         note = note_of_exit(memory, V8Stack(memory, layout, standing.stack))

@@ -20,7 +20,8 @@ from urllib.parse import unquote
 import msgspec
 
 from vitalsd.model import Frame
-from vitalsd.sources.interpreter.memory import POINTER, Memory, TornError, pointer_at
+from vitalsd.sources.interpreter.bounded import BoundedMemory
+from vitalsd.sources.interpreter.memory import POINTER, TornError
 from vitalsd.sources.interpreter.v8layout import V8Layout
 
 __all__ = ["ANONYMOUS", "V8Objects", "is_object", "small_integer"]
@@ -43,6 +44,8 @@ POSITIONS_FIRST = 5
 SCOPE_KIND = 0b1111
 EXTERNAL_UNCACHED = 0x10
 """Of the type of an external text: it does not note where its letters are."""
+HEAD_BYTES = 72
+"""As far as what is asked for of a Script goes, or a text of 56 letters."""
 HEAD = struct.Struct("<QII")
 """Of a text: its map, its hash, its length."""
 SHORT = struct.Struct("<H")
@@ -84,9 +87,11 @@ class _Function(msgspec.Struct, frozen=True):
 class V8Objects:
     """Those of one process, at one moment."""
 
-    def __init__(self, memory: Memory, layout: V8Layout) -> None:
+    def __init__(self, memory: BoundedMemory, layout: V8Layout) -> None:
         self._memory = memory
         self._layout = layout
+        self._heads: dict[int, bytes] = {}
+        """By object: most of what is asked for lies there, and a read costs more than its bytes."""
         self._types: dict[int, int] = {}
         """By map."""
         self._files: dict[int, str] = {}
@@ -135,7 +140,7 @@ class V8Objects:
             raise TornError
         at = first + count + (count if count < INLINED_LOCALS else 1)
         at += bool(flags & SAVED_CLASS)
-        rest = self._words(scope + 7 + 8 * at, 5)
+        rest = self._words(scope + 7 + 8 * at, 6)
         name = inferred = ""
         if flags & FUNCTION_NAME:
             name, rest = self._optional_text(rest[0]), rest[2:]
@@ -196,7 +201,7 @@ class V8Objects:
         return self._letters(address, 0, length)
 
     def _length(self, address: int) -> int:
-        return int(HEAD.unpack(self._memory.read(address - TAG, HEAD.size))[2])
+        return int(HEAD.unpack(self._bytes(address, 0, HEAD.size))[2])
 
     def _letters(self, address: int, start: int, stop: int) -> str:
         """A part of a text, of whatever shape it is."""
@@ -229,11 +234,11 @@ class V8Objects:
             return [(self._word(address, layout.sliced_parent), start + offset, stop + offset)]
         if shape == layout.thin:
             return [(self._word(address, layout.thin_actual), start, stop)]
-        letters = address - TAG + layout.text_letters
+        at, origin = layout.text_letters, address
         if shape == layout.external:
             if kind & EXTERNAL_UNCACHED:
                 raise TornError
-            letters = self._word(address, layout.external_resource + POINTER.size)
+            at, origin = TAG, self._word(address, layout.external_resource + POINTER.size)
         elif shape != layout.sequential:
             raise TornError
         width, encoding = (1, "latin-1") if kind & layout.text_one_byte else (2, "utf-16-le")
@@ -241,7 +246,7 @@ class V8Objects:
         if size > self._letters_left:
             raise TornError
         self._letters_left -= size
-        found.append(self._memory.read(letters + width * start, size).decode(encoding, "replace"))
+        found.append(self._bytes(origin, at + width * start, size).decode(encoding, "replace"))
         return []
 
     def _type(self, address: int) -> int:
@@ -255,7 +260,19 @@ class V8Objects:
         return self._types[kind]
 
     def _word(self, address: int, offset: int) -> int:
-        return pointer_at(self._memory, address - TAG + offset)
+        word: int = POINTER.unpack(self._bytes(address, offset, POINTER.size))[0]
+        return word
 
     def _words(self, address: int, count: int) -> tuple[int, ...]:
         return struct.unpack(f"<{count}Q", self._memory.read(address, 8 * count))
+
+    def _bytes(self, address: int, offset: int, size: int) -> bytes:
+        """A part of an object."""
+        if offset + size > HEAD_BYTES:
+            return self._memory.read(address - TAG + offset, size)
+        head = self._heads.get(address)
+        if head is None:
+            head = self._heads[address] = self._memory.read_most(address - TAG, HEAD_BYTES)
+        if offset + size > len(head):
+            raise TornError
+        return head[offset : offset + size]
