@@ -4,8 +4,8 @@ The face of the reader of V8: the JavaScript stack of a thread of a running Node
 Node's inspector answers in its main thread, so it cannot while that is in `execSync`, in `readFileSync` of a
 pipe or in a lock: just then its stack is worth most. Here it is read from outside, through
 `/proc/PID/task/TID/syscall` and `/proc/PID/mem`: nothing is stopped, attached to or written. Node 18 to 25 on 64
-bits with V8's debugging symbols, as all official builds have them. It takes the right to read the process's
-memory, like `syscall`.
+bits with V8's debugging symbols, as the official builds have them, and Debian's with its libnode. It takes the
+right to read the process's memory, like `syscall`.
 
 Functions, files, and the lines that functions begin at are told, no value. A function that the optimising
 compiler has put into its caller is not a frame of its own, so it may be missing. A thread that computes in C++
