@@ -24,7 +24,7 @@ READS = 100
 FIRST_READS = 10
 PROGRAM = """
 const { execSync } = require("child_process");
-const inner = () => { console.log("ready"); execSync("sleep 1000"); };
+const inner = () => { console.log("ready"); execSync("exec sleep 100"); };
 const middle = (order) => [order].map((each) => inner(each));
 function outer() { return new (class Orders { price() { return middle(3); } })().price(); }
 setTimeout(function tick() { outer(); }, 1);
@@ -42,7 +42,7 @@ def run(quick: bool) -> list[Figure]:
             process.stdout.readline()
             return _figures(process.pid, quick)
         finally:
-            for child in psutil.Process(process.pid).children():
+            for child in psutil.Process(process.pid).children(recursive=True):
                 child.kill()
             process.kill()
 

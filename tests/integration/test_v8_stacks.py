@@ -110,7 +110,7 @@ def blocked(folder: Path, *mode: str, script: Path = SCRIPT) -> Iterator[Blocked
         started.said()
         yield started
     finally:
-        for child in psutil.Process(process.pid).children():
+        for child in psutil.Process(process.pid).children(recursive=True):
             child.kill()
         process.kill()
         process.communicate()

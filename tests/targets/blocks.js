@@ -91,11 +91,11 @@ const modes = {
   fifo: () => inFifo(),
   exec: () => {
     say();
-    execSync("sleep 1000");
+    execSync("exec sleep 100");
   },
   spawn: () => {
     say();
-    spawnSync("sleep", ["1000"]);
+    spawnSync("sleep", ["100"]);
   },
   class: () => Orders.total([1]),
   async: () => later(),

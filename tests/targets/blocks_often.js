@@ -5,7 +5,7 @@ const http = require("http");
 
 class Reports {
   render() {
-    execSync(`sleep ${process.env.BLOCK_SECONDS}`);
+    execSync(`exec sleep ${process.env.BLOCK_SECONDS}`);
   }
 }
 
