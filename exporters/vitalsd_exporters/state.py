@@ -64,7 +64,7 @@ class AgentVitals(msgspec.Struct, frozen=True):
     incidents_displaced: int = 0
     """How many were resolved because their target had too many open ones."""
     stacks: int = 0
-    """How often py-spy was asked for the stacks of a stall."""
+    """How often py-spy was asked, or the memory of a Node was read, for the stacks of a stall."""
     stacks_refused: Mapping[StackRefusal, int] = {}
     """Reason -> how often a stack was not taken, or came to nothing."""
 

@@ -1,5 +1,7 @@
 """
-When stacks are taken: during a stall, a few times, one py-spy at a time, and no more than a budget allows.
+When stacks are taken: during a stall, a few times, one at a time, and no more than a budget allows.
+
+Of a Node they are read from its memory, which takes a millisecond in the agent's loop; of anything else by py-spy.
 
 The first sample is taken at once, the others after 40, 80, 160 and 320 ms, until the stall is over. A worker has a
 budget of 20 samples that fills up by one in 2 s. What is not taken has a reason, told and counted, and nothing
@@ -20,6 +22,7 @@ from vitalsd.capture import pauses
 from vitalsd.capture.pyspy import DumpError, DumpTimeout, NoDump, ThreadStack, dump
 from vitalsd.capture.tokens import Bucket
 from vitalsd.model import Frame, Stack, StackRefusal, WorkerKey
+from vitalsd.sources.interpreter import NoV8StackError, V8Stacks
 from vitalsd.targets.namespaces import own_number
 
 __all__ = ["Late", "StackSampler", "Stacks"]
@@ -84,7 +87,7 @@ Name = tuple[WorkerKey, int, float]
 
 
 class StackSampler:
-    """The one place of an agent that starts py-spy for stalls. All methods belong to the thread of its loop."""
+    """The one place of an agent that has stacks taken for stalls. All methods belong to the thread of its loop."""
 
     def __init__(
         self,
@@ -95,6 +98,7 @@ class StackSampler:
         pause: Callable[[asyncio.Event, float], Awaitable[None]] = pauses.pause,
     ) -> None:
         self._take = take
+        self._v8 = V8Stacks(proc)
         self._proc = proc
         self._clock = clock
         self._pause = pause
@@ -106,7 +110,7 @@ class StackSampler:
         self.refusals: Counter[StackRefusal] = Counter()
         """Reason in a word -> samples that were not taken, or that came to nothing."""
         self.dumps = 0
-        """How often py-spy was asked."""
+        """How often py-spy was asked, or the memory of a Node was read."""
 
     async def run(self) -> None:
         """Sample the stalls that are told, for ever."""
@@ -134,7 +138,7 @@ class StackSampler:
         if at is not None:
             self._throw_away(watch, at)
         if not watch.samples and watch.refusal is None:
-            watch.refusal = "the stall was over before py-spy had seen it"
+            watch.refusal = "the stall was over before its stack was seen"
         return watch.seen()
 
     def _throw_away(self, watch: _Watch, at: float) -> None:
@@ -169,7 +173,13 @@ class StackSampler:
             if refusal is not None:
                 return self._refuse(watch, *refusal)
             self.dumps += 1
-            threads = await self._take(key.pid)
+            holder: tuple[Frame, ...] = ()
+            frames = self._v8.frames(key, watch.late.thread_id)
+            if frames is None:
+                frames, holder = self._pick(watch.late, await self._take(key.pid))
+        except NoV8StackError as error:
+            self._refuse(watch, error.reason, str(error), lasting=error.lasting)
+            return not error.lasting
         except NoDump as error:
             return self._refuse(watch, "forbidden", str(error), lasting=True)
         except DumpTimeout as error:
@@ -178,11 +188,10 @@ class StackSampler:
             self._refuse(watch, "failed", str(error))
             return True
         except Exception as error:  # noqa: BLE001 - evidence that cannot be had must not end the agent
-            return self._refuse(watch, "failed", f"py-spy could not be used: {type(error).__name__}: {error}")
+            return self._refuse(watch, "failed", f"no stack could be taken: {type(error).__name__}: {error}")
         if watch.over.is_set():
             self.refusals["over"] += 1
             return False
-        frames, holder = self._pick(watch.late, threads)
         if not frames:
             return self._refuse(watch, "thread", f"py-spy does not see thread {watch.late.thread_id} of {key.pid}")
         watch.samples.append((self._clock(), frames, holder))

@@ -132,7 +132,7 @@ def test_samples_after_the_end_are_thrown_away(world: World) -> None:
 def test_a_stall_that_was_over_too_soon_says_so(world: World) -> None:
     """It was to have a stack and has none: neither one that is innocent nor silence."""
     world.run()
-    sentence = "the stall was over before py-spy had seen it"
+    sentence = "the stall was over before its stack was seen"
     assert world.sampler.ended(LATE, at=1000.0) == Stacks(refusal=sentence)
     assert world.sampler.refusals == {"over": 5}
 
@@ -197,7 +197,7 @@ FAILURES = {
     "forbidden": (NoDump("it needs CAP_SYS_PTRACE"), 1, "it needs CAP_SYS_PTRACE"),
     "timeout": (DumpTimeout("it hung"), 1, "it hung"),
     "failed": (DumpError("it broke"), 5, None),
-    "failed ": (RuntimeError("odd"), 1, "py-spy could not be used: RuntimeError: odd"),
+    "failed ": (RuntimeError("odd"), 1, "no stack could be taken: RuntimeError: odd"),
 }
 
 

@@ -1,11 +1,15 @@
 """
-Tells from a running CPython's own memory whether it collects garbage, and which turn its asyncio loop is in.
+Tells from a running interpreter's own memory what it is in the middle of: a CPython's turn, a V8's stack.
 
-`interpreter` is the face. `image` finds CPython in the process, `layout` and `described` tell where in its memory
-things lie, `threads` finds the thread and `frames` the loop's turn; `memory` is the one that reads. Nothing is
-stopped, attached to or written; of the service's own values none is read.
+Of CPython whether it collects garbage, and which turn its asyncio loop is in: `interpreter` is the face,
+`layout` and `described` tell where in its memory things lie, `threads` finds the thread and `frames` the loop's
+turn. Of V8 the functions on the stack of a thread that is in a call: `v8` is the face, `v8layout` tells where
+things lie, `v8stack` walks the stack and `v8objects` names what is on it. `image` finds either in the process;
+`memory` and `bounded` are those that read. Nothing is stopped, attached to or written; of the service's own
+values none is read.
 """
 
 from vitalsd.sources.interpreter.interpreter import Interpreter, Turn
+from vitalsd.sources.interpreter.v8 import NoV8StackError, V8Stacks
 
-__all__ = ["Interpreter", "Turn"]
+__all__ = ["Interpreter", "NoV8StackError", "Turn", "V8Stacks"]

@@ -1,13 +1,14 @@
 """
-Finds the symbols of CPython in the memory of a process: in its executable, or in a libpython that is mapped.
+Finds the symbols of CPython or of V8 in the memory of a process: in its executable, or in a library that is
+mapped.
 
 What the dynamic linker needs lies in memory: program headers, the dynamic section and the hash table of exported
-symbols. So no file is opened, and it does not matter which mount namespace the files are in, or whether they have
-been replaced or removed since. The executable is found through the auxiliary vector, a library through
+symbols. So no file is opened, and it does not matter which mount namespace the files are in, or whether they
+have been replaced or removed since. The executable is found through the auxiliary vector, a library through
 `/proc/PID/maps`, which is read only where the executable has not what is looked for, and no further than to the
 library that has: the kernel holds the process's memory map for each 4 KiB of it, and there may be megabytes. A
-look-up takes five reads; the whole takes 0.5 ms with a look through the maps, once per process.
-An executable that exports nothing cannot load extension modules: it is not looked for.
+look-up takes five reads; the whole takes 0.5 ms with a look through the maps, once per process. An executable
+that exports nothing cannot load extension modules: it is not looked for.
 """
 
 from __future__ import annotations
@@ -83,13 +84,13 @@ class Image:
         return int.from_bytes(self._memory.read(address, 4), "little")
 
 
-def images(memory: Memory, process: str) -> Generator[Image, None, None]:
-    """The executable, then what may be a libpython; PermissionError or GoneError as the files say."""
+def images(memory: Memory, process: str, library: bytes = b"libpython") -> Generator[Image, None, None]:
+    """The executable, then libraries of this name, if any; PermissionError or GoneError as the files say."""
     with open(f"{process}/auxv", "rb") as file:  # noqa: PTH123 - a string is what there is
         vector = file.read(AUXV_BYTES)
     with contextlib.suppress(TornError):
         yield _executable(memory, vector)
-    for base in _libraries(process):
+    for base in _libraries(process, b"/" + library) if library else ():
         with contextlib.suppress(TornError):
             yield _library(memory, base)
 
@@ -123,12 +124,12 @@ def _headers(memory: Memory, at: int, size: int, number: int) -> list[tuple[int,
     return list(PROGRAM_HEADER.iter_unpack(memory.read(at, size * number)))
 
 
-def _libraries(process: str) -> Generator[int, None, None]:
-    """Where files called libpython are mapped from their beginning on."""
+def _libraries(process: str, name: bytes) -> Generator[int, None, None]:
+    """Where files of this name are mapped from their beginning on."""
     found = 0
     with open(f"{process}/maps", "rb") as file:  # noqa: PTH123 - as above
         for line in file:
-            if b"/libpython" in line and line.split(None, 3)[2] == b"00000000":
+            if name in line and line.split(None, 3)[2] == b"00000000":
                 yield int(line.partition(b"-")[0], 16)
                 found += 1
                 if found == MOST_LIBRARIES:

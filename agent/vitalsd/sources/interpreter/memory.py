@@ -44,14 +44,21 @@ class ProcessMemory:
 
     def read(self, address: int, size: int) -> bytes:
         """Exactly so many bytes."""
+        found = self.read_most(address, size)
+        if len(found) != size:
+            raise TornError
+        return found
+
+    def read_most(self, address: int, size: int) -> bytes:
+        """So many bytes, or as many as there are until the mapping ends; TornError where it has not begun."""
         if not 0 < address < HIGHEST:
             raise TornError
         try:
             found = os.pread(self._fd, size, address)
         except OSError:
             raise TornError from None
-        if len(found) != size:
-            raise TornError if found else GoneError
+        if not found:
+            raise GoneError
         return found
 
     def close(self) -> None:

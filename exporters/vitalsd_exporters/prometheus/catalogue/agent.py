@@ -106,7 +106,7 @@ AGENT = (
     Descriptor(
         "vitalsd_stacks_total",
         "counter",
-        "Runs of py-spy for the stacks of a stall, from vitalsd itself.",
+        "Runs of py-spy, or readings of a Node's memory, for the stacks of a stall, from vitalsd itself.",
         (),
     ),
     Descriptor(
