@@ -134,7 +134,9 @@ def _master_of(
 
 
 def supervises(process: Process) -> bool:
-    """Whether its name says that it has workers for all there is to do; a uvicorn may be the service itself."""
+    """Whether its name says that it has others for all there is to do; a uvicorn may be the service itself."""
+    if is_forkserver(process.command) or serves_others(process.command):
+        return True
     program = program_of(process.arguments)
     return program.interpreter == "node" or _named(process.arguments, program) not in (None, "uvicorn")
 

@@ -148,6 +148,7 @@ def test_between_fork_and_exec(finder, tree):
     assert [seat.key.pid for seat in found.targets["shop"] if seat.key is not None] == [10]
 
 
+FORKSERVER = "python -c from multiprocessing.forkserver import main; main(3)"
 WAITS = "441 0x7 0x7f00 0x400 0x64 0x0 0x0 0x7ffd 0x7f01"
 
 
@@ -171,7 +172,7 @@ def test_a_service_that_forks_stays_a_worker(finder, tree, seen):
 
 
 @pytest.mark.parametrize(
-    "command", ["celery -A shop worker", "uwsgi --http :80 --master", GUNICORN, "node shop.js"]
+    "command", ["celery -A shop worker", "uwsgi --http :80 --master", GUNICORN, "node shop.js", FORKSERVER]
 )
 def test_a_supervisor_that_waits_for_events_is_none(finder, tree, command):
     """Some of them wait in an epoll, too: they are known by their names."""
