@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 GUNICORN = next(server for server in SERVERS if server.name == "gunicorn sync")
 SOON_OVER = {"VITALSD__WORKERS__DOWN_AFTER": "1s", "VITALSD__STALL__RESOLVE_AFTER": "2s"}
 """What is not found again is over soon."""
+WRITTEN_SECONDS = 4
+"""By then the agent, which has its store for itself, has written down what it will be asked for after its end."""
 
 
 def test_an_empty_place_is_missed_by_the_next_agent(tmp_path: Path) -> None:
@@ -36,7 +38,7 @@ def test_an_empty_place_is_missed_by_the_next_agent(tmp_path: Path) -> None:
             os.kill(pid, signal.SIGKILL)
             watched.process.wait()
             before = watched.incident("worker_down", severity="critical")
-            time.sleep(1.5)  # until it is written down
+            time.sleep(WRITTEN_SECONDS)
         with watched.beside(match):
             time.sleep(5)  # longer than it takes to resolve what is not found again
             (after,) = watched.incidents()
@@ -57,7 +59,7 @@ def test_a_supervisor_that_is_missed_is_by_the_next_agent(tmp_path: Path) -> Non
             watched.process.wait()
             before = watched.incident("worker_down", severity="critical")
             assert before["worker"] == ""
-            time.sleep(1.5)  # until it is written down
+            time.sleep(WRITTEN_SECONDS)
         with watched.beside(match):
             time.sleep(5)  # longer than it takes to resolve what is not found again
             (after,) = watched.incidents()
