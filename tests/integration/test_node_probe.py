@@ -167,6 +167,17 @@ def test_listeners(tmp_path: Path) -> None:
     assert "MaxListenersExceededWarning" in err
 
 
+def test_ours_is_not_the_listener_too_many(tmp_path: Path) -> None:
+    """A service may have as many of an event as without the probe before Node warns."""
+    with probed(["nodes.js", "crowd"], tmp_path) as service:
+        service.line("ready")
+        service.line("now")
+        service.line("done")
+        vitals = service.wait_vitals("words", lambda vitals: bool(vitals.loops))
+        _, _, err = service.end()
+    assert (vitals.listener_warnings, err) == (0, "")
+
+
 def test_heap_and_collections(tmp_path: Path) -> None:
     """By kind; what is alive after a full one; the limit, the spaces and what is active."""
     with probed(["nodes.js", "collect"], tmp_path, NODE_OPTIONS_MORE="--expose-gc") as service:

@@ -74,6 +74,10 @@ const scenes = {
     const emitter = new (require("events"))();
     for (let index = 0; index < 11; index++) emitter.on("data", () => {});
   },
+  crowd() {
+    for (let index = 0; index < 10; index++) process.on("exit", () => {});
+    for (let index = 0; index < 10; index++) process.on("unhandledRejection", () => {});
+  },
   collect() {
     for (let index = 0; index < 3; index++) gc();
   },

@@ -53,6 +53,7 @@ class Active {
     process[ARMED].sight = sight;
     this._watchdog = this._startWatchdog(threshold);
     const collections = new Collections(this._part);
+    makeRoom();
     const errors = new Errors({
       monotonic,
       count: (channel) => this._add(channel === 'rejection' ? AT.rejections : AT.exceptions),
@@ -130,6 +131,12 @@ class Active {
       }
     }
   }
+}
+
+/** The probe's one listener of an event must not be the one too many that Node warns of. */
+function makeRoom() {
+  const most = process.getMaxListeners();
+  if (most > 0) process.setMaxListeners(most + 1);
 }
 
 function thresholdSeconds() {

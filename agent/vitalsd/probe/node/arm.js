@@ -18,7 +18,7 @@ const OLDEST = 18;
 
 /** Arm the probe in this thread; a second time does nothing. */
 function arm() {
-  if (process[ARMED] || Number.parseInt(process.versions.node, 10) < OLDEST || process.platform !== 'linux') return;
+  if (process[ARMED] || !isKnown()) return;
   if (workerData?.[KEY] === 'watchdog') return;
   Object.defineProperty(process, ARMED, { value: { sight: null }, configurable: false });
   if (isMainThread) {
@@ -29,6 +29,13 @@ function arm() {
     const memory = getEnvironmentData(KEY);
     if (memory instanceof SharedArrayBuffer) later(THREAD_AFTER_MS, () => require('./thread').start(memory));
   }
+}
+
+/** Whether this is a Node that the probe knows, and that is to run: not one whose heap becomes a snapshot. */
+function isKnown() {
+  const { electron, node } = process.versions;
+  if (electron !== undefined || Number.parseInt(node, 10) < OLDEST || process.platform !== 'linux') return false;
+  return !require('node:v8').startupSnapshot?.isBuildingSnapshot();
 }
 
 function later(milliseconds, start) {
