@@ -6,7 +6,7 @@ At work it is a heartbeat on an absolute grid of 20 ms: one that comes late show
 has waited, and those that it missed are filled in. At rest, after some 15 s with next to nothing to do, a heartbeat
 would cost more than all the rest: it comes every 320 ms, and each turn of the loop is measured instead, by an
 immediate that wakes nobody: what libuv has waited is known to it, and what else a turn has taken is its busy
-stretch. Busy and idle time are libuv's own in both cases.
+stretch. Busy and idle time are libuv's own in both cases: what `eventLoopUtilization` says, our beats included.
 
 A timer of Node has a grain of a millisecond; what is due is taken to be so when its timer can come at the earliest.
 */
@@ -25,6 +25,7 @@ const BUSY_SHARE = 0.01;
 const FIRST_SHARE = 2.7 * BUSY_SHARE;
 const ON_TIME = layout.ON_TIME_SECONDS;
 const GRAIN = 0.001;
+const QUIET_SECONDS = 0.0005;
 
 const timing = performance.nodeTiming;
 /** Seconds that this thread's loop has waited for events. */
@@ -148,14 +149,14 @@ class Meter {
     const period = this._period;
     const samples = late > 0 ? Math.floor(late / period) + 1 : 1;
     const elapsed = samples * period;
-    if (this._share < 4 * BUSY_SHARE && period === PERIOD) {
-      // What a beat itself costs is what the cheaper third of them take while little else is done.
+    if (active < QUIET_SECONDS && period === PERIOD) {
+      // What a beat itself costs is what the cheaper third of them take between which little else is done.
       const cost = Math.min(this._beatCost, active * 2);
       this._beatCost = Math.max(0, cost + (active > cost ? 1e-6 : -2e-6));
     }
-    const busy = Math.max(0, active - this._beatCost);
-    this._share += (busy / elapsed - this._share) * Math.min(1, elapsed / AWAKE_SECONDS);
-    this._unbooked += busy;
+    const work = Math.max(0, active - this._beatCost);
+    this._share += (work / elapsed - this._share) * Math.min(1, elapsed / AWAKE_SECONDS);
+    this._unbooked += active;
     const booked = Math.min(this._unbooked, elapsed);
     this._unbooked -= booked;
     this._part.write((words) => {
