@@ -54,7 +54,7 @@ def test_a_block_while_it_lasts_and_after(tmp_path: Path) -> None:
     stall = stall_of(loop)
     assert stall.duration_seconds == pytest.approx(0.7, abs=0.05)
     assert stall.cpu_seconds is not None
-    assert stall.cpu_seconds > 0.3
+    assert stall.cpu_seconds > 0.1
     assert stall.stack_after_seconds is not None
     assert stall.stack_after_seconds < 0.3
     assert "handleRequest" in functions(stall)
@@ -181,7 +181,9 @@ def test_ours_is_not_the_listener_too_many(tmp_path: Path) -> None:
 def test_heap_and_collections(tmp_path: Path) -> None:
     """By kind; what is alive after a full one; the limit, the spaces and what is active."""
     with probed(["nodes.js", "collect"], tmp_path, NODE_OPTIONS_MORE="--expose-gc") as service:
-        vitals = service.wait_vitals("a full collection", lambda vitals: vitals.heap_live_bytes is not None)
+        vitals = service.wait_vitals(
+            "a full collection", lambda vitals: vitals.heap_live_bytes is not None and bool(vitals.spaces)
+        )
     minor, _, major = vitals.gc_pauses
     assert major.buckets[-1] >= 3
     assert minor.buckets[-1] >= 0
