@@ -338,7 +338,7 @@ def test_requests_that_are_none(tmp_path: Path) -> None:
 def test_engines_of_python_do_not_fit(tmp_path: Path) -> None:
     """Each says of the other runtime whose it is."""
     with serving(tmp_path) as (_, subject, _load):
-        assert V8Heap(SETTINGS).fit(subject).heaps == 8.0
+        assert V8Heap(SETTINGS).fit(subject).heaps == 9.0
         python = replace(subject, worker=replace(subject.worker, probe=None), segment=tmp_path / "python-1-0.seg")
         assert "is python" in V8Cpu(SETTINGS).fit(python).why
 

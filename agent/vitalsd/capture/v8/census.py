@@ -1,6 +1,6 @@
 """
 The census of a heap snapshot, and the snapshot redacted where that is wanted: `python -m vitalsd.capture.v8.census
-FOLDER`. A snapshot of 374 MB takes it some 10 s of a processor and 60 MiB.
+FOLDER`. A snapshot of 194 MB took it 3 s of a processor and 55 MiB, redacted 6 s and 61 MiB.
 """
 
 from __future__ import annotations
