@@ -95,6 +95,7 @@ class Captures(Protocol):
         asked_by: AskedBy,
         who: str,
         force: bool = False,
+        redact: bool = False,
     ) -> Capture:
         """
         Ask for one, of the first worker that is up where none is named; one that is refused says why.

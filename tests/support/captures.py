@@ -117,6 +117,7 @@ class FakeCaptures:
         asked_by: AskedBy,
         who: str,
         force: bool = False,
+        redact: bool = False,
     ) -> Capture:
         """One that waits, or is refused where the test says so."""
         slots = self.workers.get(target)
@@ -126,7 +127,16 @@ class FakeCaptures:
         if slot not in slots:
             raise NotFound(f"Target `{target}` has no worker `{worker}`; it has {', '.join(slots)}.")
         asked: dict[str, object] = {"kind": kind, "target": target, "worker": slot, "seconds": seconds}
-        self.asked.append({**asked, "force": force, "reason": reason, "asked_by": asked_by, "who": who})
+        self.asked.append(
+            {
+                **asked,
+                "force": force,
+                **({"redact": True} if redact else {}),
+                "reason": reason,
+                "asked_by": asked_by,
+                "who": who,
+            }
+        )
         self.number += 1
         capture = Capture(
             id=f"new{self.number}",

@@ -4,6 +4,7 @@ A census as it is kept: `census.json` for programs, `census.txt` for people, and
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 
 import msgspec
@@ -14,7 +15,7 @@ from vitalsd.capture.holders import Chain, Holders
 from vitalsd.model import Frame, WorkerKey
 from vitalsd.times import rfc3339
 
-__all__ = ["CENSUS_JSON", "CENSUS_TXT", "CensusFile", "as_text", "read_before", "written"]
+__all__ = ["CENSUS_JSON", "CENSUS_TXT", "CensusFile", "as_text", "read_before", "summary_of", "written"]
 
 CENSUS_JSON, CENSUS_TXT = "census.json", "census.txt"
 MOST_BYTES_READ = 4 << 20
@@ -118,6 +119,29 @@ def read_before(folder: Path | None, key: WorkerKey) -> CensusFile | None:
     except (OSError, msgspec.DecodeError, UnicodeDecodeError):
         return None
     return found if (found.pid, found.start_ticks) == (key.pid, key.start_ticks) else None
+
+
+def summary_of(file: CensusFile, grown: list[Row], before: CensusFile | None) -> dict[str, object]:
+    """What a person wants to know of it without opening a file."""
+    summary: dict[str, object] = {
+        "growing_types": grown,
+        "census_at": file.taken_at,
+        "census_share": file.share,
+        "largest_types": [msgspec.to_builtins(row) for row in file.types[:10]],
+    }
+    if before is not None:
+        summary["compared_with"] = before.taken_at
+        if file.taken_at is not None and before.taken_at is not None:
+            between = datetime.fromisoformat(file.taken_at) - datetime.fromisoformat(before.taken_at)
+            summary["census_seconds"] = round(between.total_seconds(), 1)
+    if file.held is not None:
+        summary["held_type"] = file.held.type
+        summary["holders"] = [
+            {"samples": chain.samples, "rooted": chain.rooted, "chain": chain.text} for chain in file.held.chains
+        ]
+        if file.held.cut is not None:
+            summary["holders_cut"] = file.held.cut
+    return summary
 
 
 def as_text(file: CensusFile) -> str:

@@ -16,7 +16,7 @@ from vitalsd.capture.model import Refusal
 
 __all__ = ["Choice", "choose"]
 
-OF_ONE_ENGINE = frozenset({"headroom", "breaker", "threads", "busy"})
+OF_ONE_ENGINE = frozenset({"headroom", "breaker", "threads", "busy", "hold"})
 """Another may do; any other reason holds for all of them."""
 
 
@@ -29,9 +29,9 @@ class Choice(msgspec.Struct, frozen=True):
 
 
 def choose(
-    rungs: Iterable[tuple[Engine, Fit]], refuse: Callable[[Engine, bool], Refusal | None], what: str
+    rungs: Iterable[tuple[Engine, Fit]], refuse: Callable[[Engine, Fit], Refusal | None], what: str
 ) -> Choice | Refusal:
-    """From the best rung down; `refuse` is told the engine and whether it is heavy."""
+    """From the best rung down; `refuse` is told the engine and what it says of itself."""
     refused: Refusal | None = None
     unfit: dict[str, list[str]] = {}
     better = []
@@ -40,7 +40,7 @@ def choose(
             better.append(f"{engine.name}: {fit.why}")
             unfit.setdefault(f"{fit.why}: {fit.advice}" if fit.advice else fit.why, []).append(engine.name)
             continue
-        reason = refuse(engine, fit.weight == "heavy")
+        reason = refuse(engine, fit)
         if reason is None:
             return Choice(engine, "; ".join(better) or None)
         if reason.word not in OF_ONE_ENGINE:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from vitalsd.capture.choice import Choice, choose
-from vitalsd.capture.engines.registry import Engine, Subject, ladder, make_engines
+from vitalsd.capture.engines.registry import Engine, Fit, Subject, ladder, make_engines
 from vitalsd.capture.facts import read_facts
 from vitalsd.capture.ledger import Ledger
 from vitalsd.capture.model import CaptureKind, Refusal, Wanted
@@ -76,9 +76,19 @@ class Chooser:
         )
         others = [capture for capture in self._ledger.recent() if capture.id != itself]
 
-        def refuse(engine: Engine, heavy: bool) -> Refusal | None:
-            captures, now = self._settings.capture, self._clock()
-            return refusal(wanted, facts, others, captures, now, heavy=heavy, engine=engine.name)
+        def refuse(engine: Engine, fit: Fit) -> Refusal | None:
+            captures, now, heavy = self._settings.capture, self._clock(), fit.weight == "heavy"
+            return refusal(
+                wanted,
+                facts,
+                others,
+                captures,
+                now,
+                heavy=heavy,
+                engine=engine.name,
+                heaps=fit.heaps,
+                holds_seconds=fit.holds_seconds,
+            )
 
         kinds: tuple[CaptureKind, ...] = (wanted.kind, "heap") if wanted.kind == "memory" else (wanted.kind,)
         rungs = (rung for kind in kinds for rung in ladder(self.engines, kind, subject))

@@ -108,6 +108,7 @@ class Desk:
         asked_by: AskedBy,
         who: str,
         force: bool = False,
+        redact: bool = False,
         incident: str | None = None,
         about: str = "",
     ) -> Capture:
@@ -126,6 +127,7 @@ class Desk:
             incident=incident,
             about=about,
             force=force,
+            redact=redact or self._settings.redact,
         )
         capture = Capture(
             id=self._ledger.new_id(),

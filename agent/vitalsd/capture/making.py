@@ -61,7 +61,7 @@ async def make(
 ) -> Capture:
     """Take it with the engine of the order; the answer is the capture as it is in the end."""
     folder = await _whole(asyncio.to_thread(store.begin, capture.id))
-    job = Job(capture.id, subject, capture.seconds, folder, order.stop, most_bytes, before)
+    job = Job(capture.id, subject, capture.seconds, folder, order.stop, most_bytes, before, order.wanted.redact)
     watch = HarmWatch(late_seconds)
     looking = asyncio.create_task(watch.look())
     try:
@@ -79,7 +79,7 @@ async def make(
         ended_at=clock(),
         pause_seconds=made.pause_seconds,
         summary=made.summary,
-        harm=harm_of(made.pause_seconds),
+        harm=None if made.known_to_hold else harm_of(made.pause_seconds),
     )
     artifacts = await _whole(asyncio.to_thread(store.finish, done, made.files))
     return replace(done, artifacts=artifacts)

@@ -41,6 +41,7 @@ RefusalWord = Literal[
     "stopped",
     "stalling",
     "busy",
+    "hold",
     "headroom",
     "descriptors",
     "threads",
@@ -77,6 +78,8 @@ class Wanted(msgspec.Struct, frozen=True):
     """What that incident says: its kind, cause and culprit. What is about something else does not wait for it."""
     force: bool = False
     """Somebody wants it now, whatever was taken before: cooldown and budget do not hold, all else does."""
+    redact: bool = False
+    """What strings say is to stay out of its files."""
 
 
 class Refusal(msgspec.Struct, frozen=True):

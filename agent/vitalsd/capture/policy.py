@@ -87,14 +87,16 @@ def refusal(
     *,
     heavy: bool,
     engine: str,
+    heaps: float = HEAVY_HEAPS,
+    holds_seconds: float | None = None,
 ) -> Refusal | None:
     """Why there is none now; `recent` are all captures of the last day or more, latest first."""
     if settings.per_hour == 0:
         return Refusal("budget", "capture.per_hour is 0, so nothing is captured at all: set it higher")
     return (
         _of_worker(wanted, facts, engine)
-        or (_of_load(wanted, facts, engine) if heavy and wanted.asked_by != "person" else None)
-        or _of_room(wanted, facts, heavy=heavy)
+        or (_of_price(wanted, facts, settings, engine, holds_seconds) if heavy else None)
+        or _of_room(wanted, facts, heaps if heavy else None)
         or _of_host(facts)
         or _of_engine(wanted, engine, recent, now)
         or _of_disk(facts, settings)
@@ -118,6 +120,21 @@ def _of_worker(wanted: Wanted, facts: Facts, engine: str) -> Refusal | None:
     return None
 
 
+def _of_price(
+    wanted: Wanted, facts: Facts, settings: CaptureSettings, engine: str, holds_seconds: float | None
+) -> Refusal | None:
+    """What a person may ask for all the same."""
+    if wanted.asked_by == "person":
+        return None
+    if holds_seconds is None:
+        return _of_load(wanted, facts, engine)
+    if holds_seconds <= settings.max_hold:
+        return None
+    told = f"{engine} would hold process {wanted.key.pid} for some {holds_seconds:.1f} s"
+    most = f"capture.max_hold is {format_duration(settings.max_hold)}"
+    return Refusal("hold", f"{told}, and {most}: `vitalsd capture {wanted.kind}` takes one all the same")
+
+
 def _of_load(wanted: Wanted, facts: Facts, engine: str) -> Refusal | None:
     """Nobody has asked for the price: what is tracked takes three times as long meanwhile."""
     slow = f"{engine} makes it up to three times as slow meanwhile"
@@ -134,12 +151,13 @@ def _is_pyspy(engine: str) -> bool:
     return engine.replace("-", "").startswith("pyspy")
 
 
-def _of_room(wanted: Wanted, facts: Facts, *, heavy: bool) -> Refusal | None:
+def _of_room(wanted: Wanted, facts: Facts, heaps: float | None) -> Refusal | None:
+    """`heaps` is how many times its heap must be left for what is heavy, None for what is not."""
     opened, most = facts.open_fds, facts.max_fds
     if opened is not None and most is not None and most - opened < SPARE_DESCRIPTORS:
         told = f"{opened} of the {most} file descriptors of process {wanted.key.pid} are open"
         return Refusal("descriptors", f"{told}, and {SPARE_DESCRIPTORS} must be free: raise that limit")
-    if not heavy:
+    if heaps is None:
         left, least, what = facts.left_bytes, LIGHT_BYTES, "any capture"
         if left is None:
             return None
@@ -148,13 +166,14 @@ def _of_room(wanted: Wanted, facts: Facts, *, heavy: bool) -> Refusal | None:
         advice = "take a lighter form, or see `vitalsd doctor` for what it may not read"
         return Refusal("headroom", f"it is not known {unknown}, so nothing is taken that needs memory: {advice}")
     else:
-        left, least = facts.left_bytes, max(HEAVY_HEAPS * facts.heap_bytes, LIGHT_BYTES)
-        what = f"twice its heap of {_mib(facts.heap_bytes)}"
+        left, least = facts.left_bytes, max(round(heaps * facts.heap_bytes), LIGHT_BYTES)
+        times = "twice" if heaps == HEAVY_HEAPS else f"{heaps:g} times"
+        what = f"{times} its heap of {_mib(facts.heap_bytes)}"
     if left >= least:
         return None
     told = f"only {_mib(left)} are left of {facts.left_of}, and {_mib(least)} must be for {what}"
     more = "free some of it" if facts.left_of == HOST_MEMORY else "raise it"
-    advice = f"take a lighter form, or {more}" if heavy else more
+    advice = f"take a lighter form, or {more}" if heaps is not None else more
     return Refusal("headroom", f"{told}: {advice}")
 
 

@@ -7,20 +7,33 @@ import os
 from vitalsd.capture.census import socket_of
 from vitalsd.capture.engines.registry import Fit, Subject
 
-__all__ = ["fit_of_probe"]
+__all__ = ["fit_of_probe", "is_node"]
 
 GET_A_PROBE = (
     "start it with `vitalsd run -- CMD`; or `vitalsd probe install DIR`, and PYTHONPATH=DIR in its environment"
 )
+NAMES = {"python": "Python", "node": "Node"}
 
 
-def fit_of_probe(subject: Subject, does: str) -> Fit:
-    """`does` is what it would do. Whether the process is stopped is the policy's to say, of every engine."""
+def is_node(subject: Subject) -> bool:
+    """Whether its probe is Node's."""
     probe = subject.worker.probe
+    if probe is not None:
+        return probe.runtime == "node"
+    return subject.segment is not None and subject.segment.name.startswith("node-")
+
+
+def fit_of_probe(subject: Subject, does: str, runtime: str | None = "python") -> Fit:
+    """
+    `does` is what it would do, by the probe of this runtime, or of any.
+
+    Whether the process is stopped is the policy's to say, of every engine.
+    """
+    own = "node" if is_node(subject) else "python"
     if subject.segment is None:
         return Fit(False, f"there is no probe in process {subject.pid}", GET_A_PROBE)
-    if probe is not None and probe.runtime != "python":
-        return Fit(False, f"it asks the probe of Python, and process {subject.pid} is {probe.runtime}")
+    if runtime is not None and runtime != own:
+        return Fit(False, f"it asks the probe of {NAMES[runtime]}, and process {subject.pid} is {own}")
     path = socket_of(subject.segment)
     if not path.is_socket():
         return Fit(

@@ -37,6 +37,8 @@ class StackReport(msgspec.Struct, frozen=True):
     tasks: TaskList | None
     no_tasks_reason: str | None
     """Why there are none; None where there are, or where there is no probe to ask."""
+    has_tasks: bool = True
+    """Whether the runtime knows such a thing."""
 
 
 class _Alike(msgspec.Struct):
@@ -60,7 +62,7 @@ def as_text(report: StackReport) -> str:
         lines += ["", _title(alike), *_frames(alike.frames)]
     if report.untold_threads:
         lines += ["", f"{_several(report.untold_threads, 'more thread')}, not told"]
-    lines += ["", *_tasks(report)]
+    lines += ["", *_tasks(report)] if report.has_tasks else []
     return "\n".join(lines).encode("utf-8", "replace").decode() + "\n"
 
 
@@ -156,7 +158,7 @@ def _frames(frames: Sequence[Frame]) -> Iterator[str]:
     for frame in frames:
         yield f"    {_plain(frame.function):<{WIDE}} {_plain(frame.file)}:{frame.line}"
     if not frames:
-        yield "    no frame of Python"
+        yield "    no frame that is told"
 
 
 def _tasks(report: StackReport) -> Iterator[str]:

@@ -49,6 +49,7 @@ class Capture:
             "--seconds", type=_seconds, metavar="S", help="how long to watch (the agent's default)"
         )
         parser.add_argument("--force", action="store_true", help="now, whatever cooldown and budget say")
+        parser.add_argument("--redact", action="store_true", help="a heap snapshot without what its strings say")
         parser.add_argument("--reason", default=REASON, metavar="R", help="why, for those who look at it later")
         parser.add_argument("--output", metavar="DIR", help="copy its files there")
         parser.add_argument("--json", action="store_true", help="print the capture as JSON")
@@ -110,6 +111,7 @@ def _body(args: argparse.Namespace) -> dict[str, Any]:
         raise UsageError(f"`{args.place}` is no TARGET and no TARGET/WORKER.")
     wanted = {"kind": args.kind, "target": target or None, "worker": worker or None, "pid": args.pid}
     more = {"seconds": args.seconds, "reason": args.reason, "force": args.force}
+    more["redact"] = args.redact or None
     return {name: value for name, value in (wanted | more).items() if value is not None}
 
 

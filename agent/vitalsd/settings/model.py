@@ -253,6 +253,22 @@ class Capture(Section, frozen=True):
             "`AWS_SECRET_ACCESS_KEY`; without it, the agent's environment has them, or the machine's role."
         ),
     ] = None
+    max_hold: Annotated[
+        Duration,
+        Meta(
+            ge=0.0,
+            le=600.0,
+            description="For how long a capture that nobody has asked for may hold the service. A heap snapshot "
+            "of Node holds it for a tenth of a second for each MiB of small objects.",
+        ),
+    ] = 0.25
+    redact: Annotated[
+        bool,
+        Meta(
+            description="Whether heap snapshots are kept without what strings and names of properties say; "
+            "`vitalsd capture heap --redact` asks for it once."
+        ),
+    ] = False
     allow_debugger_attach: Annotated[
         bool,
         Meta(

@@ -58,6 +58,8 @@ class Asked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     reason: Annotated[str, Meta(max_length=LONGEST_REASON)] = ""
     force: bool = False
     """Whether cooldown and budget are set aside; what protects the service never is."""
+    redact: bool = False
+    """Whether a heap snapshot is kept without what its strings say."""
 
 
 class Pinned(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -148,6 +150,7 @@ def _ask(view: View, asked: Asked, request: Request) -> Done:
             asked_by="person",
             who=address(request),
             force=asked.force,
+            redact=asked.redact,
         )
     except NotFound as error:
         raise RefusedError(as_sentence(str(error)), 404, "unknown") from None

@@ -38,7 +38,7 @@ def told(rungs: list[tuple[Named, Fit]], refused: dict[str, RefusalWord]) -> str
     """The engine that is chosen, else the word of the refusal."""
     choice = choose(
         rungs,
-        lambda engine, _heavy: Refusal(refused[engine.name], engine.name) if engine.name in refused else None,
+        lambda engine, _fit: Refusal(refused[engine.name], engine.name) if engine.name in refused else None,
         "memory",
     )
     return choice.engine.name if isinstance(choice, Choice) else choice.word
@@ -69,30 +69,28 @@ def test_says_why_not_the_better_one() -> None:
     """A lighter form says what was in the way of the better."""
     choice = choose(
         [rung("heavy", weight="heavy"), rung("light")],
-        lambda _engine, heavy: Refusal("headroom", "30 MiB are left") if heavy else None,
+        lambda _engine, fit: Refusal("headroom", "30 MiB are left") if fit.weight == "heavy" else None,
         "memory",
     )
     assert isinstance(choice, Choice)
     assert (choice.engine.name, choice.instead) == ("light", "heavy: 30 MiB are left")
-    choice = choose([rung("a", fits=False), rung("b")], lambda _engine, _heavy: None, "memory")
+    choice = choose([rung("a", fits=False), rung("b")], lambda _engine, _fit: None, "memory")
     assert isinstance(choice, Choice)
     assert (choice.engine.name, choice.instead) == ("b", "a: a cannot")
 
 
 def test_reasons_of_all() -> None:
     """Where none fits, each says why."""
-    choice = choose([rung("a", fits=False), rung("b", fits=False)], lambda _engine, _heavy: None, "memory")
+    choice = choose([rung("a", fits=False), rung("b", fits=False)], lambda _engine, _fit: None, "memory")
     assert choice == Refusal("engine", "a: a cannot; b: b cannot")
-    assert choose([], lambda _engine, _heavy: None, "memory") == Refusal(
-        "engine", "there is no engine for `memory`"
-    )
+    assert choose([], lambda _engine, _fit: None, "memory") == Refusal("engine", "there is no engine for `memory`")
 
 
 def test_what_to_do_is_said_once() -> None:
     """With the reason; engines that lack the same thing are named together."""
     lacks = Fit(False, "there is no probe in process 7", "start it with `vitalsd run`")
     rungs = [(Named("memray"), lacks), (Named("census"), lacks), rung("other", fits=False)]
-    choice = choose(rungs, lambda _engine, _heavy: None, "memory")
+    choice = choose(rungs, lambda _engine, _fit: None, "memory")
     assert choice == Refusal(
         "engine",
         "memray, census: there is no probe in process 7: start it with `vitalsd run`; other: other cannot",

@@ -466,7 +466,35 @@ def test_a_busy_service(asked_by: str, share: float | None, refused: str | None)
         assert "vitalsd capture memory" in told.sentence
 
 
+@pytest.mark.parametrize(
+    ("asked_by", "holds", "refused"),
+    [("incident", 0.2, None), ("incident", 1.7, "hold"), ("alert", 1.7, "hold"), ("person", 1.7, None)],
+)
+def test_what_holds_the_service(asked_by: str, holds: float, refused: str | None) -> None:
+    """Beyond `capture.max_hold` only a person has it taken, however busy the service is."""
+    facts = replace(FINE, busy_share=0.9)
+    wish = wanted(kind="heap", asked_by=asked_by)
+    told = refusal(wish, facts, (), Settings(), NOON, heavy=True, engine="v8", holds_seconds=holds)
+    assert word(told) == refused
+    if told is not None:
+        assert "1.7 s" in told.sentence
+        assert "vitalsd capture heap" in told.sentence
+
+
+def test_how_many_heaps_must_be_left() -> None:
+    """What takes more of the service's memory than twice its heap says so."""
+    assert FINE.heap_bytes is not None
+    facts = replace(FINE, left_bytes=3 * FINE.heap_bytes)
+    for heaps, refused in ((2.0, None), (8.0, "headroom")):
+        wish = wanted(kind="heap", asked_by="person")
+        told = refusal(wish, facts, (), Settings(), NOON, heavy=True, engine="v8", heaps=heaps)
+        assert word(told) == refused
+    assert told is not None
+    assert "8 times its heap" in told.sentence
+
+
 def test_each_word_that_the_policy_says_is_one_of_the_models() -> None:
     """The others (`host`, `engine`, `closed`) are the desk's."""
     said = {"gone", "stopped", "stalling", "headroom", "descriptors", "threads", "overload", "cooldown", "budget"}
-    assert said | {"queue", "breaker", "disk", "busy"} | {"host", "engine", "closed"} == set(get_args(RefusalWord))
+    said |= {"queue", "breaker", "disk", "busy", "hold"}
+    assert said | {"host", "engine", "closed"} == set(get_args(RefusalWord))

@@ -66,7 +66,7 @@ Thread runs (300), running, holds the interpreter lock
     main                                                     /srv/app.py:16
 
 Thread native\ufffd[2J (301), running
-    no frame of Python
+    no frame that is told
 
 200 threads alike: pool_0 (0), pool_1 (1), pool_2 (2), pool_3 (3), pool_4 (4), pool_5 (5), pool_6 (6), \
 pool_7 (7), pool_8 (8), pool_9 (9), pool_10 (10), pool_11 (11) and 188 more, waiting

@@ -13,7 +13,6 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from datetime import datetime
 
 import msgspec
 
@@ -32,6 +31,7 @@ from vitalsd.capture.censusfile import (
     as_text,
     holders_row,
     read_before,
+    summary_of,
     written,
 )
 from vitalsd.capture.engines.registry import CaptureError, Fit, Job, Made, Subject, register
@@ -97,7 +97,7 @@ class CensusEngine:
         return Made(
             {CENSUS_TXT: "text/plain; charset=utf-8", CENSUS_JSON: "application/json"},
             max(census.held_seconds, found),
-            _summary(file, grown, before),
+            summary_of(file, grown, before),
         )
 
     @staticmethod
@@ -127,25 +127,3 @@ class CensusEngine:
             descriptor = os.open(job.folder / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
             with os.fdopen(descriptor, "wb") as out:
                 out.write(data)
-
-
-def _summary(file: CensusFile, grown: list[dict[str, object]], before: CensusFile | None) -> dict[str, object]:
-    summary: dict[str, object] = {
-        "growing_types": grown,
-        "census_at": file.taken_at,
-        "census_share": file.share,
-        "largest_types": [msgspec.to_builtins(row) for row in file.types[:10]],
-    }
-    if before is not None:
-        summary["compared_with"] = before.taken_at
-        if file.taken_at is not None and before.taken_at is not None:
-            between = datetime.fromisoformat(file.taken_at) - datetime.fromisoformat(before.taken_at)
-            summary["census_seconds"] = round(between.total_seconds(), 1)
-    if file.held is not None:
-        summary["held_type"] = file.held.type
-        summary["holders"] = [
-            {"samples": chain.samples, "rooted": chain.rooted, "chain": chain.text} for chain in file.held.chains
-        ]
-        if file.held.cut is not None:
-            summary["holders_cut"] = file.held.cut
-    return summary

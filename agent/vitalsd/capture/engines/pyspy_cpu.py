@@ -14,18 +14,16 @@ The files are made in another process. `pause_seconds` is what capture/held.py s
 
 from __future__ import annotations
 
-import sys
 import time
 
-import msgspec
-
 from vitalsd import __version__
-from vitalsd.capture.confined import Confined, ConfinedError, Limits, ended_how, until_ended
+from vitalsd.capture.confined import ConfinedError
 from vitalsd.capture.engines.registry import CaptureError, Fit, Job, Made, Subject, register
 from vitalsd.capture.held import HeldWatch
+from vitalsd.capture.makers import have_made
 from vitalsd.capture.model import CaptureKind
-from vitalsd.capture.profiles import folded
-from vitalsd.capture.profiles.make import FLAMEGRAPH, FOLDED, REQUEST, SPEEDSCOPE, Digest, Request, read_digest
+from vitalsd.capture.profiles import folded, make
+from vitalsd.capture.profiles.make import FLAMEGRAPH, FOLDED, SPEEDSCOPE, Digest, Request
 from vitalsd.capture.pyspy import NoDump, find_pyspy
 from vitalsd.capture.pyspy_fit import fit_of_pyspy
 from vitalsd.capture.pyspy_record import ADDRESS_SPACE_BYTES, NoLockError, Part, Plan, record
@@ -144,19 +142,9 @@ async def _make(job: Job, parts: list[Part]) -> Digest:
         WORDS[parts[-1].lock_only],
         f"vitalsd {__version__}",
     )
-    (job.folder / REQUEST).write_bytes(msgspec.json.encode(request))
-    output = job.folder / "make.out"
-    command = [sys.executable, "-P", "-m", "vitalsd.capture.profiles.make", str(job.folder)]
-    maker = Confined(command, Limits(ADDRESS_SPACE_BYTES, job.most_bytes, MAKE_SECONDS), output)
-    try:
-        await until_ended(maker, MAKE_SECONDS, "The flame graph was not made")
-    finally:
-        await maker.end()
-    try:
-        return read_digest(job.folder)
-    except (OSError, msgspec.DecodeError):
-        said = output.read_text(errors="replace")[-300:].strip() or ended_how(maker.code)
-        raise CaptureError(f"No flame graph could be made of process {job.subject.pid}: {said}") from None
+    return await have_made(
+        job, make.__name__, request, Digest, memory_bytes=ADDRESS_SPACE_BYTES, seconds=MAKE_SECONDS
+    )
 
 
 def _summary(

@@ -78,6 +78,10 @@ class Fit(msgspec.Struct, frozen=True):
     """What to do about it, if something can be done."""
     weight: Literal["light", "heavy"] = "light"
     """Heavy takes memory in the service by what the service has: it needs the headroom."""
+    heaps: float = 2.0
+    """What is heavy: how many times its heap must be left."""
+    holds_seconds: float | None = None
+    """For how long it is known to hold the service, about; None where it should not."""
 
 
 class Job(msgspec.Struct):
@@ -94,6 +98,8 @@ class Job(msgspec.Struct):
     """What its files may take of the disk."""
     before: Path | None = None
     """The folder of the same worker's latest capture of this kind and engine, to compare with."""
+    redact: bool = False
+    """Whether what strings say stays out of the files, where there would be strings."""
 
 
 class Made(msgspec.Struct, frozen=True):
@@ -104,6 +110,8 @@ class Made(msgspec.Struct, frozen=True):
     pause_seconds: float
     """For how long the service was held at a time, at the most: measured, not estimated."""
     summary: dict[str, object] = {}
+    known_to_hold: bool = False
+    """Whether that is what such a capture does, and who has asked for it was told: then it is no harm."""
 
 
 class Engine(Protocol):

@@ -1,5 +1,6 @@
 """
-The stack engines: what every thread of a Python process is doing right now, and what its asyncio tasks wait for.
+The stack engines: what every thread of a Python process is doing right now, and what its asyncio tasks wait for;
+or the main thread of a Node process, which its probe tells.
 
 `py-spy dump --nonblocking` is the first: it needs nothing in the process, answers in 10 ms and half a millisecond
 a thread, and sees one that native code keeps from running anything of Python. What it needs is the right to
@@ -23,7 +24,7 @@ from vitalsd.capture.engines.registry import CaptureError, Fit, Job, Made, Subje
 from vitalsd.capture.held import HeldWatch
 from vitalsd.capture.model import CaptureKind
 from vitalsd.capture.ours import OUR_THREAD, is_ours
-from vitalsd.capture.probe_fit import fit_of_probe
+from vitalsd.capture.probe_fit import fit_of_probe, is_node
 from vitalsd.capture.probe_stacks import list_stacks
 from vitalsd.capture.pyspy import DumpError, ThreadStack, dump
 from vitalsd.capture.pyspy_fit import fit_of_pyspy
@@ -101,7 +102,12 @@ class ProbeStackEngine:
 
     def fit(self, subject: Subject) -> Fit:
         """Whether there is a probe to ask."""
-        return fit_of_probe(subject, "its probe tells the stacks of all threads, within a second or so")
+        does = (
+            "its probe tells the stack of its main thread"
+            if is_node(subject)
+            else "its probe tells the stacks of all threads, within a second or so"
+        )
+        return fit_of_probe(subject, does, runtime=None)
 
     async def take(self, job: Job) -> Made:
         """Ask the probe, once for each."""
@@ -118,7 +124,7 @@ class ProbeStackEngine:
 
 async def _tasks(subject: Subject) -> tuple[TaskList | None, str | None]:
     """The tasks, or why they are not known; neither where there is no probe to ask."""
-    if subject.segment is None:
+    if subject.segment is None or is_node(subject):
         return None, None
     try:
         return await list_tasks(socket_of(subject.segment), subject.pid, patience=TASK_SECONDS), None
@@ -151,6 +157,7 @@ def _made(job: Job, seen: _Seen, tasks: TaskList | None, no_tasks_reason: str | 
         seen.untold,
         tasks,
         no_tasks_reason,
+        has_tasks=not is_node(job.subject),
     )
     (job.folder / TEXT).write_text(as_text(report), encoding="utf-8")
     (job.folder / JSON).write_bytes(as_json(report))

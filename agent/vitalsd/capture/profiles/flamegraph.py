@@ -128,7 +128,7 @@ def _legend() -> Iterator[str]:
 def _nothing() -> str:
     return (
         f'<text x="{MARGIN}" y="{HEAD + 14}" font-size="13">'
-        "No sample: nothing of Python ran whenever py-spy looked.</text>\n"
+        "No sample: none of its code ran whenever it was looked at.</text>\n"
     )
 
 

@@ -9,20 +9,26 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
-__all__ = ["FLAMEGRAPH", "FOLDED", "SPEEDSCOPE", "Digest", "Request", "ThreadShare", "make", "read_digest"]
+from vitalsd.capture.makers import DIGEST, REQUEST
+
+if TYPE_CHECKING:
+    from vitalsd.capture.profiles.folded import Folded
+
+__all__ = ["CPUPROFILE", "FLAMEGRAPH", "FOLDED", "SPEEDSCOPE", "Digest", "Request", "ThreadShare", "make"]
 
 FLAMEGRAPH, SPEEDSCOPE, FOLDED = "profile.svg", "profile.speedscope.json", "profile.folded.txt"
-REQUEST, DIGEST = "request.json", "digest.json"
+CPUPROFILE = "profile.cpuprofile"
 
 
 class Request(msgspec.Struct, frozen=True):
     """What is to be made of what."""
 
     sources: tuple[str, ...]
-    """Files in the folder, as py-spy wrote them."""
+    """Files in the folder, as py-spy wrote them; or one that V8 did."""
     name: str
     """Of target and worker."""
     rate: float
@@ -31,6 +37,8 @@ class Request(msgspec.Struct, frozen=True):
     counts: str
     """What was counted, in words."""
     exporter: str
+    v8_thread: str = ""
+    """Of what V8 has sampled, the number of the thread; else it is of py-spy."""
 
 
 class ThreadShare(msgspec.Struct, frozen=True):
@@ -48,18 +56,22 @@ class Digest(msgspec.Struct, frozen=True):
     unread: int
     threads: tuple[ThreadShare, ...]
     top_functions: list[dict[str, object]]
+    rate: float = 0.0
+    """Samples a second, as there were."""
+    seconds: float = 0.0
+    idle_seconds: float = 0.0
 
 
 def make(folder: Path) -> None:
     """Read the request, and write the files and the digest."""
     # The agent imports this file for its words alone.
     from vitalsd.capture.profiles.flamegraph import flamegraph
-    from vitalsd.capture.profiles.folded import parse, write
+    from vitalsd.capture.profiles.folded import write
     from vitalsd.capture.profiles.speedscope import speedscope
     from vitalsd.capture.profiles.top import thread_samples, top_functions
 
     request = msgspec.json.decode((folder / REQUEST).read_bytes(), type=Request)
-    folded = parse(b"\n".join((folder / source).read_bytes() for source in request.sources)).named()
+    folded, request, idle_seconds = _read(folder, request)
     (folder / FOLDED).write_text(write(folded.stacks), encoding="utf-8", errors="replace")
     document = speedscope(folded.stacks, name=request.name, rate=request.rate, exporter=request.exporter)
     (folder / SPEEDSCOPE).write_bytes(document)
@@ -75,13 +87,26 @@ def make(folder: Path) -> None:
         folded.unread,
         tuple(ThreadShare(thread.id, thread.name, samples) for thread, samples in threads.items()),
         top_functions(folded.stacks),
+        request.rate,
+        request.seconds,
+        idle_seconds,
     )
     (folder / DIGEST).write_bytes(msgspec.json.encode(digest))
 
 
-def read_digest(folder: Path) -> Digest:
-    """What `make` found. Raises OSError or msgspec.DecodeError."""
-    return msgspec.json.decode((folder / DIGEST).read_bytes(), type=Digest)
+def _read(folder: Path, request: Request) -> tuple[Folded, Request, float]:
+    """The stacks, what is known of them, and how many seconds there was nothing to do."""
+    if not request.v8_thread:
+        from vitalsd.capture.profiles.folded import parse
+
+        text = b"\n".join((folder / source).read_bytes() for source in request.sources)
+        return parse(text).named(), request, 0.0
+    from vitalsd.capture.profiles import cpuprofile
+
+    profile = cpuprofile.clean(cpuprofile.parse((folder / request.sources[0]).read_bytes()))
+    (folder / CPUPROFILE).write_bytes(msgspec.json.encode(profile))
+    known = msgspec.structs.replace(request, rate=round(profile.rate, 2), seconds=profile.seconds)
+    return cpuprofile.fold(profile, request.v8_thread), known, profile.idle_seconds
 
 
 if __name__ == "__main__":

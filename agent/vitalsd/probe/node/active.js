@@ -51,6 +51,7 @@ class Active {
       words[AT.heapLive] = NaN;
     });
     process[ARMED].sight = sight;
+    process[ARMED].now = monotonic;
     this._watchdog = this._startWatchdog(threshold);
     const collections = new Collections(this._part);
     makeRoom();

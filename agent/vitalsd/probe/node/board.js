@@ -6,6 +6,7 @@ A part has one writer. It makes the part's sequence odd, writes, and makes it ev
 sequence before and after. So nobody ever waits for anybody.
 */
 
+const { performance } = require('./clock');
 const layout = require('./layout.json');
 
 const FIELDS = [
@@ -30,16 +31,21 @@ function makeMemory() {
   return new SharedArrayBuffer(FLAGS_AT + 8);
 }
 
-/** What the main thread and the watchdog tell each other at the end of the process. */
+/** What the main thread, and the probe's own that look into it, tell each other at the end of the process. */
 class Leaving {
   constructor(memory) {
     this._flags = new Int32Array(memory, FLAGS_AT, 2);
   }
 
-  /** By the watchdog: whether it has a session with the main thread. */
-  set connected(is) {
-    Atomics.store(this._flags, 0, is ? 1 : 0);
-    if (!is) Atomics.notify(this._flags, 0);
+  /** By a thread of the probe's: it has one more session with the main thread. */
+  opened() {
+    Atomics.add(this._flags, 0, 1);
+  }
+
+  /** It has one less. */
+  closed() {
+    Atomics.sub(this._flags, 0, 1);
+    Atomics.notify(this._flags, 0);
   }
 
   /** Whether the main thread is about to leave. */
@@ -47,10 +53,16 @@ class Leaving {
     return Atomics.load(this._flags, 1) === 1;
   }
 
-  /** By the main thread: leave, and wait for the session to be closed where there is one. */
+  /** By the main thread: leave, and wait so long for the sessions that there are to be closed. */
   begin(milliseconds) {
     Atomics.store(this._flags, 1, 1);
-    Atomics.wait(this._flags, 0, 1, milliseconds);
+    const until = performance.now() + milliseconds;
+    for (;;) {
+      const sessions = Atomics.load(this._flags, 0);
+      const left = until - performance.now();
+      if (sessions <= 0 || left <= 0) return;
+      Atomics.wait(this._flags, 0, sessions, left);
+    }
   }
 }
 

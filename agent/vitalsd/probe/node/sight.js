@@ -47,8 +47,12 @@ function put(name, before) {
   else defineProperty(Error, name, before);
 }
 
-/** When this was; function, file and line of each frame, innermost first; when a queue was between two of its own. */
+/**
+ * When this was; function, file and line of each frame, innermost first; when a queue was between two of its own; and
+ * how long it has taken, in seconds.
+ */
 function sight() {
+  const began = monotonic();
   const limit = getOwnPropertyDescriptor(Error, 'stackTraceLimit');
   const prepare = getOwnPropertyDescriptor(Error, 'prepareStackTrace');
   let sites = [];
@@ -60,7 +64,9 @@ function sight() {
     put('stackTraceLimit', limit);
     put('prepareStackTrace', prepare);
   }
-  return [monotonic(), sites.map(site), passed()];
+  const found = sites.map(site);
+  const now = monotonic();
+  return [now, found, passed(), now - began];
 }
 
 module.exports = { sight };

@@ -18,33 +18,26 @@ const QUESTION = {
 };
 
 class Stacks {
-  /** `connected` is told whether there is a session. */
-  constructor(connected) {
-    this._connected = connected;
+  constructor(sessions) {
+    this._sessions = sessions;
     this._session = null;
     this._asked = false;
   }
 
   /**
-   * Ask for one; false while one is to come. `answer` gets when it was taken, its frames, innermost first, and when
-   * since the one before a queue of Node's was between two callbacks, or 0.
+   * Ask for one; false while one is to come. `answer` gets when it was taken, its frames, innermost first, when since
+   * the one before a queue of Node's was between two callbacks, or 0, and how long it took the main thread.
    */
   ask(answer) {
     if (this._asked) return false;
-    if (this._session === null) {
-      const { Session } = require('node:inspector');
-      const session = new Session();
-      this._connected(true);
-      session.connectToMainThread();
-      this._session = session;
-    }
+    if (this._session === null) this._session = this._sessions.open();
     const session = this._session;
     this._asked = true;
     session.post('Runtime.evaluate', QUESTION, (error, found) => {
       if (this._session !== session) return;
       this._asked = false;
       const value = found?.result?.value;
-      if (error === null && Array.isArray(value)) answer(value[0], framesOf(value[1]), value[2]);
+      if (error === null && Array.isArray(value)) answer(value[0], framesOf(value[1]), value[2], value[3]);
     });
     return true;
   }
@@ -54,8 +47,7 @@ class Stacks {
     const session = this._session;
     this._session = null;
     this._asked = false;
-    session?.disconnect();
-    this._connected(false);
+    if (session !== null) this._sessions.close(session);
   }
 }
 

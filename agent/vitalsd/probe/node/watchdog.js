@@ -12,8 +12,10 @@ const { parentPort, workerData } = require('node:worker_threads');
 
 const { AT, GC, GC_WORDS, KEPT_STALLS, Leaving, Part, STALLS, STALL_FIELDS, WORDS } = require('./board');
 const { monotonic } = require('./clock');
+const { Control } = require('./control');
 const layout = require('./layout.json');
 const { Segment, records } = require('./segment');
+const { Sessions } = require('./sessions');
 const { Stacks } = require('./stacks');
 const { StallBook, encodeOne } = require('./stalls');
 
@@ -33,9 +35,9 @@ class Watchdog {
     this._segment = new Segment({ folder, target, threshold });
     this._stalls = new StallBook(this._segment);
     this._leaving = new Leaving(memory);
-    this._stacks = new Stacks((is) => {
-      this._leaving.connected = is;
-    });
+    this._sessions = new Sessions(this._leaving);
+    this._stacks = new Stacks(this._sessions);
+    this._control = new Control(this._segment.path, { memory, leaving: this._leaving, sessions: this._sessions });
     this._first = threshold * FIRST_SAMPLE;
     this._parts = Array.from({ length: layout.LOOPS }, (_, slot) => new Part(memory, slot));
     this._seen = this._parts.map(() => new Float64Array(WORDS));
@@ -46,12 +48,13 @@ class Watchdog {
     this._errors = { rejection: 0, exception: 0 };
     parentPort.on('message', (message) => this._onMessage(message));
     parentPort.postMessage({ segment: this._segment.path });
+    this._control.listen();
     this._look();
   }
 
   _look() {
     if (this._leaving.begun) {
-      this._stacks.close();
+      this._sessions.closeAll();
       return;
     }
     const now = monotonic();
@@ -160,7 +163,8 @@ class Watchdog {
 
   _onMessage(message) {
     if (message.off !== undefined) {
-      this._stacks.close();
+      this._control.close();
+      this._sessions.closeAll();
       this._segment.turnOff(message.off);
     } else if (message.error !== undefined) {
       this._tellError(message.error);

@@ -13,6 +13,14 @@ takes long may be ended early: by a byte more, when what there is by then is the
               referrers samples that are held so, whether up to a root, and the steps from there on
               track     no rows; with the first byte comes a descriptor, of the recording
 
+What a probe of Node is asked beyond stacks is too large for a text. Its answer is STREAMED and has no text:
+frames follow, each the length of a piece and the piece, until one of length zero; then the answer proper, whose
+text tells how it went. Nothing of that is ever whole in the memory of either side.
+
+              cpu          milliseconds in place of the stride, microseconds between samples in place of the budget
+              allocations  milliseconds, and bytes between samples
+              snapshot     all that lives; the budget is how many bytes the caller takes at most
+
 Referrers are those of one type: the CRC-32 of its name stands in the place of the budget.
 
 A census looks at one in `stride` parts of the memory: so many times what was seen is what there is. One that asks
@@ -37,11 +45,15 @@ VERSION = 1
 CENSUS, TASKS, TRACK = 1, 2, 3
 STACKS, REFERRERS = 5, 6
 """Kinds of request."""
+CPU, ALLOCATIONS, SNAPSHOT = 7, 8, 9
+"""Those whose answer is streamed."""
 URGENT = (TASKS, STACKS)
 """Answered while a loop stalls, too: a service that hangs is when they are asked for."""
-DONE, REFUSED = 0, 1
+DONE, REFUSED, STREAMED = 0, 1, 2
 REQUEST = struct.Struct("<8sHHIQ")
 ANSWER = struct.Struct("<8sHHI")
+FRAME = struct.Struct("<I")
+MOST_FRAME_BYTES = 4 * 1024 * 1024
 MOST_TEXT_BYTES = 512 * 1024
 NAME_BYTES = 200
 MOST_STRIDE = 1 << 12
