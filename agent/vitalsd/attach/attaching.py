@@ -16,17 +16,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-import msgspec
-
 from vitalsd.attach.facts import Candidate
 from vitalsd.attach.guard import Guard
 from vitalsd.attach.handlers import handled_signals
-from vitalsd.attach.inspector import Inspector, InspectorError, evaluate, find_inspector
+from vitalsd.attach.inspector import Inspector, InspectorError, evaluate, find_inspector, new_listeners
 from vitalsd.attach.sockets import descriptors
 from vitalsd.errors import VitalsdError
 from vitalsd.targets.processes import read_key
 
-__all__ = ["Attached", "Attaching", "close_inspector"]
+__all__ = ["Attaching", "close_inspector"]
 
 FIRST_LOOK_SECONDS = 0.001
 MOST_LOOK_SECONDS = 0.1
@@ -34,15 +32,6 @@ GONE_SECONDS = 3.0
 LATE_SECONDS = 60.0
 """For so long the guard waits for an inspector that opens late."""
 T = TypeVar("T")
-
-
-class Attached(msgspec.Struct, frozen=True):
-    """What came of it."""
-
-    word: str | None
-    """That of `evaluated.js`; None where its loop was too late to answer."""
-    open_seconds: float
-    """From the signal until nothing listened any more: longer than the port was open."""
 
 
 class Attaching:
@@ -54,8 +43,12 @@ class Attaching:
         self._folder = proc / str(candidate.key.pid)
         self._proc = proc
 
-    def attach(self, arm: str, options: dict[str, object], seconds: float) -> Attached:
-        """Load the probe at the path `arm`; VitalsdError says what was left behind."""
+    def attach(self, arm: str, options: dict[str, object], seconds: float) -> float:
+        """
+        Have the probe at the path `arm` loaded; VitalsdError says what was left behind.
+
+        The answer is the time from the signal until nothing listened any more: longer than the port was open.
+        """
         before = set(descriptors(self._folder))
         guard = Guard(lambda asked: self._close_late(before, asked))
         try:
@@ -64,13 +57,13 @@ class Attaching:
             if inspector is None:
                 raise VitalsdError(self._left("has not opened its inspector", seconds, guard))
             try:
-                word = evaluate(self._folder, inspector, arm, options, guard.asked)
+                evaluate(self._folder, inspector, arm, options, guard.asked)
             except InspectorError as error:
                 raise VitalsdError(self._left(f"was not attached to, {error},", seconds, guard)) from error
             if not _wait(lambda: inspector.inode not in descriptors(self._folder), seconds):
                 raise VitalsdError(self._left("has not closed its inspector", seconds, guard))
             guard.closed()
-            return Attached(word, time.monotonic() - began)
+            return time.monotonic() - began
         except (FileNotFoundError, ProcessLookupError) as error:
             raise VitalsdError(f"Process {self._key.pid} has ended meanwhile.") from error
         finally:
@@ -101,7 +94,7 @@ class Attaching:
 
     def _close_late(self, before: set[int], asked: bool) -> None:
         """By the guard: close what is open, or opens yet."""
-        if asked and _wait(lambda: find_inspector(self._folder, before) is None, GONE_SECONDS):
+        if asked and _wait(lambda: not new_listeners(self._folder, before), GONE_SECONDS):
             return
         until = time.monotonic() + LATE_SECONDS
         while (left := until - time.monotonic()) > 0 and self._same():

@@ -1,13 +1,16 @@
 // What a running service is told over its inspector: have the inspector closed in any case, and load the probe first.
 //
-// `require` is lent by the inspector for this one expression. Nothing is done in the middle of what the service does:
-// loading waits for a turn of its own. The inspector is closed when the agent has hung up, and not before, since
-// `close()` waits for everybody who is connected, and the service must not wait for an agent that has been stopped.
-// An agent that is killed hangs up by that. No timer keeps the process alive, and nothing is thrown.
-(require, { arm, options, connection }) => {
-  const fs = require('node:fs');
-  const inspector = require('node:inspector');
-  const { setTimeout } = require('node:timers');
+// Where Node has no `getBuiltinModule`, `require` does, which the inspector lends for this one expression. Nothing is
+// done in the middle of what the service does: loading waits for a turn of its own. The inspector is closed when the
+// agent has hung up, and not before, since `close()` waits for everybody who is connected, and the service must not
+// wait for an agent that has been stopped. No timer keeps the process alive, nothing is thrown, and nothing is ever
+// answered: the promise stays as it is.
+(lent, { arm, options, connection }) => {
+  const builtin = process.getBuiltinModule ?? lent;
+  const fs = builtin('node:fs');
+  const inspector = builtin('node:inspector');
+  const { createRequire } = builtin('node:module');
+  const { setTimeout } = builtin('node:timers');
   const FIRST_MS = 1;
   const MOST_MS = 250;
 
@@ -28,15 +31,13 @@
   };
   const load = () => {
     try {
-      return require(arm).arm(options) ? 'armed' : 'armed before';
-    } catch (error) {
-      return `failed: ${error?.message ?? error}`;
+      createRequire(arm)(arm).arm(options);
+    } catch {
+      // nothing will be published, and the agent says so
     }
   };
 
   setTimeout(close, FIRST_MS, FIRST_MS).unref();
-  if (arm === null) return 'closing';
-  return new Promise((resolve) => {
-    setTimeout(() => resolve(load()), 0).unref();
-  });
+  if (arm !== null) setTimeout(load, 0).unref();
+  return new Promise(() => {});
 };

@@ -7,6 +7,7 @@ pipe. Each mark says how far it has come; the pipe's end without the last one is
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable
 
@@ -28,15 +29,19 @@ class Guard:
 
     def begun(self) -> None:
         """From now on an inspector may open."""
-        os.write(self._write, BEGUN)
+        self._mark(BEGUN)
 
     def asked(self) -> None:
         """The service has been told to close it."""
-        os.write(self._write, ASKED)
+        self._mark(ASKED)
 
     def closed(self) -> None:
         """There is nothing to close."""
-        os.write(self._write, CLOSED)
+        self._mark(CLOSED)
+
+    def _mark(self, mark: bytes) -> None:
+        with contextlib.suppress(BrokenPipeError):  # somebody has ended the guard: it goes without
+            os.write(self._write, mark)
 
     def leave(self) -> None:
         """Let it go on by itself, or end, if there is nothing for it to do."""

@@ -47,7 +47,8 @@ def probe_for(pid: int, uid: int, gids: list[int], chosen: Path | None, proc: Pa
 def _root(root: Path) -> Path:
     """What it has for `/`; by our own name where that is the same, since others may look there too."""
     own, its = Path("/").stat(), root.stat()
-    return Path("/") if (own.st_dev, own.st_ino) == (its.st_dev, its.st_ino) else root
+    mounts = [os.readlink(path / "ns" / "mnt") for path in (root.parent, root.parent.parent / "self")]  # noqa: PTH115
+    return Path("/") if (own.st_dev, own.st_ino) == (its.st_dev, its.st_ino) and mounts[0] == mounts[1] else root
 
 
 def _newest_first(folder: Path) -> list[Path]:

@@ -53,13 +53,13 @@ def why_not(candidate: Candidate) -> Refusal | None:
             f"{it} has its inspector open {where}, and perhaps a debugger: close it first (what an attach has "
             "left open, `vitalsd probe attach --close` closes)."
         )
+    if options.confined:
+        return Refusal(f"{it} runs under Node's permission model, which keeps the inspector closed.")
     if options.disabled or not candidate.caught:
         why = "it was started with --disable-sigusr1" if options.disabled else "it has no handler for it"
         return Refusal(f"{it} would be ended by SIGUSR1, since {why}: start it with `vitalsd run`.")
     if candidate.handled:
         return Refusal(f"{it} handles SIGUSR1 itself, so no inspector would open: start it with `vitalsd run`.")
-    if options.confined:
-        return Refusal(f"{it} runs under Node's permission model, which keeps the inspector closed.")
     if not options.local:
         return Refusal(f"{it} would open its inspector to the network, at {options.host}: start it without that.")
     if options.unpublished:

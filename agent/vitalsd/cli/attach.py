@@ -17,7 +17,6 @@ from vitalsd.settings.model import Settings
 from vitalsd.settings.storage import segment_dir
 
 if TYPE_CHECKING:
-    from vitalsd.attach.attaching import Attached
     from vitalsd.attach.facts import Candidate
 
 __all__ = ["Attach"]
@@ -72,8 +71,8 @@ class Attach:
         candidate = candidate_of(pid, settings)
         _refuse(candidate, force=args.force)
         arm = probe_for(pid, *_as_whom(pid), Path(args.folder) if args.folder else None)
-        attached = Attaching(candidate).attach(arm, _options(settings, args.name or target), PATIENCE_SECONDS)
-        print(_told(pid, attached, settings))
+        seconds = Attaching(candidate).attach(arm, _options(settings, args.name or target), PATIENCE_SECONDS)
+        print(_told(pid, seconds, settings))
         return 0
 
 
@@ -120,26 +119,21 @@ def _options(settings: Settings, target: str | None) -> dict[str, object]:
     return {name: value for name, value in given.items() if value is not None}
 
 
-def _told(pid: int, attached: Attached, settings: Settings) -> str:
+def _told(pid: int, seconds: float, settings: Settings) -> str:
     """The answer, once the probe publishes."""
     from vitalsd.attach.facts import segment_of
 
-    if attached.word not in (None, "armed"):
-        why = {"armed before": "has one already, which is off or publishes where this agent does not look"}
-        told = why.get(attached.word or "", f"has not loaded the probe: {attached.word}")
-        raise VitalsdError(f"Process {pid} {told}. Its inspector is closed.")
     until = time.monotonic() + PUBLISH_SECONDS
     while (segment := segment_of(pid, settings)) is None:
         if time.monotonic() > until:
             raise VitalsdError(
-                f"Process {pid} has loaded the probe, which publishes nothing where this agent looks; "
-                f"`vitalsd doctor --pid {pid}` may say why. Its inspector is closed."
+                f"Process {pid} was told to load the probe, and publishes nothing where this agent looks: it has "
+                f"one already that is off, or cannot write there; `vitalsd doctor --pid {pid}` may say. Its "
+                "inspector is closed."
             )
         time.sleep(LOOK_SECONDS)
-    return (
-        f"Process {pid} has the probe: {segment}. Its inspector is closed, "
-        f"{attached.open_seconds * 1e3:.0f} ms after the signal."
-    )
+    took = f"{seconds * 1e3:.0f} ms"
+    return f"Process {pid} has the probe: {segment}. Its inspector is closed, {took} after the signal."
 
 
 def _close(pid: int) -> str:
