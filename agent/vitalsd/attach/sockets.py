@@ -41,12 +41,6 @@ class Address(msgspec.Struct, frozen=True):
     host: str
     port: int
 
-    @property
-    def loopback(self) -> bool:
-        """Whether it is reached from this machine alone."""
-        address = ipaddress.ip_address(self.host)
-        return (getattr(address, "ipv4_mapped", None) or address).is_loopback
-
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
