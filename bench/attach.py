@@ -1,5 +1,6 @@
 """
-What attaching to a running Node service costs it: how long its inspector is open, and the longest wait of a request.
+What attaching to a running Node service costs it: how long its inspector is open, and the longest wait of a
+request.
 
 Each round is a service of its own, which answers one request after the other over one connection; the waits of
 the second before the attach stand beside those of the second around it.
