@@ -294,7 +294,7 @@ def test_a_probe_that_cannot_be_replaced_stays_whole(agent: Agent) -> None:
     assert f"PYTHONPATH={where}" in again.stdout
     version, *rest = sorted((path.name for path in where.iterdir()), key=lambda name: "." in name[-4:])
     assert version.startswith("vitalsd_probe-")
-    assert set(rest) == {"sitecustomize.py", "vitalsd_probe.py", "vitalsd_probe.js"}
+    assert set(rest) == {"sitecustomize.py", "vitalsd_probe.py", "preload.js"}
 
 
 LATER = """
