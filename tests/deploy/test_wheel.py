@@ -49,6 +49,8 @@ def test_what_is_not_code_is_there_too(wheel: Path) -> None:
         "vitalsd/settings/schema.json",
         "vitalsd/probe/launch/sitecustomize.py",
         "vitalsd/probe/python/lifecycle.py",
+        "vitalsd/probe/node/arm.js",
+        "vitalsd/attach/evaluated.js",
     } <= names
 
 

@@ -1,5 +1,6 @@
 """
-`vitalsd probe install`: puts the probe where a service can load it without having vitalsd installed.
+`vitalsd probe install`: puts the probe where a service can load it without having vitalsd installed. `attach` is a
+file of its own.
 
 Each version has a folder of its own, since a process that is armed loads the rest of its probe whenever it comes
 to run a loop. The files beside these folders, `sitecustomize.py` for the launch of Python, `vitalsd_probe.py` for
@@ -19,6 +20,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vitalsd import __version__
+from vitalsd.cli.attach import Attach
 from vitalsd.cli.memray_parts import copy_memray
 from vitalsd.cli.run import node_options
 from vitalsd.errors import UsageError
@@ -38,13 +40,13 @@ KEPT = 2
 
 
 class Probe:
-    """Install the probe into a folder, for services that start without `vitalsd run`."""
+    """Install the probe, for services that start without `vitalsd run`, or attach it to one that runs already."""
 
     name = "probe"
 
     def prepare(self, parser: argparse.ArgumentParser) -> None:
         """Add the arguments."""
-        asked = parser.add_subparsers(dest="asked", required=True, metavar="install")
+        asked = parser.add_subparsers(dest="asked", required=True, metavar="install|attach")
         install = asked.add_parser("install", help="copy the probe into a folder")
         install.add_argument("folder", metavar="DIR")
         install.add_argument(
@@ -56,9 +58,13 @@ class Probe:
             metavar="PYTHON",
             help="an interpreter that services run on and that has memray; may be repeated (default: this one)",
         )
+        self._attach = Attach()
+        self._attach.prepare(asked.add_parser("attach", help="bring it into a Node service that runs already"))
 
     def run(self, args: argparse.Namespace) -> int:
         """Copy, and say how to use it."""
+        if args.asked == "attach":
+            return self._attach.run(args)
         folder = Path(args.folder).resolve()
         if args.python and not args.with_memray:
             raise UsageError("--python says whose memray to copy: write --with-memray too.")

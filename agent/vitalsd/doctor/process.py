@@ -280,7 +280,7 @@ def _inspector(folder: Path, fields: dict[str, str]) -> str:
     if asked:
         return f"open at {asked[1] or f'127.0.0.1:{INSPECTOR_PORT}'}, as its command line asks"
     if int(fields.get("SigCgt", "0") or "0", 16) & SIGUSR1_CAUGHT:
-        return "closed; SIGUSR1 would open it"
+        return "closed; `vitalsd probe attach` opens it for a moment, to bring the probe in"
     return "closed, and SIGUSR1 would not open it: it is not caught"
 
 

@@ -26,17 +26,18 @@ const AT_EXIT_PATIENCE_MS = 50;
 const THRESHOLD_SECONDS = 0.1;
 const LEAST_THRESHOLD_SECONDS = 0.02;
 
-/** Start it all. */
-function start(memory) {
+/** Start it all; `given` goes before what the environment says. */
+function start(memory, given = {}) {
   const part = new Part(memory, 0);
   if (!part.claim()) return;
-  new Active(memory, part).begin();
+  new Active(memory, part, given).begin();
 }
 
 class Active {
-  constructor(memory, part) {
+  constructor(memory, part, given) {
     this._memory = memory;
     this._part = part;
+    this._given = given;
     this._off = false;
     this._parts = [];
     this._segment = '';
@@ -44,7 +45,7 @@ class Active {
   }
 
   begin() {
-    const threshold = thresholdSeconds();
+    const threshold = thresholdSeconds(this._given.threshold);
     this._part.write((words) => {
       words[AT.used] = 1;
       words[AT.threadId] = threadId();
@@ -76,8 +77,8 @@ class Active {
         [KEY]: 'watchdog',
         memory: this._memory,
         threshold,
-        folder: process.env.VITALSD_DIR,
-        target: process.env.VITALSD_TARGET,
+        folder: this._given.folder ?? process.env.VITALSD_DIR,
+        target: this._given.target ?? process.env.VITALSD_TARGET,
       },
       env: {},
       execArgv: [],
@@ -140,9 +141,9 @@ function makeRoom() {
   if (most > 0) process.setMaxListeners(most + 1);
 }
 
-function thresholdSeconds() {
-  const given = Number.parseFloat(process.env.VITALSD_STALL_THRESHOLD ?? '');
-  return Number.isFinite(given) ? Math.max(LEAST_THRESHOLD_SECONDS, given) : THRESHOLD_SECONDS;
+function thresholdSeconds(given = process.env.VITALSD_STALL_THRESHOLD) {
+  const seconds = Number.parseFloat(given ?? '');
+  return Number.isFinite(seconds) ? Math.max(LEAST_THRESHOLD_SECONDS, seconds) : THRESHOLD_SECONDS;
 }
 
 module.exports = { start, thresholdSeconds };

@@ -5,6 +5,9 @@ with a loop a meter.
 
 Threads that the service starts later find the shared memory in their environment data; the watchdog is a thread as
 well, and is told apart by its own data.
+
+A process that runs already, and that somebody attaches to, is worth it at once: then `given` says what the
+environment says to others.
 */
 
 const { isMainThread, getEnvironmentData, setEnvironmentData, workerData } = require('node:worker_threads');
@@ -17,14 +20,14 @@ const THREAD_AFTER_MS = 250;
 const OLDEST = 18;
 
 /** Arm the probe in this thread; a second time does nothing. */
-function arm() {
+function arm(given) {
   if (process[ARMED] || !isKnown()) return;
   if (workerData?.[KEY] === 'watchdog') return;
   Object.defineProperty(process, ARMED, { value: { sight: null }, configurable: false });
   if (isMainThread) {
     const memory = require('./board').makeMemory();
     setEnvironmentData(KEY, memory);
-    later(AFTER_MS, () => require('./active').start(memory));
+    later(given ? 0 : AFTER_MS, () => require('./active').start(memory, given));
   } else {
     const memory = getEnvironmentData(KEY);
     if (memory instanceof SharedArrayBuffer) later(THREAD_AFTER_MS, () => require('./thread').start(memory));
