@@ -39,6 +39,8 @@ RUNQUEUE_SHARE = 0.2
 """B5 step 4. B4 has .53 to .59 for a busy host and for a quota, at most .03 for anything else."""
 ITSELF_SECONDS = 0.1
 """Of processor time: a callback that needs so much is a stall without anybody's help."""
+LONG_ITSELF_SECONDS = 0.3
+"""So much of it is the callback's own fault, whatever share of the time others had the processor."""
 LONGEST_WAIT_SECONDS = 2.0
 """No scheduler lets a thread wait for so long: a loop that is not known to have stood still has turned, slowly."""
 THROTTLED_SHARE = 0.3
@@ -151,6 +153,8 @@ def no_processor(s: Signals) -> Verdict | None:
         return None
     if s.sure and (s.cpu_share or 0.0) >= max(MOST, ITSELF_SECONDS / max(s.seconds, ITSELF_SECONDS)):
         return None  # with a processor of its own it would have been late too
+    if s.sure and s.computed_seconds >= LONG_ITSELF_SECONDS:
+        return None
     if not s.sure and s.seconds > LONGEST_WAIT_SECONDS:
         return None
     waited = f"its thread was ready to run and had to wait for {percent(share)} of the time"
@@ -187,7 +191,8 @@ def computes(s: Signals) -> Verdict | None:
     cpu = s.cpu_share
     if cpu is not None and cpu >= COMPUTES_SHARE:
         return _computation(s)
-    if s.running >= COMPUTES_SHARE and (cpu is None or cpu >= LITTLE_CPU_SHARE):
+    long = s.computed_seconds >= LONG_ITSELF_SECONDS
+    if s.running >= COMPUTES_SHARE and (cpu is None or cpu >= LITTLE_CPU_SHARE or long):
         return _computation(s)
     return None
 

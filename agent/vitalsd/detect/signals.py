@@ -73,6 +73,11 @@ class Signals:
             return by_probe
         return _share(self.thread.cpu_seconds, self.thread.seconds)
 
+    @property
+    def computed_seconds(self) -> float:
+        """On a processor, as far as that is known."""
+        return (self.cpu_share or 0.0) * self.seconds
+
     @cached_property
     def running(self) -> float:
         """Of the looks: on a processor, or ready for one. The state tells it where the call may not be read."""

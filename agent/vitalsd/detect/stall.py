@@ -60,9 +60,10 @@ def find(target: str, worker: str, stalls: Sequence[ToldStall], bounds: StallBou
 
 
 def idles(told: ToldStall, bounds: StallBounds) -> bool:
-    """Whether it is the host's, and of a loop that had next to nothing to do."""
+    """Whether it is the host's, or nobody knows whose, and of a loop that had next to nothing to do."""
     evidence, verdict, _ = told
-    if verdict.cause not in OF_THE_HOST or evidence.seconds >= bounds.critical_seconds:
+    unseen = verdict.cause == "unknown" and verdict.culprit is None
+    if not (unseen or verdict.cause in OF_THE_HOST) or evidence.seconds >= bounds.critical_seconds:
         return False
     used = evidence.cpu_seconds
     thread = evidence.thread

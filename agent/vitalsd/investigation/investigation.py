@@ -229,7 +229,7 @@ class Investigation:
                 findings += self._find(self._case(worker, now), worker, now)
         self.changed(self._book.take(findings))
         for place in set(self._cases) - present:
-            self._leave(self._cases.pop(place).key, place)
+            self._leave(self._cases.pop(place), place)
 
     def look_for_life(
         self, pulse_of: Callable[[WorkerKey], Pulse | None], is_suspect: Callable[[WorkerKey], bool]
@@ -340,16 +340,18 @@ class Investigation:
         assert worker.key is not None
         if case is None or case.key != worker.key:
             if case is not None:
-                self._leave(case.key, place)
+                self._leave(case, place)
             case = self._cases[place] = Case.of(worker.key, now)
             self._by_key[worker.key] = place
         case.take(worker, now)
         return case
 
-    def _leave(self, key: WorkerKey, place: tuple[str, str]) -> None:
-        """Nobody with this key is here any more; a reload may have given it another place already."""
-        if self._by_key.get(key) == place:
-            del self._by_key[key]
+    def _leave(self, case: Case, place: tuple[str, str]) -> None:
+        """Who was here is so no more; a reload may have given it another place already."""
+        if self._by_key.get(case.key) == place:
+            del self._by_key[case.key]
+            if case.told_as:  # stalls that will have no end
+                self.changed(self._book.over(*place, "stall", "its process has ended"))
 
     def _late(self, case: Case, event: Late) -> None:
         if event.probed:

@@ -4,7 +4,8 @@ Stable slots for workers: a replacement inherits the lowest free slot of its tar
 Slots are what labels carry, so a service that recycles its workers for a year still has as many series as it has
 workers. A slot is free from the moment its worker is gone; while nobody takes it, it is told as down for
 HOLD_SECONDS, and then the target counts as having shrunk. One whose worker has ended out of order is told for as
-long as nobody takes it, and is taken before those whose workers were asked to end: that one is missed.
+long as nobody takes it, and is taken before those whose workers were asked to end: that one is missed. At a reload
+the new are there before the old have ended: then they move into the places that become free.
 
 Restarts are counted by why the worker before has ended. That may not be known yet when it is replaced, so it is
 asked for until it is: a count never steps back.
@@ -23,10 +24,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 import msgspec
 
 from vitalsd.model import IN_ORDER, OUT_OF_ORDER, Exit, ExitReason, WorkerKey
+from vitalsd.ticks import TICKS
 
 __all__ = ["OF_SUPERVISOR", "ReasonOf", "SlotRow", "Slots", "no_reason"]
 
 HOLD_SECONDS = 60.0
+NEWCOMER_SECONDS = 90.0
+"""A supervisor that reloads starts the new ones first; the old take as long as it lets them (gunicorn: 30 s)."""
+TOGETHER_SECONDS = 2.0
 OF_SUPERVISOR = -1
 """The number of a row that is about no slot: how the supervisor of its target has ended lately."""
 ReasonOf = Callable[[WorkerKey], ExitReason | None]
@@ -67,6 +72,8 @@ class _Slot(msgspec.Struct):
     restarts: dict[ExitReason, int] = {}
     owed: tuple[WorkerKey, ...] = ()
     """Who was replaced, and of whom it is not known yet why they ended."""
+    newcomer_until: float = -math.inf
+    """Who came while nobody was missed, and sits here as the first, may be to replace one that is about to end."""
     counted: bool = False
     """The next to sit here was counted already, when somebody took the slot who was no worker."""
 
@@ -134,8 +141,10 @@ class Slots:
                 else:
                     slot.key, slot.gone_at, slot.counted = None, now, wrong
         seated = {slot.key for slot in self._slots.values() if slot.key is not None}
+        joins_until = now + NEWCOMER_SECONDS if self._slots else -math.inf
         for key in sorted(present - seated, key=_age):
-            self._seat(key)
+            self._seat(key, joins_until)
+        self._move_newcomers(now)
         for number, slot in list(self._slots.items()):
             slot.settle(self._reason_of)
             if slot.key is None and now - slot.gone_at > HOLD_SECONDS:
@@ -143,13 +152,31 @@ class Slots:
                 if not is_missed or now - slot.gone_at > missed_seconds:
                     del self._slots[number]
 
-    def _seat(self, key: WorkerKey) -> None:
+    def _move_newcomers(self, now: float) -> None:
+        """Seat who was started before the one that it replaces has ended, as at a reload, in that one's place."""
+        for number in sorted(self._slots):
+            slot = self._slots.get(number)
+            if slot is None or slot.key is not None or slot.counted or self._reason_of(slot.last) not in IN_ORDER:
+                continue
+            newcomers = [
+                other
+                for other, each in self._slots.items()
+                if each.key is not None and now < each.newcomer_until and _is_younger(each.key, slot.last)
+            ]
+            if not newcomers:
+                continue
+            newcomer = self._slots.pop(min(newcomers)).key
+            assert newcomer is not None
+            slot.owed = (*slot.owed, slot.last)
+            slot.key = slot.last = newcomer
+
+    def _seat(self, key: WorkerKey, joins_until: float) -> None:
         free = [self._slots[number] for number in sorted(self._slots) if self._slots[number].key is None]
         free.sort(key=lambda slot: self._reason_of(slot.last) in IN_ORDER)
         own = [slot for slot in free if slot.last == key]  # out of sight for a while, and nobody new
         if not free:
             lowest = next(number for number in itertools.count() if number not in self._slots)
-            self._slots[lowest] = _Slot(key, key)
+            self._slots[lowest] = _Slot(key, key, newcomer_until=joins_until)
             return
         slot = (own or free)[0]
         if not own and not slot.counted:
@@ -176,6 +203,11 @@ def _added(one: Mapping[ExitReason, int], other: Mapping[ExitReason, int]) -> di
 
 def _most(one: Mapping[ExitReason, int], other: Mapping[ExitReason, int]) -> dict[ExitReason, int]:
     return {reason: max(one.get(reason, 0), other.get(reason, 0)) for reason in {**one, **other}}
+
+
+def _is_younger(key: WorkerKey, than: WorkerKey) -> bool:
+    """By more than lies between those that were started together."""
+    return key.start_ticks - than.start_ticks > TOGETHER_SECONDS * TICKS
 
 
 def _age(key: WorkerKey) -> tuple[int, int]:

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vitalsd.model import WorkerKey
-from vitalsd.targets.slots import HOLD_SECONDS, SlotRow, Slots
+from vitalsd.targets.slots import HOLD_SECONDS, NEWCOMER_SECONDS, SlotRow, Slots
 
 
 def key(pid, start=None):
@@ -250,6 +250,34 @@ def test_who_was_killed_is_replaced_before_who_was_asked_to_go():
     slots.assign([key(20)], 1.0)
     slots.assign([key(20), key(30)], 2.0)
     assert pids(slots) == {"0": None, "1": None, "2": 20, "3": 30}
+
+
+def test_a_reload_leaves_no_place_empty():
+    """The new are there before the old have ended, and have their places then; each counts once."""
+    reasons = Reasons({10: "graceful", 11: "graceful"})
+    slots = Slots(reasons)
+    slots.assign([key(10, 0), key(11, 0)], 0.0)
+    for round_ in range(3):
+        old, new = 10 + 10 * round_, 20 + 10 * round_
+        reasons[old] = reasons[old + 1] = "graceful"
+        before, after = 100_000 * round_, 100_000 * (round_ + 1)
+        first, second = key(old, before), key(old + 1, before)
+        third, fourth = key(new, after), key(new + 1, after)
+        slots.assign([first, second, third, fourth], 100.0 * round_ + 1)
+        slots.assign([second, third, fourth], 100.0 * round_ + 2)
+        slots.assign([third, fourth], 100.0 * round_ + 30)
+        assert sorted(pids(slots).values()) == [new, new + 1]
+        assert set(pids(slots)) == {"0", "1"}
+        assert counts(slots) == {"0": round_ + 1, "1": round_ + 1}
+
+
+def test_who_came_long_ago_takes_no_place():
+    """A pool that was made larger, and smaller again another day, has a place that is empty."""
+    slots = Slots(Reasons({10: "graceful"}))
+    slots.assign([key(10, 0)], 0.0)
+    slots.assign([key(10, 0), key(11, 100_000)], 1.0)
+    slots.assign([key(11, 100_000)], 2.0 + NEWCOMER_SECONDS)
+    assert pids(slots) == {"0": None, "1": 11}
 
 
 @pytest.mark.parametrize("reason", ["error", "signal", "oom_kill", "timeout"])
