@@ -21,7 +21,7 @@ const { Meter } = require('./meter');
 const { sight } = require('./sight');
 
 const LIMITS = { maxOldGenerationSizeMb: 24, maxYoungGenerationSizeMb: 2, stackSizeMb: 1 };
-const AT_EXIT_PATIENCE_MS = 50;
+const AT_EXIT_PATIENCE_MS = 250;
 /** For the end of a session with the watchdog, which looks every 10 ms while there is one. */
 const THRESHOLD_SECONDS = 0.1;
 const LEAST_THRESHOLD_SECONDS = 0.02;
