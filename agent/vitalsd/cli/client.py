@@ -98,7 +98,7 @@ def _exchange(
         sent, headers["Content-Type"] = msgspec.json.encode(body), "application/json"
     try:
         # Both before and after, since a listener may come in between, or go once it has been connected to.
-        for *_, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+        for address in _addresses(control.listen):
             _refuse_strangers(address, control.listen, owner)
         connection.connect()
         _refuse_strangers(connection.sock.getpeername(), control.listen, owner)
@@ -156,14 +156,23 @@ def _token(settings: Settings) -> tuple[str, int]:
         with path.open(encoding="utf-8") as file:
             return file.read().strip(), os.fstat(file.fileno()).st_uid
     except FileNotFoundError:
-        raise NoAgentError(
+        told = (
             f"There is no token at {path}: no agent was started with this configuration (`vitalsd watch` starts "
             "one), or it runs as another user or with another `storage.dir`: ask as it was started."
-        ) from None
+        )
+        somebody_listens = any(
+            listeners(address[0], address[1]) for address in _addresses(settings.exporters.control.listen)
+        )
+        raise (VitalsdError if somebody_listens else NoAgentError)(told) from None
     except UnicodeDecodeError:
         raise VitalsdError(f"Cannot read the token at {path}: it is not text.") from None
     except OSError as error:
         raise VitalsdError(f"Cannot read the token at {path}: {error.strerror}.") from error
+
+
+def _addresses(listen: str) -> list[tuple[Any, ...]]:
+    host, port = reachable(listen)
+    return [address for *_, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
 
 
 def _refuse_strangers(address: tuple[Any, ...], listen: str, owner: int) -> None:

@@ -302,7 +302,7 @@ def _probe(group: str, process: ProcessFacts) -> Check:
     if probe.segment is None:
         start = "vitalsd run -- CMD" if process.runtime.kind in ("python", "unknown") else None
         return Check(group, "probe", "no", probe.problem or "there is none", probe.advice or start)
-    lock = "" if probe.locked else ", which it has not locked now"
+    lock = "" if probe.locked or process.runtime.kind == "node" else ", which it has not locked now"
     if probe.socket is None or not probe.socket_usable:
         what = (
             "has no control socket" if probe.socket is None else "has a control socket that this user may not use"
