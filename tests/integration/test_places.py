@@ -29,8 +29,8 @@ WRITTEN_SECONDS = 4
 
 def test_an_empty_place_is_missed_by_the_next_agent(tmp_path: Path) -> None:
     """The incident goes on with its id, its reason and its beginning, and ends when somebody is there again."""
-    command = [sys.executable, str(TARGETS / "idles.py"), "3600"]
-    match = r"--match=idles\.py 3600$"
+    command = [sys.executable, str(TARGETS / "idles.py"), "3611"]
+    match = r"--match=idles\.py 3611$"  # as no other test has it
     with started(tmp_path, command, SOON_OVER) as watched:
         with watched.beside(match):
             pid = watched.process.pid

@@ -115,8 +115,8 @@ def test_a_folder_that_no_probe_can_make_is_told(agent: Agent) -> None:
 
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")
-def test_a_node_service_is_not_told_to_install_a_probe_for_python(agent: Agent) -> None:
-    """Which program it is, the kernel tells; there is no probe for Node yet."""
+def test_a_node_service_without_a_probe_is_told_how_it_comes_by_one(agent: Agent) -> None:
+    """As one of Python is."""
     service = subprocess.Popen(["node", "-e", "setInterval(() => {}, 1000)"])
     try:
         with watching(agent, "--pid", str(service.pid), "--name", "shop"):
@@ -125,7 +125,7 @@ def test_a_node_service_is_not_told_to_install_a_probe_for_python(agent: Agent) 
         service.kill()
         service.wait()
 
-    assert note.endswith("it runs Node, for which this version of vitalsd has no probe")
+    assert note.endswith("start it with `vitalsd run`, or install the probe")
 
 
 def test_a_target_that_is_down_is_exit_code_1(agent: Agent) -> None:
