@@ -24,13 +24,14 @@ from vitalsd.capture.stacks import StackSampler
 from vitalsd.capturing import Capturing
 from vitalsd.detect.growth.book import GrowthBook
 from vitalsd.detect.growth.plan import plan_of
+from vitalsd.detect.worker_down import of_service
 from vitalsd.errors import UsageError, VitalsdError
 from vitalsd.history.history import History
 from vitalsd.incidents.book import Book
 from vitalsd.investigation.investigation import Investigation
 from vitalsd.leaving import Left, forget, how_it_ended, leave
 from vitalsd.limits import raise_open_files
-from vitalsd.model import OWN_TARGET, WorkerKey
+from vitalsd.model import OUT_OF_ORDER, OWN_TARGET, WorkerKey
 from vitalsd.probe import python as own_probe
 from vitalsd.remedying import Remedying
 from vitalsd.rounds import Rounds
@@ -306,6 +307,8 @@ class Daemon:
         """Say to who asks later that the service has ended, and how."""
         name = self._settings.targets[0].name
         end = await how_it_ended(key, lambda: self._exits.of(name)[0])
+        if end is not None and end.reason in OUT_OF_ORDER:
+            self._book.take([of_service(name, end)])
         found = [each for each in self._book.incidents() if each.state == "open" and each.target == name]
         left = Left(
             target=name,

@@ -31,7 +31,7 @@ from vitalsd.detect.words import duration
 from vitalsd.model import IN_ORDER, OUT_OF_ORDER, SUPERVISOR, Exit, Finding, SupervisorKind, WorkerKey
 from vitalsd.settings.model import Settings
 
-__all__ = ["WorkerDownDetector"]
+__all__ = ["WorkerDownDetector", "of_service"]
 
 AT_ONCE_SECONDS = 0.1
 REPLACES: frozenset[SupervisorKind] = frozenset(("gunicorn", "uvicorn", "celery", "uwsgi"))
@@ -190,6 +190,23 @@ class WorkerDownDetector:
                 "reason": end.evidence,
             },
         )
+
+
+def of_service(target: str, end: Exit) -> Finding:
+    """The end of the whole service, out of order, by an agent that ends with it: nobody waits who takes its place."""
+    act = "its agent has ended with it; start it again, and see what it has logged last"
+    return Finding(
+        kind="worker_down",
+        target=target,
+        worker=end.slot,
+        severity="critical",
+        at=end.ended_at,
+        started_at=end.ended_at,
+        summary=f"`{target}` (pid {end.key.pid}) {how(end)} {lived(end.lived_seconds)}; {act}.",
+        advice=act,
+        fault=_fault(end),
+        evidence={"exit": as_evidence(end), "replaced_by": None, "reason": end.evidence},
+    )
 
 
 def _is_critical(judgement: Judgement) -> bool:
