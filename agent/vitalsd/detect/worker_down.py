@@ -193,7 +193,7 @@ class WorkerDownDetector:
 
 
 def of_service(target: str, end: Exit) -> Finding:
-    """The end of the whole service, out of order, by an agent that ends with it: nobody waits who takes its place."""
+    """The end of a whole service, out of order, by an agent that ends with it: nobody waits for a successor."""
     act = "its agent has ended with it; start it again, and see what it has logged last"
     return Finding(
         kind="worker_down",
