@@ -17,12 +17,12 @@ from pathlib import Path
 
 import msgspec
 
-from vitalsd.capture.census import NoCensus, calling, number, split_answer
-from vitalsd.capture.engines.registry import FULL, CaptureError, DiskError
+from vitalsd.capture.census import NoCensus, calling, number, socket_of, split_answer
+from vitalsd.capture.engines.registry import FULL, CaptureError, DiskError, Job
 from vitalsd.probe.python import protocol
 from vitalsd.probe.python.protocol import ANSWER, FRAME, MAGIC, REQUEST, VERSION
 
-__all__ = ["Streamed", "stream"]
+__all__ = ["Streamed", "stream", "streamed"]
 
 PIECE_BYTES = 256 << 10
 QUIET_SECONDS = 110.0
@@ -37,6 +37,16 @@ class Streamed(msgspec.Struct, frozen=True):
     """For how long the service's main thread was held at a time, at the most, as measured there."""
     seconds: float
     """From when it was begun."""
+
+
+async def streamed(job: Job, request: tuple[int, int, int], to: Path, most_bytes: int, seconds: float) -> Streamed:
+    """Ask the probe of the worker that a job is about; an answer that there is none fails the capture."""
+    segment = job.subject.segment
+    assert segment is not None
+    try:
+        return await stream(socket_of(segment), job.subject.pid, request, to, most_bytes, job.stop, seconds)
+    except NoCensus as error:
+        raise CaptureError(str(error)) from None
 
 
 async def stream(

@@ -162,6 +162,10 @@ class SegmentFolder:
         self._refusals[path] = refusal
         return Whose(None)
 
+    def _refuse_foreign(self, path: Path, segment: SegmentFile, uid: int, pid: int, now: float) -> Whose:
+        reason = f"{path} belongs to uid {segment.owner_uid}, and its process to uid {uid}"
+        return self._refuse(path, Refusal(reason, now + RETRY_SECONDS, holder=pid))
+
     def _whose_lockless(self, path: Path, segment: SegmentFile, now: float) -> Whose:
         """Of a runtime without locks."""
         header = segment.header
@@ -182,8 +186,7 @@ class SegmentFolder:
         if uid is None:
             return Whose(None)
         if not _may_speak(segment.owner_uid, uid):
-            reason = f"{path} belongs to uid {segment.owner_uid}, and its process to uid {uid}"
-            return self._refuse(path, Refusal(reason, now + RETRY_SECONDS, holder=pid))
+            return self._refuse_foreign(path, segment, uid, pid, now)
         if silent and not has_open(self._proc, pid, path):
             reason = f"{path} has no heartbeat of the last {SILENCE_SECONDS:g} s"
             return self._refuse(path, Refusal(reason, now, holder=pid))
@@ -205,8 +208,7 @@ class SegmentFolder:
             if uid is None:
                 return Whose(None)  # it has gone in this moment
             if not _may_speak(segment.owner_uid, uid):
-                reason = f"{path} belongs to uid {segment.owner_uid}, and its process to uid {uid}"
-                return self._refuse(path, Refusal(reason, now + RETRY_SECONDS, holder=holder))
+                return self._refuse_foreign(path, segment, uid, holder, now)
             self._pids[path] = holder
             return Whose(holder, locked=True)
         # Nobody holds the lock: nobody can who has closed it, and the kernel does not show us our own.

@@ -11,14 +11,13 @@ caller before is told as the caller, at the line of the call.
 from __future__ import annotations
 
 from vitalsd import __version__
-from vitalsd.capture.census import NoCensus, socket_of
-from vitalsd.capture.engines.registry import CaptureError, Fit, Job, Made, Subject, register
+from vitalsd.capture.engines.registry import Fit, Job, Made, Subject, register
 from vitalsd.capture.makers import have_made
 from vitalsd.capture.model import CaptureKind
 from vitalsd.capture.probe_fit import fit_of_probe
 from vitalsd.capture.profiles import make
 from vitalsd.capture.profiles.make import CPUPROFILE, FLAMEGRAPH, FOLDED, SPEEDSCOPE, Digest, Request
-from vitalsd.capture.streaming import Streamed, stream
+from vitalsd.capture.streaming import Streamed, streamed
 from vitalsd.probe.python.protocol import CPU
 from vitalsd.settings.model import Settings
 
@@ -53,14 +52,9 @@ class V8Cpu:
 
     async def take(self, job: Job) -> Made:
         """Profile, and make the files."""
-        assert job.subject.segment is not None
         seconds = max(1.0, job.seconds or self._usual_seconds)
         wanted = CPU, round(seconds * 1e3), INTERVAL_MICROSECONDS
-        path, pid = socket_of(job.subject.segment), job.subject.pid
-        try:
-            came = await stream(path, pid, wanted, job.folder / RAW, job.most_bytes, job.stop, seconds)
-        except NoCensus as error:
-            raise CaptureError(str(error)) from None
+        came = await streamed(job, wanted, job.folder / RAW, job.most_bytes, seconds)
         request = Request(
             (RAW,),
             f"{job.subject.worker.target}/{job.subject.worker.slot}",
@@ -68,7 +62,7 @@ class V8Cpu:
             came.seconds,
             "Counted was the main thread while it did not wait.",
             f"vitalsd {__version__}",
-            v8_thread=str(pid),
+            v8_thread=str(job.subject.pid),
         )
         digest = await have_made(
             job, make.__name__, request, Digest, memory_bytes=MAKE_BYTES, seconds=MAKE_SECONDS

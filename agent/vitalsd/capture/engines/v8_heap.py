@@ -16,7 +16,7 @@ import time
 
 import msgspec
 
-from vitalsd.capture.census import Census, NoCensus, socket_of
+from vitalsd.capture.census import Census
 from vitalsd.capture.censusfile import (
     CENSUS_JSON,
     CENSUS_TXT,
@@ -26,11 +26,11 @@ from vitalsd.capture.censusfile import (
     summary_of,
     written,
 )
-from vitalsd.capture.engines.registry import CaptureError, Fit, Job, Made, Subject, register
+from vitalsd.capture.engines.registry import Fit, Job, Made, Subject, register
 from vitalsd.capture.makers import have_made
 from vitalsd.capture.model import CaptureKind
 from vitalsd.capture.probe_fit import fit_of_probe
-from vitalsd.capture.streaming import stream
+from vitalsd.capture.streaming import streamed
 from vitalsd.capture.v8 import census
 from vitalsd.capture.v8.census import RAW, SNAPSHOT, SnapshotDigest, SnapshotRequest
 from vitalsd.capture.v8.growing import growing_constructors
@@ -76,16 +76,12 @@ class V8Heap:
     async def take(self, job: Job) -> Made:
         """Have it written, count, compare."""
         subject = job.subject
-        assert subject.segment is not None
         assert subject.worker.key is not None
         at, key = time.time(), subject.worker.key
         # What is redacted is there twice for a moment.
         most = job.most_bytes // 2 if job.redact else job.most_bytes
         wanted = SNAPSHOT_REQUEST, 1, most
-        try:
-            came = await stream(socket_of(subject.segment), key.pid, wanted, job.folder / RAW, most, job.stop, 0.0)
-        except NoCensus as error:
-            raise CaptureError(str(error)) from None
+        came = await streamed(job, wanted, job.folder / RAW, most, 0.0)
         digest = await have_made(
             job,
             census.__name__,

@@ -11,14 +11,13 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from vitalsd.capture.census import NoCensus, socket_of
 from vitalsd.capture.engines.memray import compare, read_sites
-from vitalsd.capture.engines.registry import CaptureError, Fit, Job, Made, Subject, register
+from vitalsd.capture.engines.registry import Fit, Job, Made, Subject, register
 from vitalsd.capture.makers import have_made
 from vitalsd.capture.memray_report import TOP_SITES
 from vitalsd.capture.model import CaptureKind
 from vitalsd.capture.probe_fit import fit_of_probe
-from vitalsd.capture.streaming import stream
+from vitalsd.capture.streaming import streamed
 from vitalsd.capture.v8 import allocations
 from vitalsd.capture.v8.allocations import HEAPPROFILE, RAW, AllocationsRequest, Sites
 from vitalsd.probe.python.protocol import ALLOCATIONS
@@ -49,14 +48,9 @@ class V8Memory:
 
     async def take(self, job: Job) -> Made:
         """Sample, make the files, and compare."""
-        assert job.subject.segment is not None
         seconds = max(1.0, job.seconds or self._usual_seconds)
         wanted = ALLOCATIONS, round(seconds * 1e3), SAMPLE_BYTES
-        path, pid = socket_of(job.subject.segment), job.subject.pid
-        try:
-            came = await stream(path, pid, wanted, job.folder / RAW, job.most_bytes, job.stop, seconds)
-        except NoCensus as error:
-            raise CaptureError(str(error)) from None
+        came = await streamed(job, wanted, job.folder / RAW, job.most_bytes, seconds)
         request = AllocationsRequest(round(came.seconds, 3))
         await have_made(job, allocations.__name__, request, Sites, memory_bytes=MAKE_BYTES, seconds=MAKE_SECONDS)
         summary: dict[str, object] = {"tracked_seconds": request.seconds, "sample_bytes": SAMPLE_BYTES}

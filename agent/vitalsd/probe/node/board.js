@@ -13,7 +13,7 @@ const FIELDS = [
   ...['used', 'threadId', 'running', 'due', 'beatAt', 'period', 'atWork'],
   ...['busy', 'idle', 'square', 'delayMax', 'stalls', 'stallSeconds', 'ownSeconds'],
   ...layout.DELAY_BOUNDS_SECONDS.map((_, index) => `over${index}`),
-  ...['heapUsed', 'heapLive', 'heapLimit', 'external', 'malloced', 'listenerWarnings', 'rejections', 'exceptions'],
+  ...['heapUsed', 'heapLive', 'heapLimit', 'external', 'listenerWarnings', 'rejections', 'exceptions'],
 ];
 const GC = FIELDS.length;
 const GC_WORDS = 1 + layout.GC_BOUNDS_SECONDS.length + 1;

@@ -47,7 +47,6 @@ class Counts {
       words[AT.heapUsed] = heap.used_heap_size;
       words[AT.heapLimit] = heap.heap_size_limit;
       words[AT.external] = heap.external_memory;
-      words[AT.malloced] = heap.malloced_memory;
     });
   }
 }

@@ -29,12 +29,6 @@ class StallBook {
     this._segment.put(records.CURRENT_STALL, slot, [since], encode(current.stacks));
   }
 
-  /** How often the stack of this stall was seen. */
-  samples(slot, since) {
-    const current = this._current.get(slot);
-    return current?.since === since ? current.stacks.reduce((sum, each) => sum + each.samples, 0) : 0;
-  }
-
   /** The stall of this loop is over. */
   ended(slot, { since, endedAtUnix, duration, cpu, gc }) {
     const current = this._current.get(slot);

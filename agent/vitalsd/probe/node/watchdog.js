@@ -4,8 +4,8 @@ The watchdog: a thread of the probe's own that publishes what the loops' threads
 one that does not come back.
 
 It sleeps until the heartbeat that comes next would be late by more than a stall may last before its stack is worth
-taking; while loops are at work that is some twelve times a second, at rest three. What it publishes as `due` while all is well lies ahead of
-its own next look: who reads must not take a loop for late that was only not looked at.
+taking; while loops are at work that is some twelve times a second, at rest three. What it publishes as `due` while
+all is well lies ahead of its own next look: who reads must not take a loop for late that was only not looked at.
 */
 
 const { parentPort, workerData } = require('node:worker_threads');
@@ -13,6 +13,7 @@ const { parentPort, workerData } = require('node:worker_threads');
 const { AT, GC, GC_WORDS, KEPT_STALLS, Leaving, Part, STALLS, STALL_FIELDS, WORDS } = require('./board');
 const { monotonic } = require('./clock');
 const { Control } = require('./control');
+const { cpuReader } = require('./cpu');
 const layout = require('./layout.json');
 const { Segment, records } = require('./segment');
 const { Sessions } = require('./sessions');
@@ -27,6 +28,7 @@ const PUBLISH_SECONDS = 1;
 const LONGEST_SLEEP_SECONDS = 0.5;
 const AHEAD_SECONDS = 2;
 const ON_TIME = layout.ON_TIME_SECONDS;
+const ownCpuSeconds = cpuReader();
 /** The stack of a moment at which nothing but the queue of ticks and microtasks was at work. */
 const QUEUE = [['processTicksAndRejections', 'node:internal/process/task_queues', 0]];
 
@@ -45,7 +47,6 @@ class Watchdog {
     this._flushedAt = this._parts.map(() => 0);
     this._late = this._parts.map(() => ({ since: 0, samples: 0, next: 0 }));
     this._publishAt = 0;
-    this._errors = { rejection: 0, exception: 0 };
     parentPort.on('message', (message) => this._onMessage(message));
     parentPort.postMessage({ segment: this._segment.path });
     this._control.listen();
@@ -186,8 +187,5 @@ class Watchdog {
     }
   }
 }
-
-const { cpuReader } = require('./cpu');
-const ownCpuSeconds = cpuReader();
 
 module.exports = { watchdog: new Watchdog(workerData) };
