@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import os
@@ -16,13 +17,15 @@ from support.agent import Agent, watching
 from support.probed import TARGETS
 from support.waiting import wait_for
 
+from vitalsd.capture.bursts import burst
 from vitalsd.detect.culprit import find_culprit
 from vitalsd.model import Frame, Stack, WorkerKey
 from vitalsd.sources.interpreter import NoV8StackError, V8Stacks
+from vitalsd.sources.perf import NoSamplesError, ThreadSamples
 from vitalsd.targets.processes import read_key
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 PROC = Path("/proc")
 NODE = shutil.which("node")
@@ -43,6 +46,17 @@ BEGINS = {
 """Where the functions of the targets begin."""
 GENERATED = {"crowded": 1, "größe中": 3, "handlers.onOrder": 2}
 pytestmark = pytest.mark.skipif(NODE is None, reason="there is no node on PATH")
+
+
+def _samples_itself() -> bool:
+    try:
+        ThreadSamples(os.getpid(), 0.01).close()
+    except NoSamplesError:
+        return False
+    return True
+
+
+needs_samples = pytest.mark.skipif(not _samples_itself(), reason="threads may not be sampled here")
 
 
 class Blocked:
@@ -87,6 +101,16 @@ class Blocked:
         why = ""
         return wait_for(f"a stack ({why})", lambda: self._after_node(look()))
 
+    def sample(self) -> tuple[Frame, ...]:
+        """The stack of a sample of the thread, which computes."""
+
+        def look() -> tuple[Frame, ...] | None:
+            samples = asyncio.run(burst(self.stacks.number(self.key, self.thread)))
+            found = self.stacks.sampled(self.key, self.thread, samples)
+            return found[0][1] if found else None
+
+        return wait_for("a sample", look)
+
     def _after_node(self, frames: tuple[Frame, ...] | None) -> tuple[Frame, ...] | None:
         """As soon as it is in what Node itself has for the call that blocks."""
         return frames if frames and frames[0].file.startswith("node:") else None
@@ -99,12 +123,13 @@ class Blocked:
 
 
 @contextlib.contextmanager
-def blocked(folder: Path, *mode: str, script: Path = SCRIPT) -> Iterator[Blocked]:
+def blocked(folder: Path, *mode: str, script: Path = SCRIPT, flags: Sequence[str] = ()) -> Iterator[Blocked]:
     """Start it; it and its children are killed at the end."""
+    folder.mkdir(exist_ok=True)
     fifo = folder / "fifo"
     os.mkfifo(fifo)
     assert NODE is not None
-    process = subprocess.Popen([NODE, str(script), *mode, str(fifo)], stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen([NODE, *flags, str(script), *mode, str(fifo)], stdout=subprocess.PIPE, text=True)
     try:
         started = Blocked(process, fifo)
         started.said()
@@ -210,13 +235,65 @@ def test_native_code_that_computes(tmp_path: Path) -> None:
     assert names(own(frames)) == node.told
 
 
+@needs_samples
 def test_javascript_that_computes(tmp_path: Path) -> None:
-    """It keeps no note of where it is, and that is said."""
+    """It keeps no note of where it is, so it has to be sampled."""
     with blocked(tmp_path, "javascript") as node:
         node.read()
         node.go_on()
         node.said()
-        wait_for("the loop", lambda: "computes in JavaScript" in _outcome(node))
+        wait_for("the loop", lambda: "has to be sampled" in _outcome(node))
+        assert names(own(node.sample())) == node.told
+
+
+@needs_samples
+@pytest.mark.parametrize("mode", ["spins", "hashes"])
+def test_what_was_never_in_a_call(mode: str, tmp_path: Path) -> None:
+    """Neither JavaScript that computes nor C++ has to have been seen before."""
+    with blocked(tmp_path, mode) as node:
+        frames = node.sample()
+        assert names(own(frames))[-len(node.told) :] == node.told
+        assert own(frames)[0].function == {"spins": "spin", "hashes": "hashes"}[mode]
+        assert "TracerPid:\t0" in (PROC / str(node.process.pid) / "status").read_text()
+
+
+@needs_samples
+@pytest.mark.parametrize(("mode", "queue", "function"), [("ticks", 0, "again"), ("promises", 1, "promises")])
+def test_a_flood_goes_on(mode: str, queue: int, function: str, tmp_path: Path) -> None:
+    """Its queue is taken further from look to look, which that of one long callback is not."""
+    with blocked(tmp_path, mode) as node:
+        taken = set()
+        functions = set()
+
+        def look() -> bool:
+            functions.update(frame.function for frame in node.sample())
+            taken.add(node.stacks.glance(node.key, node.thread).taken[queue])
+            return len(taken - {None}) >= 3
+
+        wait_for("three places in the queue", look)
+    assert function in functions
+
+
+@needs_samples
+def test_one_long_callback_is_no_flood(tmp_path: Path) -> None:
+    """However often it is looked at."""
+    with blocked(tmp_path, "spins") as node:
+        seen = set()
+        for _ in range(5):
+            node.sample()
+            seen.add(node.stacks.glance(node.key, node.thread).taken)
+    assert len(seen) == 1
+
+
+@needs_samples
+def test_a_collection(tmp_path: Path) -> None:
+    """V8 says that it collects, and what has asked for it is on the stack."""
+    with blocked(tmp_path, "collects", flags=["--expose-gc"]) as node:
+        assert own(node.sample())[0].function == "collects"
+        wait_for("a collection", lambda: node.stacks.glance(node.key, node.thread).collecting)
+    with blocked(tmp_path / "other", "hashes") as node:
+        node.sample()
+        assert node.stacks.glance(node.key, node.thread).collecting is False
 
 
 def _outcome(node: Blocked) -> str:

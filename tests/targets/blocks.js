@@ -76,6 +76,10 @@ function sum(numbers, block) {
   return total;
 }
 
+async function busy() {
+  for (let i = 0; i < 2000; i++);
+}
+
 function script(name, source) {
   return vm.runInThisContext(source, { filename: name });
 }
@@ -129,6 +133,32 @@ const modes = {
     inFifo();
     say();
     for (;;);
+  },
+  spins: () => {
+    say();
+    (function spin() {
+      for (;;);
+    })();
+  },
+  hashes: () => {
+    say();
+    pbkdf2Sync("secret", "salt", 2 ** 31 - 1, 64, "sha512");
+  },
+  ticks: () => {
+    say();
+    process.nextTick(function again() {
+      for (let i = 0; i < 2000; i++);
+      process.nextTick(again);
+    });
+  },
+  promises: async () => {
+    say();
+    for (;;) await busy();
+  },
+  collects: () => {
+    const kept = Array.from({ length: 1e6 }, (_, number) => ({ number }));
+    say();
+    for (;;) gc(kept.length);
   },
   rests: () => say(),
   worker: () => new Worker(__filename, { workerData: ["fifo", fifo] }),

@@ -1,11 +1,13 @@
 """
 When stacks are taken: during a stall, a few times, one at a time, and no more than a budget allows.
 
-Of a Node they are read from its memory, which takes a millisecond in the agent's loop; of anything else by py-spy.
+Of a Node they are read from its memory, which takes a millisecond in the agent's loop: as its thread stands where
+that is in a call, from samples of the kernel's where it computes. Of anything else they are taken by py-spy.
 
 The first sample is taken at once, the others after 40, 80, 160 and 320 ms, until the stall is over. A worker has a
-budget of 20 samples that fills up by one in 2 s. What is not taken has a reason, told and counted, and nothing
-raises. A sample that may be of the time after the stall is thrown away: that stack is innocent.
+budget of 20 samples that fills up by one in 2 s, a Node one of 60 that does so in half a second. What is not taken
+has a reason, told and counted, and nothing raises. A sample that may be of the time after the stall is thrown
+away: that stack is innocent.
 """
 
 from __future__ import annotations
@@ -19,10 +21,12 @@ from pathlib import Path
 import msgspec
 
 from vitalsd.capture import pauses
+from vitalsd.capture.bursts import burst
 from vitalsd.capture.pyspy import DumpError, DumpTimeout, NoDump, ThreadStack, dump
 from vitalsd.capture.tokens import Bucket
 from vitalsd.model import Frame, Stack, StackRefusal, WorkerKey
-from vitalsd.sources.interpreter import NoV8StackError, V8Stacks
+from vitalsd.sources.interpreter import ComputesError, Glance, NoV8StackError, V8Stacks
+from vitalsd.sources.perf import NoSamplesError, UserSample
 from vitalsd.targets.namespaces import own_number
 
 __all__ = ["Late", "StackSampler", "Stacks"]
@@ -31,10 +35,14 @@ WAITS_SECONDS = (0.0, 0.04, 0.08, 0.16, 0.32)
 """Before each sample; five tell one callback from many, see detect.culprit."""
 MAX_THREADS = 200
 """py-spy #872: with 159 threads a job of 1.5 s took 7.6 s and more."""
-BURST = 20
-REFILL_SECONDS = 2.0
+BURST, REFILL_SECONDS = 20, 2.0
+NODE_BURST, NODE_REFILL_SECONDS = 60, 0.5
+"""Of a Node: a few milliseconds of the agent's in the place of tens of another program's."""
 REFUSED_SECONDS = 60.0
 """So long a worker that may not be read is left alone; somebody may have granted the permission since."""
+QUEUES = "node:internal/process/task_queues"
+BETWEEN = (Frame("processTicksAndRejections", QUEUES, 0), Frame("runMicrotasks", QUEUES, 0))
+"""Two ticks, or two microtasks."""
 KEPT_STALLS = 64
 KEPT_WORKERS = 1024
 
@@ -62,6 +70,9 @@ class Stacks(msgspec.Struct, frozen=True):
     """Why there are no more."""
     after_seconds: float | None = None
     """How old the stall was when the first was there."""
+    heap_looks: int = 0
+    collecting: int = 0
+    """How often V8 was asked what it is at, and how often that was collecting garbage."""
 
 
 class _Watch:
@@ -73,6 +84,20 @@ class _Watch:
         self.samples: list[tuple[float, tuple[Frame, ...], tuple[Frame, ...]]] = []
         """When it was there at the latest, the loop's thread, and who held the lock."""
         self.refusal: str | None = None
+        self.computes = False
+        """Whether it is a Node that computes, and has to be sampled."""
+        self.heap_looks = self.collecting = 0
+        self._taken = Glance().taken
+
+    def note(self, glance: Glance, now: float) -> None:
+        """What V8 is at; that one of its queues went on since the last time is a sample as well."""
+        if glance.collecting is not None:
+            self.heap_looks += 1
+            self.collecting += glance.collecting
+        for then, by_now, between in zip(self._taken, glance.taken, BETWEEN, strict=True):
+            if then is not None and by_now is not None and then != by_now:
+                self.samples.append((now, (between,), ()))
+        self._taken = glance.taken
 
     def seen(self) -> Stacks:
         return Stacks(
@@ -80,6 +105,8 @@ class _Watch:
             _merge(frames for _, _, frames in self.samples),
             self.refusal,
             self.samples[0][0] - self.late.since if self.samples else None,
+            self.heap_looks,
+            self.collecting,
         )
 
 
@@ -94,11 +121,13 @@ class StackSampler:
         take: Callable[[int], Awaitable[list[ThreadStack]]] = dump,
         *,
         proc: Path = Path("/proc"),
+        sample: Callable[[int], Awaitable[list[UserSample]]] = burst,
         clock: Callable[[], float] = time.monotonic,
         pause: Callable[[asyncio.Event, float], Awaitable[None]] = pauses.pause,
     ) -> None:
         self._take = take
         self._v8 = V8Stacks(proc)
+        self._burst = sample
         self._proc = proc
         self._clock = clock
         self._pause = pause
@@ -110,7 +139,7 @@ class StackSampler:
         self.refusals: Counter[StackRefusal] = Counter()
         """Reason in a word -> samples that were not taken, or that came to nothing."""
         self.dumps = 0
-        """How often py-spy was asked, or the memory of a Node was read."""
+        """How often py-spy was asked, or the memory of a Node was looked at."""
 
     async def run(self) -> None:
         """Sample the stalls that are told, for ever."""
@@ -164,10 +193,13 @@ class StackSampler:
                     return
                 if not await self._sample(watch):
                     return
+            if watch.computes and not watch.over.is_set():
+                await self._sample_running(watch)
 
     async def _sample(self, watch: _Watch) -> bool:
         """Take one; False when there is no sense in another."""
         key = watch.late.key
+        watch.computes = False
         try:
             refusal = self._refusal(key)
             if refusal is not None:
@@ -175,8 +207,13 @@ class StackSampler:
             self.dumps += 1
             holder: tuple[Frame, ...] = ()
             frames = self._v8.frames(key, watch.late.thread_id)
-            if frames is None:
+            if frames is not None:
+                watch.note(self._v8.glance(key, watch.late.thread_id), self._clock())
+            else:
                 frames, holder = self._pick(watch.late, await self._take(key.pid))
+        except ComputesError:
+            watch.computes = True
+            return True
         except NoV8StackError as error:
             self._refuse(watch, error.reason, str(error), lasting=error.lasting)
             return not error.lasting
@@ -197,6 +234,28 @@ class StackSampler:
         watch.samples.append((self._clock(), frames, holder))
         watch.refusal = None
         return True
+
+    async def _sample_running(self, watch: _Watch) -> None:
+        """Take a few of a Node that computes; nobody else waits for it to run."""
+        key, thread = watch.late.key, watch.late.thread_id
+        try:
+            watch.note(self._v8.glance(key, thread), self._clock())
+            taken = await self._burst(self._v8.number(key, thread))
+            found = self._v8.sampled(key, thread, taken)
+            watch.samples += [(at, frames, ()) for at, frames in found]
+            watch.note(self._v8.glance(key, thread), self._clock())
+        except NoSamplesError as error:
+            self._refuse(watch, "forbidden", str(error))
+        except NoV8StackError as error:
+            self._refuse(watch, error.reason, str(error))
+        except Exception as error:  # noqa: BLE001 - as above
+            self._refuse(watch, "failed", f"no stack could be taken: {type(error).__name__}: {error}")
+        else:
+            if not found:
+                told = "made no sense" if taken else "were none: it did not run"
+                self._refuse(watch, "failed", f"samples of thread {thread} {told}")
+                return
+            watch.refusal = None
 
     def _refuse(self, watch: _Watch, reason: StackRefusal, sentence: str, *, lasting: bool = False) -> bool:
         self.refusals[reason] += 1
@@ -221,17 +280,19 @@ class StackSampler:
             return "gone", f"process {key.pid} has ended"
         if state in "Tt":
             return "stopped", f"process {key.pid} is stopped, and left alone meanwhile"
-        if threads > MAX_THREADS:
+        node = self._v8.runs(key)
+        if threads > MAX_THREADS and not node:
             return (
                 "threads",
                 f"process {key.pid} has {threads} threads: beyond {MAX_THREADS} py-spy may slow it down",
             )
-        bucket = self._buckets.pop(key, None) or Bucket(BURST, REFILL_SECONDS, self._clock())
+        most, refill = (NODE_BURST, NODE_REFILL_SECONDS) if node else (BURST, REFILL_SECONDS)
+        bucket = self._buckets.pop(key, None) or Bucket(most, refill, self._clock())
         self._buckets[key] = bucket
         while len(self._buckets) > KEPT_WORKERS:
             self._buckets.popitem(last=False)
         if not bucket.take(self._clock()):
-            return "budget", f"the budget of {BURST} samples, one more each {REFILL_SECONDS:g} s, is used up"
+            return "budget", f"the budget of {most} samples, one more each {refill:g} s, is used up"
         return None
 
     def _pick(self, late: Late, threads: list[ThreadStack]) -> tuple[tuple[Frame, ...], tuple[Frame, ...]]:

@@ -56,8 +56,8 @@ AGREEING_SAMPLES = 2
 """One stack agrees with itself; it tells nothing about whether the loop turned."""
 LONGEST_GUESS_SECONDS = 5.0
 """A loop that is not known to have stood still for so long is one that is never idle, more often than not."""
-TURNS_SHARE = 0.1
-"""Of the stacks, those that show Node's queue between two microtasks."""
+TURNS_SHARE = 0.02
+"""Of the stacks, those that show Node's queue between two microtasks: in the midst of one callback none does."""
 GIL_RATE = (0.6, 1.25)
 """B5 step 6, in switch intervals: a thread that wants the interpreter lock wakes up once in each to ask for it."""
 WAITED_SHARE = 0.2

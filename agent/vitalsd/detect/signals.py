@@ -102,6 +102,9 @@ class Signals:
     def gc_share(self) -> float | None:
         """Of the stall, inside the garbage collector; the probe's clock before looks at the interpreter."""
         by_probe = _share(self.evidence.gc_seconds, self.seconds)
+        if by_probe is None and self.evidence.heap_looks >= AGREEING_LOOKS:
+            collecting = self.evidence.heap_collecting
+            return _share(collecting if collecting >= AGREEING_LOOKS else 0, self.evidence.heap_looks)
         if by_probe is not None or self.turn is None or self.turn.looks < AGREEING_LOOKS:
             return by_probe
         return _share(self.turn.collecting, self.turn.looks)

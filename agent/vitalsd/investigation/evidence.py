@@ -51,6 +51,8 @@ def with_stacks(evidence: StallEvidence, stacks: Stacks) -> StallEvidence:
         stacks=seen,
         holder_stacks=holders,
         stack_after_seconds=stacks.after_seconds,
+        heap_looks=stacks.heap_looks,
+        heap_collecting=stacks.collecting,
         no_stack_reason=stacks.refusal if not (seen or holders) else None,
     )
 

@@ -127,6 +127,9 @@ class StallEvidence(msgspec.Struct, frozen=True):
     """Why none was taken from outside, where that was tried and there is none."""
     probed: bool = False
     """A probe has measured it."""
+    heap_looks: int = 0
+    heap_collecting: int = 0
+    """Of a Node: how often V8 was asked what it is at, and how often that was collecting garbage."""
 
 
 class Verdict(msgspec.Struct, frozen=True):

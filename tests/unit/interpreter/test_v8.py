@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 LAYOUT = V8Layout(
+    state=48,
+    function_context=32,
     exits=frozenset({3, 25}),
     entries=frozenset({1, 2}),
     frame_kind=-8,

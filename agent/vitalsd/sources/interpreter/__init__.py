@@ -10,6 +10,6 @@ values none is read.
 """
 
 from vitalsd.sources.interpreter.interpreter import Interpreter, Turn
-from vitalsd.sources.interpreter.v8 import NoV8StackError, V8Stacks
+from vitalsd.sources.interpreter.v8 import ComputesError, Glance, NoV8StackError, V8Stacks
 
-__all__ = ["Interpreter", "NoV8StackError", "Turn", "V8Stacks"]
+__all__ = ["ComputesError", "Glance", "Interpreter", "NoV8StackError", "Turn", "V8Stacks"]

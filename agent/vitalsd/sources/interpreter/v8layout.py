@@ -22,6 +22,8 @@ MARK = b"v8dbg_TaggedSize"
 """Whoever exports this is a V8 that tells where things are."""
 NUMBER = struct.Struct("<i")
 POINTER_BYTES = 8
+STATE, STATE_SINCE_12 = 48, 168
+"""Before and since V8 12, as Node 18, 20, 22 and 24 have it."""
 SMI_SHIFT = 31
 """And one bit of tag: a small integer is the upper half of a word."""
 
@@ -42,7 +44,10 @@ class V8Layout(msgspec.Struct, frozen=True, kw_only=True):
     frame_function: int
     map: int
     map_type: int
+    state: int
+    """From where the isolate notes its exit frame: what V8 is at."""
     function_shared: int
+    function_context: int
     shared_type: int
     shared_name: int
     """A text, or a ScopeInfo."""
@@ -86,6 +91,7 @@ _NAMES = {
     "map": "class_HeapObject__map__Map",
     "map_type": "class_Map__instance_type__uint16_t",
     "function_shared": "class_JSFunction__shared__SharedFunctionInfo",
+    "function_context": "class_JSFunction__context__Context",
     "shared_type": "type_SharedFunctionInfo__SHARED_FUNCTION_INFO_TYPE",
     "shared_name": (
         "class_SharedFunctionInfo__name_or_scope_info__Object "
@@ -150,4 +156,5 @@ def v8_layout(memory: Memory, symbol: Callable[[bytes], int | None]) -> V8Layout
     if missing:
         raise UnknownV8Error(f"its V8 does not tell where things are: it has no v8dbg_{missing[0]}")
     known = {field: number for field, number in numbers.items() if number is not None}
-    return V8Layout(exits=exits, entries=entries, **known)
+    since_12 = told("frametype_ApiCallbackExitFrame") is not None
+    return V8Layout(exits=exits, entries=entries, state=STATE_SINCE_12 if since_12 else STATE, **known)

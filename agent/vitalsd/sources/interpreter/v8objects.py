@@ -107,6 +107,11 @@ class V8Objects:
             for known in found
         ]
 
+    def named(self, function: int) -> tuple[str, str] | None:
+        """The name of a function and its file; None if it is none, or none of a script."""
+        known = self._function(function)
+        return (known.name, known.file) if known is not None else None
+
     def _function(self, function: int) -> _Function | None:
         layout = self._layout
         try:

@@ -23,7 +23,7 @@ from vitalsd.sources.interpreter.memory import POINTER, TornError
 from vitalsd.sources.interpreter.v8layout import V8Layout
 from vitalsd.sources.interpreter.v8objects import is_object
 
-__all__ = ["V8Stack", "note_of_exit"]
+__all__ = ["V8Stack", "both_ends", "note_of_exit"]
 
 PIECE_BYTES = 16 << 10
 MOST_PIECES = 40
@@ -39,16 +39,19 @@ SEARCHES = ((64, 1 << 10), (16, 32 << 10))
 MOST_EXIT_BYTES = 1 << 16
 """Between its frame pointer and where its stack ended: arguments of the call."""
 MOST_HOPS = 8192
+MOST_FRAMES = 60
+"""As py-spy's: of deeper stacks the middle is left out, both ends tell."""
 SAVED_WORDS = 24
 """What an entry frame keeps lies as close as this to its frame pointer."""
 
 
 class V8Stack:
-    """The stack of one thread from some address on; no more of it is read than is asked for."""
+    """The stack of one thread from some address on; `text` of it is known, more is read as it is asked for."""
 
-    def __init__(self, memory: BoundedMemory, layout: V8Layout, innermost: int) -> None:
+    def __init__(self, memory: BoundedMemory, layout: V8Layout, innermost: int, text: bytes = b"") -> None:
         self._memory = memory
         self._layout = layout
+        self._text = text
         self.innermost = innermost & ~7
         self._pieces: dict[int, tuple[int, ...]] = {}
 
@@ -60,14 +63,21 @@ class V8Stack:
         if number not in self._pieces:
             if len(self._pieces) >= MOST_PIECES:
                 raise TornError
-            self._pieces[number] = self._piece(self.innermost + number * PIECE_BYTES)
+            self._pieces[number] = self._piece(number)
         piece = self._pieces[number]
         if at // POINTER.size >= len(piece):
             raise TornError
         return piece[at // POINTER.size]
 
-    def _piece(self, address: int) -> tuple[int, ...]:
-        text = self._memory.read_most(address, PIECE_BYTES)
+    def _piece(self, number: int) -> tuple[int, ...]:
+        begin = number * PIECE_BYTES
+        text = self._text[begin : begin + PIECE_BYTES]
+        if len(text) < PIECE_BYTES:
+            try:
+                text += self._memory.read_most(self.innermost + begin + len(text), PIECE_BYTES - len(text))
+            except TornError:
+                if not text:
+                    raise
         return struct.unpack_from(f"<{len(text) // POINTER.size}Q", text)
 
     def words(self, most: int) -> list[int]:
@@ -120,6 +130,14 @@ class V8Stack:
             if kept > entry and kept % POINTER.size == 0 and kept - entry < STACK_BYTES and self.is_exit(kept):
                 return kept
         return None
+
+
+def both_ends(functions: list[int]) -> list[int]:
+    """Of a deep stack, without its middle."""
+    if len(functions) <= MOST_FRAMES:
+        return functions
+    inner = MOST_FRAMES * 2 // 3
+    return functions[:inner] + functions[inner - MOST_FRAMES :]
 
 
 def note_of_exit(memory: BoundedMemory, stack: V8Stack) -> int | None:
