@@ -50,7 +50,7 @@ AGAIN_AFTER_REFUSAL_SECONDS = 3600.0
 MOST_OF_A_TARGET = 3
 KEPT = 1024
 
-Topic = Literal["types", "coroutines", "descriptors", "threads"]
+Topic = Literal["types", "resources", "coroutines", "descriptors", "threads"]
 TOPICS: dict[str, Topic] = {
     "leak": "types",
     "growth": "types",
@@ -60,8 +60,8 @@ TOPICS: dict[str, Topic] = {
     "thread_leak": "threads",
 }
 """What grows, by the kind of the finding."""
-COUNTED: dict[Topic, str] = {"descriptors": "kind", "threads": "thread"}
-"""What is counted from outside, and what each is told as."""
+COUNTED: dict[Topic, str] = {"descriptors": "kind", "threads": "thread", "resources": "resource"}
+"""What is counted without asking the service for it, and what each is told as."""
 Reading = Census | TaskList | Mapping[str, int]
 Name = tuple[str, str, Topic]
 """Target, slot, topic."""
@@ -118,7 +118,7 @@ class GrowthCensuses:
         socket_of: Callable[[WorkerKey], Path | None],
         policy: CensusPolicy,
         interval_seconds: float,
-        counts: Mapping[Topic, Callable[[WorkerKey], Mapping[str, int]]],
+        counts: Mapping[Topic, Callable[[WorkerSample], Mapping[str, int]]],
         *,
         census: TakeCensus = take_census,
         tasks: Callable[[Path, int], Awaitable[TaskList]] = list_tasks,
@@ -131,7 +131,7 @@ class GrowthCensuses:
         """The control socket of a worker's probe, if it has one."""
         self._policy = policy
         self._counts = counts
-        """How descriptors are counted by kind, and threads by name; of what is missing here nothing is told."""
+        """How descriptors are counted by kind, and so on; of what is missing here nothing is told."""
         self._census, self._tasks = census, tasks
         self._clock, self._wall = clock, wall
         self._pause = pause
@@ -164,7 +164,7 @@ class GrowthCensuses:
 
     def begin(self, worker: WorkerSample, kind: str) -> None:
         """Something of this kind was found in a worker: find out what grows. Told again, it goes on."""
-        topic = TOPICS.get(kind)
+        topic = _topic(worker, kind)
         if topic is None or worker.key is None or (topic in COUNTED and topic not in self._counts):
             return
         now = self._clock()
@@ -199,7 +199,7 @@ class GrowthCensuses:
 
     def evidence(self, worker: WorkerSample, kind: str) -> dict[str, object]:
         """What grows in this worker, as evidence of an incident of this kind; or why that is not known."""
-        topic = TOPICS.get(kind)
+        topic = _topic(worker, kind)
         watch = self._watches.get((worker.target, worker.slot, topic)) if topic is not None else None
         return watch.evidence() if watch is not None and watch.key == worker.key else {}
 
@@ -253,7 +253,7 @@ class GrowthCensuses:
         count = self._counts.get(watch.topic)
         if count is not None:
             try:
-                counts = await asyncio.to_thread(count, watch.key)
+                counts = await asyncio.to_thread(count, watch.worker)
             except OSError as error:
                 raise NoCensus(f"{watch.topic} of process {watch.key.pid} may not be read: {error}") from None
             return without_numbers(counts) if watch.topic == "threads" else counts
@@ -268,7 +268,8 @@ class GrowthCensuses:
 
     def _refusal(self, watch: _Watch) -> tuple[str, str] | None:
         """Why nothing is to be taken now: a word, and a sentence."""
-        if watch.topic in self._counts:  # read of /proc: it costs the service nothing
+        told_by_probe = watch.topic == "resources"
+        if watch.topic in self._counts and not (told_by_probe and watch.worker.probe is None):
             gone = self._policy.has_gone(watch.key)
             return ("gone", f"process {watch.key.pid} has ended") if gone else None
         if self._socket_of(watch.key) is None:
@@ -281,6 +282,13 @@ class GrowthCensuses:
         if watch.reason != sentence:
             watch.reason = sentence
             log.info("census_refused", **_who(watch), reason=sentence)
+
+
+def _topic(worker: WorkerSample, kind: str) -> Topic | None:
+    """What is looked for: a heap of V8's cannot be counted while it lives, but what keeps its loop going is."""
+    topic = TOPICS.get(kind)
+    of_node = "node" in (tells.runtime for tells in (worker.probe, worker.observed) if tells is not None)
+    return "resources" if topic == "types" and of_node else topic
 
 
 def _who(watch: _Watch) -> dict[str, object]:

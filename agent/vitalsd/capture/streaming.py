@@ -37,6 +37,8 @@ class Streamed(msgspec.Struct, frozen=True):
     """For how long the service's main thread was held at a time, at the most, as measured there."""
     seconds: float
     """From when it was begun."""
+    notes: dict[str, int]
+    """What else the probe has counted meanwhile, by name."""
 
 
 async def streamed(job: Job, request: tuple[int, int, int], to: Path, most_bytes: int, seconds: float) -> Streamed:
@@ -70,7 +72,7 @@ async def stream(
         except asyncio.CancelledError:
             with contextlib.suppress(OSError):
                 caller.shutdown(socket.SHUT_RDWR)
-            await asyncio.wait({receiving})
+            await asyncio.gather(receiving, return_exceptions=True)  # nobody else asks how it ended
             raise
         finally:
             ending.cancel()
@@ -109,10 +111,11 @@ def _receive(caller: socket.socket, pid: int, request: bytes, to: Path, most_byt
     if status != protocol.DONE:
         raise NoCensus(f"The probe of process {pid} has not finished it: {text[:300]}")
     try:
-        held = number(split_answer(text)[0]["held_ns"])
+        notes = {name: number(value) for name, value in split_answer(text)[0].items()}
+        held = notes.pop("held_ns")
     except (KeyError, ValueError) as error:
         raise NoCensus(f"What the probe of process {pid} says of it cannot be read: {error}") from None
-    return Streamed(size, held / 1e9, time.monotonic() - began)
+    return Streamed(size, held / 1e9, time.monotonic() - began, notes)
 
 
 def _answer(caller: socket.socket, pid: int) -> tuple[int, str]:

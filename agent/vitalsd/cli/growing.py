@@ -1,4 +1,4 @@
-"""What grows, as `vitalsd incidents ID` prints it: a line for each type, coroutine, descriptor kind or thread."""
+"""What grows, as `vitalsd incidents ID` prints it: a line for each type, coroutine, descriptor and so on."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ __all__ = ["ABOUT", "growing"]
 
 NOUNS = {
     "growing_types": ("type", "types that grow"),
+    "growing_resources": ("resource", "what keeps the loop going and grows in number"),
     "growing_coroutines": ("coroutine", "coroutines whose tasks grow in number"),
     "growing_descriptors": ("kind", "descriptors that grow in number"),
     "growing_threads": ("thread", "threads that grow in number"),

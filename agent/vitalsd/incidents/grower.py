@@ -26,6 +26,7 @@ TOPICS = {
     "thread_leak": ("growing_threads", "thread", "threads named "),
 }
 """Kind of incident -> the evidence, what its rows are named by, and what they are."""
+MANY = 100
 NAME = 80
 """Letters: a sentence is to be read."""
 
@@ -52,8 +53,7 @@ def grower(kind: str, evidence: Mapping[str, Any]) -> str | None:
     key, name, noun = TOPICS[kind]
     row = _first(evidence, key)
     if row is None:
-        site = _site(evidence) if key == "growing_types" else None
-        return f"what {site} allocates" if site is not None else None
+        return _without_types(evidence) if key == "growing_types" else None
     told = f"{noun}`{_cut(row.get(name))}`{_more(row, evidence)}"
     if key == "growing_coroutines" and isinstance(row.get("waits_at"), Mapping):
         told += f", waiting in {_place(row['waits_at'])}"
@@ -62,6 +62,23 @@ def grower(kind: str, evidence: Mapping[str, Any]) -> str | None:
         told += f", held by `{holder}`" if holder is not None else ""
         told += f", and {site} allocates most of what is kept" if site is not None else ""
     return told
+
+
+def _without_types(evidence: Mapping[str, Any]) -> str | None:
+    """Of a heap that is not counted: who allocates what is kept, and of what keeps a loop going there is more."""
+    site, row = _site(evidence), _first(evidence, "growing_resources")
+    resources = None
+    if row is not None and _is_many(row):
+        resources = f"active resources of type `{_cut(row.get('resource'))}`{_more(row, evidence)}"
+    if site is None:
+        return resources
+    return f"what {site} allocates" + (f", with {resources}" if resources is not None else "")
+
+
+def _is_many(row: Mapping[str, Any]) -> bool:
+    """Whether there are so many more that they tell of a leak, and not of a busy hour."""
+    grew, now = row.get("grew"), row.get("now")
+    return isinstance(grew, int) and isinstance(now, int) and grew >= max(MANY, now / 2)
 
 
 def _first(evidence: Mapping[str, Any], key: str) -> Mapping[str, Any] | None:

@@ -72,11 +72,24 @@ ENDED_SECONDS = 0.3
 LOOKED_AT_SECONDS = 10.0
 """A silence that is told was looked at no longer ago, whatever the clock says."""
 PROC = Path("/proc")
-COUNTS: dict[Topic, Callable[[WorkerKey], Mapping[str, int]]] = {
-    "descriptors": lambda key: descriptor_kinds(PROC, key.pid),
-    "threads": lambda key: thread_names(PROC, key.pid),
+
+
+def _resources(worker: WorkerSample) -> Mapping[str, int]:
+    probe = worker.probe
+    return {each.type: each.count for each in probe.resources} if probe is not None else {}
+
+
+def _pid(worker: WorkerSample) -> int:
+    assert worker.key is not None
+    return worker.key.pid
+
+
+COUNTS: dict[Topic, Callable[[WorkerSample], Mapping[str, int]]] = {
+    "descriptors": lambda worker: descriptor_kinds(PROC, _pid(worker)),
+    "threads": lambda worker: thread_names(PROC, _pid(worker)),
+    "resources": _resources,
 }
-"""What is counted from outside."""
+"""What is counted without asking the service for it."""
 
 
 class Investigation:

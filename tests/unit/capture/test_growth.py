@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
-from support.views import OBSERVED
+from support.views import OBSERVED, OF_NODE
 
 from vitalsd.capture.census import AGAIN_BUDGET_BYTES, BUDGET_BYTES, Census, NoCensus, TaskList, Waiting
 from vitalsd.capture.census_policy import CensusPolicy
@@ -48,7 +48,7 @@ class World:
             lambda key: self.sockets.get(key.pid),
             policy,
             600.0,
-            {"descriptors": self.count, "threads": self.count},
+            {"descriptors": self.count, "threads": self.count, "resources": self.resources},
             census=self.census,
             tasks=self.tasks,
             clock=lambda: self.now,
@@ -83,10 +83,16 @@ class World:
         """Stand in for the other one."""
         return TaskList({POLL: Waiting(int(self.now), POLL)}, int(self.now))
 
-    def count(self, key: WorkerKey) -> Mapping[str, int]:
+    def count(self, worker: WorkerSample) -> Mapping[str, int]:
         """Stand in for what reads /proc."""
-        assert key.start_ticks == 777
+        assert worker.key is not None
+        assert worker.key.start_ticks == 777
         return {f"pool_{n}": 1 for n in range(int(self.now) // 100)}
+
+    def resources(self, worker: WorkerSample) -> Mapping[str, int]:
+        """What the probe of Node has told."""
+        assert worker.probe is not None
+        return {"Timeout": int(self.now)}
 
     async def pause(self, over: asyncio.Event, seconds: float) -> None:
         """Wait until the clock has been moved so far, or there is nothing to wait for."""
@@ -127,6 +133,16 @@ def world(tmp_path: Path) -> Iterator[World]:
     made = World(tmp_path)
     yield made
     made.end()
+
+
+@pytest.fixture
+def counted_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of no thread, for which nobody would wait here."""
+
+    async def at_once(count, worker):
+        return count(worker)
+
+    monkeypatch.setattr("vitalsd.capture.growth.asyncio.to_thread", at_once)
 
 
 def test_two_censuses_and_the_difference(world: World) -> None:
@@ -183,19 +199,14 @@ def test_coroutines(world: World) -> None:
     assert (row["coroutine"], row["grew"], row["waits_at"]) == ("poll", 600, POLL)
 
 
+@pytest.mark.usefixtures("counted_at_once")
 @pytest.mark.parametrize(("kind", "name"), [("fd_leak", "kind"), ("thread_leak", "thread")])
 def test_what_is_counted_from_outside(world: World, kind: str, name: str) -> None:
     """Without a probe too, and during a stall: the service pays nothing. Threads of one pool are one."""
     worker = world.worker()
     world.sockets.clear()
     world.stalling = True
-
-    async def at_once(count, key):
-        return count(key)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("vitalsd.capture.growth.asyncio.to_thread", at_once)
-        world.let(600, (worker, kind))
+    world.let(600, (worker, kind))
     evidence = world.censuses.evidence(worker, kind)
     topic = "descriptors" if kind == "fd_leak" else "threads"
     rows = evidence[f"growing_{topic}"]
@@ -206,20 +217,31 @@ def test_what_is_counted_from_outside(world: World, kind: str, name: str) -> Non
     )
 
 
+@pytest.mark.usefixtures("counted_at_once")
+def test_what_keeps_a_loop_of_node_going(world: World) -> None:
+    """In the place of a census, which a heap of V8's has none of; without a probe nobody tells."""
+    plain = world.worker()
+    probed = replace(OF_NODE, key=plain.key)
+    world.let(600, (probed, "leak"))
+    assert world.asked == []
+    evidence = world.censuses.evidence(probed, "leak")
+    assert evidence["growing_resources"] == [{"resource": "Timeout", "grew": 600, "now": 1600}]
+    world.sockets.clear()
+    bare = replace(probed, probe=None, observed=replace(plain.observed, runtime="node"), slot="1")
+    world.let(20, (bare, "leak"))
+    assert "only a probe knows what grows" in str(world.censuses.evidence(bare, "leak")["no_census_reason"])
+
+
+@pytest.mark.usefixtures("counted_at_once")
 def test_what_may_not_be_counted(world: World) -> None:
     """A permission that lacks is a reason."""
 
-    def refuse(_key: WorkerKey) -> Mapping[str, int]:
+    def refuse(_worker: WorkerSample) -> Mapping[str, int]:
         raise PermissionError(13, "Permission denied", "/proc/50/fd")
-
-    async def at_once(count, key):
-        return count(key)
 
     worker = world.worker()
     world.censuses._counts = {"descriptors": refuse}
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("vitalsd.capture.growth.asyncio.to_thread", at_once)
-        world.let(0, (worker, "fd_leak"))
+    world.let(0, (worker, "fd_leak"))
     reason = str(world.censuses.evidence(worker, "fd_leak")["no_census_reason"])
     assert reason == "descriptors of process 50 may not be read: [Errno 13] Permission denied: '/proc/50/fd'"
 

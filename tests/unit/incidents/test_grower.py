@@ -27,6 +27,9 @@ TASKS = {
     "waits_at": {"function": "get", "file": "/usr/lib/asyncio/queues.py", "line": 158},
 }
 HELD_AND_PLACED = ", held by `shop.SESSIONS (global)`, and `login` (login.py:41) allocates most of what is kept"
+TIMERS = {"growing_resources": [{"resource": "Timeout", "grew": 5120, "now": 5130}], "census_seconds": 600}
+OF_TIMERS = "active resources of type `Timeout` (5,120 more in 10 min)"
+FEW = {"growing_resources": [{"resource": "TCPSocketWrap", "grew": 120, "now": 900}]}
 SESSION = "`shop.Session` (51,200 more in 10 min)"
 
 
@@ -38,6 +41,10 @@ SESSION = "`shop.Session` (51,200 more in 10 min)"
         ("leak", SESSIONS | HELD, f"{SESSION}, held by `shop.SESSIONS (global)`"),
         ("leak", HELD, None),
         ("leak", SITES, "what `login` (login.py:41) allocates"),
+        ("leak", TIMERS | SITES, f"what `login` (login.py:41) allocates, with {OF_TIMERS}"),
+        ("leak", TIMERS, OF_TIMERS),
+        ("leak", FEW | SITES, "what `login` (login.py:41) allocates"),
+        ("leak", FEW, None),
         (
             "leak",
             SESSIONS | HELD | SITES,

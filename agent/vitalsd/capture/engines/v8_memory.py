@@ -2,9 +2,9 @@
 The memory engine for Node: V8's sampling heap profiler, by a session within the process.
 
 Of what is allocated while it runs it takes one sample in 32 KiB, and tells in the end of those whose objects are
-still there: what is not given back, by the function that has allocated it. To start and to stop it hold the loop
-for some 5 ms, which is measured there. Where somebody else samples already there is none: V8 has one such profiler
-for all.
+still there: what is not given back, by the function that has allocated it. What was allocated in the last third of
+the time is no site's, since it may be garbage. To start, to look and to stop hold the loop for some 5 ms each,
+which is measured there. Where somebody else samples already there is none: V8 has one such profiler for all.
 """
 
 from __future__ import annotations
@@ -51,9 +51,12 @@ class V8Memory:
         seconds = max(1.0, job.seconds or self._usual_seconds)
         wanted = ALLOCATIONS, round(seconds * 1e3), SAMPLE_BYTES
         came = await streamed(job, wanted, job.folder / RAW, job.most_bytes, seconds)
-        request = AllocationsRequest(round(came.seconds, 3))
+        settled = came.notes.get("settled_ms", 0) / 1e3
+        request = AllocationsRequest(round(came.seconds - settled, 3), came.notes.get("newest"))
         await have_made(job, allocations.__name__, request, Sites, memory_bytes=MAKE_BYTES, seconds=MAKE_SECONDS)
-        summary: dict[str, object] = {"tracked_seconds": request.seconds, "sample_bytes": SAMPLE_BYTES}
+        summary: dict[str, object] = {"tracked_seconds": round(came.seconds, 3), "sample_bytes": SAMPLE_BYTES}
+        if request.newest is not None:
+            summary |= {"kept_seconds": round(settled, 3), "collections": came.notes.get("collections", 0)}
         if job.stop.is_set():
             summary["ended"] = "It was ended early."
         found = read_sites(job.folder)

@@ -2,8 +2,9 @@
 The sites of a sampling heap profile (`.heapprofile`): `python -m vitalsd.capture.v8.allocations FOLDER`.
 
 V8 takes one sample for so many bytes that are allocated, and tells of those whose objects are still there in the
-end, scaled to what they stand for. A place is a function, at the line where it begins. What the probe has
-allocated is left out, of the file as well.
+end, scaled to what they stand for. The youngest of them may be garbage that is not collected yet, so sites are
+told by what was allocated before the probe looked last, and is still there; the file has all of it. A place is a
+function, at the line where it begins. What the probe has allocated is left out, of the file as well.
 """
 
 from __future__ import annotations
@@ -56,6 +57,9 @@ class AllocationsRequest(msgspec.Struct, frozen=True):
     """What is to be made of it."""
 
     seconds: float
+    """Of allocating, in which what is told was allocated."""
+    newest: int | None
+    """The youngest sample that counts; None where all of them do."""
 
 
 class Sites(msgspec.Struct, frozen=True):
@@ -68,16 +72,20 @@ class Sites(msgspec.Struct, frozen=True):
     top_sites: list[Site]
 
 
-def leaked(profile: HeapProfile) -> Iterator[Leaked]:
-    """What is still there, by stack."""
-    objects = Counter(sample.node_id for sample in profile.samples)
+def leaked(profile: HeapProfile, newest: int | None) -> Iterator[Leaked]:
+    """What is still there of what is so old, by stack."""
+    objects, sizes = Counter[int](), Counter[int]()
+    for sample in profile.samples:
+        if newest is None or sample.ordinal <= newest:
+            objects[sample.node_id] += 1
+            sizes[sample.node_id] += round(sample.size)
     waiting: list[tuple[Place, tuple[Frame, ...]]] = [(profile.head, ())]
     while waiting:
         place, callers = waiting.pop()
         special = place.call_frame.function_name in SPECIAL and not place.call_frame.url
         frames = callers if special else (frame_of(place.call_frame), *callers)
-        if place.self_size > 0:
-            yield Leaked(frames, round(place.self_size), objects[place.id])
+        if objects[place.id]:
+            yield Leaked(frames, sizes[place.id], objects[place.id])
         waiting += [(each, frames) for each in place.children]
 
 
@@ -99,7 +107,7 @@ def make(folder: Path) -> None:
     request = msgspec.json.decode((folder / REQUEST).read_bytes(), type=AllocationsRequest)
     profile = clean(msgspec.json.decode((folder / RAW).read_bytes(), type=HeapProfile))
     (folder / HEAPPROFILE).write_bytes(msgspec.json.encode(profile))
-    found = list(leaked(profile))
+    found = list(leaked(profile, request.newest))
     sites = top_sites(found)
     size, objects = sum(one.size_bytes for one in found), sum(one.allocations for one in found)
     encoded = msgspec.json.encode(Sites(request.seconds, size, objects, len(sites), sites[:50]))

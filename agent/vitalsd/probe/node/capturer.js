@@ -12,6 +12,7 @@ const { parentPort, workerData } = require('node:worker_threads');
 
 const { AT, Leaving, Part } = require('./board');
 const { GATE } = require('./capture');
+const { collectionsOf } = require('./collections');
 const { control } = require('./layout.json');
 const { KINDS } = require('./profilers');
 const { Sessions } = require('./sessions');
@@ -37,6 +38,7 @@ class Capturer {
     this._wanted = wanted;
     this._bytes = 0;
     this._held = 0;
+    this._notes = [];
     this._problem = null;
     this._stop = () => {};
     this._ended = new Promise((resolve) => {
@@ -60,7 +62,7 @@ class Capturer {
     let last;
     try {
       await Promise.race([this._take(), this._failed]);
-      last = [control.DONE, `held_ns=${Math.round(this._held * 1e9)}\tbytes=${this._bytes}`];
+      last = [control.DONE, [`held_ns=${Math.round(this._held * 1e9)}`, `bytes=${this._bytes}`, ...this._notes].join('\t')];
     } catch (error) {
       last = [control.REFUSED, error instanceof Refused ? error.message : `${error?.name}: ${error?.message}`];
     } finally {
@@ -144,14 +146,24 @@ class Capturer {
     parentPort.postMessage({ begun: true });
   }
 
-  /** So long, or until the caller has enough. */
+  /** Tell the caller a number in the end. */
+  note(name, value) {
+    this._notes.push(`${name}=${value}`);
+  }
+
+  /** How often the main thread's heap was collected. */
+  get collections() {
+    return collectionsOf(new Part(this._memory, 0));
+  }
+
+  /** So long, or until the caller has enough; whether it was so long. */
   async rest(milliseconds) {
     let resting;
     const rest = new Promise((resolve) => {
-      resting = setTimeout(resolve, milliseconds);
+      resting = setTimeout(() => resolve(true), milliseconds);
     });
     try {
-      await Promise.race([rest, this._ended, this._failed]);
+      return (await Promise.race([rest, this._ended, this._failed])) === true;
     } finally {
       clearTimeout(resting);
     }

@@ -66,4 +66,13 @@ class Collections {
   }
 }
 
-module.exports = { Collections };
+/** How often a loop's heap was collected, by its part; the steps of a collection are none. */
+function collectionsOf(part) {
+  const counts = [MINOR, MAJOR].flatMap((kind) => {
+    const at = GC + kind * GC_WORDS + 1;
+    return [...part.words.subarray(at, at + BOUNDS.length + 1)];
+  });
+  return counts.reduce((sum, count) => sum + count, 0);
+}
+
+module.exports = { Collections, collectionsOf };

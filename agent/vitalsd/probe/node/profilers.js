@@ -1,6 +1,7 @@
 'use strict';
 /* What each kind of capture asks of V8, in the thread that takes it. */
 
+const { monotonic } = require('./clock');
 const { control } = require('./layout.json');
 
 const LEAST_MICROSECONDS = 100;
@@ -9,6 +10,8 @@ const MOST_MS = 3600e3;
 /** To stop a profiler V8 makes all of the profile. */
 const STOP_SECONDS = 30;
 const SNAPSHOT_SECONDS = 100;
+/** Of the time in which allocations are sampled: for so long what is told must have been kept. */
+const SETTLING = 1 / 3;
 
 const bounded = (milliseconds) => Math.min(MOST_MS, milliseconds);
 
@@ -24,7 +27,12 @@ async function cpu(capturer, { milliseconds, budget }) {
   sendJson(capturer, profile, ['nodes', 'samples', 'timeDeltas']);
 }
 
-/** What is allocated meanwhile and still there in the end, by the line that has: a `.heapprofile`. */
+/**
+ * What is allocated meanwhile and still there in the end, by the function that has: a `.heapprofile`.
+ *
+ * The youngest of it is garbage that nobody has collected yet, up to some 30 MB. So the last sample of the first
+ * SETTLING is told, and how often the heap was collected since: what is older and still there is kept by somebody.
+ */
 async function allocations(capturer, { milliseconds, budget }) {
   // There is one such profiler for all: what somebody else has begun is theirs, and would end with ours.
   const others = await capturer.ask('HeapProfiler.getSamplingProfile').catch(() => null);
@@ -32,7 +40,16 @@ async function allocations(capturer, { milliseconds, budget }) {
   const samplingInterval = Math.max(LEAST_SAMPLE_BYTES, Math.min(2 ** 30, budget));
   await capturer.ask('HeapProfiler.startSampling', { samplingInterval }, { held: true });
   capturer.begin();
-  await capturer.rest(bounded(milliseconds));
+  const all = bounded(milliseconds);
+  if (await capturer.rest(all * (1 - SETTLING))) {
+    const young = await capturer.ask('HeapProfiler.getSamplingProfile', {}, { held: true, seconds: STOP_SECONDS });
+    const collections = capturer.collections;
+    const began = monotonic();
+    await capturer.rest(all * SETTLING);
+    capturer.note('newest', young.profile.samples.reduce((newest, sample) => Math.max(newest, sample.ordinal), 0));
+    capturer.note('collections', capturer.collections - collections);
+    capturer.note('settled_ms', Math.round((monotonic() - began) * 1e3));
+  }
   const { profile } = await capturer.ask('HeapProfiler.stopSampling', {}, { held: true, seconds: STOP_SECONDS });
   sendJson(capturer, profile, ['samples']);
 }

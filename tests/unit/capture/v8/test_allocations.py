@@ -17,20 +17,40 @@ def place(number: int, name: str, url: str, size: int, *children: dict[str, Any]
     return {"callFrame": call, "selfSize": size, "id": number, "children": list(children)}
 
 
-def test_sites(tmp_path: Path) -> None:
-    """What libraries allocate is the line's of the service that calls them; the probe's own is in no file."""
+SIZES = [(2, 10_000), (3, 20_000), (3, 20_000), (5, 900_000), (4, 700_000)]
+"""Of samples, in their order: the place, and bytes."""
+
+
+def made(folder: Path, newest: int | None) -> Sites:
+    """What is made of a profile."""
     probe = place(5, "_beat", "/opt/vitalsd/probe/node/meter.js", 900_000, place(6, "alloc", "node:buffer", 1))
     library = place(3, "parse", "/srv/node_modules/lib/index.js", 40_000)
-    head = place(1, "(root)", "", 0, place(2, "keep", "file:///srv/app.js", 10_000, library), probe)
-    samples = [{"size": 100, "nodeId": number, "ordinal": at} for at, number in enumerate([2, 3, 3, 5])]
-    (tmp_path / RAW).write_bytes(msgspec.json.encode({"head": head, "samples": samples}))
-    (tmp_path / REQUEST).write_bytes(msgspec.json.encode(AllocationsRequest(2.0)))
-    make(tmp_path)
-    found = msgspec.json.decode((tmp_path / DIGEST).read_bytes(), type=Sites)
-    assert [(site.function, site.line, site.bytes, site.allocations) for site in found.top_sites] == [
-        ("keep", 10, 50_000, 3)
-    ]
+    garbage = place(4, "render", "/srv/views.js", 700_000)
+    head = place(1, "(root)", "", 0, place(2, "keep", "file:///srv/app.js", 10_000, library), garbage, probe)
+    samples = [{"size": size, "nodeId": of, "ordinal": 11 + at} for at, (of, size) in enumerate(SIZES)]
+    (folder / RAW).write_bytes(msgspec.json.encode({"head": head, "samples": samples}))
+    (folder / REQUEST).write_bytes(msgspec.json.encode(AllocationsRequest(2.0, newest)))
+    make(folder)
+    return msgspec.json.decode((folder / DIGEST).read_bytes(), type=Sites)
+
+
+def rows(found: Sites) -> list[tuple[str, int, int, int]]:
+    """The sites."""
+    return [(site.function, site.line, site.bytes, site.allocations) for site in found.top_sites]
+
+
+def test_sites(tmp_path: Path) -> None:
+    """What libraries allocate is the line's of the service that calls them; the probe's own is in no file."""
+    assert rows(made(tmp_path, 14)) == [("keep", 10, 50_000, 3)]
     kept = msgspec.json.decode((tmp_path / HEAPPROFILE).read_bytes())
     assert "meter.js" not in (tmp_path / HEAPPROFILE).read_text()
-    assert [sample["nodeId"] for sample in kept["samples"]] == [2, 3, 3]
+    assert [sample["nodeId"] for sample in kept["samples"]] == [2, 3, 3, 4]
     assert kept["head"]["callFrame"]["functionName"] == "(root)"
+
+
+def test_what_may_be_garbage(tmp_path: Path) -> None:
+    """Samples that are younger than the last look are no site's; where there was no look, all of them are told."""
+    assert rows(made(tmp_path, 12)) == [("keep", 10, 30_000, 2)]
+    again = tmp_path / "again"
+    again.mkdir()
+    assert rows(made(again, None)) == [("render", 10, 700_000, 1), ("keep", 10, 50_000, 3)]
