@@ -4,9 +4,14 @@ import json
 import time
 
 import pytest
+from msgspec.structs import replace
+from support.capture_words import artifact, capture
 from support.views import BLOCKING, NOW, OVER
 
-from vitalsd.cli import build_parser, incidents, status
+from vitalsd.capture.database import Database as Ledger
+from vitalsd.capture.database import Entry
+from vitalsd.capture.left import captures_file
+from vitalsd.cli import build_parser, captures, incidents, status
 from vitalsd.cli.absent import ended_text
 from vitalsd.cli.client import NoAgentError
 from vitalsd.errors import VitalsdError
@@ -29,6 +34,7 @@ def folder(tmp_path, monkeypatch):
 
     monkeypatch.setattr(status, "ask", ask)
     monkeypatch.setattr(incidents, "ask", ask)
+    monkeypatch.setattr(captures, "ask", ask)
     monkeypatch.setattr(time, "time", lambda: NOW)
     monkeypatch.setenv("VITALSD__STORAGE__DIR", str(tmp_path))
     return tmp_path
@@ -50,6 +56,14 @@ def stored(folder, *found):
     database = Database(incidents_file(folder, Settings().exporters.prometheus.listen))
     database.write(found, (), {})
     return database
+
+
+def captured(folder, *found, removed=()):
+    """The ledger of that agent, with what was asked for first at the beginning."""
+    ledger = Ledger(captures_file(folder, Settings().exporters.prometheus.listen))
+    entries = (Entry(each, at, each in removed, "boot", 0.0, None, None) for at, each in enumerate(found))
+    ledger.write(entries, ())
+    ledger.close()
 
 
 @pytest.mark.parametrize(
@@ -148,3 +162,54 @@ def test_a_file_that_is_damaged_is_one_sentence(folder):
     path.write_bytes(b"no database at all" * 100)
     with pytest.raises(VitalsdError, match="cannot be read: file is not a database"):
         incidents_left(path, Wanted())
+
+
+def test_captures_are_read_where_they_lie(folder, capsys):
+    """A list, filters, one in full; and each time that no agent was asked."""
+    first, gone = capture(artifacts=(artifact(),), incident=BLOCKING.id), capture(kind="memory")
+    refused = capture("refused", problem="it is busy", target="till")
+    captured(folder, first, gone, refused, removed=(gone,))
+    assert run("captures") == 0
+    text = capsys.readouterr().out
+    assert text.index(refused.id) < text.index(first.id) and gone.id not in text
+    assert "note: No agent runs here: this is what the last one has left in" in text
+    run("captures", "--target", "shop", "--json")
+    told = json.loads(capsys.readouterr().out)
+    assert [each["id"] for each in told["captures"]] == [first.id] and "No agent runs here" in told["problem"]
+    run("captures", "--limit", "1")
+    assert first.id not in capsys.readouterr().out
+    run("captures", first.id)
+    text = capsys.readouterr().out
+    assert "profile.json" in text and "\nnote: No agent runs here" in text
+    run("captures", refused.id, "--json")
+    told = json.loads(capsys.readouterr().out)
+    assert (told["problem"], told["note"][:18]) == ("it is busy", "No agent runs here")
+    with pytest.raises(VitalsdError, match="No capture is called `nobody`"):
+        run("captures", "nobody")
+
+
+def test_a_capture_that_its_agent_did_not_finish_is_told_as_cut_off(folder, capsys):
+    """Nobody takes it any more."""
+    captured(folder, begun := capture("running"))
+    run("captures", begun.id, "--json")
+    told = json.loads(capsys.readouterr().out)
+    assert (told["state"], told["problem"]) == ("failed", "the agent ended in the middle of it")
+
+
+def test_what_needs_an_agent_says_so(folder):
+    """Nothing is changed behind the back of the next one."""
+    captured(folder, made := capture())
+    for option in ("--pin", "--delete", "--download=there"):
+        with pytest.raises(NoAgentError, match="No agent answers"):
+            run("captures", made.id, option)
+
+
+def test_the_captures_of_an_incident_are_read_with_it(folder, capsys):
+    """What was evidence of it, and why it cannot be read where that is so."""
+    found = replace(BLOCKING, captures=("0cap",))
+    stored(folder, found).close()
+    run("incidents", found.id)
+    assert "note: captures: No agent answers" in capsys.readouterr().out
+    captured(folder, made := capture(incident=found.id))
+    run("incidents", found.id)
+    assert f"capture {made.id}: Took a cpu capture of shop/0 by py-spy" in capsys.readouterr().out

@@ -7,8 +7,9 @@ ledger has. Costs one small transaction per half second at most.
 
 from __future__ import annotations
 
+import sqlite3
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,7 +21,7 @@ from vitalsd.capture.packed import MOST_WHOLE, Packed
 from vitalsd.storage.file import StorageFile
 from vitalsd.storage.loading import LoadingKeeper
 
-__all__ = ["KIND", "Database", "Entry", "LedgerFile", "Loaded"]
+__all__ = ["KIND", "Database", "Entry", "LedgerFile", "Loaded", "lying"]
 
 log = structlog.get_logger(__name__)
 
@@ -79,18 +80,11 @@ class Database(StorageFile):
     def load(self) -> Loaded:
         """All that lies there."""
         ids = frozenset(name for (name,) in self._connection.execute("SELECT id FROM capture"))
-        rows = self._connection.execute(
-            "SELECT id, number, removed, boot, asked, started, ended, document FROM capture"
-            " ORDER BY number DESC LIMIT ?",
-            (MOST_LOADED,),
-        )
         entries, packed, whole = [], Packed(), 0
-        for row in rows:
-            entry = _entry(*row)
-            if entry is not None:
-                whole += bool(entry.capture.summary)
-                light = entry.capture if whole <= MOST_WHOLE else packed.take(entry.capture)
-                entries.append(msgspec.structs.replace(entry, capture=light))
+        for entry in lying(self._connection):
+            whole += bool(entry.capture.summary)
+            light = entry.capture if whole <= MOST_WHOLE else packed.take(entry.capture)
+            entries.append(msgspec.structs.replace(entry, capture=light))
         return Loaded(tuple(reversed(entries)), ids, packed)
 
     def write(self, entries: Iterable[Entry], gone: Iterable[str]) -> None:
@@ -171,6 +165,19 @@ class LedgerFile(LoadingKeeper[Database, Loaded]):
         if self._loaded or not self._waiting:
             return time.monotonic() + IDLE_SECONDS
         return self._written_at + SPACING_SECONDS
+
+
+def lying(connection: sqlite3.Connection) -> Iterator[Entry]:
+    """The entries of a file but for those that are damaged, latest asked for first."""
+    rows = connection.execute(
+        "SELECT id, number, removed, boot, asked, started, ended, document FROM capture"
+        " ORDER BY number DESC LIMIT ?",
+        (MOST_LOADED,),
+    )
+    for row in rows:
+        entry = _entry(*row)
+        if entry is not None:
+            yield entry
 
 
 def _entry(

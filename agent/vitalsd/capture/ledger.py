@@ -24,7 +24,7 @@ from vitalsd.capture.packed import MOST_WHOLE, Packed
 from vitalsd.ids import new_id
 from vitalsd.storage.boot import boot_id
 
-__all__ = ["CUT_OFF", "Ledger"]
+__all__ = ["CUT_OFF", "Ledger", "cut_off"]
 
 START_SECONDS = 2.0
 KEPT_SECONDS = 15 * 86_400.0
@@ -234,7 +234,7 @@ class Ledger:
             self._file.forget(name)
         for entry in list(self._entries.values()):
             if entry.capture.state in ACTIVE and entry.capture.id not in here:
-                self._keep(_cut_off(entry.capture, self._clock()))
+                self._keep(cut_off(entry.capture, self._clock()))
         self._refused = {name: None for name, entry in self._entries.items() if _worth(entry) == REFUSED}
         for entry in list(self._entries.values()):
             if self._packed.whole(entry.capture) is entry.capture:
@@ -275,7 +275,7 @@ def _worth(entry: Entry) -> int:
     return REFUSED if capture.state == "refused" else HAS_NONE
 
 
-def _cut_off(capture: Capture, now: float) -> Capture:
+def cut_off(capture: Capture, now: float) -> Capture:
     """One that was under way when an agent ended: over when it would have been over anyway, at the latest."""
     began = capture.asked_at if capture.started_at is None else capture.started_at
     ended_at = max(began, min(now, began + capture.seconds))

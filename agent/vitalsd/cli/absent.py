@@ -1,5 +1,6 @@
 """
-What can be told without an agent: that the service of `vitalsd run` has ended, and what its agent has found.
+What can be told without an agent: that the service of `vitalsd run` has ended, and what its agent has found and
+captured.
 
 Read from the folder in which agents keep what outlives them. Where nothing lies there, the error stands: nobody
 answers.
@@ -7,8 +8,13 @@ answers.
 
 from __future__ import annotations
 
-from typing import Any
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
 
+from vitalsd.capture.left import captures_file, captures_left
+from vitalsd.capture.model import Capture
 from vitalsd.cli.client import NoAgentError
 from vitalsd.cli.figures import plain
 from vitalsd.cli.moments import lasting, when
@@ -21,7 +27,15 @@ from vitalsd.settings.storage import ended_path, storage_dir
 from vitalsd.times import rfc3339
 from vitalsd_exporters.web.edge import as_json
 
-__all__ = ["ended", "ended_as_json", "ended_text", "incident_left", "incidents_listed"]
+__all__ = [
+    "capture_left",
+    "captures_listed",
+    "ended",
+    "ended_as_json",
+    "ended_text",
+    "incident_left",
+    "incidents_listed",
+]
 
 
 def ended(settings: Settings, error: NoAgentError) -> Left:
@@ -59,10 +73,7 @@ def incidents_listed(settings: Settings, wanted: Wanted, error: NoAgentError) ->
     path = incidents_file(storage_dir(settings.storage), settings.exporters.prometheus.listen)
     if not path.exists():
         raise error
-    return {
-        "incidents": as_json(incidents_left(path, wanted)),
-        "problem": f"No agent runs here: this is what the last one has left in {path}, as it was then.",
-    }
+    return {"incidents": as_json(incidents_left(path, wanted)), "problem": _from(path)}
 
 
 def incident_left(settings: Settings, name: str, error: NoAgentError) -> dict[str, Any]:
@@ -71,3 +82,35 @@ def incident_left(settings: Settings, name: str, error: NoAgentError) -> dict[st
     if not answer["incidents"]:
         raise VitalsdError(f"No incident is called `{name}`. {answer['problem']}")
     return dict(answer["incidents"][0]) | {"problem": answer["problem"]}
+
+
+def captures_listed(
+    settings: Settings, wanted: Mapping[str, str], limit: int, error: NoAgentError
+) -> dict[str, Any]:
+    """What `/api/v1/captures` would answer to these filters, and in `problem` that it is from a file."""
+    path = captures_file(storage_dir(settings.storage), settings.exporters.prometheus.listen)
+    if not path.exists():
+        raise error
+    fitting = [
+        each
+        for each in captures_left(path, time.time())
+        if all(getattr(each, name) == value for name, value in wanted.items())
+    ]
+    return {"captures": [_capture_as_json(each) for each in fitting[:limit]], "problem": _from(path)}
+
+
+def capture_left(settings: Settings, name: str, error: NoAgentError) -> dict[str, Any]:
+    """The same of one, and the latter in `note`: a capture has a `problem` of its own."""
+    answer = captures_listed(settings, {"id": name}, 1, error)
+    if not answer["captures"]:
+        raise VitalsdError(f"No capture is called `{name}`. {answer['problem']}")
+    return dict(answer["captures"][0]) | {"note": answer["problem"]}
+
+
+def _capture_as_json(capture: Capture) -> dict[str, Any]:
+    """As the API tells one that is over."""
+    return cast("dict[str, Any]", as_json(capture)) | {"progress": None, "waits_for": None}
+
+
+def _from(path: Path) -> str:
+    return f"No agent runs here: this is what the last one has left in {path}, as it was then."

@@ -12,7 +12,7 @@ from urllib.parse import quote, urlencode
 from vitalsd.capture.model import ACTIVE, KINDS, CaptureState
 from vitalsd.cli.capture import lie, print_json
 from vitalsd.cli.captured import described, files, listed
-from vitalsd.cli.client import ask, send
+from vitalsd.cli.client import NoAgentError, ask, send
 from vitalsd.cli.downloads import save
 from vitalsd.errors import UsageError, VitalsdError
 from vitalsd.settings.model import Settings
@@ -51,7 +51,7 @@ class Captures:
         parser.add_argument("--control-listen", metavar="ADDR", help="where the agent serves its API")
 
     def run(self, args: argparse.Namespace) -> int:
-        """Ask the agent and print; an id that does not exist is an error."""
+        """Ask the agent, or read what the last one has left, and print; an id that does not exist is an error."""
         from vitalsd.cli.options import settings_to_ask
 
         if args.id is None and (args.action is not None or args.download is not None):
@@ -61,18 +61,17 @@ class Captures:
             _list(settings, args)
             return 0
         path = f"/api/v1/captures/{quote(args.id, safe='')}"
-        capture = ask(settings, path)
+        known = _one(settings, args, path)
         if args.download is not None:
-            saved = save(settings, capture, Path(args.download))
+            saved = save(settings, known, Path(args.download))
             if not saved:
-                raise VitalsdError(f"Capture `{capture['id']}` is {capture['state']} and has no files.")
+                raise VitalsdError(f"Capture `{known['id']}` is {known['state']} and has no files.")
             if args.json:
                 print_json([str(each) for each in saved])
             else:
                 print("\n".join(map(str, saved)))
             return 0
-        if args.action is not None:
-            capture = _change(settings, capture, args.action, path)
+        capture = _change(settings, known, args.action, path) if args.action is not None else known
         if capture is None:
             print(f"Capture {args.id} is deleted.")
         elif args.json:
@@ -81,19 +80,39 @@ class Captures:
             pinned = ", pinned" if capture["pinned"] else ""
             print(f"Capture {capture['id']} is {capture['state']}{pinned}.")
         else:
-            parts = [described(capture), files(capture, lie(settings, capture))]
+            note = f"note: {capture['note']}" if "note" in capture else ""
+            parts = [described(capture), files(capture, lie(settings, capture)), note]
             print("\n\n".join(part for part in parts if part))
         return 0
 
 
+def _one(settings: Settings, args: argparse.Namespace, path: str) -> dict[str, Any]:
+    """As the agent tells it, else as the last one has left it; nothing is done to it without an agent."""
+    try:
+        capture: dict[str, Any] = ask(settings, path)
+    except NoAgentError as error:
+        if args.action is not None or args.download is not None:
+            raise
+        from vitalsd.cli.absent import capture_left
+
+        return capture_left(settings, args.id, error)
+    return capture
+
+
 def _list(settings: Settings, args: argparse.Namespace) -> None:
-    filters = {"limit": args.limit, **{name: getattr(args, name) for name in FILTERS}}
-    query = urlencode({name: value for name, value in filters.items() if value is not None})
-    answer = ask(settings, f"/api/v1/captures?{query}")
+    filters = {name: getattr(args, name) for name in FILTERS if getattr(args, name) is not None}
+    try:
+        answer = ask(settings, f"/api/v1/captures?{urlencode(filters | {'limit': args.limit})}")
+    except NoAgentError as error:
+        from vitalsd.cli.absent import captures_listed
+
+        answer = captures_listed(settings, filters, args.limit, error)
     if args.json:
         print_json(answer)
     else:
         print(listed(answer["captures"], time.time()))
+        if "problem" in answer:
+            print(f"note: {answer['problem']}")
 
 
 def _change(settings: Settings, capture: dict[str, Any], action: str, path: str) -> dict[str, Any] | None:

@@ -23,6 +23,7 @@ from vitalsd.settings.model import Settings
 
 __all__ = ["Incidents", "described", "listed", "short"]
 
+MOST_CAPTURES = 100
 HEADER = ("ID", "OPENED", "SEVERITY", "WORKER", "STATE", "LASTED", "COUNT")
 
 
@@ -55,7 +56,7 @@ class Incidents:
         if args.json:
             print(msgspec.json.format(msgspec.json.encode(answer)).decode())
         elif args.id is not None:
-            captures, problem = ([], None) if "problem" in answer else _captures(settings, answer)
+            captures, problem = _captures(settings, answer)
             print(described(answer, captures, time.time()))
             if "problem" in answer:
                 print(f"\nnote: {answer['problem']}")
@@ -154,10 +155,23 @@ def short(incident: dict[str, Any], now: float) -> str:
 def _captures(settings: Settings, incident: Mapping[str, Any]) -> tuple[list[dict[str, Any]], str | None]:
     """The captures that are evidence of it; and what is in the way, if something is."""
     try:
-        answer = ask(settings, f"/api/v1/captures?{urlencode({'incident': incident['id']})}")
+        answer = _captures_of(settings, incident)
     except VitalsdError as error:
         return [], str(error)
     return list(answer["captures"]), None
+
+
+def _captures_of(settings: Settings, incident: Mapping[str, Any]) -> dict[str, Any]:
+    wanted = {"incident": incident["id"]}
+    try:
+        answer: dict[str, Any] = ask(settings, f"/api/v1/captures?{urlencode(wanted)}")
+    except NoAgentError as error:
+        if not incident["captures"]:
+            return {"captures": []}
+        from vitalsd.cli.absent import captures_listed
+
+        return captures_listed(settings, wanted, MOST_CAPTURES, error)
+    return answer
 
 
 def _left(settings: Settings, args: argparse.Namespace, error: NoAgentError) -> dict[str, Any]:
