@@ -173,6 +173,8 @@ USAGE = [
     (["config"], ["check|show|schema"]),
     (["config", "check", "a", "--config", "b"], ["not allowed with"]),
     (["status", "--control-listen", "x"], ["--control-listen: expected host:port"]),
+    (["status", "--listen", "x"], ["--listen: expected host:port"]),
+    (["capture", "stacks", "shop", "--listen", "x"], ["--listen: expected host:port"]),
     (["probe"], ["install"]),
     (["probe", "install"], ["DIR"]),
     (["probe", "install", "valid.yaml"], ["Cannot install the probe into", "valid.yaml"]),

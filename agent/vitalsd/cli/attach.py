@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vitalsd.cli.client import ask
+from vitalsd.cli.options import add_agent_options, settings_to_ask
 from vitalsd.errors import UsageError, VitalsdError
 from vitalsd.settings.model import Settings
 from vitalsd.settings.storage import segment_dir
@@ -53,15 +54,13 @@ class Attach:
         parser.add_argument(
             "--close", action="store_true", help="load nothing: close an inspector that was left open"
         )
-        parser.add_argument("--config", metavar="FILE", help="the agent's configuration")
-        parser.add_argument("--control-listen", metavar="ADDR", help="where the agent serves its API")
+        add_agent_options(parser)
 
     def run(self, args: argparse.Namespace) -> int:
         """Look, attach, and wait until the probe publishes."""
         from vitalsd.attach.attaching import Attaching
         from vitalsd.attach.facts import candidate_of
         from vitalsd.attach.places import probe_for
-        from vitalsd.cli.options import settings_to_ask
 
         settings = settings_to_ask(args)
         pid, target = _whom(args, settings)

@@ -19,6 +19,7 @@ from vitalsd.cli.captured import files, sentence, summary
 from vitalsd.cli.client import send
 from vitalsd.cli.downloads import save
 from vitalsd.cli.following import follow
+from vitalsd.cli.options import add_agent_options, settings_to_ask
 from vitalsd.errors import UsageError, VitalsdError
 from vitalsd.settings.model import Settings
 
@@ -54,13 +55,10 @@ class Capture:
         parser.add_argument("--output", metavar="DIR", help="copy its files there")
         parser.add_argument("--json", action="store_true", help="print the capture as JSON")
         parser.add_argument("--no-wait", action="store_true", help="ask, and do not wait")
-        parser.add_argument("--config", metavar="FILE", help="the agent's configuration")
-        parser.add_argument("--control-listen", metavar="ADDR", help="where the agent serves its API")
+        add_agent_options(parser)
 
     def run(self, args: argparse.Namespace) -> int:
         """Ask, wait, show; 1 when it was refused, failed or cancelled."""
-        from vitalsd.cli.options import settings_to_ask
-
         body = _body(args)
         settings = settings_to_ask(args)
         capture = _ask(settings, body)

@@ -14,6 +14,7 @@ from vitalsd.cli.capture import lie, print_json
 from vitalsd.cli.captured import described, files, listed
 from vitalsd.cli.client import NoAgentError, ask, send
 from vitalsd.cli.downloads import save
+from vitalsd.cli.options import add_agent_options, settings_to_ask
 from vitalsd.errors import UsageError, VitalsdError
 from vitalsd.settings.model import Settings
 
@@ -47,13 +48,10 @@ class Captures:
             what.add_argument(f"--{name}", dest="action", action="store_const", const=name, help=text)
         what.add_argument("--download", metavar="DIR", help="copy its files there")
         parser.add_argument("--json", action="store_true", help="print what the API answers")
-        parser.add_argument("--config", metavar="FILE", help="the agent's configuration")
-        parser.add_argument("--control-listen", metavar="ADDR", help="where the agent serves its API")
+        add_agent_options(parser)
 
     def run(self, args: argparse.Namespace) -> int:
         """Ask the agent, or read what the last one has left, and print; an id that does not exist is an error."""
-        from vitalsd.cli.options import settings_to_ask
-
         if args.id is None and (args.action is not None or args.download is not None):
             raise UsageError("Say of which capture: give its ID, as `vitalsd captures` lists them.")
         settings = settings_to_ask(args)

@@ -8,6 +8,7 @@ import sys
 
 import msgspec
 
+from vitalsd.cli.options import add_agent_options, config_loader
 from vitalsd.errors import UsageError
 
 __all__ = ["Doctor"]
@@ -21,15 +22,12 @@ class Doctor:
     def prepare(self, parser: argparse.ArgumentParser) -> None:
         """Add the arguments."""
         parser.add_argument("--pid", metavar="P", help="a process: ways into it, and what could be captured of it")
-        parser.add_argument("--config", metavar="FILE", help="the agent's configuration")
-        parser.add_argument("--listen", metavar="ADDR", help="where the agent serves metrics and health")
-        parser.add_argument("--control-listen", metavar="ADDR", help="where the agent serves its API")
+        add_agent_options(parser)
         parser.add_argument("--storage-dir", metavar="DIR", help="where the agent keeps what it has stored")
         parser.add_argument("--json", action="store_true", help="print facts and checks as one JSON document")
 
     def run(self, args: argparse.Namespace) -> int:
         """Look and print; 1 when the main job cannot be done. Nothing of a service is touched."""
-        from vitalsd.cli.options import config_loader
         from vitalsd.doctor.agent import look_at_agent
         from vitalsd.doctor.checks import check_agent, check_process
         from vitalsd.doctor.process import look_at_process

@@ -14,6 +14,7 @@ from vitalsd.cli.client import NoAgentError, ask
 from vitalsd.cli.figures import INDENT, cut, facts, filled, plain
 from vitalsd.cli.moments import moment, unix, when
 from vitalsd.cli.moments import short as short_span
+from vitalsd.cli.options import add_agent_options, settings_to_ask
 from vitalsd.detect.words import times
 from vitalsd.errors import VitalsdError
 from vitalsd.incidents.grower import without_grower
@@ -40,14 +41,11 @@ class Incidents:
         )
         parser.add_argument("--target", metavar="T", help="list those of one target")
         parser.add_argument("--limit", type=int, default=20, metavar="N", help="list the latest N (20)")
-        parser.add_argument("--config", metavar="FILE", help="the agent's configuration")
-        parser.add_argument("--control-listen", metavar="ADDR", help="where the agent serves its API")
+        add_agent_options(parser)
         parser.add_argument("--json", action="store_true", help="print what the API answers")
 
     def run(self, args: argparse.Namespace) -> int:
         """Ask the agent and print; an id that does not exist is an error."""
-        from vitalsd.cli.options import settings_to_ask
-
         settings = settings_to_ask(args)
         try:
             answer = ask(settings, _path(args))

@@ -17,7 +17,7 @@ from vitalsd.settings.load import Loaded, Override, find_config, load, load_for_
 from vitalsd.settings.model import Settings, Target
 from vitalsd.settings.problems import FLAG, ConfigErrors, Place, Problem
 
-__all__ = ["add_config_options", "config_loader", "refuse_unwatchable", "settings_to_ask"]
+__all__ = ["add_agent_options", "add_config_options", "config_loader", "refuse_unwatchable", "settings_to_ask"]
 
 CAP_SYS_PTRACE = 1 << 19
 STAND_IN = {"name": "service", "pid": 1}
@@ -39,6 +39,13 @@ def add_config_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--control-listen", metavar="ADDR", help="where page and API are served (127.0.0.1:18781)")
     parser.add_argument("--log-level", metavar="LEVEL", help="debug, info, warning or error")
     parser.add_argument("--log-format", metavar="FORMAT", help="auto, json or console")
+
+
+def add_agent_options(parser: argparse.ArgumentParser) -> None:
+    """Add what says which agent is meant: the same as it was started with."""
+    parser.add_argument("--config", metavar="FILE", help="the agent's configuration")
+    parser.add_argument("--listen", metavar="ADDR", help="where the agent serves metrics and health")
+    parser.add_argument("--control-listen", metavar="ADDR", help="where the agent serves its API")
 
 
 def config_loader(args: argparse.Namespace, **target: object) -> Callable[[], Loaded]:

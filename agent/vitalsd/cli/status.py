@@ -13,6 +13,7 @@ from vitalsd.cli.client import NoAgentError, ask
 from vitalsd.cli.ended import end_lines, gone_note, restart_lines
 from vitalsd.cli.figures import plain
 from vitalsd.cli.incidents import short
+from vitalsd.cli.options import add_agent_options, settings_to_ask
 from vitalsd.cli.pools import pool_lines
 from vitalsd.cli.underway import LISTED, capture_lines
 from vitalsd.model import OWN_TARGET, STOPPED
@@ -37,15 +38,12 @@ class Status:
 
     def prepare(self, parser: argparse.ArgumentParser) -> None:
         """Add the arguments."""
-        parser.add_argument("--config", metavar="FILE", help="the agent's configuration")
-        parser.add_argument("--control-listen", metavar="ADDR", help="where the agent serves its API")
+        add_agent_options(parser)
         parser.add_argument("--rules", action="store_true", help="say of each rule why it has fired or has not")
         parser.add_argument("--json", action="store_true", help="print everything as JSON, rules too")
 
     def run(self, args: argparse.Namespace) -> int:
         """Ask the agent and print; 1 when a target is down."""
-        from vitalsd.cli.options import settings_to_ask
-
         settings = settings_to_ask(args)
         try:
             answer = ask(settings, "/api/v1/targets")

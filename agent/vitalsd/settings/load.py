@@ -85,11 +85,12 @@ def load_for_asking(
     """
     What can be read of a configuration, and what is wrong with it: an agent that runs was started with a good one.
 
-    It has no targets, which who asks does not need. Raises ConfigErrors where what it takes to ask is wrong, and
-    where there is no file to be read: it is another one, then.
+    It has no targets, which who asks does not need. Raises ConfigErrors where what it takes to ask is wrong, or a
+    flag, and where there is no file to be read: it is another one, then.
     """
     merged = _merged(path, environ, overrides)
-    misses = any(problem.place.side == FILE and not problem.place.line for problem in merged.problems)
+    sides = {problem.place.side for problem in merged.problems if not problem.place.line}
+    misses = FILE in sides or FLAG in sides
     if misses or any(needed in merged.places and needed not in merged.values for needed in TO_ASK):
         raise ConfigErrors(merged.problems)
     merged.counts.clear()
