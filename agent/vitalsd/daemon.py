@@ -24,20 +24,19 @@ from vitalsd.capture.stacks import StackSampler
 from vitalsd.capturing import Capturing
 from vitalsd.detect.growth.book import GrowthBook
 from vitalsd.detect.growth.plan import plan_of
-from vitalsd.detect.worker_down import of_service
 from vitalsd.errors import UsageError, VitalsdError
 from vitalsd.history.history import History
 from vitalsd.incidents.book import Book
 from vitalsd.investigation.investigation import Investigation
-from vitalsd.leaving import Left, forget, how_it_ended, leave
+from vitalsd.leaving import begin, take_leave
 from vitalsd.limits import raise_open_files
-from vitalsd.model import OUT_OF_ORDER, OWN_TARGET, WorkerKey
+from vitalsd.model import OWN_TARGET, WorkerKey
 from vitalsd.probe import python as own_probe
 from vitalsd.remedying import Remedying
 from vitalsd.rounds import Rounds
 from vitalsd.settings.load import Loaded
 from vitalsd.settings.model import Settings
-from vitalsd.settings.storage import ended_path, segment_dir, storage_dir, token_path
+from vitalsd.settings.storage import segment_dir, storage_dir, token_path
 from vitalsd.settings.types import split_listen
 from vitalsd.sources.exits.book import ExitBook
 from vitalsd.sources.exits.watch import ExitWatch
@@ -150,7 +149,7 @@ class Daemon:
         self.token = load_token(Path(token_file) if token_file is not None else None)
         self._listeners = self._listen(settings)
         self._token_stored = token_file is not None or self._store_token(settings)
-        forget(lambda: ended_path(settings))
+        begin(settings)
 
     def _listen(self, settings: Settings) -> tuple[Listener, Listener]:
         """Take both addresses before anything else starts, so that a mistake starts nothing."""
@@ -300,28 +299,8 @@ class Daemon:
                 async with asyncio.timeout(5.0):
                     await ended.wait()
         log.info("service_ended", pid=key.pid)
-        await self._leave(key)
+        await take_leave(key, self._settings, lambda name: self._exits.of(name)[0], self._book)
         self.stop()
-
-    async def _leave(self, key: WorkerKey) -> None:
-        """Say to who asks later that the service has ended, and how."""
-        name = self._settings.targets[0].name
-        end = await how_it_ended(key, lambda: self._exits.of(name)[0])
-        if end is not None and end.reason in OUT_OF_ORDER:
-            self._book.take([of_service(name, end)])
-        found = [each for each in self._book.incidents() if each.state == "open" and each.target == name]
-        left = Left(
-            target=name,
-            pid=key.pid,
-            ended_at=end.ended_at if end is not None else time.time(),
-            lived_seconds=end.lived_seconds if end is not None else None,
-            reason=end.reason if end is not None else "unknown",
-            code=end.code if end is not None else None,
-            signal=end.signal if end is not None else None,
-            evidence=end.evidence if end is not None else "it was not told in time how it ended",
-            incidents_open=len(found),
-        )
-        await asyncio.to_thread(leave, lambda: ended_path(self._settings), left)
 
     async def _reload_on_signal(self) -> None:
         while await self._hangup.wait():

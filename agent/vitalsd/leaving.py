@@ -1,8 +1,9 @@
 """
-What an agent that ends with its service leaves for who asks afterwards: that the service has ended, when and how.
+What an agent leaves for who asks afterwards, when none answers: two small files beside the token.
 
-A small file beside the token. `vitalsd status` reads it when no agent answers; the next agent of the same port
-takes it away.
+One says that the service has ended with it, when and how: `vitalsd status` reads that, and the next agent of the
+same port takes it away. The other says where it has served metrics, by which what it stored is called: those who
+ask know the port of the API.
 """
 
 from __future__ import annotations
@@ -10,16 +11,22 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 import structlog
 
+from vitalsd.detect.worker_down import of_service
 from vitalsd.errors import UsageError
-from vitalsd.model import Exit, WorkerKey
+from vitalsd.incidents.book import Book
+from vitalsd.model import OUT_OF_ORDER, Exit, WorkerKey
+from vitalsd.settings.model import Settings
+from vitalsd.settings.storage import ended_path, listen_path
+from vitalsd.settings.types import split_listen
 
-__all__ = ["Left", "forget", "how_it_ended", "leave", "left_at"]
+__all__ = ["Left", "begin", "leave", "left_at", "listen_left", "take_leave"]
 
 log = structlog.get_logger(__name__)
 TOLD_SECONDS = 0.5
@@ -44,28 +51,31 @@ class Left(msgspec.Struct, frozen=True):
     """When it ended."""
 
 
-async def how_it_ended(key: WorkerKey, told: Callable[[], tuple[Exit, ...]]) -> Exit | None:
-    """The end of this process, once it is told; None where that takes too long."""
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(TOLD_SECONDS):
-            while True:
-                found = next((each for each in told() if each.key == key), None)
-                if found is not None:
-                    return found
-                await asyncio.sleep(AGAIN_SECONDS)
-    return None
+def begin(settings: Settings) -> None:
+    """Another agent has begun: what the last one has said is no longer so."""
+    try:
+        ended_path(settings).unlink(missing_ok=True)
+        _write(listen_path(settings), settings.exporters.prometheus.listen.encode())
+    except (OSError, UsageError) as error:
+        log.warning("listen_not_stored", reason=str(error))
 
 
-def leave(where: Callable[[], Path], left: Left) -> None:
+async def take_leave(
+    service: WorkerKey, settings: Settings, ends: Callable[[str], tuple[Exit, ...]], book: Book
+) -> None:
+    """The service has ended: say how to who asks later; an end out of order is an incident as well."""
+    name = settings.targets[0].name
+    end = await _how_it_ended(service, lambda: ends(name))
+    if end is not None and end.reason in OUT_OF_ORDER:
+        book.take([of_service(name, end)])
+    found = [each for each in book.incidents() if each.state == "open" and each.target == name]
+    await asyncio.to_thread(leave, settings, _left(name, service, end, len(found)))
+
+
+def leave(settings: Settings, left: Left) -> None:
     """Write it down, where the disk takes it; nobody waits for us by then."""
     try:
-        path = where()
-        aside = path.with_name(f"{path.name}.{os.getpid()}")
-        aside.unlink(missing_ok=True)
-        descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(msgspec.json.encode(left))
-        aside.replace(path)
+        _write(ended_path(settings), msgspec.json.encode(left))
     except (OSError, UsageError) as error:
         log.warning("end_not_stored", reason=str(error))
 
@@ -78,7 +88,42 @@ def left_at(path: Path) -> Left | None:
         return None
 
 
-def forget(where: Callable[[], Path]) -> None:
-    """Another agent has begun."""
-    with contextlib.suppress(OSError, UsageError):
-        where().unlink(missing_ok=True)
+def listen_left(settings: Settings) -> str | None:
+    """Where the last agent of this port of the API has served metrics, if it has said so."""
+    try:
+        listen = listen_path(settings).read_text(encoding="utf-8")
+        split_listen(listen)
+    except (OSError, ValueError):
+        return None
+    return listen
+
+
+async def _how_it_ended(key: WorkerKey, told: Callable[[], tuple[Exit, ...]]) -> Exit | None:
+    """The end of this process, once it is told; None where that takes too long."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(TOLD_SECONDS):
+            while True:
+                found = next((each for each in told() if each.key == key), None)
+                if found is not None:
+                    return found
+                await asyncio.sleep(AGAIN_SECONDS)
+    return None
+
+
+def _left(name: str, service: WorkerKey, end: Exit | None, incidents_open: int) -> Left:
+    if end is None:
+        told = "it was not told in time how it ended"
+        return Left(name, service.pid, time.time(), None, "unknown", None, None, told, incidents_open)
+    how = end.reason, end.code, end.signal, end.evidence
+    return Left(name, service.pid, end.ended_at, end.lived_seconds, *how, incidents_open)
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Aside, and renamed: whole or not at all."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    aside = path.with_name(f"{path.name}.{os.getpid()}")
+    aside.unlink(missing_ok=True)
+    descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+    aside.replace(path)

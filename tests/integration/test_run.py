@@ -157,8 +157,8 @@ def test_who_asks_after_the_service_hears_that_it_has_ended(agent: Agent) -> Non
         )
         listens = agent.listens[1]
         answer, as_json = agent.command("status", listens), agent.command("status", listens, "--json")
-        listed = agent.command("incidents", "--config", str(_config(agent)))
-        missing = agent.command("incidents", "--config", str(_config(agent)), "nobody")
+        listed = agent.command("incidents", listens)
+        missing = agent.command("incidents", listens, "nobody")
 
     assert (answer.returncode, as_json.returncode, answer.stderr) == (1, 1, "")
     first = answer.stdout.splitlines()[0]
@@ -171,16 +171,6 @@ def test_who_asks_after_the_service_hears_that_it_has_ended(agent: Agent) -> Non
     assert "No agent runs here: this is what the last one has left in" in listed.stdout
     assert ("worker_down/exit 42" in listed.stdout) == (ended["code"] == 42)
     assert missing.returncode == 1 and "No incident is called `nobody`" in missing.stderr
-
-
-def _config(agent: Agent) -> Path:
-    """A file that names both ports, since what an agent leaves is called after the first."""
-    path = agent.folder / "ports.yaml"
-    path.write_text(
-        f"exporters: {{prometheus: {{listen: '127.0.0.1:{agent.metrics_port}'}}, "
-        f"control: {{listen: '127.0.0.1:{agent.control_port}'}}}}\n"
-    )
-    return path
 
 
 def test_nothing_of_the_service_is_left_behind(agent: Agent) -> None:

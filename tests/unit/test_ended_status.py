@@ -18,10 +18,11 @@ from vitalsd.errors import VitalsdError
 from vitalsd.incidents.database import Database
 from vitalsd.incidents.left import incidents_file, incidents_left
 from vitalsd.incidents.query import Wanted
-from vitalsd.leaving import Left, forget, leave, left_at
-from vitalsd.settings.model import Settings, Storage
-from vitalsd.settings.storage import ended_path
+from vitalsd.leaving import Left, begin, leave, left_at
+from vitalsd.settings.model import Control, Exporters, Prometheus, Settings, Storage
+from vitalsd.settings.storage import ended_path, listen_path
 
+LISTEN = Settings().exporters.prometheus.listen
 LEFT = Left("shop", 4711, NOW - 200, 7200.0, "error", 3, None, "exit code 3", 2)
 
 
@@ -51,16 +52,16 @@ def run(*arguments):
     return args.chosen.run(args)
 
 
-def stored(folder, *found):
+def stored(folder, *found, listen=LISTEN):
     """What an agent that has ended in order leaves."""
-    database = Database(incidents_file(folder, Settings().exporters.prometheus.listen))
+    database = Database(incidents_file(folder, listen))
     database.write(found, (), {})
     return database
 
 
 def captured(folder, *found, removed=()):
     """The ledger of that agent, with what was asked for first at the beginning."""
-    ledger = Ledger(captures_file(folder, Settings().exporters.prometheus.listen))
+    ledger = Ledger(captures_file(folder, LISTEN))
     entries = (Entry(each, at, each in removed, "boot", 0.0, None, None) for at, each in enumerate(found))
     ledger.write(entries, ())
     ledger.close()
@@ -93,7 +94,7 @@ def test_when_and_how(fields, words):
 
 def test_status_says_that_it_has_ended(folder, capsys):
     """The answer is no: 1."""
-    leave(lambda: ended_path(settings(folder)), LEFT)
+    leave(settings(folder), LEFT)
     assert run("status") == 1
     assert capsys.readouterr().out.startswith("shop has ended with exit code 3")
     assert run("status", "--json") == 1
@@ -113,11 +114,11 @@ def test_where_nothing_was_left_nobody_answers(folder, content):
 def test_the_next_agent_takes_it_away(folder):
     """Also where there is none."""
     path = ended_path(settings(folder))
-    leave(lambda: path, LEFT)
+    leave(settings(folder), LEFT)
     assert path.stat().st_mode & 0o777 == 0o600
     assert left_at(path) == LEFT
-    forget(lambda: path)
-    forget(lambda: path)
+    begin(settings(folder))
+    begin(settings(folder))
     assert left_at(path) is None
 
 
@@ -148,7 +149,7 @@ def test_without_a_file_nobody_answers(folder):
 def test_a_file_that_an_agent_has_is_let_alone(folder):
     """It holds the lock: what it writes beside the file is its own."""
     database = stored(folder, BLOCKING)
-    path = incidents_file(folder, Settings().exporters.prometheus.listen)
+    path = incidents_file(folder, LISTEN)
     assert path.with_name(path.name + "-wal").stat().st_size
     with pytest.raises(VitalsdError, match="another agent uses"):
         incidents_left(path, Wanted())
@@ -158,7 +159,7 @@ def test_a_file_that_an_agent_has_is_let_alone(folder):
 
 def test_a_file_that_is_damaged_is_one_sentence(folder):
     """And no traceback."""
-    path = incidents_file(folder, Settings().exporters.prometheus.listen)
+    path = incidents_file(folder, LISTEN)
     path.write_bytes(b"no database at all" * 100)
     with pytest.raises(VitalsdError, match="cannot be read: file is not a database"):
         incidents_left(path, Wanted())
@@ -213,3 +214,29 @@ def test_the_captures_of_an_incident_are_read_with_it(folder, capsys):
     captured(folder, made := capture(incident=found.id))
     run("incidents", found.id)
     assert f"capture {made.id}: Took a cpu capture of shop/0 by py-spy" in capsys.readouterr().out
+
+
+def test_the_agent_that_is_meant_is_the_last_of_that_port(folder, capsys):
+    """What it stored is called after where it has served metrics, which it has noted; an option says otherwise."""
+    stored(folder, OVER).close()
+    stored(folder, BLOCKING, listen=":9").close()
+    ours = Exporters(prometheus=Prometheus(listen=":9"), control=Control(listen=":8"))
+    begin(replace(settings(folder), exporters=ours))
+
+    def listed(*options):
+        run("incidents", "--json", *options)
+        return [each["id"] for each in json.loads(capsys.readouterr().out)["incidents"]]
+
+    assert listed() == [OVER.id]
+    assert listed("--control-listen", "127.0.0.1:8") == [BLOCKING.id]
+    assert listed("--control-listen", "127.0.0.1:8", "--listen", LISTEN) == [OVER.id]
+    assert listed("--listen", ":9") == [BLOCKING.id]
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff", b"nowhere"])
+def test_a_note_that_cannot_be_read_is_none(folder, capsys, content):
+    """Then what is configured holds."""
+    stored(folder, OVER).close()
+    listen_path(settings(folder)).write_bytes(content)
+    run("incidents")
+    assert OVER.id in capsys.readouterr().out

@@ -21,7 +21,7 @@ from vitalsd.cli.moments import lasting, when
 from vitalsd.errors import UsageError, VitalsdError
 from vitalsd.incidents.left import incidents_file, incidents_left
 from vitalsd.incidents.query import Wanted
-from vitalsd.leaving import Left, left_at
+from vitalsd.leaving import Left, left_at, listen_left
 from vitalsd.settings.model import Settings
 from vitalsd.settings.storage import ended_path, storage_dir
 from vitalsd.times import rfc3339
@@ -68,27 +68,33 @@ def ended_as_json(left: Left) -> dict[str, Any]:
     return {"targets": [], "incidents": [], "ended": as_json(left)}
 
 
-def incidents_listed(settings: Settings, wanted: Wanted, error: NoAgentError) -> dict[str, Any]:
-    """What `/api/v1/incidents` would answer, and in `problem` that it is from a file."""
-    path = incidents_file(storage_dir(settings.storage), settings.exporters.prometheus.listen)
+def incidents_listed(
+    settings: Settings, wanted: Wanted, error: NoAgentError, listen: str | None
+) -> dict[str, Any]:
+    """
+    What `/api/v1/incidents` would answer, and in `problem` that it is from a file.
+
+    `listen` is where that agent has served metrics, where whoever asks says so.
+    """
+    path = incidents_file(*_kept(settings, listen))
     if not path.exists():
         raise error
     return {"incidents": as_json(incidents_left(path, wanted)), "problem": _from(path)}
 
 
-def incident_left(settings: Settings, name: str, error: NoAgentError) -> dict[str, Any]:
+def incident_left(settings: Settings, name: str, error: NoAgentError, listen: str | None) -> dict[str, Any]:
     """The same of one."""
-    answer = incidents_listed(settings, Wanted(id=name, limit=1), error)
+    answer = incidents_listed(settings, Wanted(id=name, limit=1), error, listen)
     if not answer["incidents"]:
         raise VitalsdError(f"No incident is called `{name}`. {answer['problem']}")
     return dict(answer["incidents"][0]) | {"problem": answer["problem"]}
 
 
 def captures_listed(
-    settings: Settings, wanted: Mapping[str, str], limit: int, error: NoAgentError
+    settings: Settings, wanted: Mapping[str, str], limit: int, error: NoAgentError, listen: str | None
 ) -> dict[str, Any]:
     """What `/api/v1/captures` would answer to these filters, and in `problem` that it is from a file."""
-    path = captures_file(storage_dir(settings.storage), settings.exporters.prometheus.listen)
+    path = captures_file(*_kept(settings, listen))
     if not path.exists():
         raise error
     fitting = [
@@ -99,12 +105,18 @@ def captures_listed(
     return {"captures": [_capture_as_json(each) for each in fitting[:limit]], "problem": _from(path)}
 
 
-def capture_left(settings: Settings, name: str, error: NoAgentError) -> dict[str, Any]:
+def capture_left(settings: Settings, name: str, error: NoAgentError, listen: str | None) -> dict[str, Any]:
     """The same of one, and the latter in `note`: a capture has a `problem` of its own."""
-    answer = captures_listed(settings, {"id": name}, 1, error)
+    answer = captures_listed(settings, {"id": name}, 1, error, listen)
     if not answer["captures"]:
         raise VitalsdError(f"No capture is called `{name}`. {answer['problem']}")
     return dict(answer["captures"][0]) | {"note": answer["problem"]}
+
+
+def _kept(settings: Settings, listen: str | None) -> tuple[Path, str]:
+    """The folder, and what its files are called after: meant is the agent that had this port of the API last."""
+    meant = listen or listen_left(settings) or settings.exporters.prometheus.listen
+    return storage_dir(settings.storage), meant
 
 
 def _capture_as_json(capture: Capture) -> dict[str, Any]:

@@ -93,7 +93,7 @@ def _one(settings: Settings, args: argparse.Namespace, path: str) -> dict[str, A
             raise
         from vitalsd.cli.absent import capture_left
 
-        return capture_left(settings, args.id, error)
+        return capture_left(settings, args.id, error, args.listen)
     return capture
 
 
@@ -104,7 +104,7 @@ def _list(settings: Settings, args: argparse.Namespace) -> None:
     except NoAgentError as error:
         from vitalsd.cli.absent import captures_listed
 
-        answer = captures_listed(settings, filters, args.limit, error)
+        answer = captures_listed(settings, filters, args.limit, error, args.listen)
     if args.json:
         print_json(answer)
     else:

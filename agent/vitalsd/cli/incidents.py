@@ -54,7 +54,7 @@ class Incidents:
         if args.json:
             print(msgspec.json.format(msgspec.json.encode(answer)).decode())
         elif args.id is not None:
-            captures, problem = _captures(settings, answer)
+            captures, problem = _captures(settings, answer, args.listen)
             print(described(answer, captures, time.time()))
             if "problem" in answer:
                 print(f"\nnote: {answer['problem']}")
@@ -150,16 +150,18 @@ def short(incident: dict[str, Any], now: float) -> str:
     return f"{what}, open for {_lasted(incident, now)}, {times(incident['count'])}"
 
 
-def _captures(settings: Settings, incident: Mapping[str, Any]) -> tuple[list[dict[str, Any]], str | None]:
+def _captures(
+    settings: Settings, incident: Mapping[str, Any], listen: str | None
+) -> tuple[list[dict[str, Any]], str | None]:
     """The captures that are evidence of it; and what is in the way, if something is."""
     try:
-        answer = _captures_of(settings, incident)
+        answer = _captures_of(settings, incident, listen)
     except VitalsdError as error:
         return [], str(error)
     return list(answer["captures"]), None
 
 
-def _captures_of(settings: Settings, incident: Mapping[str, Any]) -> dict[str, Any]:
+def _captures_of(settings: Settings, incident: Mapping[str, Any], listen: str | None) -> dict[str, Any]:
     wanted = {"incident": incident["id"]}
     try:
         answer: dict[str, Any] = ask(settings, f"/api/v1/captures?{urlencode(wanted)}")
@@ -168,7 +170,7 @@ def _captures_of(settings: Settings, incident: Mapping[str, Any]) -> dict[str, A
             return {"captures": []}
         from vitalsd.cli.absent import captures_listed
 
-        return captures_listed(settings, wanted, MOST_CAPTURES, error)
+        return captures_listed(settings, wanted, MOST_CAPTURES, error, listen)
     return answer
 
 
@@ -177,9 +179,10 @@ def _left(settings: Settings, args: argparse.Namespace, error: NoAgentError) -> 
     from vitalsd.cli.absent import incident_left, incidents_listed
 
     if args.id is not None:
-        return incident_left(settings, args.id, error)
+        return incident_left(settings, args.id, error, args.listen)
     state = None if args.state == "all" else args.state
-    return incidents_listed(settings, Wanted(state=state, target=args.target, limit=args.limit), error)
+    wanted = Wanted(state=state, target=args.target, limit=args.limit)
+    return incidents_listed(settings, wanted, error, args.listen)
 
 
 def _path(args: argparse.Namespace) -> str:

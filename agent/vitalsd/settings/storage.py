@@ -12,7 +12,7 @@ from vitalsd.settings.types import split_listen
 if TYPE_CHECKING:
     from vitalsd.settings.model import Settings, Storage
 
-__all__ = ["SYSTEM_DIR", "ended_path", "segment_dir", "storage_dir", "token_path"]
+__all__ = ["SYSTEM_DIR", "ended_path", "listen_path", "segment_dir", "storage_dir", "token_path"]
 
 SYSTEM_DIR = Path("/var/lib/vitalsd")
 
@@ -44,6 +44,12 @@ def ended_path(settings: Settings) -> Path:
     """Where an agent that ends with its service says how that was."""
     port = split_listen(settings.exporters.control.listen)[1]
     return storage_dir(settings.storage) / f"ended-{port}.json"
+
+
+def listen_path(settings: Settings) -> Path:
+    """Where an agent says where it serves metrics, by which its files of incidents and captures are called."""
+    port = split_listen(settings.exporters.control.listen)[1]
+    return storage_dir(settings.storage) / f"control-{port}.listen"
 
 
 def segment_dir(settings: Settings) -> str | None:
