@@ -35,6 +35,7 @@ def found_in_pools() -> list[Finding]:
         *_stray(),
         *_hung(),
         *_stopped(),
+        *_paused(),
         *_zombies(),
         *_imbalance(),
     ]
@@ -81,6 +82,13 @@ def _stopped() -> list[Finding]:
         "stopped", MASTER, pool.now - 150, 150.0, "T", no_stack_reason="it is stopped, and left alone"
     )
     return _judged(pool, replace(pool.seen, silences={"": silence}))
+
+
+def _paused() -> list[Finding]:
+    pool = Pool(WorkerHungDetector, kind="gunicorn").live(3600)
+    above = Silence("stopped", MASTER, pool.now - 150, 150.0, "S", frozen=True, no_stack_reason="it is stopped")
+    silences = {slot: replace(above, key=key) for slot, key in pool.seats.items() if key is not None}
+    return _judged(pool, replace(pool.seen, silences=silences | {"": above}))
 
 
 def _zombies() -> list[Finding]:

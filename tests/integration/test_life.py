@@ -259,18 +259,20 @@ def freezer() -> Iterator[Path]:
 
 
 def test_a_frozen_group_is_told_as_stopped(freezer: Path, tmp_path: Path) -> None:
-    """As `docker pause` does it, with all that is in it: no disk is blamed, and it ends when the group goes on."""
+    """As `docker pause` does it: one incident with all that is in it, no disk is blamed, and it ends with that."""
     joins = f"echo $$ > {freezer}/cgroup.procs; exec {sys.executable} children.py spawn 2"
     with plain(tmp_path, ("sh", "-c", joins), SOON, serves=False) as service:
-        two_workers(service.agent)
+        pids = two_workers(service.agent)
         (freezer / "freezer.state").write_text("FROZEN")
-        wait_for("both to be told", lambda: {"0", "1"} <= {one["worker"] for one in incidents(service.agent)}, 25)
-        for told in incidents(service.agent):
-            assert (told["cause"], told["severity"]) == ("stopped", "critical")
-            assert "its cgroup is frozen (docker pause?)" in told["summary"]
+        told = hung(service.agent, stacks=False)
+        assert (told["worker"], told["cause"], told["severity"]) == ("", "stopped", "critical")
+        assert told["summary"].startswith("All 2 workers of `served` and their supervisor (multiprocessing) have")
+        assert "their cgroup is frozen (docker pause?)" in told["summary"]
+        assert told["evidence"]["pids"] == pids
         (freezer / "freezer.state").write_text("THAWED")
-        over = lambda: all(one["state"] == "resolved" for one in incidents(service.agent))  # noqa: E731
-        wait_for("it to be over", over, 10)
+        wait_for("it to be over", lambda: incidents(service.agent)[0]["state"] == "resolved", 10)
+        (told,) = incidents(service.agent)
+        assert told["timeline"][-1]["text"].startswith("they came back after")
         assert {one["cause"] for one in incidents(service.agent, "stall")} <= {"stopped"}
 
 

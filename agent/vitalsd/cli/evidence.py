@@ -35,7 +35,7 @@ STATES = {
     "I": "is idle",
 }
 """The kernel's letters."""
-PIDS = ("pid", "pids", "parent_pid", "replaced_by")
+PIDS = ("pid", "pids", "parent_pid", "supervisor_pid", "replaced_by")
 
 
 def evidence(incident: Mapping[str, Any], in_captures: Mapping[str, Any], now: float) -> str:

@@ -16,6 +16,7 @@ import msgspec
 
 from vitalsd.detect.culprit import find_culprit, stacks_as_evidence
 from vitalsd.detect.registry import Judgement, SeenTarget, register_for_target
+from vitalsd.detect.standstill import Standstill, is_awaited, standstill, standstill_finding
 from vitalsd.detect.words import by_cause, duration, place
 from vitalsd.model import Cause, Finding, Pulse, RuleState, Severity, Silence, Supervisor, WorkerSample
 from vitalsd.settings.model import Settings
@@ -32,6 +33,7 @@ RARELY = 2 / 3
 """And of that time where the worker touches its file each half of it only, as uvicorn's does, or may."""
 GUNICORN_SECONDS = 30.0
 """What gunicorn waits for where nobody says otherwise."""
+AWAITED = "it has stood still for a moment, as all of its target do"
 LAST_SHARE = 2 / 3
 """Beyond this share of the timeout the past excuses nothing."""
 TIMES = 1.5
@@ -88,6 +90,14 @@ class WorkerHungDetector:
 
     def _judge(self, seen: SeenTarget) -> Iterator[Judgement]:
         target = seen.latest
+        together = standstill(seen)
+        if together is not None:
+            yield from _all_judged(seen, together)
+            return
+        if is_awaited(seen):
+            for worker in target.workers:
+                yield Judgement((), RuleState(KIND, target.name, worker.slot, "watching", AWAITED))
+            return
         supervisor = seen.silences.get("")
         if supervisor is not None:
             finding = _finding(seen, "", supervisor)
@@ -105,6 +115,19 @@ class WorkerHungDetector:
                 continue
             finding = _finding(seen, worker.slot, silence)
             yield Judgement((finding,), RuleState(KIND, target.name, worker.slot, "fired", finding.summary))
+
+
+def _all_judged(seen: SeenTarget, together: Standstill) -> Iterator[Judgement]:
+    """One incident of the target; an own one of who supervises it, where that is silent in another way."""
+    supervisor = seen.latest.supervisor
+    ends = [_ends_in(supervisor, each) for each in together.workers.values()] if not together.supervisor else []
+    ends_in = min((each for each in ends if each is not None), default=None)
+    finding = standstill_finding(seen, KIND, together, ends_in)
+    above = seen.silences.get("") if together.supervisor is None else None
+    others = (_finding(seen, "", above),) if above is not None else ()
+    yield Judgement((finding, *others), RuleState(KIND, finding.target, "", "fired", finding.summary))
+    for slot in together.workers:
+        yield Judgement((), RuleState(KIND, finding.target, slot, "fired", finding.summary))
 
 
 def _excuse(seen: SeenTarget, silence: Silence) -> str | None:

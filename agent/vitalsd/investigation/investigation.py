@@ -33,7 +33,6 @@ from vitalsd.detect.registry import (
     make_target_detectors,
 )
 from vitalsd.detect.words import duration
-from vitalsd.detect.worker_hung import fault_of
 from vitalsd.history.past import Past, spans_of
 from vitalsd.history.recent import WINDOW_SECONDS
 from vitalsd.history.work import WorkBook
@@ -41,6 +40,7 @@ from vitalsd.incidents.book import Book
 from vitalsd.investigation.case import Case
 from vitalsd.investigation.evidence import loop_of
 from vitalsd.investigation.failures import DetectorFailures
+from vitalsd.investigation.hung import Hung
 from vitalsd.investigation.recovering import Recoveries
 from vitalsd.investigation.silent import SilentWorkers
 from vitalsd.investigation.stalls import IN_PROGRESS_SECONDS, Stalls
@@ -49,7 +49,6 @@ from vitalsd.model import (
     Incident,
     Pulse,
     RuleState,
-    Silence,
     StallEvidence,
     TargetSnapshot,
     Verdict,
@@ -69,8 +68,6 @@ HELP_AFTER_SECONDS = 0.005
 """A probe that is not at rest takes its first stack 80 ms into a stall, the observer tells of it after 82 ms."""
 ENDED_SECONDS = 0.3
 """So long after a stall its probe has told it, on a disk too; several in a row are judged at once."""
-LOOKED_AT_SECONDS = 10.0
-"""A silence that is told was looked at no longer ago, whatever the clock says."""
 PROC = Path("/proc")
 
 
@@ -111,8 +108,7 @@ class Investigation:
         self.recoveries = Recoveries(settings.health, observer.late)
         self._stalls.came_back = self.recoveries.ended
         self.silent = SilentWorkers(sampler, self._hanging, observer.late_seconds, found_at_rest)
-        self._hung: dict[tuple[str, str], Silence] = {}
-        """Target and slot -> its silence when that was last told."""
+        self._hung = Hung()
         self._book = book
         self._cases: dict[tuple[str, str], Case] = {}
         self._by_key: dict[WorkerKey, tuple[str, str]] = {}
@@ -261,35 +257,24 @@ class Investigation:
             pulse = pulse_of(supervisor.key) if supervisor is not None else None
             fresh = replace(target, workers=workers, supervisor_pulse=pulse)
             seen = self._seen_target(fresh, now)
-            if seen.silences or self._is_hung(target):
+            if seen.silences or self._hung.any_of(target.name):
                 findings += self._find_in_target(seen)
         if findings:
             self.changed(self._book.take(findings))
 
     def _may_be_silent(self, target: TargetSnapshot, is_suspect: Callable[[WorkerKey], bool]) -> bool:
         """For next to nothing: whether it is worth a look."""
-        if self._is_hung(target):
+        if self._hung.any_of(target.name):
             return True
         keys = [worker.key for worker in target.workers if worker.key is not None]
         keys += [target.supervisor.key] if target.supervisor is not None else []
         return any(is_suspect(key) or self._observer.in_progress(key) for key in keys)
 
-    def _is_hung(self, target: TargetSnapshot) -> bool:
-        """Whether anybody of it was told to be hung."""
-        return any(place[0] == target.name for place in self._hung)
-
     def _find_in_target(self, seen: SeenTarget) -> list[Finding]:
         """What every detector of targets finds by now; who has come back is no longer hung."""
-        target, now = seen.latest, seen.now
         found = find_in_target(self._target_detectors, seen, self._failures.tell)
-        hung = {finding.worker: finding.fault for finding in found if finding.kind == "worker_hung"}
-        for place in [place for place in self._hung if place[0] == target.name]:
-            before, fault = self._hung[place], hung.get(place[1])
-            if fault != fault_of(before):
-                del self._hung[place]
-                text = _how_it_ended(target, place[1], before, now, goes_on=fault is not None)
-                self.changed(self._book.over(*place, "worker_hung", text, fault_of(before)))
-        self._hung |= {(target.name, slot): seen.silences[slot] for slot in hung}
+        for over in self._hung.take(seen, found):
+            self.changed(self._book.over(seen.latest.name, over.worker, "worker_hung", over.text, over.fault))
         self._back_again(seen, found)
         return found
 
@@ -380,25 +365,3 @@ class Investigation:
         late = loop.late if loop is not None else None
         if case is not None and late is not None and late.since == event.since and not late.stacks:
             self._stalls.late(case, event)
-
-
-def _how_it_ended(target: TargetSnapshot, slot: str, silence: Silence, now: float, *, goes_on: bool) -> str:
-    """What has become of a worker that was hung, or is hung in another way, or is another one that hangs."""
-    keys = {worker.slot: worker.key for worker in target.workers if worker.up}
-    keys |= {"": target.supervisor.key} if target.supervisor is not None else {}
-    lasted = now - silence.since
-    if not 0 <= lasted - silence.seconds <= LOOKED_AT_SECONDS:
-        lasted = silence.seconds  # the clock was set meanwhile
-    here = keys.get(slot)
-    if here == silence.key and not _has_ended(target, slot):
-        after = duration(lasted)
-        return f"it is silent in another way, after {after}" if goes_on else f"it came back after {after}"
-    followed = f"; process {here.pid} has taken its place" if here not in (None, silence.key) else ""
-    return f"its process {silence.key.pid} has ended, {duration(lasted)} after its last sign of life{followed}"
-
-
-def _has_ended(target: TargetSnapshot, slot: str) -> bool:
-    """Whether the latest look has found the process gone, or a zombie, and no round has said so yet."""
-    pulses = {worker.slot: worker.pulse for worker in target.workers} | {"": target.supervisor_pulse}
-    pulse = pulses.get(slot)
-    return pulse is not None and pulse.state in ("Z", "X")

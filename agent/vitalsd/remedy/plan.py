@@ -16,6 +16,7 @@ from typing import Literal
 
 import msgspec
 
+from vitalsd.detect.standstill import ALL_WORKERS
 from vitalsd.model import Incident, WorkerSample
 from vitalsd.remedy.breaker import Breaker, breaker_of
 from vitalsd.remedy.health import doubts_about_others, is_stopped
@@ -147,7 +148,8 @@ def _refused(
     unsure = UNSURE.get(str(incident.evidence.get("shown_by"))) if incident.kind == "worker_hung" else None
     if unsure is not None:
         return "unsure", unsure
-    if any(each.kind == "worker_hung" and not each.worker for each in pool.incidents):
+    hung = [each for each in pool.incidents if each.kind == "worker_hung" and not each.worker]
+    if any(each.fault != ALL_WORKERS for each in hung):
         return "supervisor", "its supervisor hangs itself, and would start no other"
     if breaker.opened_at is not None:
         return "breaker", _open(breaker, now)

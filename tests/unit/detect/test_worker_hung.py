@@ -168,3 +168,96 @@ def test_bounds(above: Supervisor | None, silent: float, untouched: float):
     """A quarter of the timeout; and where the file may be touched each half of it only, two thirds."""
     bounds = bounds_of(10.0, above)
     assert (bounds.silent_seconds, bounds.untouched_seconds) == (silent, untouched)
+
+
+def pool(*silences: Silence | None, above: Silence | None = None, looks: tuple[Pulse, ...] = ()) -> SeenTarget:
+    """A target with these workers, of which one that shows life has none."""
+    seats = [replace(KEY, pid=10 + number) for number in range(len(silences))]
+    pulses = looks or tuple(Pulse(NOW, "T", each.since) if each else Pulse(NOW, "S", NOW) for each in silences)
+    workers = tuple(
+        WorkerSample("shop", str(number), key, NOW, True, "gunicorn", "none", None, None, pulse=pulses[number])
+        for number, key in enumerate(seats)
+    )
+    told = {str(number): replace(each, key=seats[number]) for number, each in enumerate(silences) if each}
+    told |= {"": replace(above, key=supervisor().key)} if above is not None else {}
+    pulse = Pulse(NOW, "T", above.since) if above is not None else Pulse(NOW, "S", NOW)
+    target = TargetSnapshot("shop", True, workers, supervisor=supervisor(), supervisor_pulse=pulse)
+    return SeenTarget(NOW, target, told)
+
+
+def found(seen: SeenTarget) -> list[tuple[str, str]]:
+    """Of whom it is told, and how."""
+    judged = WorkerHungDetector(Settings()).judge(seen)
+    return [(finding.worker, finding.fault) for each in judged for finding in each.findings]
+
+
+STANDS = silence("stopped", 12.0, state="T", stacks=(), no_stack_reason="it is stopped")
+FROZEN = replace(STANDS, frozen=True, state="S")
+
+
+def test_a_paused_container_is_one_incident_of_the_target():
+    """With who was in it, and one command for all; each worker's rule says so too."""
+    judged = WorkerHungDetector(Settings()).judge(pool(FROZEN, FROZEN, FROZEN, above=FROZEN))
+    (finding,) = [finding for each in judged for finding in each.findings]
+    assert (finding.worker, finding.severity, finding.cause) == ("", "critical", "stopped")
+    assert finding.summary == (
+        "All 3 workers of `shop` and their supervisor (gunicorn) have stood still for 12.0 s: their cgroup is "
+        "frozen (docker pause?); none of them answers meanwhile; `docker unpause` lets their container go on, and "
+        "no signal does."
+    )
+    assert finding.evidence["pids"] == {"0": 10, "1": 11, "2": 12}
+    assert (finding.evidence["supervisor_pid"], finding.evidence["frozen"]) == (4000, True)
+    states = [(each.state.worker, each.state.state) for each in judged]
+    assert states == [("", "fired"), ("0", "fired"), ("1", "fired"), ("2", "fired")]
+
+
+def test_workers_that_a_signal_has_stopped_are_ended_by_a_supervisor_that_was_not():
+    """When the first of them is, and what lets them go on before."""
+    (finding,) = WorkerHungDetector(Settings()).judge(pool(STANDS, STANDS))[0].findings
+    assert finding.summary.startswith(
+        "All 2 workers of `shop` have stood still for 12.0 s: a signal has stopped them"
+    )
+    assert finding.advice == (
+        "gunicorn ends the first in 18 s; `kill -CONT 10 11` lets them go on, unless somebody looks into them"
+    )
+
+
+def test_a_worker_that_is_alone_stands_still_with_its_supervisor():
+    """That is one incident as well; without, it is the worker's own."""
+    (finding,) = WorkerHungDetector(Settings()).judge(pool(FROZEN, above=FROZEN))[0].findings
+    assert (finding.worker, finding.summary[:70]) == (
+        "",
+        "Worker 0 of `shop` and its supervisor (gunicorn) have stood still for ",
+    )
+    assert found(pool(STANDS)) == [("0", "stopped, pid 10")]
+
+
+LATER = replace(STANDS, seconds=8.0, since=NOW - 8)
+
+
+@pytest.mark.parametrize(
+    ("seen", "told"),
+    [
+        (pool(STANDS, None), [("0", "stopped, pid 10")]),
+        (pool(STANDS, LATER), [("0", "stopped, pid 10"), ("1", "stopped, pid 11")]),
+        (pool(STANDS, FROZEN), [("0", "stopped, pid 10"), ("1", "stopped, pid 11")]),
+        (pool(STANDS, silence()), [("0", "stopped, pid 10"), ("1", "heartbeat, pid 11")]),
+        (pool(STANDS, STANDS, above=LATER), [("", "stopped, all workers"), ("", "stopped, pid 4000")]),
+    ],
+    ids=["one of two", "not at once", "in other ways", "hangs by itself", "a supervisor stopped later"],
+)
+def test_what_is_not_one_standstill_is_told_of_each(seen: SeenTarget, told: list[tuple[str, str]]):
+    """Each has a reason of its own."""
+    assert found(seen) == told
+
+
+def test_who_was_stopped_a_look_later_is_waited_for():
+    """Or the first would be told by itself; nobody waits for one that goes on."""
+    first = replace(STANDS, seconds=2.2, since=NOW - 2.2)
+    young = Pulse(NOW, "T", NOW - 1.2)
+    stands = Pulse(NOW, "T", first.since)
+    waiting = pool(first, None, looks=(stands, young))
+    judged = WorkerHungDetector(Settings()).judge(waiting)
+    assert [(each.findings, each.state.state) for each in judged] == [((), "watching")] * 2
+    assert found(pool(first, None, looks=(stands, Pulse(NOW, "T", NOW)))) == [("0", "stopped, pid 10")]
+    assert found(pool(first, None, looks=(stands, Pulse(NOW, "S", NOW - 1.2)))) == [("0", "stopped, pid 10")]

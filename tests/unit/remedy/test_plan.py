@@ -153,6 +153,8 @@ def test_a_supervisor_that_hangs_starts_no_other() -> None:
     """Its own incident is of no worker."""
     decision = decide(pool(incidents=[incident(1), incident("", "worker_hung")]), ON, NOON)
     assert words(decision) == {"1": "supervisor"}
+    all_stopped = incident("", "worker_hung", fault="stopped, all workers")
+    assert words(decide(pool(incidents=[incident(1), all_stopped]), ON, NOON)) == {}
 
 
 def test_evidence_first() -> None:
