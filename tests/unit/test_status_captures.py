@@ -20,14 +20,14 @@ def capture(**more: Any) -> dict[str, Any]:
         "asked_by": "incident",
         "asked_at": LATELY,
     }
-    return {**known, "started_at": LATELY, "problem": None, **more}
+    return {**known, "pid": 4711, "started_at": LATELY, "problem": None, "refusal": None, **more}
 
 
 def test_nothing_to_say() -> None:
     """What was yesterday is nobody's present."""
-    assert not list(capture_lines([], 6, NOW))
+    assert not list(capture_lines([], [], 6, NOW))
     old = capture(state="refused", asked_at=YESTERDAY, started_at=None, problem="too soon")
-    assert not list(capture_lines([old, capture(asked_at=YESTERDAY, started_at=YESTERDAY)], 6, NOW))
+    assert not list(capture_lines([old, capture(asked_at=YESTERDAY, started_at=YESTERDAY)], [], 6, NOW))
 
 
 def test_the_policy_is_told() -> None:
@@ -37,7 +37,7 @@ def test_the_policy_is_told() -> None:
     waits = capture(kind="heap", worker="1", state="waiting", started_at=None, waits_for="for capture 1n4 to end")
     refused = capture(kind="heap", state="refused", started_at=None, problem="too little is left")
     over = capture(state="refused", started_at=None, problem="too soon")
-    lines = list(capture_lines([running, waits, refused, look, capture(), over], 6, NOW))
+    lines = list(capture_lines([running, waits, refused, look, capture(), over], [], 6, NOW))
     assert lines == [
         "capture: memory of shop/0: running",
         "capture: heap of shop/1: waiting for capture 1n4 to end",
@@ -49,6 +49,19 @@ def test_the_policy_is_told() -> None:
 def test_a_storm_is_a_few_lines() -> None:
     """Fifty workers that were refused do not push the rest off the screen."""
     many = [capture(worker=str(number), state="refused", started_at=None, problem="no") for number in range(50)]
-    lines = list(capture_lines(many, 6, NOW))
+    lines = list(capture_lines(many, [], 6, NOW))
     assert len(lines) == 6
     assert lines[-1] == "and 45 more: vitalsd captures"
+
+
+def test_a_refusal_of_who_is_stopped_goes_with_that() -> None:
+    """What is no longer true is said of no process that runs again, and of none that has taken its place."""
+    problem = "process 4711 is stopped, and left alone until it goes on"
+    refused = capture(state="refused", started_at=None, problem=problem, refusal="stopped")
+
+    def told(pid: int, state: str) -> list[str]:
+        worker = {"up": True, "process": {"state": state}, "key": {"pid": pid}}
+        return list(capture_lines([refused], [{"name": "shop", "workers": [worker]}], 6, NOW))
+
+    assert told(4711, "T") == [f"capture refused: cpu of shop/0: {problem}"]
+    assert told(4711, "S") == told(4712, "T") == []

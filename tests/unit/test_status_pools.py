@@ -60,10 +60,10 @@ def test_memory():
     ]
     (some,) = lines(replace(shop, workers=workers(10, None, 30)))
     assert some.startswith(
-        "shop: 2 of 3 workers have 40MiB together (PSS), 20MiB of it unshared; worker 1: its PSS"
+        "shop: 2 of 3 workers have 40MiB together (PSS), 20MiB of it unshared; worker 1: it is read"
     )
     (none,) = lines(replace(shop, workers=workers(None, None)))
-    assert none.startswith("shop: what 2 workers have of memory together is not known: its PSS has not been read")
+    assert none.startswith("shop: what 2 workers have of memory together is not known: it is read for the first")
 
 
 def test_zombies():

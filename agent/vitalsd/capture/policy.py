@@ -110,7 +110,7 @@ def _of_worker(wanted: Wanted, facts: Facts, engine: str) -> Refusal | None:
     if facts.state is None:
         return Refusal("gone", f"process {pid} has ended: ask for the worker that came in its place")
     if facts.state in "Tt":
-        return Refusal("stopped", f"process {pid} is stopped, and left alone until it goes on (kill -CONT {pid})")
+        return Refusal("stopped", f"process {pid} is stopped, and left alone until it goes on")
     if facts.late_seconds is not None and wanted.kind in ("memory", "heap"):
         late = f"the event loop of process {pid} has been stalling for {facts.late_seconds:.2f} s"
         return Refusal("stalling", f"{late}, and `{wanted.kind}` would hold it longer: take `stacks` or `cpu` now")

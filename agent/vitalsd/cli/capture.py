@@ -27,7 +27,10 @@ __all__ = ["Capture", "lie", "print_json"]
 
 LONGEST_SECONDS = 3600
 REASON = "asked for by `vitalsd capture`"
-ADVICE = {"engine": "`vitalsd doctor --pid {pid}` says what is missing"}
+ADVICE = {
+    "engine": "`vitalsd doctor --pid {pid}` says what is missing",
+    "stopped": "`kill -CONT {pid}` lets it go on",
+}
 """Word of a refusal -> what to do, where the sentence does not say it."""
 
 

@@ -68,7 +68,7 @@ class Status:
                 print(line)
             for line in remedy_lines(answer["targets"]):
                 print(line)
-            for line in capture_lines(answer["captures"], settings.capture.per_hour, now):
+            for line in capture_lines(answer["captures"], answer["targets"], settings.capture.per_hour, now):
                 print(line)
             if args.rules:
                 print(f"\n{rule_table(answer['rules'])}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -10,6 +10,7 @@ from vitalsd.capture.model import ACTIVE
 from vitalsd.capture.policy import uses_budget
 from vitalsd.cli.captured import where
 from vitalsd.cli.figures import plain
+from vitalsd.model import STOPPED
 
 __all__ = ["LISTED", "capture_lines"]
 
@@ -18,7 +19,9 @@ HOUR_SECONDS = 3600.0
 MOST_SHOWN = 5
 
 
-def capture_lines(captures: Sequence[Mapping[str, Any]], per_hour: int, now: float) -> Iterator[str]:
+def capture_lines(
+    captures: Sequence[Mapping[str, Any]], targets: Iterable[Mapping[str, Any]], per_hour: int, now: float
+) -> Iterator[str]:
     """Lines for people; none where nothing was captured or refused in the last hour. Latest asked for first."""
     for each in captures:
         if each["state"] in ACTIVE:
@@ -32,13 +35,27 @@ def capture_lines(captures: Sequence[Mapping[str, Any]], per_hour: int, now: flo
     told: dict[tuple[str, str, str], Mapping[str, Any]] = {}
     for each in captures:
         told.setdefault((each["target"], each["worker"], each["kind"]), each)
+    stopped = set(_stopped(targets))
     refused = [
-        each for each in told.values() if each["state"] == "refused" and _age(each["asked_at"], now) < HOUR_SECONDS
+        each
+        for each in told.values()
+        if each["state"] == "refused"
+        and _age(each["asked_at"], now) < HOUR_SECONDS
+        and (each["refusal"] != "stopped" or (each["target"], each["pid"]) in stopped)
     ]
     for each in refused[:MOST_SHOWN]:
         yield f"capture refused: {each['kind']} of {where(each)}: {plain(each['problem'] or '')}"
     if len(refused) > MOST_SHOWN:
         yield f"and {len(refused) - MOST_SHOWN} more: vitalsd captures"
+
+
+def _stopped(targets: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, int]]:
+    """Target and pid of those that are stopped now: of all others it is no longer true."""
+    for target in targets:
+        for worker in target["workers"]:
+            process = worker["process"]
+            if worker["up"] and process is not None and process["state"] in STOPPED:
+                yield target["name"], worker["key"]["pid"]
 
 
 def _age(moment: str | None, now: float) -> float:

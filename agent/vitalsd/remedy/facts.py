@@ -13,8 +13,10 @@ from vitalsd.model import STOPPED, Supervisor, WorkerKey
 from vitalsd.sources.files import read_file
 from vitalsd.targets.processes import has_gone
 
-__all__ = ["looked_into", "objection"]
+__all__ = ["IS_STOPPED", "looked_into", "objection"]
 
+IS_STOPPED = "it is stopped, and somebody may be debugging it"
+"""Without a command, since it is kept in a timeline: its incident `worker_hung` says what to do while it is so."""
 FIELD = re.compile(rb"^(State|PPid|TracerPid):\s*(\S+)", re.MULTILINE)
 
 
@@ -29,7 +31,7 @@ def objection(key: WorkerKey, supervisor: Supervisor, proc: Path = Path("/proc")
         parent = _fields(proc, supervisor.key.pid)
     except OSError as error:
         return f"its state cannot be read now: {error.strerror}"
-    held = _looked_into(key, worker)
+    held = _looked_into(worker)
     if held is not None:
         return held
     if worker.get(b"PPid") != b"%d" % supervisor.key.pid:
@@ -42,16 +44,16 @@ def objection(key: WorkerKey, supervisor: Supervisor, proc: Path = Path("/proc")
 def looked_into(key: WorkerKey, proc: Path = Path("/proc")) -> str | None:
     """Why it is not killed although it was asked: somebody has taken it in hand since; None where nobody has."""
     try:
-        return _looked_into(key, _fields(proc, key.pid))
+        return _looked_into(_fields(proc, key.pid))
     except OSError:
         return None  # it has ended, or will be found to have
 
 
-def _looked_into(key: WorkerKey, worker: dict[bytes, bytes]) -> str | None:
+def _looked_into(worker: dict[bytes, bytes]) -> str | None:
     if worker.get(b"TracerPid", b"0") != b"0":
         return f"process {worker[b'TracerPid'].decode()} is tracing it: somebody is debugging it"
     if _is_stopped(worker):
-        return f"it is stopped, and somebody may be debugging it: `kill -CONT {key.pid}` lets it go on"
+        return IS_STOPPED
     return None
 
 

@@ -19,6 +19,7 @@ import msgspec
 from vitalsd.detect.standstill import ALL_WORKERS
 from vitalsd.model import Incident, WorkerSample
 from vitalsd.remedy.breaker import Breaker, breaker_of
+from vitalsd.remedy.facts import IS_STOPPED
 from vitalsd.remedy.health import doubts_about_others, is_stopped
 from vitalsd.remedy.model import KINDS, RemedyState, StateName
 from vitalsd.remedy.pool import Pool
@@ -143,8 +144,7 @@ def _refused(
     if way.signal is None:
         return "supervisor", way.reason
     if is_stopped(worker):
-        pid = worker.key.pid if worker.key is not None else 0
-        return "stopped", f"it is stopped, and somebody may be debugging it: `kill -CONT {pid}` lets it go on"
+        return "stopped", IS_STOPPED
     unsure = UNSURE.get(str(incident.evidence.get("shown_by"))) if incident.kind == "worker_hung" else None
     if unsure is not None:
         return "unsure", unsure

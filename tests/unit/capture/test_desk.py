@@ -170,7 +170,7 @@ async def test_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("vitalsd.capture.chooser.read_facts", lambda *_args, **_more: replace(FINE, state="T"))
     refused = world.ask()
     assert (refused.state, refused.refusal) == ("refused", "stopped")
-    assert "kill -CONT" in (refused.problem or "")
+    assert "is stopped, and left alone until it goes on" in (refused.problem or "")
     assert world.desk.counts().refused == {("shop", "cpu", "stopped"): 1}
     assert (world.desk.one(refused.id), world.stored) == (refused, [])
     with pytest.raises(NotFound):

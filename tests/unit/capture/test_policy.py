@@ -74,11 +74,11 @@ def test_it_may_be_taken() -> None:
         ({"state": None}, ("gone", "process 4242 has ended: ask for the worker that came in its place")),
         (
             {"state": "T"},
-            ("stopped", "process 4242 is stopped, and left alone until it goes on (kill -CONT 4242)"),
+            ("stopped", "process 4242 is stopped, and left alone until it goes on"),
         ),
         (
             {"state": "t"},
-            ("stopped", "process 4242 is stopped, and left alone until it goes on (kill -CONT 4242)"),
+            ("stopped", "process 4242 is stopped, and left alone until it goes on"),
         ),
         (
             {"threads": 201},

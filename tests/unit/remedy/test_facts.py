@@ -37,8 +37,8 @@ def test_all_is_well(tree: ProcTree) -> None:
     ("pid", "field", "says"),
     [
         (101, {"TracerPid": "555"}, "process 555 is tracing it"),
-        (101, {"State": "T (stopped)"}, "kill -CONT 101"),
-        (101, {"State": "t (tracing stop)"}, "kill -CONT 101"),
+        (101, {"State": "T (stopped)"}, "it is stopped, and somebody may be debugging it"),
+        (101, {"State": "t (tracing stop)"}, "it is stopped, and somebody may be debugging it"),
         (101, {"PPid": "1"}, "no child of its supervisor (pid 99)"),
         (99, {"State": "T (stopped)"}, "its supervisor (pid 99) is stopped"),
         (99, {"TracerPid": "555"}, "its supervisor (pid 99) is stopped or being debugged"),
