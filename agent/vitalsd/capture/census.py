@@ -21,7 +21,7 @@ import msgspec
 from vitalsd.errors import VitalsdError
 from vitalsd.model import Frame
 from vitalsd.probe.python import protocol
-from vitalsd.probe.python.protocol import ANSWER, CENSUS, MAGIC, REQUEST, TASKS, VERSION, by_address
+from vitalsd.probe.python.protocol import ANSWER, BETWEEN_NAMES, CENSUS, MAGIC, REQUEST, TASKS, VERSION, by_address
 
 __all__ = [
     "AGAIN_BUDGET_BYTES",
@@ -66,6 +66,8 @@ class Census(msgspec.Struct, frozen=True):
     """Objects of types too rare to be listed."""
     held_seconds: float = 0.0
     """For how long the interpreter was held at a time, at the most."""
+    metaclasses: frozenset[str] = frozenset()
+    """Of the types those whose objects are classes; a probe of before tells none."""
 
     @property
     def share(self) -> float:
@@ -123,6 +125,7 @@ def parse_census(text: str, pid: int) -> Census:
             number(head["swapped_bytes"]),
             number(head["untold"]) * wide,
             number(head.get("held_ns", "0")) / 1e9,
+            frozenset(filter(None, head.get("metaclasses", "").split(BETWEEN_NAMES))),
         )
     except (ValueError, KeyError) as error:
         raise NoCensus(f"The census of process {pid} cannot be read: {error}") from None

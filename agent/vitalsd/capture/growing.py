@@ -78,8 +78,10 @@ def largest_own(census: Census) -> str | None:
     Without a census to compare with: the class of the service's own, or of a library, that has most bytes.
 
     Of those with many instances, since a loop or a pool is large, and there is one. None where it is one of many.
+    Classes themselves, a kilobyte each, come with the code: of a service that has just begun they have most.
     """
-    own = {name: found for name, found in census.types.items() if "." in name and _is_telling(name)}
+    telling = {name for name in census.types if "." in name and _is_telling(name)} - census.metaclasses
+    own = {name: census.types[name] for name in telling}
     largest = max((name for name in own if own[name][0] >= MANY), key=lambda name: own[name][1], default=None)
     everything = sum(size for _, size in own.values())
     return largest if largest is not None and own[largest][1] >= OUTSTANDING_SHARE * everything else None

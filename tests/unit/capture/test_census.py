@@ -109,6 +109,14 @@ def test_a_census(listener: Listener) -> None:
     assert listener.asked == [REQUEST.pack(MAGIC, VERSION, CENSUS, 4, BUDGET_BYTES)]
 
 
+def test_which_types_are_of_classes(listener: Listener) -> None:
+    """Where the probe says so."""
+    listener.answers = answer(HEAD.strip() + "\tmetaclasses=abc.ABCMeta;type\n9\t900\tabc.ABCMeta")
+    found = asyncio.run(take_census(listener.path, os.getpid(), patience=5))
+    assert found.metaclasses == {"abc.ABCMeta", "type"}
+    assert parse_census(HEAD + "9\t900\tabc.ABCMeta", 7).metaclasses == frozenset()
+
+
 def test_a_list_of_tasks(listener: Listener) -> None:
     """By coroutine, with where one of them waits, if that is known."""
     listener.answers = answer("tasks=9\tuntold=2\n5\tpoll\t/srv/a.py\t3\task\t/srv/b.py\t7\n2\tx.Odd\t\t0\t\t\t0")

@@ -152,6 +152,8 @@ def test_without_a_census_before():
     few = counted(uvloop__Loop=(2, 512_000), app__Session=(3500, 190_000), re__Pattern=(200, 9_000))
     assert largest_own(few) == "app.Session"
     assert largest_own(counted(**{f"lib__Thing{number}": (200, 9_000) for number in range(11)})) is None
+    loaded = counted(abc__ABCMeta=(200, 190_000), app__Session=(1000, 48_000))
+    assert largest_own(replace(loaded, metaclasses=frozenset({"abc.ABCMeta"}))) == "app.Session"
 
 
 @pytest.mark.parametrize("noise", ["weakref__ReferenceType", "_asyncio__Task", "coroutine", "cell"])

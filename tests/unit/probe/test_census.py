@@ -162,6 +162,10 @@ def test_in_this_process():
     stride = int(head["stride"])
     assert rows[f"{__name__}.Held"] * stride == pytest.approx(len(kept), rel=0.001 if stride == 1 else 0.2)
     assert rows.get(f"{__name__}.Shy", 0) < 10
+    metaclasses = head["metaclasses"].split(";")
+    assert {"type", "abc.ABCMeta", f"{__name__}.Meta"} <= set(
+        metaclasses
+    ) and f"{__name__}.Held" not in metaclasses
     assert int(head["looked_at_bytes"]) * stride == pytest.approx(int(head["present_bytes"]), rel=0.1)
     assert int(head["looked_at_bytes"]) < 2 * module.PARTS_AT_ONCE * PART * steps
 

@@ -21,7 +21,7 @@ import sys
 from itertools import compress
 
 from .memory import PAGE, Memory, private_ranges
-from .protocol import MOST_STRIDE, Refused, plain, text_of
+from .protocol import BETWEEN_NAMES, MOST_STRIDE, Refused, plain, text_of
 
 TYPE_CHECKING = False  # importing typing would be more than the service asked for
 if TYPE_CHECKING:
@@ -36,6 +36,8 @@ LEAST_BUDGET, MOST_BUDGET = 1 << 20, 1 << 28
 TYPES_AT_ONCE = 200
 MOST_ROWS = 2000
 MOST_BY_BYTES = 500
+MOST_METACLASSES = 100
+"""Types of classes: what is of them was loaded with the code, and is nobody's data."""
 MOST_REFERENCES = 1 << 22
 """Below what could be an address."""
 NEVER_DIE = sys.version_info >= (3, 12)
@@ -72,11 +74,14 @@ def census(stride: int, budget: int) -> Generator[None, None, bytes]:
     finally:
         memory.close()
     rows: list[tuple[int, int, str]] = []
+    metaclasses: list[str] = []
     for kind in all_types():
         if kind is None:
             yield
         elif count.objects.get(id(kind)):
             rows.append(count.row(kind))
+            if issubclass(kind, type):
+                metaclasses.append(type_name(kind))
     yield
     told = _most(rows)
     lines = []
@@ -90,6 +95,7 @@ def census(stride: int, budget: int) -> Generator[None, None, bytes]:
         "present_bytes": count.present * PAGE,
         "swapped_bytes": count.swapped * PAGE,
         "untold": sum(count.objects.values()) - sum(row[0] for row in told),
+        "metaclasses": BETWEEN_NAMES.join(metaclasses[:MOST_METACLASSES]),
     }
     return text_of(head, lines)
 

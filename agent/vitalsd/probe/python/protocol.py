@@ -57,6 +57,8 @@ MOST_FRAME_BYTES = 4 * 1024 * 1024
 MOST_TEXT_BYTES = 512 * 1024
 NAME_BYTES = 200
 MOST_STRIDE = 1 << 12
+BETWEEN_NAMES = ";"
+"""Where the head of an answer lists some."""
 ADDRESS_BYTES = 107
 """What an address has room for, in `sockaddr_un`."""
 
