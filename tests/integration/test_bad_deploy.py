@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
-from support.recycled import LONG_TEST_SECONDS, Load, Witness, World
+from support.recycled import LONG_TEST_SECONDS, Witness, World
 from support.waiting import wait_for
 
 
@@ -26,7 +26,7 @@ def test_a_bad_deploy_is_not_churned(tmp_path: Path) -> None:
     """All workers leak from their start: one is tried, and the breaker ends it, since that has not helped."""
     world = World(tmp_path, "all", mode="on", helped_after="10m", breaker="1")
     world.start.touch()
-    with world.running(world.command()) as service, Load(world.port) as load, Witness(service.pid) as witness:
+    with world.running(world.command()) as service, world.load() as load, Witness(service.pid) as witness:
         wait_for("the breaker to open", lambda: world.remedy()["state"] == "stopped", 330)
         reason, scrape = world.remedy()["reason"], world.agent.scrape()
         recycled = len(witness.seen) - 3

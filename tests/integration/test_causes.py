@@ -22,12 +22,7 @@ CONTROLS = ["control_idle", "control_start", "control_saturated", "control_spinn
 @pytest.mark.parametrize("scenario", ["blocking_cpu", "blocking_socket", "gil_held", "lock_wait"])
 def test_cause_and_culprit(scenario: str, way: str) -> None:
     """The incident has the cause and the function to blame; how often that is right is for `bench causes`."""
-    score = play(PYTHON, scenario, way, STALLS)
-    assert score is not None
-    assert score.found >= STALLS - 1
-    if score.causes < STALLS - 1 and BUSY_HOST & set(score.mistaken):
-        pytest.skip(f"others had the processors: {score.mistaken}")
-    assert score.causes >= STALLS - 1
+    score = _told(play(PYTHON, scenario, way, STALLS))
     assert score.culprits >= STALLS - 1
 
 
@@ -46,24 +41,14 @@ def test_nothing_is_wrong(scenario: str, way: str) -> None:
 @pytest.mark.parametrize("scenario", ["blocking_child", "blocking_fifo", "regex", "lock_wait", "disk_io"])
 def test_cause_in_node_from_outside(scenario: str) -> None:
     """Without a probe too each stall of a Node service is found, with its cause."""
-    score = play(NODE, scenario, "zero-touch", STALLS)
-    assert score is not None
-    assert score.found >= STALLS - 1
-    if score.causes < STALLS - 1 and BUSY_HOST & set(score.mistaken):
-        pytest.skip(f"others had the processors: {score.mistaken}")
-    assert score.causes >= STALLS - 1
+    _told(play(NODE, scenario, "zero-touch", STALLS))
 
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="there is no node here")
 @pytest.mark.parametrize("scenario", ["blocking_async", "nexttick_flood", "promise_flood", "gc_pause", "stopped"])
 def test_cause_in_node_with_the_probe(scenario: str) -> None:
     """What nothing but Node itself can tell: a long callback, a flood of short ones, a collection; or a stop."""
-    score = play(NODE, scenario, "probe", STALLS)
-    assert score is not None
-    assert score.found >= STALLS - 1
-    if score.causes < STALLS - 1 and BUSY_HOST & set(score.mistaken):
-        pytest.skip(f"others had the processors: {score.mistaken}")
-    assert score.causes >= STALLS - 1
+    score = _told(play(NODE, scenario, "probe", STALLS))
     assert score.culprits >= score.culprits_asked - 1
 
 
@@ -74,6 +59,16 @@ def test_nothing_is_wrong_in_node_from_outside(scenario: str) -> None:
     score = play(NODE, scenario, "zero-touch", STALLS)
     assert score is not None
     _nothing_is_wrong(score)
+
+
+def _told(score: Score | None) -> Score:
+    """Each of its stalls is found with its cause, but for one."""
+    assert score is not None
+    assert score.found >= STALLS - 1
+    if score.causes < STALLS - 1 and BUSY_HOST & set(score.mistaken):
+        pytest.skip(f"others had the processors: {score.mistaken}")
+    assert score.causes >= STALLS - 1
+    return score
 
 
 def _nothing_is_wrong(score: Score) -> None:

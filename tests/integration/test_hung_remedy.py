@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 from support.agent import watching
-from support.recycled import LONG_TEST_SECONDS, Load, Witness, World
+from support.recycled import LONG_TEST_SECONDS, Witness, World
 from support.waiting import wait_for
 
 
@@ -34,7 +34,7 @@ def test_a_worker_that_hangs_is_killed_after_its_time(tmp_path: Path) -> None:
         before = set(world.up().values())
         with world.one_hangs():
             wait_for("it to be asked", lambda: world.says("was asked to end", "worker_hung"), 40)
-            with Load(world.port) as load:
+            with world.load() as load:
                 wait_for("it to have helped", lambda: world.says("it has helped", "worker_hung"), 60)
         after = set(world.up().values())
         told, scrape = [text for _, text in world.told("worker_hung")], world.agent.scrape()
@@ -63,7 +63,7 @@ def test_an_agent_that_is_killed_in_the_middle(tmp_path: Path) -> None:
                 (asked,) = [text for _, text in world.told("worker_hung") if "was asked" in text]
             hung = psutil.Process(int(asked.partition("(pid ")[2].partition(")")[0]))
             assert hung.status() not in (psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP)
-            with Load(world.port) as load:
+            with world.load() as load:
                 wait_for("answers without an agent", lambda: load.answered > 100)
                 with watching(world.agent, *arguments):
                     wait_for("it to have helped", lambda: world.says("it has helped", "worker_hung"), 60)

@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 import pytest
-from support.recycled import LONG_TEST_SECONDS, YOUNG_SECONDS, Load, Witness, World
+from support.recycled import LONG_TEST_SECONDS, YOUNG_SECONDS, Witness, World
 from support.waiting import wait_for
 
 
@@ -29,7 +29,7 @@ def test_a_leaking_worker_is_recycled_once_and_nobody_notices(tmp_path: Path, op
     world = World(tmp_path, "first", mode="on", min_healthy="2", helped_after="10s")
     with (
         world.running(world.command(*options)) as service,
-        Load(world.port) as load,
+        world.load() as load,
         Witness(service.pid) as witness,
     ):
         before = world.up()
@@ -58,7 +58,7 @@ def test_a_leaking_worker_is_recycled_once_and_nobody_notices(tmp_path: Path, op
 def test_a_dry_run_and_an_agent_that_is_killed(tmp_path: Path) -> None:
     """It says what it would have done and touches nobody; the service does not notice that its agent is gone."""
     world = World(tmp_path, "first", mode="dry_run")
-    with world.running(world.command()) as service, Load(world.port) as load, Witness(service.pid) as witness:
+    with world.running(world.command()) as service, world.load() as load, Witness(service.pid) as witness:
         began = time.monotonic()
         wait_for("a day to pass", lambda: time.monotonic() - began > YOUNG_SECONDS, 80)
         world.start.touch()

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from support.attached import NODES, Bare, Load, attach, bare, find_node
+from support.attached import NODES, Bare, attach, bare, find_node
+from support.load import Load
 from support.probed import NODE, TARGETS, needs_node
 from support.waiting import wait_for
 
@@ -72,7 +73,10 @@ def assert_untouched(service: Bare) -> None:
 @pytest.mark.parametrize("program", ["answers.js", "answers.mjs"])
 def test_under_load(any_node: str, program: str, port: str, tmp_path: Path) -> None:
     """No request fails, the probe publishes as it was told to, no port stays open, and SIGUSR1 is what it was."""
-    with bare(tmp_path, port, program=program, node=any_node) as service, Load(service.ready()) as load:
+    with (
+        bare(tmp_path, port, program=program, node=any_node) as service,
+        Load(service.ready().port, kept=["/"], fresh=["/"]) as load,
+    ):
         wait_for("some load", lambda: load.answered > 200)
         before = load.answered
         answer = attach(service, "--name", "shop", VITALSD__STALL__THRESHOLD="250ms")

@@ -10,7 +10,6 @@ import os
 import re
 import signal
 import socket
-import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +18,7 @@ import pytest
 from msgspec.structs import replace
 from support.agent import Agent, running
 from support.captured import job_of, subject_of
+from support.load import Load
 from support.probed import NODE, TARGETS, Probed, needs_node, probed
 from support.waiting import wait_for
 
@@ -40,49 +40,15 @@ PROGRAM = (TARGETS / "serves.js").read_text().splitlines()
 OUR_FILES = re.compile(r"vitalsd/probe/node/")
 
 
-class Load:
-    """Requests, one after the other, until it is ended."""
-
-    def __init__(self, port: int, path: str = "/") -> None:
-        self.served = 0
-        self.failed: list[str] = []
-        self._port, self._path = port, path
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
-
-    def _run(self) -> None:
-        while not self._over.is_set():
-            caller = http.client.HTTPConnection("127.0.0.1", self._port, timeout=30)
-            try:
-                while not self._over.is_set():
-                    caller.request("GET", self._path)
-                    if caller.getresponse().read() != b"served":
-                        self.failed.append("another answer")
-                    self.served += 1
-            except (OSError, http.client.HTTPException) as error:
-                self.failed.append(repr(error))
-            finally:
-                caller.close()
-
-    def end(self) -> None:
-        """The last request is answered."""
-        self._over.set()
-        self._thread.join(30)
-
-
 @contextlib.contextmanager
 def serving(folder: Path, path: str = "/") -> Iterator[tuple[Probed, Subject, Load]]:
     """The service under load, as an engine gets it."""
     with probed(["serves.js"], folder) as service:
         port = int(service.line().split()[1])
         segment = wait_for("the control socket", lambda: segment_of(service))
-        load = Load(port, path)
-        try:
-            wait_for("requests", lambda: load.served > 20)
+        with Load(port, kept=[path], right=b"served".__eq__) as load:
+            wait_for("requests", lambda: load.answered > 20)
             yield service, subject_of(service.pid, segment, service.vitals()), load
-        finally:
-            load.end()
 
 
 def segment_of(service: Probed) -> Path | None:
@@ -112,8 +78,8 @@ def is_culprit(row: dict[str, Any]) -> bool:
 
 def well(service: Probed, load: Load) -> None:
     """It has answered all requests, answers now, and says nothing at its end."""
-    before = load.served
-    wait_for("more requests", lambda: load.served > before + 20)
+    before = load.answered
+    wait_for("more requests", lambda: load.answered > before + 20)
     load.end()
     assert load.failed == []
     code, _, err = service.end()
@@ -166,7 +132,7 @@ def test_a_snapshot_and_what_grows(tmp_path: Path) -> None:
     """It is whole, its census is by constructor, and the class that leaks is first of what has grown."""
     with serving(tmp_path, "/keep") as (service, subject, load):
         first = take(V8Heap(SETTINGS), job_of(subject, tmp_path / "first"))
-        wait_for("growth", lambda served=load.served: load.served > served + 50)
+        wait_for("growth", lambda served=load.answered: load.answered > served + 50)
         second = take(V8Heap(SETTINGS), replace_before(job_of(subject, tmp_path / "second"), tmp_path / "first"))
         well(service, load)
     assert rows(second, "growing_types")[0]["type"] == "Session"

@@ -10,9 +10,8 @@ import re
 import shutil
 import subprocess
 import sys
-import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from support.probed import NODE, TARGETS, Probed
 
@@ -117,45 +116,3 @@ def attach(service: Bare, *more: str, **environment: str) -> subprocess.Complete
         text=True,
         timeout=120,
     )
-
-
-class Load:
-    """Requests without a pause, over connections that stay and over new ones; what has failed is kept."""
-
-    def __init__(self, service: Bare) -> None:
-        self.answered = 0
-        self.failed: list[BaseException] = []
-        self._service = service
-        self._over = threading.Event()
-        self._threads = [threading.Thread(target=run) for run in (self._keep, self._renew)]
-
-    def __enter__(self) -> Self:
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *ending: object) -> None:
-        self._over.set()
-        for thread in self._threads:
-            thread.join()
-
-    def _keep(self) -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", self._service.port, timeout=20)
-        with contextlib.closing(connection):
-            while not self._over.is_set():
-                self._ask(connection)
-
-    def _renew(self) -> None:
-        while not self._over.is_set():
-            connection = http.client.HTTPConnection("127.0.0.1", self._service.port, timeout=20)
-            with contextlib.closing(connection):
-                self._ask(connection)
-
-    def _ask(self, connection: http.client.HTTPConnection) -> None:
-        try:
-            connection.request("GET", "/")
-            connection.getresponse().read()
-            self.answered += 1
-        except (OSError, http.client.HTTPException) as error:
-            self.failed.append(error)
-            self._over.set()

@@ -7,7 +7,6 @@ Uses app_leaks.py of tests/targets. A day is a minute here.
 from __future__ import annotations
 
 import contextlib
-import http.client
 import json
 import socket
 import threading
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Self
 import psutil
 
 from support.agent import Agent, Service, free_ports, running
+from support.load import Load
 from support.probed import TARGETS
 from support.waiting import wait_for
 from vitalsd.cli.run import LAUNCH
@@ -24,7 +24,6 @@ from vitalsd.cli.run import LAUNCH
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-GONE = (OSError, http.client.HTTPException)
 LONG_TEST_SECONDS = 400
 """A day has to pass, which is longer than a test may take otherwise."""
 YOUNG_SECONDS = 65.0
@@ -36,41 +35,6 @@ QUICKLY = {
     "VITALSD__MEMORY__EXHAUSTION": "60s",
     "VITALSD__WORKERS__SETTLE": "3s",
 }
-
-
-class Load:
-    """Clients that ask one request after the other, on connections of their own; and who has answered."""
-
-    def __init__(self, port: int, count: int = 3) -> None:
-        self._port = port
-        self._over = threading.Event()
-        self._threads = [threading.Thread(target=self._ask, args=(number,)) for number in range(count)]
-        self.pids: set[int] = set()
-        self.answered = 0
-        self.failed: list[str] = []
-
-    def _ask(self, number: int) -> None:
-        path = "/slow" if number == 0 else "/"
-        while not self._over.wait(0.01):
-            connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=20)
-            with contextlib.closing(connection):
-                try:
-                    connection.request("GET", path)
-                    answer = connection.getresponse()
-                    self.pids.add(int(answer.read()))
-                    self.answered += 1
-                except (*GONE, ValueError) as error:
-                    self.failed.append(f"{type(error).__name__}: {error}")
-
-    def __enter__(self) -> Self:
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        self._over.set()
-        for thread in self._threads:
-            thread.join()
 
 
 class Witness:
@@ -115,6 +79,11 @@ class World:
         keys = {f"VITALSD__REMEDY__{name.upper()}": value for name, value in remedy.items()}
         self.agent = Agent(folder, {"LEAKS": leaks, "LEAKS_FROM": str(self.start), **QUICKLY, **keys})
         self.port = free_ports(1)[0]
+
+    def load(self) -> Load:
+        """Clients of it, one of which asks for what takes long; each answer is a worker's pid."""
+        paths = ("/slow", "/", "/")
+        return Load(self.port, fresh=paths, right=bytes.isdigit, pause_seconds=0.01)
 
     def command(self, *options: str) -> list[str]:
         """Of a service that leaks."""

@@ -8,18 +8,15 @@ was not seen so yet, at each look at the table; without the right to trace it no
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from pathlib import Path
 
 from vitalsd.model import WorkerKey
+from vitalsd.syscalls import EPOLL, numbers
 from vitalsd.targets.processes import Process
 from vitalsd.targets.supervisors import supervises
 
 __all__ = ["Serving"]
-
-EPOLL = {"x86_64": (b"232", b"281", b"441"), "aarch64": (b"22", b"441")}
-"""epoll_wait, epoll_pwait and epoll_pwait2."""
 
 
 class Serving:
@@ -27,7 +24,7 @@ class Serving:
 
     def __init__(self, proc: Path = Path("/proc"), machine: str | None = None) -> None:
         self._proc = proc
-        self._calls = EPOLL.get(machine or os.uname().machine, ())
+        self._calls = numbers(EPOLL, machine)
         self._known: set[WorkerKey] = set()
 
     def look(self, processes: Iterable[Process]) -> set[int]:

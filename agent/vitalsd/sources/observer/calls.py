@@ -7,19 +7,19 @@ somebody. Calls on files are told from calls on sockets and pipes by their descr
 
 from __future__ import annotations
 
-import os
 from typing import Literal
 
 import msgspec
 
 from vitalsd.model import STOPPED, Doing
+from vitalsd.syscalls import EPOLL, numbers
 
 __all__ = ["Call", "Calls", "doing", "peer_of"]
 
 Group = Literal["epoll", "lock", "sleep", "file", "path", "fd", "wait"]
 
 TABLE: dict[Group, str] = {
-    "epoll": "epoll_wait 232 -, epoll_pwait 281 22, epoll_pwait2 441 441",
+    "epoll": EPOLL,
     "lock": "futex 202 98, futex_waitv 449 449, futex_wait 455 455",
     "sleep": "nanosleep 35 101, clock_nanosleep 230 115, pause 34 -",
     "file": (
@@ -41,7 +41,6 @@ TABLE: dict[Group, str] = {
     ),
 }
 """Name, and number on x86-64 and on aarch64. The first argument of `epoll`, `file` and `fd` is a descriptor."""
-MACHINES = {"x86_64": 1, "aarch64": 2}
 DISKS = ("/dev/sd", "/dev/nvme", "/dev/vd", "/dev/xvd", "/dev/dm-", "/dev/mapper/", "/dev/loop", "/dev/mmcblk")
 
 
@@ -59,13 +58,10 @@ class Calls:
     """The system calls of one architecture; of one that is not known, all are `unknown`."""
 
     def __init__(self, machine: str | None = None) -> None:
-        column = MACHINES.get(machine or os.uname().machine)
         self._groups: dict[bytes, Group] = {}
-        self.known = column is not None
-        if column is not None:
-            for group, rows in TABLE.items():
-                numbers = [row.split()[column] for row in rows.split(", ")]
-                self._groups.update({number.encode(): group for number in numbers if number != "-"})
+        for group, rows in TABLE.items():
+            self._groups |= dict.fromkeys(numbers(rows, machine), group)
+        self.known = bool(self._groups)
 
     def waiting_in(self, epoll: int) -> tuple[bytes, ...]:
         """What a line begins with when the thread waits in this epoll."""
