@@ -147,7 +147,7 @@ def test_the_agent_ends_with_the_service(agent: Agent, number: signal.Signals) -
 
 
 def test_who_asks_after_the_service_hears_that_it_has_ended(agent: Agent) -> None:
-    """How and when, with exit code 1, for people and programs; what was found is listed from what lies there."""
+    """How and when, with exit code 1, for people and programs; what was found and taken is listed as it lies."""
     with running(agent, ECHOES, "--name", "shop") as service:
         agent.wait_scrape("the service", lambda scrape: scrape.up("shop") == {"0"})
         beside = service.wait_agent_process()
@@ -158,6 +158,7 @@ def test_who_asks_after_the_service_hears_that_it_has_ended(agent: Agent) -> Non
         listens = agent.listens[1]
         answer, as_json = agent.command("status", listens), agent.command("status", listens, "--json")
         listed = agent.command("incidents", listens)
+        taken = agent.command("captures", listens)
         missing = agent.command("incidents", listens, "nobody")
 
     assert (answer.returncode, as_json.returncode, answer.stderr) == (1, 1, "")
@@ -170,6 +171,8 @@ def test_who_asks_after_the_service_hears_that_it_has_ended(agent: Agent) -> Non
     assert listed.returncode == 0, listed.stderr
     assert "No agent runs here: this is what the last one has left in" in listed.stdout
     assert ("worker_down/exit 42" in listed.stdout) == (ended["code"] == 42)
+    assert taken.returncode == 0, taken.stderr
+    assert "No agent runs here: this is what the last one has left in" in taken.stdout
     assert missing.returncode == 1 and "No incident is called `nobody`" in missing.stderr
 
 

@@ -13,18 +13,14 @@ const { Worker } = require('node:worker_threads');
 const { ARMED, KEY } = require('./arm');
 const { AT, Leaving, Part } = require('./board');
 const { monotonic } = require('./clock');
-const { Collections } = require('./collections');
 const { Counts } = require('./counts');
-const { cpuReader, threadId } = require('./cpu');
 const { Errors } = require('./errors');
-const { Meter } = require('./meter');
+const { measure, thresholdSeconds } = require('./measure');
 const { sight } = require('./sight');
 
 const LIMITS = { maxOldGenerationSizeMb: 24, maxYoungGenerationSizeMb: 2, stackSizeMb: 1 };
 const AT_EXIT_PATIENCE_MS = 250;
 /** For the end of a session with the watchdog, which looks every 10 ms while there is one. */
-const THRESHOLD_SECONDS = 0.1;
-const LEAST_THRESHOLD_SECONDS = 0.02;
 
 /** Start it all; `given` goes before what the environment says. */
 function start(memory, given = {}) {
@@ -46,15 +42,13 @@ class Active {
 
   begin() {
     const threshold = thresholdSeconds(this._given.threshold);
+    const { collections, meter } = measure(this._part, threshold, this._fail);
     this._part.write((words) => {
-      words[AT.used] = 1;
-      words[AT.threadId] = threadId();
       words[AT.heapLive] = NaN;
     });
     process[ARMED].sight = sight;
     process[ARMED].now = monotonic;
     this._watchdog = this._startWatchdog(threshold);
-    const collections = new Collections(this._part);
     makeRoom();
     const errors = new Errors({
       monotonic,
@@ -63,7 +57,6 @@ class Active {
       tell: (channel, number, type, frames) => this._post({ error: { channel, number, type, frames } }),
     });
     const counts = new Counts(this._part, (resources, spaces) => this._post({ resources, spaces }));
-    const meter = new Meter(this._part, { threshold, cpu: cpuReader(), collections, failed: this._fail });
     meter.onBeat = (now) => counts.look(now);
     meter.start();
     this._parts = [meter, collections, errors];
@@ -141,9 +134,4 @@ function makeRoom() {
   if (most > 0) process.setMaxListeners(most + 1);
 }
 
-function thresholdSeconds(given = process.env.VITALSD_STALL_THRESHOLD) {
-  const seconds = Number.parseFloat(given ?? '');
-  return Number.isFinite(seconds) ? Math.max(LEAST_THRESHOLD_SECONDS, seconds) : THRESHOLD_SECONDS;
-}
-
-module.exports = { start, thresholdSeconds };
+module.exports = { start };

@@ -1,36 +1,28 @@
 'use strict';
 /* The probe in a thread that the service has started: its loop is one more of the process. */
 
-const { AT, Part } = require('./board');
-const { Collections } = require('./collections');
-const { cpuReader, threadId } = require('./cpu');
+const { Part } = require('./board');
 const { LOOPS } = require('./layout.json');
-const { Meter } = require('./meter');
-const { thresholdSeconds } = require('./active');
+const { measure, thresholdSeconds } = require('./measure');
 
 /** Start it, if there is room for another loop. */
 function start(memory) {
   for (let slot = 1; slot < LOOPS; slot++) {
     const part = new Part(memory, slot);
     if (part.claim() || part.reclaim()) {
-      measure(part);
+      begin(part);
       return;
     }
   }
 }
 
-function measure(part) {
-  part.write((words) => {
-    words[AT.used] = 1;
-    words[AT.threadId] = threadId();
-  });
+function begin(part) {
   const parts = [];
   const end = () => {
     for (const each of parts) each.stop();
     part.release();
   };
-  const collections = new Collections(part);
-  const meter = new Meter(part, { threshold: thresholdSeconds(), cpu: cpuReader(), collections, failed: end });
+  const { collections, meter } = measure(part, thresholdSeconds(), end);
   parts.push(meter, collections);
   meter.start();
   process.on('exit', end);
