@@ -1,7 +1,7 @@
 """
 Real programs that leak, and others that only look like it: what is told of each, in days of three minutes.
 
-Uses leaks.py of tests/targets. One agent watches them all, with the probe and without.
+Uses leaks.py and leaks.js of tests/targets. One agent watches all of a runtime, with the probe and without.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ import os
 import subprocess
 import sys
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 from support.agent import Agent, watching
-from support.probed import TARGETS
+from support.probed import NODE, TARGETS, needs_node
 
-from vitalsd.cli.run import LAUNCH
+from vitalsd.cli.run import LAUNCH, PRELOAD
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,32 +28,63 @@ DAY_SECONDS = 180
 LEAKS_AFTER = 190
 LATEST_SECONDS = LEAKS_AFTER + 110
 """Counts take the longest, since they are judged by windows of hours."""
-PROBED = {
-    "dict": "leak",
-    "closure": "leak",
-    "native": "leak",
-    "tasks": "task_leak",
-    "threads": "thread_leak",
-    "files": "fd_leak",
-    "churn": None,
-    "warm": None,
-}
-PLAIN = {"dict": "leak", "native": "leak", "files": "fd_leak", "churn": None, "warm": None}
+
+
+class Programs(NamedTuple):
+    """Those of a runtime: what is to be told of each, if anything."""
+
+    command: list[str]
+    environment: dict[str, str]
+    """With the probe."""
+    probed: dict[str, str | None]
+    plain: dict[str, str | None]
+    sites: dict[str, set[str]]
+    """Who allocates what leaks: one of these functions comes first."""
+
+
+PYTHON = Programs(
+    [sys.executable, str(TARGETS / "leaks.py")],
+    {"PYTHONPATH": str(LAUNCH)},
+    {
+        "dict": "leak",
+        "closure": "leak",
+        "native": "leak",
+        "tasks": "task_leak",
+        "threads": "thread_leak",
+        "files": "fd_leak",
+        "churn": None,
+        "warm": None,
+    },
+    {"dict": "leak", "native": "leak", "files": "fd_leak", "churn": None, "warm": None},
+    {},
+)
+OF_NODE = Programs(
+    [NODE or "node", str(TARGETS / "leaks.js")],
+    {"NODE_OPTIONS": f"--require {PRELOAD}"},
+    {"listeners": "leak", "closure": "leak", "map": "leak", "interval": "leak", "churn": None, "warm": None},
+    {"map": "leak", "churn": None},
+    {
+        "listeners": {"subscribe", "Session"},
+        "closure": {"rememberCallback"},
+        "map": {"lookUp", "CacheEntry"},
+        "interval": {"watchConnection", "Session"},
+    },
+)
 PROVEN = {"leak", "fragmentation", "task_leak", "thread_leak", "fd_leak"}
 
 
 @contextlib.contextmanager
-def _programs(agent: Agent) -> Iterator[dict[str, subprocess.Popen[str]]]:
+def _programs(agent: Agent, programs: Programs) -> Iterator[dict[str, subprocess.Popen[str]]]:
     plain = {name: value for name, value in agent.environment.items() if not name.startswith("VITALSD")}
-    probed = {**plain, "VITALSD_DIR": str(agent.segments), "PYTHONPATH": str(LAUNCH)}
+    probed = {**plain, "VITALSD_DIR": str(agent.segments), **programs.environment}
     agent.segments.mkdir(mode=0o700, exist_ok=True)
     with contextlib.ExitStack() as stack:
         started = {}
-        for way, kinds, environment in (("probed", PROBED, probed), ("plain", PLAIN, plain)):
+        for way, kinds, environment in (("probed", programs.probed, probed), ("plain", programs.plain, plain)):
             for kind in kinds:
                 name = f"{way}_{kind}"
                 process = subprocess.Popen(
-                    [sys.executable, TARGETS / "leaks.py", kind, str(LEAKS_AFTER)],
+                    [*programs.command, kind, str(LEAKS_AFTER)],
                     env={**environment, "VITALSD_TARGET": name} if way == "probed" else environment,
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
@@ -74,6 +105,7 @@ def _config(agent: Agent, programs: dict[str, subprocess.Popen[str]]) -> str:
                 "targets:",
                 *lines,
                 "sampling: {interval: 200ms}",
+                "capture: {memory_duration: 15s, census_interval: 20s}",
                 f"memory: {{day: {DAY_SECONDS}s, settle: 5s, exhaustion: {DAY_SECONDS}s}}",
             ]
         )
@@ -89,19 +121,23 @@ def _incidents(agent: Agent) -> list[dict[str, Any]]:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="a program without a probe is read by its own user or root")
-def test_leaks_and_what_looks_like_them(tmp_path: Any) -> None:
+@pytest.mark.parametrize("of", [PYTHON, pytest.param(OF_NODE, marks=needs_node)], ids=["python", "node"])
+def test_leaks_and_what_looks_like_them(tmp_path: Any, of: Programs) -> None:
     """Each leak is told as what it is, once it leaks and not before; what does not leak never is."""
     # It takes longer than a test may: a day has to pass.
     faulthandler.dump_traceback_later(LATEST_SECONDS + 90, exit=True, file=sys.__stderr__)
     agent = Agent(tmp_path)
-    with _programs(agent) as programs, watching(agent, "--config", _config(agent, programs)):
+    with _programs(agent, of) as programs, watching(agent, "--config", _config(agent, programs)):
         began = time.time()
-        expected = {f"probed_{kind}": told for kind, told in PROBED.items() if told}
-        expected |= {f"plain_{kind}": told for kind, told in PLAIN.items() if told}
+        expected = {f"probed_{kind}": told for kind, told in of.probed.items() if told}
+        expected |= {f"plain_{kind}": told for kind, told in of.plain.items() if told}
+        sites = {f"probed_{kind}": functions for kind, functions in of.sites.items()}
 
         def all_told() -> bool:
-            told = {(each["target"], each["kind"]) for each in _incidents(agent)}
-            return all((target, kind) in told for target, kind in expected.items())
+            found = _incidents(agent)
+            told = {(each["target"], each["kind"]) for each in found}
+            placed = {each["target"] for each in found if each["evidence"].get("top_sites")}
+            return all((target, kind) in told for target, kind in expected.items()) and set(sites) <= placed
 
         while time.time() < began + LATEST_SECONDS and not all_told():
             time.sleep(2)
@@ -114,6 +150,12 @@ def test_leaks_and_what_looks_like_them(tmp_path: Any) -> None:
     for each in found:
         since = time.mktime(time.strptime(each["opened_at"][:19], "%Y-%m-%dT%H:%M:%S")) - time.timezone - began
         assert since > LEAKS_AFTER - 10, each["summary"]
+
+    for each in found:
+        if each["target"] in sites and each["kind"] == "leak":
+            first = each["evidence"]["top_sites"][0]
+            assert first["function"] in sites[each["target"]], each["evidence"]["top_sites"]
+            assert f"what `{first['function']}` (leaks.js:{first['line']}) allocates" in each["summary"]
 
 
 def _also(kind: str) -> tuple[str, ...]:

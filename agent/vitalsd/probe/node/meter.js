@@ -50,6 +50,7 @@ class Meter {
     this._resting = false;
     this._stopped = false;
     this._stalls = part.words[AT.stalls];
+    this._timers = new Map();
     this._beat = this._guard(this._onBeat);
     this._turn = this._guard(this._onTurn);
     /** Called at each beat, with the time. */
@@ -94,7 +95,10 @@ class Meter {
   _again(now) {
     const wait = Math.max(1, Math.round((this._due - now) * 1e3));
     this._earliest = now + wait / 1e3 + GRAIN;
-    setTimeout(this._beat, wait).unref();
+    // One timer for each wait that there is, since to make one costs more than to begin it anew.
+    const timer = this._timers.get(wait);
+    if (timer !== undefined) timer.refresh();
+    else this._timers.set(wait, setTimeout(this._beat, wait).unref());
   }
 
   _onBeat() {
