@@ -294,7 +294,8 @@ def _memory(group: str, process: ProcessFacts) -> Check:
 
 def _ways(agent: AgentFacts, process: ProcessFacts) -> list[Check]:
     group = "Ways in"
-    return [_probe(group, process), _zero_touch(group, agent, process), _proc_only(group)]
+    computing = [_computing(group, process)] if process.unsampled is not None else []
+    return [_probe(group, process), _zero_touch(group, agent, process), *computing, _proc_only(group)]
 
 
 def _probe(group: str, process: ProcessFacts) -> Check:
@@ -331,6 +332,11 @@ def _zero_touch(group: str, agent: AgentFacts, process: ProcessFacts) -> Check:
         text = f"its calls may be read; turns of its loop are guessed: {process.interpreter}"
         return Check(group, name, "warning", text)
     return Check(group, name, "ok", "tried: its calls and memory may be read")
+
+
+def _computing(group: str, process: ProcessFacts) -> Check:
+    text = f"stalls in which it computes have no stack: {process.unsampled}"
+    return Check(group, "stacks", "warning", text)
 
 
 def _related(agent: AgentFacts, process: ProcessFacts) -> bool:

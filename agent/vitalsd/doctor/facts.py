@@ -156,6 +156,8 @@ class ProcessFacts(msgspec.Struct, frozen=True):
     """Why its memory and calls may not be read; None: they were."""
     interpreter: str | None
     """Why its memory tells nothing of turns, where it may be read; None: it does, or is of no known runtime."""
+    unsampled: str | None
+    """Why a Node may not be sampled while it computes, where its memory may be read; None: it may, or is none."""
     inspector: str | None
     """Of a Node process."""
     memory: MemoryGroup | None

@@ -31,6 +31,7 @@ from vitalsd.settings.storage import segment_dir
 from vitalsd.sources.cgroup.finder import UnseenGroupError
 from vitalsd.sources.cgroup.memory import MemoryAccounts, find_memory_group
 from vitalsd.sources.interpreter.interpreter import NO_CPYTHON, Interpreter
+from vitalsd.sources.perf import why_unsampled
 from vitalsd.sources.permission import refusal
 from vitalsd.targets.namespaces import own_number
 from vitalsd.targets.places import Place, default_folders
@@ -92,6 +93,7 @@ def look_at_process(pid: int, settings: Settings, proc: Path = Path("/proc")) ->
         probe=probe,
         zero_touch=zero_touch,
         interpreter=interpreter,
+        unsampled=why_unsampled(pid) if runtime.kind == "node" and zero_touch is None else None,
         inspector=_inspector(folder, fields) if runtime.kind == "node" else None,
         memory=memory,
         memory_problem=memory_problem,

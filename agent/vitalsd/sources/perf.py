@@ -19,9 +19,10 @@ from typing import Final
 
 import msgspec
 
-__all__ = ["NoSamplesError", "ThreadSamples", "UserSample"]
+__all__ = ["NoSamplesError", "ThreadSamples", "UserSample", "why_unsampled"]
 
 STACK_BYTES = 16 << 10
+LONGEST_SECONDS = 1.0
 PAGE = mmap.PAGESIZE
 RING_PAGES = 32
 """Room for seven samples."""
@@ -129,6 +130,15 @@ class ThreadSamples:
         told = dict(zip(machine.registers, registers, strict=True))
         stack = text[begin : begin + min(size, copied)]
         return UserSample(nanoseconds / 1e9, told[machine.stack], told[machine.frame], tuple(registers), stack)
+
+
+def why_unsampled(tid: int) -> str | None:
+    """Why a thread may not be sampled, by trying; None where it may."""
+    try:
+        ThreadSamples(tid, LONGEST_SECONDS).close()
+    except NoSamplesError as why:
+        return str(why)
+    return None
 
 
 def _open(machine: _Machine, tid: int, period_seconds: float) -> int:

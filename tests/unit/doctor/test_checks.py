@@ -52,6 +52,7 @@ PROCESS = ProcessFacts(
     probe=ProbeFacts(problem="this worker publishes no segment"),
     zero_touch=None,
     interpreter=None,
+    unsampled=None,
     inspector=None,
     memory=MemoryGroup("/app", limit_bytes=1 << 30, used_bytes=1 << 29, headroom_bytes=1 << 29),
     memory_problem=None,
@@ -152,6 +153,14 @@ def test_what_keeps_zero_touch_out():
     assert check.fix == "sudo vitalsd watch --pid 4711"
     same = mark(check_process(AGENT, replace(PROCESS, zero_touch="denied")), "zero-touch")
     assert "security module" in same.text
+
+
+def test_a_node_that_may_not_be_sampled():
+    """It is watched all the same; what is missing then is said."""
+    node = replace(PROCESS, runtime=Runtime("node", program="node"), unsampled="set it to 2")
+    check = mark(check_process(AGENT, node), "stacks")
+    assert (check.mark, "set it to 2" in check.text) == ("warning", True)
+    assert check_process(AGENT, node).works
 
 
 def test_little_memory_left():
