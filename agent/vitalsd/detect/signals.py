@@ -23,7 +23,7 @@ LITTLE_CPU_SHARE = 0.4
 """Below this, runnable was not running, whatever the looks say."""
 AGREEING_LOOKS = 2
 """One look at the interpreter tells nothing of what went on."""
-MICROTASK_ROOTS = {"processTicksAndRejections", "runMicrotasks"}
+MICROTASK_ROOTS = {"processTicksAndRejections", "runMicrotasks", "runNextTicks"}
 
 
 class Signals:

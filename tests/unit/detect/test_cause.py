@@ -508,9 +508,10 @@ def test_all_computation_without_a_probe(name: str) -> None:
     assert verdict.cause == ("blocking_cpu" if is_stall else "unknown")
 
 
-def test_node_promises() -> None:
+@pytest.mark.parametrize("function", ["process.processTicksAndRejections", "runNextTicks"])
+def test_node_promises(function: str) -> None:
     """An async handler that computes begins in the microtask queue too; only many microtasks are a flood."""
-    root = "\nprocess.processTicksAndRejections node:internal/process/task_queues:95"
+    root = f"\n{function} node:internal/process/task_queues:95"
     handler = parsed("heavy /srv/shop.js:3\nhandler /srv/shop.js:9" + root, 5)
     spin = parsed("spin /srv/shop.js:3" + root, 4)
     between = parsed(root.strip(), 1)
@@ -531,6 +532,22 @@ def test_node_promises_that_v8_runs() -> None:
     assert decide(stall(1.0, stacks=tuple(pages), **node)).cause == "blocking_cpu"
     flooded = decide(stall(1.0, stacks=tuple(pages), ready_callbacks=5000, **node))
     assert (flooded.cause, flooded.culprit.function) == ("microtask_flood", "fetchAll")
+
+
+@pytest.mark.parametrize(
+    ("looks", "collecting", "cause"),
+    [
+        (4, 2, "gc_pause"),
+        (4, 1, "blocking_cpu"),
+        (2, 1, "blocking_cpu"),
+        (1, 1, "blocking_cpu"),
+        (0, 0, "blocking_cpu"),
+    ],
+)
+def test_what_v8_says_that_it_is_at(looks: int, collecting: int, cause: str) -> None:
+    """Two looks at the least have to find it collecting: one may be chance."""
+    seen = {"heap_looks": looks, "heap_collecting": collecting}
+    assert decide(stall(1.0, runtime="node", thread=RUNS, stacks=(NODE_OWN,), **seen)).cause == cause
 
 
 def test_who_holds_the_interpreter_lock() -> None:
