@@ -40,6 +40,8 @@ class Programs(NamedTuple):
     plain: dict[str, str | None]
     sites: dict[str, set[str]]
     """Who allocates what leaks: one of these functions comes first."""
+    captures_seconds: float = 0.0
+    """For which captures are waited for, one after the other."""
 
 
 PYTHON = Programs(
@@ -69,6 +71,7 @@ OF_NODE = Programs(
         "map": {"lookUp", "CacheEntry"},
         "interval": {"watchConnection", "Session"},
     },
+    90.0,
 )
 PROVEN = {"leak", "fragmentation", "task_leak", "thread_leak", "fd_leak"}
 
@@ -125,8 +128,8 @@ def _incidents(agent: Agent) -> list[dict[str, Any]]:
 def test_leaks_and_what_looks_like_them(tmp_path: Any, of: Programs) -> None:
     """Each leak is told as what it is, once it leaks and not before; what does not leak never is."""
     # It takes longer than a test may: a day has to pass.
-    faulthandler.dump_traceback_later(LATEST_SECONDS + 90, exit=True, file=sys.__stderr__)
-    agent = Agent(tmp_path)
+    faulthandler.dump_traceback_later(LATEST_SECONDS + of.captures_seconds + 90, exit=True, file=sys.__stderr__)
+    agent = Agent(tmp_path, {"VITALSD__CAPTURE__AUTOMATIC": "true"} if of.sites else None)
     with _programs(agent, of) as programs, watching(agent, "--config", _config(agent, programs)):
         began = time.time()
         expected = {f"probed_{kind}": told for kind, told in of.probed.items() if told}
@@ -139,7 +142,7 @@ def test_leaks_and_what_looks_like_them(tmp_path: Any, of: Programs) -> None:
             placed = {each["target"] for each in found if each["evidence"].get("top_sites")}
             return all((target, kind) in told for target, kind in expected.items()) and set(sites) <= placed
 
-        while time.time() < began + LATEST_SECONDS and not all_told():
+        while time.time() < began + LATEST_SECONDS + of.captures_seconds and not all_told():
             time.sleep(2)
         found = [each for each in _incidents(agent) if each["kind"] in PROVEN]
         rules = agent.command("status", agent.listens[1], "--json")

@@ -90,10 +90,13 @@ class _Watch:
         self.rows: list[dict[str, object]] | None = None
         self.about: dict[str, object] = {}
         self.reason = "the first census is not taken yet"
+        self.refused: str | None = None
 
     def evidence(self) -> dict[str, object]:
         """What is known by now, or why nothing is."""
         told = {f"growing_{self.topic}": self.rows, **self.about} if self.rows is not None else {}
+        if self.topic == "resources" and self.refused is None:
+            return told if self.rows else {}  # that it is no timer or socket tells nothing
         return told if self.rows else {**told, "no_census_reason": self.reason}
 
     def compare(self, first: Reading, later: Reading, seconds: float, at: float) -> None:
@@ -280,7 +283,7 @@ class GrowthCensuses:
     def _refuse(self, watch: _Watch, word: str, sentence: str) -> None:
         self.refused[word] += 1
         if watch.reason != sentence:
-            watch.reason = sentence
+            watch.reason = watch.refused = sentence
             log.info("census_refused", **_who(watch), reason=sentence)
 
 
