@@ -40,6 +40,8 @@ NODE_BURST, NODE_REFILL_SECONDS = 60, 0.5
 """Of a Node: a few milliseconds of the agent's in the place of tens of another program's."""
 REFUSED_SECONDS = 60.0
 """So long a worker that may not be read is left alone; somebody may have granted the permission since."""
+SURE_SECONDS = 0.02
+"""By so much the end of a stall may be known too late: what goes on just before it may have been after it."""
 QUEUES = "node:internal/process/task_queues"
 BETWEEN = (Frame("processTicksAndRejections", QUEUES, 0), Frame("runMicrotasks", QUEUES, 0))
 """Two ticks, or two microtasks."""
@@ -96,7 +98,7 @@ class _Watch:
             self.collecting += glance.collecting
         for then, by_now, between in zip(self._taken, glance.taken, BETWEEN, strict=True):
             if then is not None and by_now is not None and then != by_now:
-                self.samples.append((now, (between,), ()))
+                self.samples.append((now + SURE_SECONDS, (between,), ()))
         self._taken = glance.taken
 
     def seen(self) -> Stacks:
