@@ -32,13 +32,18 @@ FRAMEWORKS = (
 )
 """They call the service's code and are called by it: on every stack of a server, and hardly ever at fault."""
 NODE_FRAMEWORKS = (
-    "express|router|finalhandler|body-parser|fastify|avvio|find-my-way|koa|koa-compose|@hapi|@nestjs|next"
+    "express|router|finalhandler|raw-body|fastify|avvio|find-my-way|koa|koa-compose|@hapi|@nestjs|next"
 )
+"""Of what Express is made of, `body-parser` is none: it parses a body of any size at one go."""
+NODE_PLUMBING = (
+    r"events|net|async_hooks|_http_\w+|internal/(?:async_hooks|stream_base_commons|streams/\w+|process/\w+)"
+)
+"""Node's own that calls what waits for an event: on the stack of every request, and no more at fault."""
 PACKAGES = re.compile(r"/(?:site|dist)-packages/|/node_modules/|/[^/]+\.egg/")
 IN_FRAMEWORK = re.compile(
     rf"/(?:site|dist)-packages/(?:{FRAMEWORKS})/|/node_modules/(?:{NODE_FRAMEWORKS})/|"
     # py-spy and frozen programs may tell paths from the package on.
-    rf"^(?:{FRAMEWORKS})/"
+    rf"^(?:{FRAMEWORKS})/|^node:(?:{NODE_PLUMBING})$"
 )
 IN_STANDARD = re.compile(
     r"/lib(?:64)?/python\d(?:\.\d+)?t?/|/lib/(?:pypy|pyodide)|^node:|^internal/|^native$|^<frozen "
