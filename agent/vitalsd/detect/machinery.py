@@ -8,12 +8,13 @@ service that is installed as a package is a library by its path; `culprit` makes
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from enum import Enum
 from functools import lru_cache
 
 from vitalsd.model import Frame
 
-__all__ = ["Origin", "is_boundary", "last_name", "origin"]
+__all__ = ["Origin", "by_name", "is_boundary", "last_name", "origin"]
 
 
 class Origin(Enum):
@@ -75,6 +76,9 @@ BOUNDARY = {
 }
 """Where the loop calls out. What is further out on the stack started the loop and has no part in what it runs."""
 TRANSPARENT = {"<listcomp>", "<setcomp>", "<dictcomp>", "<genexpr>"}
+ANONYMOUS = "(anonymous)"
+BUILTIN = {"", "native"}
+"""The file of a function that is V8's own, in a profile and in a stack of the probe's."""
 
 
 def last_name(function: str) -> str:
@@ -118,3 +122,24 @@ def _boundaries(file: str) -> frozenset[str]:
 def is_boundary(frame: Frame) -> bool:
     """Whether this is the loop, calling what it has to run."""
     return last_name(frame.function) in _boundaries(frame.file)
+
+
+def by_name(frames: Sequence[Frame]) -> list[Frame]:
+    """
+    Without those that have no name and are a part of the function further out.
+
+    These are comprehensions, and what a function of JavaScript has handed to `forEach`, `map` or `sort`: it stands
+    in that function, and who looks for it knows it by that name.
+    """
+    return [
+        frame
+        for index, frame in enumerate(frames)
+        if last_name(frame.function) not in TRANSPARENT
+        and not (frame.function == ANONYMOUS and _handed_over(frames, index))
+    ]
+
+
+def _handed_over(frames: Sequence[Frame], index: int) -> bool:
+    """Whether a function of the same file has had this one called by a builtin."""
+    further = frames[index + 1 : index + 3]
+    return len(further) == 2 and further[0].file in BUILTIN and further[1].file == frames[index].file

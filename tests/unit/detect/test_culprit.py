@@ -184,6 +184,34 @@ REAL = {
         """,
         "wrapThenable",
     ),
+    "Node, what a function hands to a builtin": (
+        """
+        (anonymous) /srv/shop.js:31
+        map native:0
+        (anonymous) /srv/shop.js:30
+        sort native:0
+        rank /srv/shop.js:29
+        (anonymous) /srv/shop.js:70
+        handleRequest /srv/node_modules/router/lib/layer.js:154
+        """,
+        "rank",
+    ),
+    "Node, a route without a name": (
+        """
+        (anonymous) /srv/shop.js:70
+        handleRequest /srv/node_modules/router/lib/layer.js:154
+        dispatch /srv/node_modules/router/lib/route.js:104
+        """,
+        "(anonymous)",
+    ),
+    "Node, a callback of another file": (
+        """
+        (anonymous) /srv/rules.js:70
+        forEach native:0
+        applyAll /srv/shop.js:29
+        """,
+        "(anonymous)",
+    ),
     "Node, a timer": (
         "Timeout.sweep [as _onTimeout] /srv/cache.js:2\nlistOnTimeout node:internal/timers:581",
         "Timeout.sweep [as _onTimeout]",
