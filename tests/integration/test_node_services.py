@@ -83,6 +83,20 @@ def test_what_blocks_is_told_by_its_own_name(program: str, tmp_path: Path) -> No
     assert ended == (0, "", "")
 
 
+def test_an_answer_that_is_too_big(program: str, tmp_path: Path) -> None:
+    """That the framework makes a text of it is computation, and no flood of promises, though it is done in one."""
+    with selling(program, tmp_path) as shop:
+
+        def told() -> list[dict[str, Any]] | None:
+            assert shop.ask(Request("GET", "/articles")).status == 200
+            found = incidents(shop.agent, "stall")
+            return found if any(each["cause"] == "blocking_cpu" for each in found) else None
+
+        causes = {each["cause"] for each in wait_for("a stall", told, 30)}
+        assert shop.service.end() == (0, "", "")
+    assert "microtask_flood" not in causes
+
+
 def test_a_shop_is_what_it_was(program: str, tmp_path: Path) -> None:
     """With the probe and without: the same answers, errors for its own handlers, the same output and exit code."""
     with bare(tmp_path, program=program) as without:

@@ -1,11 +1,14 @@
 // A shop on Express: a body parser, a router, middleware, handlers that wait and one for errors. Three routes block,
-// one keeps what it makes, and mail is sent by nobody who waits for it. With WORKERS, so many of Node's cluster serve.
+// one has all too much to answer, one keeps what it makes, and mail is sent by nobody who waits for it. With WORKERS,
+// so many of Node's cluster serve.
 "use strict";
 const { execSync } = require("node:child_process");
 const cluster = require("node:cluster");
 const { setTimeout: pause } = require("node:timers/promises");
 const express = require("express");
 
+const SORTS = Array.from({ length: 100 }, (_, id) => ({ id, name: `article ${id}`, tags: ["a", "b"], price: id / 7 }));
+const ARTICLES = Array.from({ length: 300_000 }, (_, index) => SORTS[index % SORTS.length]);
 const sessions = new Map();
 const counts = { requests: 0 };
 
@@ -71,6 +74,7 @@ const shop = express();
 shop.use(countRequest);
 shop.get("/", (request, response) => response.json({ welcome: "to the shop" }));
 shop.use("/orders", orders);
+shop.get("/articles", async (request, response) => response.json(ARTICLES));
 shop.use(express.text({ limit: "64mb" }));
 shop.post("/catalogue", (request, response) => response.json({ articles: readCatalogue(request.body) }));
 shop.post("/comments", (request, response) => response.json({ length: trimComment(request.body).length }));

@@ -3,6 +3,8 @@ import { execSync } from "node:child_process";
 import { setTimeout as pause } from "node:timers/promises";
 import Fastify from "fastify";
 
+const SORTS = Array.from({ length: 100 }, (_, id) => ({ id, name: `article ${id}`, tags: ["a", "b"], price: id / 7 }));
+const ARTICLES = Array.from({ length: 300_000 }, (_, index) => SORTS[index % SORTS.length]);
 const sessions = new Map();
 const counts = { requests: 0, answers: 0 };
 
@@ -83,6 +85,7 @@ shop.setErrorHandler((error, request, reply) => {
   return reply.code(error.statusCode ?? 500).send({ problem: error.message });
 });
 shop.get("/", async () => ({ welcome: "to the shop" }));
+shop.get("/articles", async () => ARTICLES);
 shop.register(orders, { prefix: "/orders" });
 shop.register(desk);
 
