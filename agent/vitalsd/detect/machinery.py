@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from enum import Enum
 from functools import lru_cache
 
-from vitalsd.model import Frame
+from vitalsd.model import ANONYMOUS, Frame
 
 __all__ = ["Origin", "by_name", "is_boundary", "last_name", "origin"]
 
@@ -76,7 +76,6 @@ BOUNDARY = {
 }
 """Where the loop calls out. What is further out on the stack started the loop and has no part in what it runs."""
 TRANSPARENT = {"<listcomp>", "<setcomp>", "<dictcomp>", "<genexpr>"}
-ANONYMOUS = "(anonymous)"
 BUILTIN = {"", "native"}
 """The file of a function that is V8's own, in a profile and in a stack of the probe's."""
 
@@ -135,7 +134,7 @@ def by_name(frames: Sequence[Frame]) -> list[Frame]:
         frame
         for index, frame in enumerate(frames)
         if last_name(frame.function) not in TRANSPARENT
-        and not (frame.function == ANONYMOUS and _handed_over(frames, index))
+        and not (frame.function.startswith(ANONYMOUS) and _handed_over(frames, index))
     ]
 
 

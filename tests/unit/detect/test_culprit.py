@@ -7,7 +7,8 @@ from unit.detect.evidence import called, parsed
 
 from vitalsd.detect.culprit import find_culprit, stacks_as_evidence
 from vitalsd.detect.machinery import Origin, origin
-from vitalsd.model import Frame, Stack
+from vitalsd.detect.words import place
+from vitalsd.model import Frame, Stack, anonymous
 
 SITE = "/srv/.venv/lib/python3.11/site-packages"
 STDLIB = "/usr/lib/python3.11"
@@ -139,7 +140,7 @@ REAL = {
         spawnSync node:child_process:832
         execSync node:child_process:954
         renderReport /srv/shop.js:36
-        (anonymous) /srv/shop.js:76
+        (anonymous:76) /srv/shop.js:76
         handleRequest /srv/node_modules/router/lib/layer.js:154
         dispatch /srv/node_modules/router/lib/route.js:104
         expressInit /srv/node_modules/express/lib/middleware/init.js:29
@@ -186,31 +187,31 @@ REAL = {
     ),
     "Node, what a function hands to a builtin": (
         """
-        (anonymous) /srv/shop.js:31
+        (anonymous:31) /srv/shop.js:31
         map native:0
-        (anonymous) /srv/shop.js:30
+        (anonymous:30) /srv/shop.js:30
         sort native:0
         rank /srv/shop.js:29
-        (anonymous) /srv/shop.js:70
+        (anonymous:70) /srv/shop.js:70
         handleRequest /srv/node_modules/router/lib/layer.js:154
         """,
         "rank",
     ),
     "Node, a route without a name": (
         """
-        (anonymous) /srv/shop.js:70
+        (anonymous:70) /srv/shop.js:70
         handleRequest /srv/node_modules/router/lib/layer.js:154
         dispatch /srv/node_modules/router/lib/route.js:104
         """,
-        "(anonymous)",
+        "(anonymous:70)",
     ),
     "Node, a callback of another file": (
         """
-        (anonymous) /srv/rules.js:70
+        (anonymous:70) /srv/rules.js:70
         forEach native:0
         applyAll /srv/shop.js:29
         """,
-        "(anonymous)",
+        "(anonymous:70)",
     ),
     "Node, a timer": (
         "Timeout.sweep [as _onTimeout] /srv/cache.js:2\nlistOnTimeout node:internal/timers:581",
@@ -318,6 +319,12 @@ ORIGINS = {
 def test_origins(file: str) -> None:
     """Whose code a file is, by its path."""
     assert origin(Frame("work", file, 1)) is ORIGINS[file]
+
+
+def test_a_function_without_a_name() -> None:
+    """It is told by the line that it begins at, and is no name that could be called."""
+    at = Frame(anonymous(70), "/srv/shop.js", 74)
+    assert (anonymous(0), place(at)) == ("(anonymous)", "(anonymous:70) (shop.js:74)")
 
 
 def test_generated_code() -> None:
