@@ -32,6 +32,8 @@ from support.shops import (
 )
 from support.waiting import wait_for
 
+from vitalsd.sources.perf import NoSamplesError, ThreadSamples
+
 pytestmark = needs_shops
 ARTICLES = [f'{{"name":"article {n}","tags":["a","b"],"stock":{{"here":{n}}}}}' for n in range(100)]
 CATALOGUE = f"[{','.join(ARTICLES * 3000)}]"
@@ -86,6 +88,23 @@ def line_of(file: str, path: str) -> int:
     """Where the shop has its handler, which has no name."""
     lines = Path(file).read_text().splitlines()
     return next(number for number, line in enumerate(lines, 1) if f'("{path}", ' in line)
+
+
+PARSERS = {EXPRESS: ("parse", "/body-parser/"), FASTIFY: ("_parse", "/secure-json-parse/")}
+
+
+def test_a_body_that_is_too_big(program: str, tmp_path: Path) -> None:
+    """Where a package parses it, before the shop has it, that package is told: no framework's, nor Node's own."""
+    try:
+        ThreadSamples(os.getpid(), 0.001).close()
+    except NoSamplesError as error:
+        pytest.skip(str(error))
+    function, package = PARSERS[program]
+    with selling(program, tmp_path) as shop, Customers(shop.port) as customers:
+        body = Request("POST", "/orders", CATALOGUE, "application/json")
+        incident = shop.blamed(function, "blocking_cpu", body)
+    assert package in incident["culprit"]["file"]
+    assert customers.failed == []
 
 
 def test_an_answer_that_is_too_big(program: str, tmp_path: Path) -> None:
