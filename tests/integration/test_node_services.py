@@ -28,6 +28,7 @@ from support.shops import (
     incidents,
     needs_shops,
     node_major,
+    probed_workers,
     selling,
 )
 from support.waiting import wait_for
@@ -208,12 +209,6 @@ def test_a_probe_is_attached_to_a_shop_that_sells(tmp_path: Path) -> None:
     assert customers.failed == []
     assert code == 0
     assert err.count("Debugger listening") == 1
-
-
-def probed_workers(scrape: Scrape) -> set[str]:
-    """Those whose delay is measured from within."""
-    told = scrape.all("vitals_worker_info", target="shop", lag_source="probe")
-    return {labels["worker"] for labels, _ in told}
 
 
 def test_a_cluster_of_shops(tmp_path: Path) -> None:

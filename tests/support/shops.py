@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import pytest
 
-from support.agent import Agent, watching
+from support.agent import Agent, Scrape, watching
 from support.probed import NODE, TARGETS, Probed, needs_node, probed
 from support.waiting import wait_for
 
@@ -137,6 +137,12 @@ def incidents(agent: Agent, kind: str) -> list[dict[str, Any]]:
     return [each for each in json.loads(body)["incidents"] if each["kind"] == kind]
 
 
+def probed_workers(scrape: Scrape) -> set[str]:
+    """Those of the shop whose delay is measured from within."""
+    told = scrape.all("vitals_worker_info", target="shop", lag_source="probe")
+    return {labels["worker"] for labels, _ in told}
+
+
 class Shop:
     """One that has the probe inside and an agent beside it, as `shop`."""
 
@@ -167,13 +173,11 @@ class Shop:
 
 @contextlib.contextmanager
 def selling(program: str, folder: Path, **environment: str) -> Iterator[Shop]:
-    """A shop whose probe comes by NODE_OPTIONS, and an agent that has seen its loop."""
+    """A shop whose probe comes by NODE_OPTIONS, and an agent that has seen it."""
     agent = Agent(folder, environment)
     agent.segments.mkdir()
     with probed([program], agent.segments) as service:
         port = int(service.line("ready").split()[1])
         with watching(agent, "--pid", str(service.pid), "--name", "shop"):
-            agent.wait_scrape(
-                "its loop", lambda scrape: bool(scrape.all("vitals_eventloop_busy_seconds_total", target="shop"))
-            )
+            agent.wait_scrape("its probe", lambda scrape: probed_workers(scrape) == {"0"})
             yield Shop(service, port, agent, program)
