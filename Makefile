@@ -3,7 +3,7 @@ PYTHON ?= python3
 UV := $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)
 RUN := $(UV) run --frozen
 
-.PHONY: help demo test check lint types unit bench update-golden lock clean
+.PHONY: help demo test node-services check lint types unit bench update-golden lock clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -12,9 +12,12 @@ help: ## list the targets
 demo: .venv/ready ## a small service with switchable faults and the agent beside it
 	@$(RUN) vitalsd demo
 
-test: .venv/ready ## every test; installs what they need from Debian when root
+test: .venv/ready node-services ## every test; installs what they need from Debian when root, and from npm
 	@scripts/debian-packages
 	$(RUN) pytest -n 4 --dist loadfile
+
+node-services: ## Express and Fastify from npm, which tests run as services
+	@scripts/npm-packages
 
 check: lint types unit ## what runs before a commit
 
@@ -38,7 +41,7 @@ lock: $(UV) ## resolve the dependencies again
 	$(UV) lock --upgrade
 
 clean: ## remove what make has built
-	rm -rf .venv .tools dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .tools tests/targets/shops/node_modules dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 .tools/bin/uv:
 	$(PYTHON) -m venv .tools

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -148,8 +149,8 @@ def own(frames: tuple[Frame, ...]) -> tuple[Frame, ...]:
 
 
 def names(frames: tuple[Frame, ...]) -> list[tuple[str, str]]:
-    """What V8 tells too."""
-    return [(frame.function, frame.file) for frame in frames]
+    """What V8 tells too, which knows of one without a name that it has none."""
+    return [(re.sub(r"^\(anonymous:\d+", "(anonymous", frame.function), frame.file) for frame in frames]
 
 
 def assert_lines(frames: tuple[Frame, ...]) -> None:

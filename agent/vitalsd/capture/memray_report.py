@@ -22,7 +22,7 @@ from pathlib import Path
 import msgspec
 
 from vitalsd.detect.culprit import callback
-from vitalsd.detect.machinery import TRANSPARENT, Origin, last_name, origin
+from vitalsd.detect.machinery import Origin, by_name, origin
 from vitalsd.model import Frame, Stack
 from vitalsd.targets.scrub import scrub
 
@@ -62,11 +62,11 @@ class Site(msgspec.Struct, frozen=True):
 def site_of(frames: Sequence[Frame]) -> Frame:
     """Whose allocation it is: the innermost frame of the service's own code, else of a package, and so on."""
     called = callback(Stack(samples=1, frames=tuple(frames))) or tuple(frames)
+    looked_at = (*by_name(called), *called)
     for kind in ORDER:
-        of_kind = [frame for frame in called if origin(frame) is kind]
-        named = [frame for frame in of_kind if last_name(frame.function) not in TRANSPARENT]
-        if named or of_kind:
-            return (named or of_kind)[0]
+        found = next((frame for frame in looked_at if origin(frame) is kind), None)
+        if found is not None:
+            return found
     return frames[0] if frames else NOWHERE
 
 

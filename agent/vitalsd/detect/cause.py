@@ -340,7 +340,8 @@ def _computation(s: Signals) -> Verdict:
     if not s.sure and s.seconds > LONGEST_GUESS_SECONDS:
         return _turning(s, spent)
     turns = s.waits.get("loop", 0.0) >= TURNS_SHARE
-    if s.node and s.microtask_share >= MOST and (_flooded(s) or not agreed or turns):
+    many = not agreed and not (s.sure and s.same_callback_share >= AGREE_SHARE)
+    if s.node and s.microtask_share >= MOST and (_flooded(s) or many or turns):
         begin = f"{percent(s.microtask_share)} of its stacks begin in Node's microtask queue"
         who = s.flooder.frame if s.flooder is not None and s.flooder.agreement >= AGREE_SHARE else None
         return Verdict("microtask_flood", who, f"{spent}, and {begin}")

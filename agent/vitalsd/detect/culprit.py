@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from vitalsd.detect.machinery import TRANSPARENT, Origin, is_boundary, last_name, origin
+from vitalsd.detect.machinery import Origin, by_name, is_boundary, origin
 from vitalsd.model import Frame, Stack
 
 __all__ = ["AGREE_SHARE", "COMMON_SHARE", "Culprit", "callback", "find_culprit", "stacks_as_evidence"]
@@ -27,7 +27,7 @@ MAX_STACKS = 5
 """In an incident; the probe keeps three, py-spy takes five samples."""
 
 ORDER = (Origin.OWN, Origin.PACKAGE, Origin.STANDARD, Origin.FRAMEWORK)
-UNNAMED = TRANSPARENT | {"<module>"}
+MODULE = "<module>"
 
 
 class Culprit(msgspec.Struct, frozen=True):
@@ -102,11 +102,11 @@ def _most_seen_line(paths: list[_Path], depth: int) -> Frame:
 def _frames(stack: Stack, kind: Origin) -> tuple[Frame, ...]:
     """The frames of one kind that have a name, or a module that is being imported where there is no other."""
     called = callback(stack)
-    if len(called) == len(stack.frames) and called and called[-1].function == "<module>":
+    if len(called) == len(stack.frames) and called and called[-1].function == MODULE:
         called = called[:-1]  # the script; where it called into a loop written in C, nothing else would tell
-    of_kind = [frame for frame in called[:MAX_FRAMES] if origin(frame) is kind]
-    named = [frame for frame in of_kind if last_name(frame.function) not in UNNAMED]
-    return tuple(reversed(named or [frame for frame in of_kind if frame.function == "<module>"]))
+    of_kind = [frame for frame in by_name(called[:MAX_FRAMES]) if origin(frame) is kind]
+    named = [frame for frame in of_kind if frame.function != MODULE]
+    return tuple(reversed(named or of_kind))
 
 
 def stacks_as_evidence(stacks: Sequence[Stack]) -> list[dict[str, object]]:

@@ -8,12 +8,13 @@ service that is installed as a package is a library by its path; `culprit` makes
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from enum import Enum
 from functools import lru_cache
 
-from vitalsd.model import Frame
+from vitalsd.model import ANONYMOUS, Frame
 
-__all__ = ["Origin", "is_boundary", "last_name", "origin"]
+__all__ = ["Origin", "by_name", "is_boundary", "last_name", "origin"]
 
 
 class Origin(Enum):
@@ -32,13 +33,18 @@ FRAMEWORKS = (
 )
 """They call the service's code and are called by it: on every stack of a server, and hardly ever at fault."""
 NODE_FRAMEWORKS = (
-    "express|router|finalhandler|body-parser|fastify|avvio|find-my-way|koa|koa-compose|@hapi|@nestjs|next"
+    "express|router|finalhandler|raw-body|fastify|avvio|find-my-way|koa|koa-compose|@hapi|@nestjs|next"
 )
+"""Of what Express is made of, `body-parser` is none: it parses a body of any size at one go."""
+NODE_PLUMBING = (
+    r"events|net|async_hooks|_http_\w+|internal/(?:async_hooks|stream_base_commons|streams/\w+|process/\w+)"
+)
+"""Node's own that calls what waits for an event: on the stack of every request, and no more at fault."""
 PACKAGES = re.compile(r"/(?:site|dist)-packages/|/node_modules/|/[^/]+\.egg/")
 IN_FRAMEWORK = re.compile(
     rf"/(?:site|dist)-packages/(?:{FRAMEWORKS})/|/node_modules/(?:{NODE_FRAMEWORKS})/|"
     # py-spy and frozen programs may tell paths from the package on.
-    rf"^(?:{FRAMEWORKS})/"
+    rf"^(?:{FRAMEWORKS})/|^node:(?:{NODE_PLUMBING})$"
 )
 IN_STANDARD = re.compile(
     r"/lib(?:64)?/python\d(?:\.\d+)?t?/|/lib/(?:pypy|pyodide)|^node:|^internal/|^native$|^<frozen "
@@ -70,6 +76,8 @@ BOUNDARY = {
 }
 """Where the loop calls out. What is further out on the stack started the loop and has no part in what it runs."""
 TRANSPARENT = {"<listcomp>", "<setcomp>", "<dictcomp>", "<genexpr>"}
+BUILTIN = {"", "native"}
+"""The file of a function that is V8's own, in a profile and in a stack of the probe's."""
 
 
 def last_name(function: str) -> str:
@@ -113,3 +121,24 @@ def _boundaries(file: str) -> frozenset[str]:
 def is_boundary(frame: Frame) -> bool:
     """Whether this is the loop, calling what it has to run."""
     return last_name(frame.function) in _boundaries(frame.file)
+
+
+def by_name(frames: Sequence[Frame]) -> list[Frame]:
+    """
+    Without those that have no name and are a part of the function further out.
+
+    These are comprehensions, and what a function of JavaScript has handed to `forEach`, `map` or `sort`: it stands
+    in that function, and who looks for it knows it by that name.
+    """
+    return [
+        frame
+        for index, frame in enumerate(frames)
+        if last_name(frame.function) not in TRANSPARENT
+        and not (frame.function.startswith(ANONYMOUS) and _handed_over(frames, index))
+    ]
+
+
+def _handed_over(frames: Sequence[Frame], index: int) -> bool:
+    """Whether a function of the same file has had this one called by a builtin."""
+    further = frames[index + 1 : index + 3]
+    return len(further) == 2 and further[0].file in BUILTIN and further[1].file == frames[index].file

@@ -8,9 +8,10 @@ may be damaged, so what is no number counts as not known.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from functools import cached_property
 
-from vitalsd.detect.culprit import Culprit, find_culprit
+from vitalsd.detect.culprit import Culprit, callback, find_culprit
 from vitalsd.detect.machinery import Origin, last_name, origin
 from vitalsd.detect.waits import Wait, waits_in
 from vitalsd.model import Doing, Stack, StallEvidence, ThreadEvidence
@@ -148,6 +149,16 @@ class Signals:
     def flooder(self) -> Culprit | None:
         """Who the stacks agree on but for those between two callbacks, which show nobody."""
         return find_culprit([stack for stack in self.evidence.stacks if waits_in(stack) != "loop"])
+
+    @cached_property
+    def same_callback_share(self) -> float:
+        """Of the stacks, those in which the loop has called the same function, whoever's it is."""
+        called = ((callback(stack), stack.samples) for stack in self.evidence.stacks if stack.samples > 0)
+        outermost = Counter[tuple[str, str]]()
+        for frames, samples in called:
+            if frames:
+                outermost[frames[-1].file, frames[-1].function] += samples
+        return max(outermost.values(), default=0) / self.samples if self.samples else 0.0
 
     @cached_property
     def samples(self) -> int:

@@ -92,7 +92,7 @@ def times(count: int) -> str:
 def name(frame: Frame) -> str:
     """`parse_catalogue()`: without the functions that it is defined in."""
     function = frame.function.rpartition("<locals>.")[2][-LONGEST_NAME:] or "?"
-    return function if function.endswith(">") else f"{function}()"
+    return function if function.endswith((">", ")")) else f"{function}()"
 
 
 def place(frame: Frame) -> str:

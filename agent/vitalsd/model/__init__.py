@@ -15,7 +15,7 @@ from vitalsd.model.incidents import (
     Severity,
 )
 from vitalsd.model.lateness import late_loops, late_seconds, stalled_seconds
-from vitalsd.model.runtimes import gc_names, is_for_computing
+from vitalsd.model.runtimes import ANONYMOUS, anonymous, gc_names, is_for_computing
 from vitalsd.model.samples import (
     OBSERVED_LOOP,
     OWN_TARGET,
@@ -82,6 +82,7 @@ from vitalsd.probe.python.layout import (
 )
 
 __all__ = [
+    "ANONYMOUS",
     "DELAY_BOUNDS_SECONDS",
     "ERROR_CHANNELS",
     "EXIT_REASONS",
@@ -142,6 +143,7 @@ __all__ = [
     "WorkerKey",
     "WorkerSample",
     "Zombie",
+    "anonymous",
     "gc_names",
     "is_for_computing",
     "late_loops",

@@ -523,6 +523,21 @@ def test_node_promises(function: str) -> None:
     assert decide(stall(1.0, stacks=(NODE_OWN,), **node)).culprit.function == "heavy"
 
 
+def test_node_promises_of_a_framework() -> None:
+    """One callback of a framework's is no flood, though its stacks differ; who took most of it is told."""
+    root = """
+        preSerializationHookEnd /srv/node_modules/fastify/lib/reply.js:550
+        (anonymous) /srv/node_modules/fastify/lib/wrap-thenable.js:42
+        process.processTicksAndRejections node:internal/process/task_queues:95"""
+    answers = parsed("stringify native:0\nserialize /srv/node_modules/fastify/lib/reply.js:1091" + root, 2)
+    sends = parsed("safeWriteHead /srv/node_modules/fastify/lib/reply.js:587" + root, 1)
+    between = parsed("process.processTicksAndRejections node:internal/process/task_queues:95", 1)
+    node = {"runtime": "node", "thread": RUNS, "probed": True}
+    verdict = decide(stall(1.0, stacks=(answers, sends), **node))
+    assert (verdict.cause, verdict.culprit.function) == ("blocking_cpu", "stringify")
+    assert decide(stall(1.0, stacks=(answers, sends, between), **node)).cause == "microtask_flood"
+
+
 def test_node_promises_that_v8_runs() -> None:
     """V8 empties the queue of microtasks by itself after a callback: nothing of Node lies below what goes on."""
     pages = [parsed(f"page{n} /srv/q.js:{n}\nfetchAll /srv/q.js:90") for n in range(3)]

@@ -7,7 +7,8 @@ from unit.detect.evidence import called, parsed
 
 from vitalsd.detect.culprit import find_culprit, stacks_as_evidence
 from vitalsd.detect.machinery import Origin, origin
-from vitalsd.model import Frame, Stack
+from vitalsd.detect.words import place
+from vitalsd.model import Frame, Stack, anonymous
 
 SITE = "/srv/.venv/lib/python3.11/site-packages"
 STDLIB = "/usr/lib/python3.11"
@@ -133,6 +134,85 @@ REAL = {
         """,
         "render",
     ),
+    "Express, a route": (
+        """
+        spawnSync node:internal/child_process:1108
+        spawnSync node:child_process:832
+        execSync node:child_process:954
+        renderReport /srv/shop.js:36
+        (anonymous:76) /srv/shop.js:76
+        handleRequest /srv/node_modules/router/lib/layer.js:154
+        dispatch /srv/node_modules/router/lib/route.js:104
+        expressInit /srv/node_modules/express/lib/middleware/init.js:29
+        emit node:events:524
+        parserOnIncoming node:_http_server:1153
+        """,
+        "renderReport",
+    ),
+    "Express, a body that its parser parses": (
+        """
+        parse /srv/node_modules/body-parser/lib/types/json.js:76
+        (anonymous) /srv/node_modules/body-parser/lib/read.js:134
+        runInAsyncScope node:async_hooks:200
+        invokeCallback /srv/node_modules/raw-body/index.js:230
+        onEnd /srv/node_modules/raw-body/index.js:272
+        emit node:events:471
+        endReadableNT node:internal/streams/readable:1692
+        processTicksAndRejections node:internal/process/task_queues:67
+        """,
+        "parse",
+    ),
+    "Fastify, a body that its parser parses": (
+        """
+        _parse /srv/node_modules/secure-json-parse/index.js:17
+        parse /srv/node_modules/secure-json-parse/index.js:129
+        defaultJsonParser /srv/node_modules/fastify/lib/content-type-parser.js:344
+        onEnd /srv/node_modules/fastify/lib/content-type-parser.js:295
+        emit node:events:471
+        endReadableNT node:internal/streams/readable:1692
+        processTicksAndRejections node:internal/process/task_queues:67
+        """,
+        "_parse",
+    ),
+    "Fastify alone": (
+        """
+        wrapThenable /srv/node_modules/fastify/lib/wrap-thenable.js:12
+        preHandlerCallbackInner /srv/node_modules/fastify/lib/handle-request.js:206
+        runInAsyncScope node:async_hooks:206
+        done /srv/node_modules/fastify/lib/content-type-parser.js:211
+        emit node:events:524
+        endReadableNT node:internal/streams/readable:1698
+        """,
+        "wrapThenable",
+    ),
+    "Node, what a function hands to a builtin": (
+        """
+        (anonymous:31) /srv/shop.js:31
+        map native:0
+        (anonymous:30) /srv/shop.js:30
+        sort native:0
+        rank /srv/shop.js:29
+        (anonymous:70) /srv/shop.js:70
+        handleRequest /srv/node_modules/router/lib/layer.js:154
+        """,
+        "rank",
+    ),
+    "Node, a route without a name": (
+        """
+        (anonymous:70) /srv/shop.js:70
+        handleRequest /srv/node_modules/router/lib/layer.js:154
+        dispatch /srv/node_modules/router/lib/route.js:104
+        """,
+        "(anonymous:70)",
+    ),
+    "Node, a callback of another file": (
+        """
+        (anonymous:70) /srv/rules.js:70
+        forEach native:0
+        applyAll /srv/shop.js:29
+        """,
+        "(anonymous:70)",
+    ),
     "Node, a timer": (
         "Timeout.sweep [as _onTimeout] /srv/cache.js:2\nlistOnTimeout node:internal/timers:581",
         "Timeout.sweep [as _onTimeout]",
@@ -218,11 +298,16 @@ ORIGINS = {
     "/srv/node_modules/lodash/index.js": Origin.PACKAGE,
     "/usr/lib/python3.13t/json/decoder.py": Origin.STANDARD,
     "node:internal/fs/sync": Origin.STANDARD,
+    "node:internal/child_process": Origin.STANDARD,
+    "node:zlib": Origin.STANDARD,
     "native": Origin.STANDARD,
     "<frozen runpy>": Origin.STANDARD,
     "/srv/.venv/bin/uvicorn": Origin.STANDARD,
     f"{SITE}/starlette/routing.py": Origin.FRAMEWORK,
     "/srv/node_modules/express/lib/router/index.js": Origin.FRAMEWORK,
+    "/srv/node_modules/body-parser/lib/types/json.js": Origin.PACKAGE,
+    "node:_http_server": Origin.FRAMEWORK,
+    "node:internal/streams/readable": Origin.FRAMEWORK,
     f"{SITE}/uvloop/__init__.py": Origin.LOOP,
     "/usr/lib/python3.12/asyncio/tasks.py": Origin.LOOP,
     "node:internal/timers": Origin.LOOP,
@@ -234,6 +319,12 @@ ORIGINS = {
 def test_origins(file: str) -> None:
     """Whose code a file is, by its path."""
     assert origin(Frame("work", file, 1)) is ORIGINS[file]
+
+
+def test_a_function_without_a_name() -> None:
+    """It is told by the line that it begins at, and is no name that could be called."""
+    at = Frame(anonymous(70), "/srv/shop.js", 74)
+    assert (anonymous(0), place(at)) == ("(anonymous)", "(anonymous:70) (shop.js:74)")
 
 
 def test_generated_code() -> None:

@@ -16,7 +16,7 @@ from urllib.parse import unquote
 import msgspec
 
 from vitalsd.capture.profiles.folded import Folded, Sampled, Thread
-from vitalsd.model import Frame
+from vitalsd.model import Frame, anonymous
 
 __all__ = ["CallFrame", "Profile", "clean", "fold", "frame_of", "is_ours", "parse"]
 
@@ -133,9 +133,9 @@ def fold(profile: Profile, thread: str) -> Folded:
 
 def frame_of(call: CallFrame) -> Frame:
     """The function, at the line where it begins."""
-    name = call.function_name[:LONGEST_NAME] or "(anonymous)"
     url = unquote(call.url.removeprefix("file://")) if call.url.startswith("file://") else call.url
-    return Frame(name, url, max(0, call.line_number + 1) if url else 0)
+    begin = max(0, call.line_number + 1) if url else 0
+    return Frame(call.function_name[:LONGEST_NAME] or anonymous(begin), url, begin)
 
 
 def _innermost(node: Node) -> Frame:

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from vitalsd.capture.ours import OUR_THREAD
 from vitalsd.capture.profiles.folded import Sampled, Thread
 from vitalsd.detect.culprit import ORDER, callback
-from vitalsd.detect.machinery import TRANSPARENT, last_name, origin
+from vitalsd.detect.machinery import by_name, origin
 from vitalsd.model import Frame, Stack
 
 __all__ = ["MOST_ROWS", "charged", "thread_samples", "top_functions"]
@@ -27,7 +27,7 @@ Function = tuple[str, str]
 def charged(frames: tuple[Frame, ...]) -> Frame | None:
     """The frame that a stack is charged to, of its frames from the innermost on; None where it has none."""
     called = callback(Stack(1, frames)) or frames
-    named = [frame for frame in called if last_name(frame.function) not in TRANSPARENT] or list(called)
+    named = by_name(called) or list(called)
     for kind in ORDER:
         for frame in named:
             if origin(frame) is kind:

@@ -38,8 +38,15 @@ function passed() {
   return at;
 }
 
+/** Function, file and line; one without a name is called by the line that it begins at. */
 function site(each) {
-  return [each.getFunctionName() ?? '', each.getFileName() ?? '', each.getLineNumber() ?? 0];
+  const file = each.getFileName() ?? '';
+  const name = each.getFunctionName() || (file && unnamed(each.getEnclosingLineNumber?.()));
+  return [name ?? '', file, each.getLineNumber() ?? 0];
+}
+
+function unnamed(begin) {
+  return begin > 0 ? `(anonymous:${begin})` : '(anonymous)';
 }
 
 function put(name, before) {

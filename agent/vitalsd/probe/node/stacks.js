@@ -55,8 +55,8 @@ function framesOf(sites) {
   const frames = [];
   for (const [name, file, line] of sites) {
     // What was evaluated has no file and no name; a builtin of V8 has a name alone.
-    if (file.startsWith(OWN) || (file === '' && name === '')) continue;
-    frames.push([name || '(anonymous)', file === '' ? 'native' : pathOf(file), line]);
+    if (file.startsWith(OWN) || name === '') continue;
+    frames.push([name, file === '' ? 'native' : pathOf(file), line]);
   }
   return frames;
 }

@@ -19,14 +19,13 @@ from urllib.parse import unquote
 
 import msgspec
 
-from vitalsd.model import Frame
+from vitalsd.model import Frame, anonymous
 from vitalsd.sources.interpreter.bounded import BoundedMemory
 from vitalsd.sources.interpreter.memory import POINTER, TornError
 from vitalsd.sources.interpreter.v8layout import V8Layout
 
-__all__ = ["ANONYMOUS", "V8Objects", "is_object", "small_integer"]
+__all__ = ["V8Objects", "is_object", "small_integer"]
 
-ANONYMOUS = "(anonymous)"
 TAG = 1
 MOST_LETTERS = 4096
 """Of a name."""
@@ -102,9 +101,10 @@ class V8Objects:
         """What JSFunctions are called and where they are from, without those that are V8's own, or none at all."""
         found = [known for known in map(self._function, functions) if known is not None]
         lines = self._lines({(known.script, known.start) for known in found if known.start is not None})
+        begins = [lines.get((known.script, known.start), 0) for known in found]
         return [
-            Frame(known.name or ANONYMOUS, known.file, lines.get((known.script, known.start), 0))
-            for known in found
+            Frame(known.name or anonymous(begin), known.file, begin)
+            for known, begin in zip(found, begins, strict=True)
         ]
 
     def named(self, function: int) -> tuple[str, str] | None:

@@ -37,7 +37,7 @@ def test_stacks_are_folded() -> None:
     """Outermost first, the innermost at the line that was seen most; waiting is no time of anybody's."""
     folded = fold(profile([2, 2, 4, 4, 4, 6], *SERVICE), "4711")
     most, other = folded.stacks
-    assert most.frames == (Frame("handle", "/srv/my app.js", 10), Frame("(anonymous)", "/srv/app.js", 23))
+    assert most.frames == (Frame("handle", "/srv/my app.js", 10), Frame("(anonymous:20)", "/srv/app.js", 23))
     assert (most.samples, most.thread.id) == (3, "4711")
     assert (other.frames, other.samples) == ((Frame("(program)", "", 0),), 1)
 
