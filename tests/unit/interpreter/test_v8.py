@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 LAYOUT = V8Layout(
     state=48,
     function_context=32,
+    first_context=150,
+    last_context=160,
     exits=frozenset({3, 25}),
     entries=frozenset({1, 2}),
     frame_kind=-8,

@@ -61,6 +61,8 @@ class V8Layout(msgspec.Struct, frozen=True, kw_only=True):
     script_name: int
     script_source: int
     script_line_ends: int
+    first_context: int
+    last_context: int
     array_type: int
     array_length: int
     array_items: int
@@ -109,6 +111,8 @@ _NAMES = {
     "script_name": "class_Script__name__Object",
     "script_source": "class_Script__source__Object",
     "script_line_ends": "class_Script__line_ends__Object",
+    "first_context": "FirstContextType",
+    "last_context": "LastContextType",
     "array_type": "type_FixedArray__FIXED_ARRAY_TYPE",
     "array_length": "class_FixedArrayBase__length__SMI",
     "array_items": "class_FixedArray__data__uintptr_t",

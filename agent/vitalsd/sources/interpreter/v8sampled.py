@@ -14,7 +14,7 @@ import msgspec
 from vitalsd.sources.interpreter.bounded import BoundedMemory
 from vitalsd.sources.interpreter.memory import POINTER, TornError, pointer_at
 from vitalsd.sources.interpreter.v8layout import V8Layout
-from vitalsd.sources.interpreter.v8objects import is_object
+from vitalsd.sources.interpreter.v8objects import TAG, is_object
 from vitalsd.sources.interpreter.v8stack import V8Stack, note_of_exit
 from vitalsd.sources.perf import UserSample
 
@@ -48,7 +48,7 @@ class _Chain(msgspec.Struct, frozen=True):
 def functions_of(memory: BoundedMemory, layout: V8Layout, sample: UserSample, note: int | None) -> Sampled | None:
     """What it shows; None where it makes no sense."""
     stack = V8Stack(memory, layout, sample.stack, sample.text)
-    chain = _chain(stack, layout, sample.frame)
+    chain = _chain(memory, stack, layout, sample.frame)
     if chain is None:
         note = note if note is not None else note_of_exit(memory, stack)
         left_in = pointer_at(memory, note) if note is not None else 0
@@ -63,7 +63,7 @@ def functions_of(memory: BoundedMemory, layout: V8Layout, sample: UserSample, no
     return Sampled(stack.functions(chain.frame), note, held=_held(stack, sample))
 
 
-def _chain(stack: V8Stack, layout: V8Layout, frame: int) -> _Chain | None:
+def _chain(memory: BoundedMemory, stack: V8Stack, layout: V8Layout, frame: int) -> _Chain | None:
     """Follow the frames outwards to where C++ has called; None if they do not lead there."""
     builtin = True
     at = frame
@@ -72,7 +72,7 @@ def _chain(stack: V8Stack, layout: V8Layout, frame: int) -> _Chain | None:
             if stack.is_exit(at):
                 return _Chain(at, True, False)
             kind = stack.word(at + layout.frame_kind)
-            if kind & 1 == 0 and kind >> 1 in layout.entries:
+            if kind & 1 == 0 and kind >> 1 in layout.entries and _is_context(memory, layout, stack.word(at - 16)):
                 return _Chain(frame, False, builtin and at > frame)
             builtin = builtin and kind & 1 == 0 and kind >> 1 < MOST_KINDS
             caller = stack.word(at)
@@ -82,6 +82,18 @@ def _chain(stack: V8Stack, layout: V8Layout, frame: int) -> _Chain | None:
     except TornError:
         pass
     return None
+
+
+def _is_context(memory: BoundedMemory, layout: V8Layout, word: int) -> bool:
+    """Whether C++ has called with this one: any register that it has saved may look like the kind of a frame."""
+    if not is_object(word):
+        return False
+    try:
+        shape = pointer_at(memory, word - TAG + layout.map)
+        kind = int.from_bytes(memory.read(shape - TAG + layout.map_type, 2), "little")
+    except TornError:
+        return False
+    return layout.first_context <= kind <= layout.last_context
 
 
 def _held(stack: V8Stack, sample: UserSample) -> tuple[int, ...]:
