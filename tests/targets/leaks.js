@@ -81,7 +81,7 @@ for (let index = 0; index < 40_000; index++) expected.push(new Session(index));
 const began = performance.now();
 setInterval(() => {
   const now = (performance.now() - began) / 1e3;
-  repeat(3, render);
+  repeat(20, render);
   if (kind === "churn") repeat(20, visit);
   else if (kind === "warm") now < seconds / 4 && repeat(60, lookUp);
   else if (now > seconds) LEAKS[kind]();
