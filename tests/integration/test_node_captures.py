@@ -10,6 +10,7 @@ import os
 import re
 import signal
 import socket
+import subprocess
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,7 @@ from support.waiting import wait_for
 
 from vitalsd.capture.census import socket_of
 from vitalsd.capture.engines.registry import CaptureError, Engine, Job, Made, Subject
+from vitalsd.capture.engines.sampled_cpu import SampledCpu
 from vitalsd.capture.engines.stacks import ProbeStackEngine
 from vitalsd.capture.engines.v8_cpu import V8Cpu
 from vitalsd.capture.engines.v8_heap import V8Heap
@@ -104,6 +106,40 @@ def test_a_cpu_profile(tmp_path: Path) -> None:
         assert "renderPage" in (tmp_path / "second" / "profile.svg").read_text()
         assert json.loads((tmp_path / "second" / "profile.speedscope.json").read_text())["profiles"]
         well(service, load)
+
+
+def test_a_cpu_profile_without_a_probe(tmp_path: Path) -> None:
+    """By the kernel's samples: the same files, of a service that nobody has touched."""
+    assert NODE is not None
+    engine = SampledCpu(SETTINGS)
+    with subprocess.Popen([NODE, str(TARGETS / "serves.js")], stdout=subprocess.PIPE, text=True) as plain:
+        try:
+            assert plain.stdout is not None
+            port, subject = int(plain.stdout.readline().split()[1]), subject_of(plain.pid)
+            if not engine.fit(subject).fits:
+                pytest.skip(engine.fit(subject).why)
+            with Load(port, kept=["/"], right=b"served".__eq__) as load:
+                wait_for("requests", lambda: load.answered > 20)
+                made = take(engine, job_of(subject, tmp_path / "one", 1.5))
+            assert "TracerPid:\t0" in Path(f"/proc/{plain.pid}/status").read_text()
+        finally:
+            plain.kill()
+    assert load.failed == []
+    top = rows(made, "top_functions")
+    assert is_culprit(top[0]), top
+    assert top[0]["self_share"] > 0.5
+    assert made.summary["samples"] > 50
+    assert made.summary["unseen_share"] < 0.2
+    assert {file.name for file in (tmp_path / "one").iterdir()} >= set(made.files)
+    assert "renderPage" in (tmp_path / "one" / "profile.svg").read_text()
+
+
+def test_who_may_not_be_sampled(tmp_path: Path) -> None:
+    """What runs no V8 is left to others."""
+    with subprocess.Popen(["sleep", "60"]) as other:
+        fit = SampledCpu(SETTINGS).fit(subject_of(other.pid))
+        other.kill()
+    assert (fit.fits, fit.why) == (False, "it samples Node, and no V8 can be read in this process")
 
 
 def test_allocations(tmp_path: Path) -> None:

@@ -10,8 +10,9 @@ __all__ = ["fit_of_pyspy"]
 
 def fit_of_pyspy(subject: Subject, does: str) -> Fit:
     """`does` is what it would do."""
-    probe = subject.worker.probe
-    if probe is not None and probe.runtime != "python":
-        return Fit(False, f"py-spy knows Python, and this is {probe.runtime}")
+    told = (subject.worker.probe, subject.worker.observed)
+    other = next((one.runtime for one in told if one is not None and one.runtime == "node"), None)
+    if other is not None:
+        return Fit(False, f"py-spy knows Python, and this is {other}")
     problem = may_look(subject.pid, subject.proc)
     return Fit(True, does) if problem is None else Fit(False, *problem)

@@ -33,6 +33,8 @@ __all__ = ["Late", "StackSampler", "Stacks"]
 
 WAITS_SECONDS = (0.0, 0.04, 0.08, 0.16, 0.32)
 """Before each sample; five tell one callback from many, see detect.culprit."""
+BURSTS_AT_ONCE = 3
+"""The kernel has room for four such rings of a user, or as many as it is told (`kernel.perf_event_mlock_kb`)."""
 MAX_THREADS = 200
 """py-spy #872: with 159 threads a job of 1.5 s took 7.6 s and more."""
 BURST, REFILL_SECONDS = 20, 2.0
@@ -134,6 +136,7 @@ class StackSampler:
         self._clock = clock
         self._pause = pause
         self._one_at_a_time = asyncio.Lock()
+        self._bursts_at_once = asyncio.Semaphore(BURSTS_AT_ONCE)
         self._queue: asyncio.Queue[_Watch] = asyncio.Queue()
         self._watches: OrderedDict[Name, _Watch] = OrderedDict()
         self._buckets: OrderedDict[WorkerKey, Bucket] = OrderedDict()
@@ -242,7 +245,8 @@ class StackSampler:
         key, thread = watch.late.key, watch.late.thread_id
         try:
             watch.note(self._v8.glance(key, thread), self._clock())
-            taken = await self._burst(self._v8.number(key, thread))
+            async with self._bursts_at_once:
+                taken = await self._burst(self._v8.number(key, thread))
             found = self._v8.sampled(key, thread, taken)
             watch.samples += [(at, frames, ()) for at, frames in found]
             watch.note(self._v8.glance(key, thread), self._clock())

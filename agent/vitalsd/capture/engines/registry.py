@@ -21,7 +21,7 @@ import msgspec
 
 from vitalsd.capture.model import CaptureKind
 from vitalsd.errors import VitalsdError
-from vitalsd.model import WorkerSample
+from vitalsd.model import WorkerKey, WorkerSample
 from vitalsd.settings.model import Settings
 
 __all__ = [
@@ -62,10 +62,15 @@ class Subject(msgspec.Struct, frozen=True):
     proc: Path = Path("/proc")
 
     @property
+    def key(self) -> WorkerKey:
+        """Which process it is."""
+        assert self.worker.key is not None
+        return self.worker.key
+
+    @property
     def pid(self) -> int:
         """In the agent's own pid namespace."""
-        assert self.worker.key is not None
-        return self.worker.key.pid
+        return self.key.pid
 
 
 class Fit(msgspec.Struct, frozen=True):
