@@ -18,7 +18,6 @@ from vitalsd.capture.engines.registry import CaptureError, Fit, Job, Made, Subje
 from vitalsd.capture.makers import have_made
 from vitalsd.capture.model import CaptureKind
 from vitalsd.capture.profiles import make
-from vitalsd.capture.profiles.folded import Folded, Sampled, Thread, write
 from vitalsd.capture.profiles.make import FLAMEGRAPH, FOLDED, SPEEDSCOPE, Digest, Request
 from vitalsd.model import Frame
 from vitalsd.settings.model import Settings
@@ -99,17 +98,25 @@ class _Counted:
                 self._stacks[frames] += 1
         self.unread = self.samples - self._stacks.total()
 
-    def folded(self) -> Folded:
-        """As any profile has them."""
-        thread = Thread(str(self._subject.pid), "MainThread")
-        stacks = (Sampled(thread, tuple(reversed(frames)), count) for frames, count in self._stacks.most_common())
-        return Folded(tuple(stacks))
+    def folded(self) -> str:
+        """In the form that py-spy has, a line for each stack."""
+        thread = f"thread ({self._subject.pid}): MainThread"
+        lines = (
+            f"{';'.join((thread, *map(_name, reversed(frames))))} {count}\n"
+            for frames, count in self._stacks.most_common()
+        )
+        return "".join(lines)
 
 
-def _write(job: Job, profile: Folded) -> None:
+def _name(frame: Frame) -> str:
+    plain = " ".join(frame.function.replace(";", ":").split()), " ".join(frame.file.replace(";", ":").split())
+    return f"{plain[0]} ({plain[1]}:{frame.line})"
+
+
+def _write(job: Job, text: str) -> None:
     descriptor = os.open(job.folder / RAW, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8", errors="replace") as out:
-        out.write(write(profile.stacks))
+        out.write(text)
 
 
 async def _make(job: Job, elapsed: float) -> Digest:

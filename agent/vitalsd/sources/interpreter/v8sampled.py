@@ -23,6 +23,9 @@ __all__ = ["Sampled", "functions_of"]
 MOST_HOPS = 8192
 MOST_KINDS = 64
 MOST_HELD = 64
+SAVED_WORDS = 32
+NEAR_BYTES = 4096
+"""From where a frame pointer was saved to the frame."""
 
 
 class Sampled(msgspec.Struct, frozen=True):
@@ -48,7 +51,7 @@ class _Chain(msgspec.Struct, frozen=True):
 def functions_of(memory: BoundedMemory, layout: V8Layout, sample: UserSample, note: int | None) -> Sampled | None:
     """What it shows; None where it makes no sense."""
     stack = V8Stack(memory, layout, sample.stack, sample.text)
-    chain = _chain(memory, stack, layout, sample.frame)
+    chain = _chain(memory, stack, layout, sample.frame) or _saved(memory, stack, layout)
     if chain is None:
         note = note if note is not None else note_of_exit(memory, stack)
         left_in = pointer_at(memory, note) if note is not None else 0
@@ -65,22 +68,50 @@ def functions_of(memory: BoundedMemory, layout: V8Layout, sample: UserSample, no
 
 def _chain(memory: BoundedMemory, stack: V8Stack, layout: V8Layout, frame: int) -> _Chain | None:
     """Follow the frames outwards to where C++ has called; None if they do not lead there."""
+    begin: int | None = None
+    """The innermost of those that lie in a row, up to there, and may be JavaScript's or V8's own."""
     builtin = True
     at = frame
     try:
+        if at - 2 * POINTER.size < stack.innermost:
+            at = stack.word(at)  # a function that has just begun, and has not put down yet what it is
         for _ in range(MOST_HOPS):
             if stack.is_exit(at):
                 return _Chain(at, True, False)
             kind = stack.word(at + layout.frame_kind)
-            if kind & 1 == 0 and kind >> 1 in layout.entries and _is_context(memory, layout, stack.word(at - 16)):
-                return _Chain(frame, False, builtin and at > frame)
-            builtin = builtin and kind & 1 == 0 and kind >> 1 < MOST_KINDS
+            entry = kind & 1 == 0 and kind >> 1 in layout.entries
+            if entry and _is_context(memory, layout, stack.word(at - 2 * POINTER.size)):
+                return _Chain(begin if begin is not None else at, False, builtin and begin is not None)
+            known = kind & 1 == 0 and kind >> 1 < MOST_KINDS and not entry
+            builtin = builtin and known
+            if not known and not is_object(kind):
+                begin = None
+            elif begin is None:
+                begin = at
             caller = stack.word(at)
             if caller <= at:
                 return None
             at = caller
     except TornError:
         pass
+    return None
+
+
+def _saved(memory: BoundedMemory, stack: V8Stack, layout: V8Layout) -> _Chain | None:
+    """
+    The chain from a frame pointer that was saved just now: a small function of the kernel's or of libc's uses the
+    register for something else (`clock_gettime`, which `performance.now` calls).
+    """
+    for index in range(SAVED_WORDS):
+        at = stack.innermost + POINTER.size * index
+        try:
+            frame = stack.word(at)
+        except TornError:
+            return None
+        if at < frame < at + NEAR_BYTES and frame % POINTER.size == 0:
+            chain = _chain(memory, stack, layout, frame)
+            if chain is not None and not chain.builtin:
+                return chain
     return None
 
 
