@@ -23,9 +23,6 @@ __all__ = ["Sampled", "functions_of"]
 MOST_HOPS = 8192
 MOST_KINDS = 64
 MOST_HELD = 64
-SAVED_WORDS = 32
-NEAR_BYTES = 4096
-"""From where a frame pointer was saved to the frame."""
 
 
 class Sampled(msgspec.Struct, frozen=True):
@@ -51,7 +48,7 @@ class _Chain(msgspec.Struct, frozen=True):
 def functions_of(memory: BoundedMemory, layout: V8Layout, sample: UserSample, note: int | None) -> Sampled | None:
     """What it shows; None where it makes no sense."""
     stack = V8Stack(memory, layout, sample.stack, sample.text)
-    chain = _chain(memory, stack, layout, sample.frame) or _saved(memory, stack, layout)
+    chain = _chain(memory, stack, layout, sample.frame)
     if chain is None:
         note = note if note is not None else note_of_exit(memory, stack)
         left_in = pointer_at(memory, note) if note is not None else 0
@@ -94,24 +91,6 @@ def _chain(memory: BoundedMemory, stack: V8Stack, layout: V8Layout, frame: int) 
             at = caller
     except TornError:
         pass
-    return None
-
-
-def _saved(memory: BoundedMemory, stack: V8Stack, layout: V8Layout) -> _Chain | None:
-    """
-    The chain from a frame pointer that was saved just now: a small function of the kernel's or of libc's uses the
-    register for something else (`clock_gettime`, which `performance.now` calls).
-    """
-    for index in range(SAVED_WORDS):
-        at = stack.innermost + POINTER.size * index
-        try:
-            frame = stack.word(at)
-        except TornError:
-            return None
-        if at < frame < at + NEAR_BYTES and frame % POINTER.size == 0:
-            chain = _chain(memory, stack, layout, frame)
-            if chain is not None and not chain.builtin:
-                return chain
     return None
 
 
