@@ -60,6 +60,18 @@ def start() -> Iterator[Callable[[], WorkerKey]]:
         child.stdout.close()
 
 
+BOOKS: list[Book] = []
+"""Those that a test has begun."""
+
+
+@pytest.fixture(autouse=True)
+def _books_are_closed() -> Iterator[None]:
+    """Their threads would go on, and tell other tests that their files are gone."""
+    yield
+    while BOOKS:
+        BOOKS.pop().close()
+
+
 class World:
     """A pool of real processes below this one, with the incidents of an agent."""
 
@@ -75,6 +87,7 @@ class World:
         """Those that come later have started when they are first seen."""
         self.book = Book(lambda: folder, "127.0.0.1:18780", clock=lambda: self.now, steady=lambda: self.now)
         self.book.start()
+        BOOKS.append(self.book)
         self.captures: tuple[Any, ...] = ()
         self.begin()
 
