@@ -265,3 +265,31 @@ def test_installed_into_a_folder(tmp_path: Path) -> None:
     with probed(["nodes.js", "rest"], segments, NODE_OPTIONS=options) as service:
         service.line("ready")
         service.wait_loop("a loop", lambda loop: loop.running)
+
+
+@pytest.mark.parametrize("mode", ["hook", "storage"])
+def test_hooks_on_asynchronous_resources(mode: str, tmp_path: Path) -> None:
+    """Stacks are taken of a service that is told of resources; its hook is not called in the midst of itself."""
+    with probed(["hooked.js", mode], tmp_path) as service:
+        service.line()
+        seen = service.wait_vitals("stalls with stacks", lambda vitals: _stacked(vitals) >= 3)
+        code, _, err = service.end()
+    assert seen is not None
+    assert (code, err) == (-signal.SIGTERM, "")
+
+
+def _stacked(vitals: ProbeVitals) -> int:
+    return sum(bool(stall.stacks) for stall in vitals.loops[0].recent_stalls)
+
+
+def test_a_descriptor_that_somebody_has_closed(tmp_path: Path) -> None:
+    """Whatever file has its number then is not written to, and the service goes on."""
+    segments, data = tmp_path / "segments", tmp_path / "data"
+    segments.mkdir(mode=0o700)
+    data.write_bytes(b"x" * 32_000)
+    with probed(["hooked.js", "closes", str(segments), str(data)], segments) as service:
+        service.line()
+        time.sleep(2.5)
+        assert data.read_bytes() == b"x" * 32_000
+        code, _, err = service.end()
+    assert (code, err) == (-signal.SIGTERM, "")

@@ -30,7 +30,11 @@ async def burst(tid: int) -> list[UserSample]:
                 async with asyncio.timeout(until - time.monotonic()):
                     await came.wait()
                 came.clear()
-                found += samples.read()
+                new = samples.read()
+                if not new:
+                    break  # the thread has ended
+                found += new
+        found += samples.read()
     finally:
         loop.remove_reader(samples.fd)
         samples.close()

@@ -42,6 +42,9 @@ NODE_BURST, NODE_REFILL_SECONDS = 60, 0.5
 """Of a Node: a few milliseconds of the agent's in the place of tens of another program's."""
 REFUSED_SECONDS = 60.0
 """So long a worker that may not be read is left alone; somebody may have granted the permission since."""
+CALLBACKS_PER_SECOND, LEAST_CALLBACKS = 50.0, 3
+"""Fewer are no flood, but a few callbacks that are long."""
+TICKS_OF_A_BUFFER = 2048
 SURE_SECONDS = 0.02
 """By so much the end of a stall may be known too late: what goes on just before it may have been after it."""
 QUEUES = "node:internal/process/task_queues"
@@ -79,6 +82,13 @@ class Stacks(msgspec.Struct, frozen=True):
     """How often V8 was asked what it is at, and how often that was collecting garbage."""
 
 
+def _ticks_between(before: tuple[int, int] | None, after: tuple[int, int] | None) -> int:
+    """How many at the least were taken: their buffer is a ring, or another one by now."""
+    if before is None or after is None:
+        return 0
+    return (after[1] - before[1]) % TICKS_OF_A_BUFFER if before[0] == after[0] else TICKS_OF_A_BUFFER
+
+
 class _Watch:
     """One stall that is being sampled."""
 
@@ -92,16 +102,23 @@ class _Watch:
         """Whether it is a Node that computes, and has to be sampled."""
         self.heap_looks = self.collecting = 0
         self._taken = Glance().taken
+        self._taken_at = 0.0
 
     def note(self, glance: Glance, now: float) -> None:
-        """What V8 is at; that one of its queues went on since the last time is a sample as well."""
+        """What V8 is at; that one of its queues went on quickly since the last time is a sample as well."""
         if glance.collecting is not None:
             self.heap_looks += 1
             self.collecting += glance.collecting
-        for then, by_now, between in zip(self._taken, glance.taken, BETWEEN, strict=True):
-            if then is not None and by_now is not None and then != by_now:
+        least = max(LEAST_CALLBACKS, CALLBACKS_PER_SECOND * (now - self._taken_at))
+        (ticks, microtasks), (ticks_now, microtasks_now) = self._taken, glance.taken
+        counted = (
+            _ticks_between(ticks, ticks_now),
+            microtasks_now - microtasks if microtasks is not None and microtasks_now is not None else 0,
+        )
+        for count, between in zip(counted, BETWEEN, strict=True):
+            if count >= least:
                 self.samples.append((now + SURE_SECONDS, (between,), ()))
-        self._taken = glance.taken
+        self._taken, self._taken_at = glance.taken, now
 
     def seen(self) -> Stacks:
         return Stacks(

@@ -24,7 +24,7 @@ __all__ = ["NoSamplesError", "ThreadSamples", "UserSample", "why_unsampled"]
 STACK_BYTES = 16 << 10
 LONGEST_SECONDS = 1.0
 PAGE = mmap.PAGESIZE
-RING_PAGES = 32
+RING_BYTES = max(128 << 10, PAGE)
 """Room for seven samples."""
 SOFTWARE, CPU_CLOCK = 1, 0
 TIME, REGISTERS, STACK = 1 << 2, 1 << 12, 1 << 13
@@ -53,10 +53,8 @@ class _Machine(msgspec.Struct, frozen=True):
     """The frame pointer and the stack pointer among them."""
 
 
-MACHINES: Final = {
-    "x86_64": _Machine(298, (*range(8), *range(16, 24)), 6, 7),
-    "aarch64": _Machine(241, tuple(range(32)), 29, 31),
-}
+MACHINES: Final = {"x86_64": _Machine(298, (*range(8), *range(16, 24)), 6, 7)}
+"""On others the frames of V8 look otherwise, and that was not tried."""
 
 
 class NoSamplesError(Exception):
@@ -82,15 +80,16 @@ class ThreadSamples:
 
     def __init__(self, tid: int, period_seconds: float) -> None:
         machine = MACHINES.get(platform.machine())
-        if machine is None:
+        if machine is None or WORD.size != struct.calcsize("P"):
             raise NoSamplesError(f"threads are not sampled on {platform.machine()}")
         self._machine = machine
         self.fd = _open(machine, tid, period_seconds)
         try:
-            self._ring = mmap.mmap(self.fd, (1 + RING_PAGES) * PAGE)
+            self._ring = mmap.mmap(self.fd, PAGE + RING_BYTES)
         except OSError as error:
             os.close(self.fd)
-            raise NoSamplesError(f"there is no room for samples: {error.strerror}") from None
+            advice = "raise kernel.perf_event_mlock_kb, or give the agent CAP_IPC_LOCK"
+            raise NoSamplesError(f"the kernel has no room for samples ({error.strerror}): {advice}") from None
 
     def read(self) -> list[UserSample]:
         """Those since the last time."""
@@ -114,9 +113,8 @@ class ThreadSamples:
         os.close(self.fd)
 
     def _bytes(self, at: int, length: int) -> bytes:
-        size = RING_PAGES * PAGE
-        begin = at % size
-        first = min(length, size - begin)
+        begin = at % RING_BYTES
+        first = min(length, RING_BYTES - begin)
         return self._ring[PAGE + begin : PAGE + begin + first] + self._ring[PAGE : PAGE + length - first]
 
     def _sample(self, text: bytes) -> UserSample | None:
@@ -142,8 +140,10 @@ def why_unsampled(tid: int) -> str | None:
 
 
 def _open(machine: _Machine, tid: int, period_seconds: float) -> int:
-    import ctypes  # a megabyte, for an agent that never watches a Node
-
+    try:
+        import ctypes  # a megabyte, for an agent that never watches a Node
+    except ImportError:
+        raise NoSamplesError("threads cannot be sampled: this Python was built without libffi") from None
     kernel = ctypes.CDLL(None, use_errno=True)
     any_processor, no_group = -1, -1
     for excluded in (0, EXCLUDE_KERNEL):

@@ -139,8 +139,10 @@ def _summary(digest: Digest, counted: _Counted, elapsed: float, *, early: bool) 
         "unseen_share": round(counted.unread / counted.samples, 4) if counted.samples else 0.0,
         "threads": [{"name": one.name, "id": one.id, "share": 1.0} for one in digest.threads],
     }
-    if not digest.samples:
-        summary["no_samples_reason"] = "nothing of JavaScript ran in its main thread: the process was idle"
+    if counted.samples and not digest.samples:
+        summary["no_samples_reason"] = "no sample has shown a function of JavaScript"
+    elif not digest.samples:
+        summary["no_samples_reason"] = "its main thread had no processor: the process was idle"
     if early:
         summary["ended_early"] = "somebody has asked for it"
     return summary

@@ -25,6 +25,7 @@ function arm(given) {
   if (workerData?.[KEY] === 'watchdog') return;
   Object.defineProperty(process, ARMED, { value: { sight: null }, configurable: false });
   if (isMainThread) {
+    if (!given) require('./hooks').watch();
     const memory = require('./board').makeMemory();
     setEnvironmentData(KEY, memory);
     later(given ? 0 : AFTER_MS, () => require('./active').start(memory, given));

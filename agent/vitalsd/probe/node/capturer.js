@@ -12,6 +12,7 @@ const { parentPort, workerData } = require('node:worker_threads');
 
 const { AT, Leaving, Part } = require('./board');
 const { GATE } = require('./capture');
+const { monotonic } = require('./clock');
 const { collectionsOf } = require('./collections');
 const { control } = require('./layout.json');
 const { KINDS } = require('./profilers');
@@ -19,6 +20,7 @@ const { Sessions } = require('./sessions');
 
 const LOOK_MS = 10;
 const PASSING_MS = 50;
+const LONGEST_PASSING_SECONDS = 60;
 /** Beats of the main thread: between two of them it has looked for what other threads have for it. */
 const SAFE_ROUNDS = 3;
 const PIECE_BYTES = 256 * 1024;
@@ -82,9 +84,12 @@ class Capturer {
    */
   async _passed() {
     const main = new Part(this._memory, 0);
+    const until = monotonic() + LONGEST_PASSING_SECONDS;
     let rounds = 0;
     let beatAt = main.words[AT.beatAt];
     while (rounds < SAFE_ROUNDS) {
+      // Where the meter has been given up nothing beats any more.
+      if (main.words[AT.running] !== 1 && monotonic() > until) return;
       await new Promise((resolve) => {
         setTimeout(resolve, PASSING_MS);
       });

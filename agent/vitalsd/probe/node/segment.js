@@ -83,10 +83,32 @@ class Segment {
     try {
       this._writeAll();
       fs.renameSync(aside, this.path);
+      const made = fs.fstatSync(this._file);
+      this._made = [made.dev, made.ino];
     } catch (error) {
-      fs.unlinkSync(aside);
+      fs.closeSync(this._file);
+      fs.rmSync(aside, { force: true });
       throw error;
     }
+  }
+
+  /** Whether the number is still that of the file: a service may close what is not its own, and open another. */
+  get isOurs() {
+    try {
+      const found = fs.fstatSync(this._file);
+      return found.dev === this._made[0] && found.ino === this._made[1];
+    } catch {
+      return false;
+    }
+  }
+
+  /** Write a part of it; an error if it is not there any more, and never into what is there in its place. */
+  _write(from, length) {
+    if (!this.isOurs) {
+      this.off = true;
+      throw new Error('somebody has closed the file of the probe');
+    }
+    fs.writeSync(this._file, this._bytes, from, length, from);
   }
 
   _fill(target, threshold) {
@@ -129,7 +151,7 @@ class Segment {
   put(record, index, values, text = '') {
     if (this.off) return;
     const [from, to] = this._store(record, index, values, text);
-    fs.writeSync(this._file, this._bytes, from, to - from, from);
+    this._write(from, to - from);
   }
 
   /** Set the words of all loops that change outside of the records, in one write. */
@@ -138,7 +160,7 @@ class Segment {
     this._words.set(sinces, layout.SINCE);
     this._words.set(dues, layout.DUE);
     const from = layout.SINCE * 8;
-    fs.writeSync(this._file, this._bytes, from, 2 * layout.LOOPS * 8, from);
+    this._write(from, 2 * layout.LOOPS * 8);
   }
 
   /** Say why the probe is off, as the last word. */
@@ -147,11 +169,6 @@ class Segment {
     this.mark(none, none);
     this.put(records.PROCESS, 0, records.PROCESS.fields.map(() => NaN), `${layout.OFF}${problem}`);
     this.off = true;
-  }
-
-  /** Whether somebody has deleted it. */
-  get gone() {
-    return fs.fstatSync(this._file).nlink === 0;
   }
 }
 

@@ -7,10 +7,12 @@ moment, so none of its code runs.
 
 A callback that computes for long and a flood of ticks or promises show the same stacks. So a mark is left in both of
 Node's queues, which costs them one empty call: they come to it between two of their own, or not before the callback
-has ended. When that was is told with the next stack.
+has ended. When that was is told with the next stack. Where the service may be told of what is put into a queue there
+are no marks.
 */
 
 const { monotonic } = require('./clock');
+const { quiet } = require('./hooks');
 
 const MOST_FRAMES = 64;
 const { defineProperty, getOwnPropertyDescriptor } = Object;
@@ -30,7 +32,7 @@ function mark() {
 function passed() {
   const at = marked;
   marked = 0;
-  if (waiting === 0) {
+  if (waiting === 0 && quiet()) {
     waiting = 2;
     microtask(mark);
     tick.call(process, mark);

@@ -47,10 +47,33 @@ class Watchdog {
     this._flushedAt = this._parts.map(() => 0);
     this._late = this._parts.map(() => ({ since: 0, samples: 0, next: 0 }));
     this._publishAt = 0;
-    parentPort.on('message', (message) => this._onMessage(message));
+    this._failed = false;
+    parentPort.on('message', (message) => this._guarded(() => this._onMessage(message)));
     parentPort.postMessage({ segment: this._segment.path });
     this._control.listen();
-    this._look();
+    this._again(0);
+  }
+
+  /** Do it; after an error nothing more, but stay: a thread that ends with a session open may take the service along. */
+  _guarded(work) {
+    if (this._failed) return;
+    try {
+      work();
+    } catch (error) {
+      this._failed = true;
+      this._control.close();
+      this._stacks.close();
+      this._sessions.closeAll();
+      try {
+        this._segment.turnOff(`${error?.name}: ${error?.message}`);
+      } catch {
+        // it cannot be told
+      }
+    }
+  }
+
+  _again(milliseconds) {
+    setTimeout(() => this._guarded(() => this._look()), milliseconds);
   }
 
   _look() {
@@ -72,7 +95,7 @@ class Watchdog {
     }
     if (now >= this._publishAt) this._publish(now);
     this._segment.mark(sinces, dues);
-    setTimeout(() => this._look(), Math.max(1, Math.ceil(sleep * 1e3)));
+    this._again(Math.max(1, Math.ceil(sleep * 1e3)));
   }
 
   /** Publish the books of a loop, and the stalls that have ended since. */
@@ -116,7 +139,8 @@ class Watchdog {
       Object.assign(late, { since: due, samples: 0, next: this._first });
     }
     if (slot === 0 && age >= late.next && late.samples < MAX_SAMPLES) {
-      const asked = this._stacks.ask((at, frames, marked) => this._answer(part, due, at, frames, marked));
+      const answer = (at, frames, marked) => this._guarded(() => this._answer(part, due, at, frames, marked));
+      const asked = this._stacks.ask(answer);
       if (asked) {
         late.samples++;
         late.next = age * SAMPLE_GROWTH;

@@ -21,7 +21,7 @@ import msgspec
 from vitalsd.model import StackRefusal, WorkerKey
 from vitalsd.sources.interpreter.bounded import BoundedMemory
 from vitalsd.sources.interpreter.image import images
-from vitalsd.sources.interpreter.memory import GoneError, ProcessMemory
+from vitalsd.sources.interpreter.memory import GoneError, ProcessMemory, TornError
 from vitalsd.sources.interpreter.v8layout import MARK, UnknownV8Error, V8Layout, v8_layout
 from vitalsd.targets.namespaces import own_number
 from vitalsd.targets.processes import read_key
@@ -151,8 +151,9 @@ def _find(process: str, memory: ProcessMemory) -> V8Layout | None:
     library = b"libnode" if program.startswith("node") else b""
     with contextlib.closing(images(memory, process, library)) as found:
         for image in found:
-            if image.symbol(MARK) is not None:
-                return v8_layout(memory, image.symbol)
+            with contextlib.suppress(TornError):  # it is being loaded, or damaged
+                if image.symbol(MARK) is not None:
+                    return v8_layout(memory, image.symbol)
     return None
 
 

@@ -1,8 +1,8 @@
 """
 Walks the stack of a thread in which JavaScript has called into C++: the functions on it, innermost first.
 
-Frames of JavaScript are a chain through the frame pointer; C++ has none. Where the chain begins is known to V8,
-since its collector walks it as well: the isolate notes the frame in which JavaScript was left (`c_entry_fp`),
+Frames of JavaScript are a chain through the frame pointer; C++ may have none. Where the chain begins is known to
+V8, since its collector walks it as well: the isolate notes the frame in which JavaScript was left (`c_entry_fp`),
 and each frame by which C++ has called back in keeps the one before. So nothing is guessed of what old frames
 have left behind on the stack: of those there are many, in the 12 KiB of events that libuv asks an epoll for,
 say.
@@ -111,7 +111,7 @@ class V8Stack:
             kind = self.word(frame + layout.frame_kind)
             if is_object(kind):
                 found.append(self.word(frame + layout.frame_function))
-            elif kind >> 1 in layout.entries:
+            elif kind & 1 == 0 and kind >> 1 in layout.entries:
                 further = self._further_exit(frame)
                 if further is None:
                     return found
