@@ -7,6 +7,7 @@ Uses blocks.py of tests/targets.
 from __future__ import annotations
 
 import json
+import os
 import signal
 from typing import TYPE_CHECKING, Any
 
@@ -177,7 +178,7 @@ def test_what_came_and_went_while_nobody_could_be_told(tmp_path: Path) -> None:
         process.wait(20)
     with (
         alertmanager(port, tmp_path / "server") as server,
-        watching(agent, "--pid", str(service.pid), "--name", "served"),
+        watching(agent, "--pid", str(os.getpid()), "--name", "served"),
     ):
         (alert,) = wait_for("the alert", lambda: stalls(server) or None)
         assert "ask_slowly" in alert["annotations"]["summary"]

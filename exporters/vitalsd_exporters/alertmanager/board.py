@@ -54,7 +54,7 @@ class Board:
                 (firing if fires else over).setdefault(labels_of(incident, self.static), []).append(incident)
         fired = {labels: _alert(labels, found, over=False) for labels, found in firing.items()}
         ended = {labels: _alert(labels, found, over=True) for labels, found in over.items() if labels not in fired}
-        self._forget(fired, now)
+        self._forget(now)
         for labels, alert in self._fired.items():
             if labels not in fired and labels not in ended and any(name in self._told for name in alert.ids):
                 self._gone[labels] = replace(alert, ends_at=now)
@@ -97,11 +97,11 @@ class Board:
             self._told[incident.id] = told_at
         return told_at
 
-    def _forget(self, fired: Mapping[Labels, Alert], now: float) -> None:
+    def _forget(self, now: float) -> None:
         self._gone = {
             labels: alert
             for labels, alert in list(self._gone.items())[-MOST_ALERTS:]
-            if labels not in fired and alert.ends_at is not None and now - alert.ends_at <= RESENT_SECONDS
+            if alert.ends_at is not None and now - alert.ends_at <= RESENT_SECONDS
         }
 
     def _bounded(self, alerts: dict[Labels, Alert]) -> Mapping[Labels, Alert]:

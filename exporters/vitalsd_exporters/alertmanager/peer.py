@@ -112,6 +112,8 @@ class Peer:
         except TimeoutError:
             return f"it has not answered within {self.timeout_seconds:g} s"
         except (OSError, h11.ProtocolError, VitalsdError) as error:
+            if isinstance(error, ssl.SSLError):
+                self._tls = None  # its files may be others by then
             return _one_line(str(getattr(error, "strerror", None) or error) or type(error).__name__)
         except Exception as error:  # an agent does not end of a peer
             log.exception("notification_broke", peer=self.settings.url)
@@ -134,7 +136,6 @@ class Peer:
 
     def _fail(self, problem: str) -> None:
         self.failed += 1
-        self._tls = None  # its files may be others by then
         seconds = self._outbox.failed(self._steady())
         self._complain(problem)
         log.debug("notification_retried", peer=self.settings.url, seconds=round(seconds, 1))

@@ -100,7 +100,7 @@ def test_a_reload_adds_and_removes_peers():
             await until(lambda: len(stays.sent()) == len(comes.sent()) == 2)
             assert [each.peer for each in notifier.counts()] == [stays.url, comes.url]
             notifier.reconfigure(settings())
-            await until(lambda: notifier.counts() == ())
+            await until(lambda: notifier.counts() == () and len(asyncio.all_tasks()) == 2)
 
         run(incidents, settings(stays, goes), steps)
         assert (len(stays.sent()), len(goes.sent()), len(comes.sent())) == (2, 1, 2)
@@ -126,11 +126,11 @@ def test_without_peers_nothing_is_done():
 
 def test_labels_and_links_of_the_configuration():
     """A reload of them holds for who is told already; the alert without them ends."""
-    incidents = Incidents(incident())
+    incidents = Incidents(noted(incident(), NOW))
     with Pretender() as server:
 
         async def steps(notifier, until):
-            await until(lambda: incidents.notes)
+            await until(lambda: server.sent() and notifier._seen is incidents.now)
             labels = [StaticLabel("cluster", "eu")]
             notifier.reconfigure(settings(server, labels=labels, external_url="https://vitals.example"))
             await until(lambda: len(server.sent()) >= 3)

@@ -16,12 +16,19 @@ from support.alertmanager import Pretender
 from support.alerts import NOW, incident
 
 from vitalsd.settings.model import AlertmanagerPeer
+from vitalsd_exporters.alertmanager import outbox as outbox_module
 from vitalsd_exporters.alertmanager import peer as peer_module
 from vitalsd_exporters.alertmanager.alert import Alert, Wording, labels_of
-from vitalsd_exporters.alertmanager.contact import place_of
+from vitalsd_exporters.alertmanager.contact import Contact, place_of
 from vitalsd_exporters.alertmanager.peer import MOST_IN_ONE, Peer
 
 SOON = 10.0
+
+
+@pytest.fixture(autouse=True)
+def retry_soon(monkeypatch):
+    """Nobody waits for a second here."""
+    monkeypatch.setattr(outbox_module, "FIRST_RETRY_SECONDS", 0.05)
 
 
 def alert(target="shop", ends_at=None):
@@ -196,16 +203,16 @@ def test_a_look_up_that_hangs_has_one_thread(monkeypatch):
 
 @pytest.fixture(scope="module")
 def certificates(tmp_path_factory):
-    """A folder with the certificate of localhost and its key."""
+    """A folder with a certificate of localhost and its key, and with another."""
     openssl = shutil.which("openssl")
     if openssl is None:
         pytest.skip("openssl is not installed (Debian: apt install openssl)")
     folder = tmp_path_factory.mktemp("certificates")
     new = [openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
-    names = ["-keyout", "key.pem", "-out", "cert.pem", "-subj", "/CN=localhost", "-days", "2"]
-    subprocess.run(
-        [*new, *names, "-addext", "subjectAltName=DNS:localhost"], cwd=folder, check=True, capture_output=True
-    )
+    new += ["-subj", "/CN=localhost", "-days", "2", "-addext", "subjectAltName=DNS:localhost"]
+    for key, certificate in (("key.pem", "cert.pem"), ("other-key.pem", "other.pem")):
+        files = ["-keyout", key, "-out", certificate]
+        subprocess.run([*new, *files], cwd=folder, check=True, capture_output=True)
     return folder
 
 
@@ -223,6 +230,29 @@ def test_tls_with_an_authority_of_our_own(certificates):
             lambda peer: peer.taken or peer.failed, alert(), url=server.url, ca_file=str(certificates / "cert.pem")
         )
     assert (peer.problem, len(server.bodies)) == (None, 1)
+
+
+def test_an_authority_that_was_replaced_holds_at_once(certificates, tmp_path):
+    """Nobody has to reload anything for it."""
+    authority = tmp_path / "ca.pem"
+    shutil.copy(certificates / "other.pem", authority)
+    with Pretender(tls=server_context(certificates)) as server:
+
+        def until(peer):
+            if peer.failed:
+                shutil.copy(certificates / "cert.pem", authority)
+            return peer.taken
+
+        told(until, alert(), url=server.url, ca_file=str(authority))
+    assert len(server.bodies) == 1
+
+
+def test_another_address_of_its_host(monkeypatch):
+    """The next one is asked when nobody answers at the first."""
+    monkeypatch.setattr(peer_module, "find", lambda *_: Contact(("127.0.0.2", "127.0.0.1")))
+    with Pretender() as server:
+        peer = told(lambda peer: peer.taken or peer.failed, alert(), url=f"http://alertmanager:{server.port}")
+    assert (peer.failed, len(server.bodies)) == (0, 1)
 
 
 def test_tls_by_somebody_else_is_not_told_anything(certificates):
