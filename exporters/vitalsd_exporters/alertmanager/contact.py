@@ -105,7 +105,7 @@ def _secret(path: str, key: str) -> str:
 
 @lru_cache(maxsize=1)
 def _of_the_system() -> ssl.SSLContext:
-    """One for all: the system's authorities take megabytes."""
+    """One for all: the system's authorities take about a megabyte."""
     return ssl.create_default_context()
 
 
