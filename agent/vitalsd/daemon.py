@@ -51,6 +51,7 @@ from vitalsd.targets.places import default_folders
 from vitalsd.targets.processes import has_gone
 from vitalsd.targets.rules import TargetRule
 from vitalsd.thrift import give_back, settle_objects, share_arena
+from vitalsd_exporters.alertmanager.notifier import Notifier
 from vitalsd_exporters.prometheus.app import metrics_app
 from vitalsd_exporters.web.api import control_app
 from vitalsd_exporters.web.auth import load_token, store_token
@@ -148,6 +149,13 @@ class Daemon:
         token_file = settings.exporters.control.token_file
         self.token = load_token(Path(token_file) if token_file is not None else None)
         self._listeners = self._listen(settings)
+        self._notifier = Notifier(
+            self._book.incidents,
+            lambda incident, text: self._book.note(incident, "notified", text),
+            settings.exporters.alertmanager,
+            f"http://{self._listeners[1].addresses[0]}",
+        )
+        self.state.notified = self._notifier.counts
         self._token_stored = token_file is not None or self._store_token(settings)
         begin(settings)
 
@@ -228,6 +236,7 @@ class Daemon:
             censuses = tasks.create_task(self._investigation.censuses.run())
             captures = tasks.create_task(self._capturing.desk.run())
             remedies = tasks.create_task(self._remedying.run())
+            notifying = tasks.create_task(self._notifier.run())
             loop.call_later(STARTED_SECONDS, _become_small)
             log.info("agent_started", metrics=self.metrics_url, control=self._listeners[1].addresses[0])
             await self._stopping.wait()
@@ -241,6 +250,7 @@ class Daemon:
             stacks.cancel()
             censuses.cancel()
             remedies.cancel()
+            notifying.cancel()
             await self._capturing.close()
             captures.cancel()
             self._give_back()
@@ -338,6 +348,7 @@ class Daemon:
         self._investigation.reconfigure(settings)
         self._capturing.reconfigure(settings)
         self._remedying.reconfigure(settings)
+        self._notifier.reconfigure(settings.exporters.alertmanager)
         self._growth.reconfigure(plan_of(settings))
         self.state.health = settings.health
         self.state.reload_problem, self.state.reload_succeeded_at = None, time.time()
@@ -357,7 +368,8 @@ def _rules(settings: Settings) -> list[TargetRule]:
 def _fixed(old: Settings, new: Settings) -> list[tuple[str, object, object]]:
     """What cannot change while the agent runs."""
     return [
-        ("exporters", old.exporters, new.exporters),
+        ("exporters.prometheus", old.exporters.prometheus, new.exporters.prometheus),
+        ("exporters.control", old.exporters.control, new.exporters.control),
         ("storage", old.storage, new.storage),
     ]
 

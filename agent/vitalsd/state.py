@@ -42,7 +42,7 @@ from vitalsd.settings.model import Health
 from vitalsd.sources.observer.observer import Observer
 from vitalsd.sources.sampler import Round, Sampler
 from vitalsd.targets.finder import Found, Seat
-from vitalsd_exporters.state import AgentVitals
+from vitalsd_exporters.state import AgentVitals, Notified
 
 __all__ = ["State"]
 
@@ -89,6 +89,8 @@ class State:
         """What `captures` answers, from the first question on."""
         self.remedying: Remedying | None = None
         """The same of `remedy`."""
+        self.notified: Callable[[], tuple[Notified, ...]] = tuple
+        """How it went with each Alertmanager."""
 
     def update(self, found: Found, sampled: Round, now: float, *, early: bool = False) -> None:
         """Take over a round of sampling that began at CLOCK_MONOTONIC `now`; `early` ones tell of no interval."""
@@ -212,6 +214,7 @@ class State:
             incidents_displaced=self._book.displaced,
             stacks=self._stacks.dumps,
             stacks_refused=dict(self._stacks.refusals),
+            notified=self.notified(),
         )
 
     async def reload(self) -> None:

@@ -34,7 +34,27 @@ if TYPE_CHECKING:
     )
     from vitalsd.settings.model import Health
 
-__all__ = ["AgentVitals", "CaptureCounts", "Captures", "OpenFile", "RemedyCounts", "RemedyState", "View"]
+__all__ = [
+    "AgentVitals",
+    "CaptureCounts",
+    "Captures",
+    "Notified",
+    "OpenFile",
+    "RemedyCounts",
+    "RemedyState",
+    "View",
+]
+
+
+class Notified(msgspec.Struct, frozen=True):
+    """How it went with one Alertmanager since it was configured."""
+
+    peer: str
+    """Its URL, which has no secret in it."""
+    sent: int
+    failed: int
+    problem: str | None = None
+    """Why it cannot be told now, if that is so."""
 
 
 class AgentVitals(msgspec.Struct, frozen=True):
@@ -67,6 +87,8 @@ class AgentVitals(msgspec.Struct, frozen=True):
     """How often py-spy was asked, or the memory of a Node was read, for the stacks of a stall."""
     stacks_refused: Mapping[StackRefusal, int] = {}
     """Reason -> how often a stack was not taken, or came to nothing."""
+    notified: tuple[Notified, ...] = ()
+    """One for each Alertmanager that is configured."""
 
 
 class Captures(Protocol):

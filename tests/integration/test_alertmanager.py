@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import http.client
-import json
-import subprocess
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from support.agent import free_ports
+from support.alertmanager import Alertmanager, alertmanager
 from support.captures import FakeCaptures
 from support.desk import TOKEN, Desk, desk
-from support.prometheus import tool
 from support.waiting import wait_for
 
 if TYPE_CHECKING:
@@ -36,74 +33,12 @@ receivers:
 """
 
 
-class Alertmanager:
-    """A server that runs."""
-
-    def __init__(self, port: int) -> None:
-        self.port = port
-
-    def ask(self, method: str, path: str, body: object = None) -> tuple[int, bytes]:
-        """One request."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
-        with contextlib.closing(connection):
-            sent = json.dumps(body) if body is not None else None
-            connection.request(method, path, sent, {"Content-Type": "application/json"})
-            answer = connection.getresponse()
-            return answer.status, answer.read()
-
-    def is_ready(self) -> bool:
-        """Whether it takes alerts."""
-        try:
-            return self.ask("GET", "/-/ready")[0] == 200
-        except (OSError, http.client.HTTPException):
-            return False
-
-    def fire(self, *alerts: dict[str, Any]) -> None:
-        """Have these fire, or be resolved where they say when."""
-        status, body = self.ask("POST", "/api/v2/alerts", alerts)
-        assert status == 200, body
-
-    def fingerprints(self) -> set[str]:
-        """Of all that fire."""
-        return {each["fingerprint"] for each in json.loads(self.ask("GET", "/api/v2/alerts")[1])}
-
-    def sent(self) -> float:
-        """How many notifications were sent, or tried to."""
-        return self._count("alertmanager_notifications_total")
-
-    def failed(self) -> float:
-        """How many of them came to nothing."""
-        return self._count("alertmanager_notifications_failed_total")
-
-    def _count(self, name: str) -> float:
-        lines = self.ask("GET", "/metrics")[1].decode().splitlines()
-        start = f'{name}{{integration="webhook"'
-        return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(start))
-
-
 @contextlib.contextmanager
 def alerting(address: str, token: str, folder: Path) -> Iterator[Alertmanager]:
     """An Alertmanager that sends to this address; it is killed at the end."""
-    folder.mkdir()
     (port,) = free_ports(1)
-    (folder / "config.yml").write_text(CONFIG.format(address=address, token=token))
-    command = [
-        tool("prometheus-alertmanager"),
-        f"--config.file={folder / 'config.yml'}",
-        f"--storage.path={folder / 'data'}",
-        f"--web.listen-address=127.0.0.1:{port}",
-        "--cluster.listen-address=",
-    ]
-    with (folder / "log").open("w") as log:
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=folder)
-    server = Alertmanager(port)
-    try:
-        wait_for("Alertmanager to be ready", lambda: process.poll() is not None or server.is_ready(), 60)
-        assert process.poll() is None, (folder / "log").read_text()
+    with alertmanager(port, folder, CONFIG.format(address=address, token=token)) as server:
         yield server
-    finally:
-        process.kill()
-        process.wait()
 
 
 @pytest.fixture

@@ -43,7 +43,7 @@ from vitalsd.model import (
 )
 from vitalsd.remedy.model import RemedyCounts, RemedyState
 from vitalsd.settings.model import Health
-from vitalsd_exporters.state import AgentVitals
+from vitalsd_exporters.state import AgentVitals, Notified
 
 NOW = 1_782_907_200.25
 """2026-07-01T12:00:00.250Z."""
@@ -328,6 +328,7 @@ AGENT = AgentVitals(
     observer_interval_seconds=0.0625,
     stacks=41,
     stacks_refused={"forbidden": 3, "over": 1},
+    notified=(Notified("http://am-0:9093", sent=12, failed=2),),
 )
 
 BLOCKING = Incident(

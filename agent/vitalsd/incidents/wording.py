@@ -25,7 +25,7 @@ __all__ = [
     "without_advice",
 ]
 
-Event = Literal["opened", "worse", "evidence", "captured", "remedy", "resolved", "reopened"]
+Event = Literal["opened", "worse", "evidence", "captured", "notified", "remedy", "resolved", "reopened"]
 Entry = dict[str, object]
 """`at` (unix time), `event` and `text`."""
 

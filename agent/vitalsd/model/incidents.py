@@ -82,7 +82,8 @@ class Incident(msgspec.Struct, frozen=True):
     count: int = 1
     """How often."""
     timeline: tuple[dict[str, object], ...] = ()
-    """What happened: `at`, `event` (opened, worse, evidence, captured, remedy, resolved, reopened), `text`."""
+    """What happened: `at`, `event` (opened, worse, evidence, captured, notified, remedy, resolved, reopened),
+    `text`."""
     fault: str = ""
     """What tells it from others of its kind there; empty where cause and culprit do."""
     advice: str = ""

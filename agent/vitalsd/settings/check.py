@@ -18,6 +18,10 @@ __all__ = ["check"]
 
 _UNREADABLE = object()
 _TARGETS = ("targets",)
+_PEERS: Path = ("exporters", "alertmanager", "peers")
+_LABELS: Path = ("exporters", "alertmanager", "labels")
+_OWN_LABELS = ("alertname", "cause", "kind", "severity", "target", "worker")
+_LINKS: tuple[Path, ...] = tuple(("exporters", "alertmanager", key) for key in ("external_url", "runbooks"))
 _EVERY_INTERFACE = ("", "0.0.0.0", "::")  # noqa: S104 - compared, not bound
 
 
@@ -25,6 +29,8 @@ def check(merged: Layer) -> Iterator[Problem]:
     """Yield what is wrong between keys; what could not be read is left alone."""
     yield from _targets(merged)
     yield from _listens(merged)
+    yield from _peers(merged)
+    yield from _labels(merged)
 
 
 def _targets(merged: Layer) -> Iterator[Problem]:
@@ -64,3 +70,37 @@ def _listens(merged: Layer) -> Iterator[Problem]:
     if same_host and open_port == guarded_port != 0:
         sentence = f"{dotted(prometheus)} and {dotted(control)} need different ports, both have {open_port}"
         yield Problem(merged.places[given[0]], sentence)
+
+
+def _peers(merged: Layer) -> Iterator[Problem]:
+    urls = [(*_PEERS, index, "url") for index in range(merged.counts.get(_PEERS, 0))]
+    for url in (*urls, *_LINKS):
+        if "@" in str(merged.values.get(url)):
+            sentence = "has a user or a password in it, which belong into files of their own"
+            yield Problem(merged.places[url], f"{dotted(url)}: {sentence}")
+    holders: dict[object, Path] = {}
+    for url in urls:
+        peer = url[:-1]
+        if peer not in merged.places:
+            continue
+        known = merged.values.get(url)
+        if known in holders:
+            yield Problem(merged.places[url], f"{dotted(url)}: is that of {dotted(holders[known])} already")
+        elif known is not None:
+            holders[known] = peer
+        for one, other in (("username", "password_file"), ("cert_file", "key_file")):
+            if _given(merged, (*peer, one)) != _given(merged, (*peer, other)):
+                yield Problem(merged.places[peer], f"{dotted(peer)}: {one} and {other} need each other")
+        if _given(merged, (*peer, "username")) and _given(merged, (*peer, "bearer_token_file")):
+            sentence = f"{dotted(peer)}: has username and bearer_token_file, keep one of them"
+            yield Problem(merged.places[peer], sentence)
+
+
+def _labels(merged: Layer) -> Iterator[Problem]:
+    seen: set[object] = set(_OWN_LABELS)
+    for index in range(merged.counts.get(_LABELS, 0)):
+        path: Path = (*_LABELS, index, "name")
+        name = merged.values.get(path)
+        if name is not None and name in seen:
+            yield Problem(merged.places[path], f"{dotted(path)}: every alert has {name} already")
+        seen.add(name)

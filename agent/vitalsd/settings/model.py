@@ -10,10 +10,13 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, field
 
+from vitalsd.settings.alertmanager import Alertmanager, AlertmanagerPeer, StaticLabel
 from vitalsd.settings.outward import Control, Exporters, Health, Log, Prometheus, Storage
 from vitalsd.settings.types import Duration, FilePath, Name, Pid, Regex, Section, Size, StoreUrl
 
 __all__ = [
+    "Alertmanager",
+    "AlertmanagerPeer",
     "Capture",
     "Control",
     "Exporters",
@@ -25,6 +28,7 @@ __all__ = [
     "Sampling",
     "Settings",
     "Stall",
+    "StaticLabel",
     "Storage",
     "Target",
     "Workers",

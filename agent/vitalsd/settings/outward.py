@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
+from vitalsd.settings.alertmanager import Alertmanager
 from vitalsd.settings.types import Duration, FilePath, Listen, Section
 
 __all__ = ["Control", "Exporters", "Health", "Log", "Prometheus", "Storage"]
@@ -61,6 +62,7 @@ class Exporters(Section, frozen=True):
 
     prometheus: Prometheus = Prometheus()
     control: Control = Control()
+    alertmanager: Alertmanager = Alertmanager()
 
 
 class Storage(Section, frozen=True):

@@ -6,13 +6,28 @@ import re
 import socket
 import warnings
 from typing import Annotated
+from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Meta
 
 from vitalsd.settings.units import parse_duration, parse_size
 
-__all__ = ["Duration", "FilePath", "Listen", "Name", "Pid", "Regex", "Section", "Size", "StoreUrl", "split_listen"]
+__all__ = [
+    "Duration",
+    "FilePath",
+    "HttpUrl",
+    "LabelName",
+    "LabelValue",
+    "Listen",
+    "Name",
+    "Pid",
+    "Regex",
+    "Section",
+    "Size",
+    "StoreUrl",
+    "split_listen",
+]
 
 
 class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -54,6 +69,20 @@ def _check_regex(text: str) -> str:
     return text
 
 
+def _check_url(text: str) -> str:
+    """Of one with a password nothing is told here, since what is told here is logged: `check` refuses it."""
+    if "@" in text:
+        return text
+    try:
+        parts = urlsplit(text)
+        good = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        good = False
+    if not good or not text.isascii() or " " in text or parts.query or parts.fragment:
+        raise ValueError("expected http://HOST:PORT or https://HOST/PREFIX, without a query")
+    return text.rstrip("/")
+
+
 # `parse` makes the value out of its text, `words` say what was expected.
 Duration = Annotated[float, Meta(extra={"parse": parse_duration, "words": "a duration"})]
 """Seconds here, `1h30m` in the file."""
@@ -70,6 +99,14 @@ StoreUrl = Annotated[
     ),
 ]
 """Of object storage; who may write there is no part of it."""
+HttpUrl = Annotated[
+    str, Meta(min_length=1, extra={"parse": _check_url, "words": "http://HOST:PORT or https://HOST/PREFIX"})
+]
+LabelName = Annotated[
+    str,
+    Meta(pattern=r"^[a-zA-Z_][a-zA-Z0-9_]*$", max_length=128, extra={"words": "a name of letters, digits and _"}),
+]
+LabelValue = Annotated[str, Meta(min_length=1, max_length=1024, extra={"words": "a text that is not empty"})]
 Name = Annotated[
     str,
     Meta(

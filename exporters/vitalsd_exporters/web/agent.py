@@ -64,5 +64,8 @@ def _problems(agent: AgentVitals) -> Iterator[str]:
         yield f"History is not stored: {agent.history_problem}"
     if agent.disk_problem is not None:
         yield f"Nothing is captured: {agent.disk_problem}"
+    for each in agent.notified:
+        if each.problem is not None:
+            yield f"Alertmanager {each.peer} was not told of everything: {each.problem.removesuffix('.')}."
     if agent.reload_problem is not None:
         yield f"The configuration was not taken over, and the one before holds: {agent.reload_problem}"

@@ -6,6 +6,7 @@ from support.captures import FakeCaptures
 from support.views import AGENT, FixedView
 
 from vitalsd.capture.breaker import Breaker
+from vitalsd_exporters.state import Notified
 from vitalsd_exporters.web.api import control_app
 from vitalsd_exporters.web.auth import Token
 
@@ -29,18 +30,20 @@ def test_a_healthy_agent_has_no_problems(asked):
 
 
 def test_all_that_is_wrong_is_a_sentence_each(asked):
-    """A store, history, the disk and a configuration that was not taken over."""
+    """A store, history, the disk, an Alertmanager and a configuration that was not taken over."""
     wrong = replace(
         AGENT,
         store_problem="database or disk is full",
         history_problem="the disk has not answered for 12 s",
         disk_problem="only 3 MiB of the disk are free",
+        notified=(Notified("http://am-0:9093", 7, 3, "it answers 503"), Notified("http://am-1:9093", 7, 0)),
         reload_problem="vitalsd.yaml:3:1: targts is no section",
     )
     assert asked(FixedView(vitals=wrong))["problems"] == [
         "Incidents and captures are not stored: database or disk is full",
         "History is not stored: the disk has not answered for 12 s",
         "Nothing is captured: only 3 MiB of the disk are free",
+        "Alertmanager http://am-0:9093 was not told of everything: it answers 503.",
         "The configuration was not taken over, and the one before holds: vitalsd.yaml:3:1: targts is no section",
     ]
 

@@ -105,6 +105,46 @@ def test_name_twice_is_blamed_on_the_second(errors):
 
 
 @pytest.mark.parametrize(
+    ("inner", "line"),
+    [
+        ("peers: [{}]", "exporters.alertmanager.peers[0]: url is missing"),
+        (
+            "peers: [{url: 'am:9093'}]",
+            "peers[0].url: expected http://HOST:PORT or https://HOST/PREFIX, without a query",
+        ),
+        ("peers: [{url: 'http://am?x=1'}]", "peers[0].url: expected http://HOST:PORT"),
+        ("peers: [{url: 'http://am:99999'}]", "peers[0].url: expected http://HOST:PORT"),
+        (
+            "peers: [{url: 'http://am/'}, {url: 'http://am'}]",
+            "peers[1].url: is that of exporters.alertmanager.peers[0] already",
+        ),
+        ("peers: [{url: 'http://am', username: me}]", "peers[0]: username and password_file need each other"),
+        ("peers: [{url: 'http://am', key_file: /k}]", "peers[0]: cert_file and key_file need each other"),
+        (
+            "peers: [{url: 'http://am', username: me, password_file: /p, bearer_token_file: /t}]",
+            "peers[0]: has username and bearer_token_file, keep one of them",
+        ),
+        ("labels: [{name: a-b, value: x}]", "labels[0].name: expected a name of letters, digits and _"),
+        ("labels: [{name: a, value: x}, {name: a, value: y}]", "labels[1].name: every alert has a already"),
+        ("labels: [{name: severity, value: page}]", "labels[0].name: every alert has severity already"),
+        ("interval: 100ms", "alertmanager.interval: expected a duration of at least 1s"),
+    ],
+)
+def test_alertmanager(errors, inner, line):
+    """What could not be sent is told before anything has to be."""
+    (only,) = errors(f"exporters: {{alertmanager: {{{inner}}}}}")
+    assert line in only
+
+
+@pytest.mark.parametrize("inner", ["peers: [{url: '%s'}]", "external_url: '%s'", "runbooks: '%s'"])
+def test_a_password_in_a_url_is_not_repeated(errors, inner):
+    """What is wrong with a configuration is logged."""
+    (only,) = errors(f"exporters: {{alertmanager: {{{inner % 'http://me:hunter2@am'}}}}}")
+    assert "has a user or a password in it" in only
+    assert "hunter2" not in only
+
+
+@pytest.mark.parametrize(
     ("prometheus", "control", "place"),
     [
         ("127.0.0.1:18781", None, "1:34"),

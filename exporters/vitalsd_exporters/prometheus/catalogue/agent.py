@@ -115,4 +115,16 @@ AGENT = (
         "Stacks of stalls that were not taken or came to nothing, by reason, from vitalsd itself.",
         ("reason",),
     ),
+    Descriptor(
+        "vitalsd_notifications_total",
+        "counter",
+        "Messages to an Alertmanager, each of some alerts, from vitalsd itself.",
+        ("peer",),
+    ),
+    Descriptor(
+        "vitalsd_notification_failures_total",
+        "counter",
+        "Those of them that it has not answered, or has refused, from vitalsd itself.",
+        ("peer",),
+    ),
 )

@@ -1,0 +1,100 @@
+"""What Alertmanager is told of an incident: labels that stay as they are, annotations that say what to do."""
+
+import msgspec
+import pytest
+from support.alerts import NOW, incident
+
+from vitalsd_exporters.alertmanager.alert import Alert, Wording, labels_of, message
+
+BASE = "http://127.0.0.1:18781"
+
+
+def told(one, *, ids=("a",), ends_at=None, **wording):
+    """The message of one alert, half a minute after it was opened."""
+    alert = Alert(labels_of(one), one, ids, one.opened_at, ends_at)
+    return message(alert, Wording(BASE, **wording), NOW + 240)
+
+
+def test_labels_are_the_contracts():
+    """Whoever writes routes and silences has these to go by."""
+    assert dict(labels_of(incident())) == {
+        "alertname": "VitalsdStall",
+        "kind": "stall",
+        "target": "shop",
+        "worker": "0",
+        "severity": "critical",
+        "cause": "blocking_cpu",
+    }
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"), [("oom_kill", "VitalsdOomKill"), ("fd_leak", "VitalsdFdLeak"), ("leak", "VitalsdLeak")]
+)
+def test_a_kind_as_the_name_of_an_alert(kind, name):
+    """One scheme, so that nobody has to look names up."""
+    assert dict(labels_of(incident(kind=kind)))["alertname"] == name
+
+
+def test_what_is_not_known_is_no_label():
+    """Alertmanager removes empty labels, and a cause that is not known tells nothing."""
+    names = dict(labels_of(incident(worker="", cause="unknown"))).keys()
+    assert (
+        names
+        == {"alertname", "kind", "target", "severity"}
+        == dict(labels_of(incident(worker="", cause=None))).keys()
+    )
+
+
+def test_what_changes_while_it_lasts_is_no_label():
+    """Culprit, count and captures belong to one incident; other labels would be another alert."""
+    later = incident("b", at=NOW + 60, count=7, captures=("c1",), culprit=None, summary="Otherwise.")
+    assert labels_of(later) == labels_of(incident())
+
+
+def test_labels_of_the_configuration_take_none_of_ours_away():
+    """They are checked when they are read; even so ours are those that routes go by."""
+    labels = dict(labels_of(incident(), (("cluster", "eu"), ("severity", "none"))))
+    assert (labels["cluster"], labels["severity"]) == ("eu", "critical")
+
+
+def test_annotations_say_what_to_do():
+    """Sentence, culprit, advice, links, and when it began."""
+    one = incident(advice="stop it", captures=("c1", "c2"), count=3, evidence={"reason": "it ran"})
+    assert told(one, runbooks="https://wiki/incidents.md") == {
+        "labels": dict(labels_of(one)),
+        "annotations": {
+            "summary": one.summary,
+            "description": "stall of worker 0 of shop since 2026-07-01T12:00:00.250Z, found 3 times. it ran.",
+            "incident": f"{BASE}/api/v1/incidents/a",
+            "opened_at": "2026-07-01T12:00:00.250Z",
+            "culprit": "parse (/srv/shop/orders.py:41)",
+            "advice": "stop it",
+            "capture": f"{BASE}/api/v1/captures/c2",
+            "runbook_url": "https://wiki/incidents.md#stall",
+        },
+        "startsAt": "2026-07-01T12:00:00.250Z",
+        "endsAt": "2026-07-01T12:04:00.250Z",
+        "generatorURL": f"{BASE}/api/v1/incidents/a",
+    }
+
+
+def test_what_there_is_nothing_of_is_left_out():
+    """No annotation is empty."""
+    bare = told(incident(worker="", culprit=None, evidence={}, captures=()))["annotations"]
+    assert bare.keys() == {"summary", "description", "incident", "opened_at"}
+    assert bare["description"] == "stall of shop since 2026-07-01T12:00:00.250Z."
+
+
+def test_incidents_that_are_one_alert_are_counted():
+    """The lead is told, the others are mentioned."""
+    assert told(incident(), ids=("a", "b", "c"))["annotations"]["description"].endswith("And 2 more like it.")
+
+
+def test_what_is_over_ends_when_it_was():
+    """And not when somebody would have forgotten it."""
+    assert told(incident(), ends_at=NOW + 30)["endsAt"] == "2026-07-01T12:00:30.250Z"
+
+
+def test_a_message_is_json():
+    """All of it."""
+    assert msgspec.json.decode(msgspec.json.encode(told(incident()))) == told(incident())
