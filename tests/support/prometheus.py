@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 CONFIG = """\
-global: {{scrape_interval: 1s, scrape_timeout: 1s}}
+global: {{scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 1s}}
+rule_files: {rules}
 scrape_configs:
 - job_name: vitalsd
   static_configs: [{{targets: ['127.0.0.1:{port}']}}]
@@ -68,6 +69,11 @@ class Prometheus:
         ((_, value),) = self.ask(promql)
         return value
 
+    def rules(self) -> list[dict[str, Any]]:
+        """Each rule that it evaluates: its name, health, latest error, and of an alert its state."""
+        _, body = self.get("/api/v1/rules")
+        return [rule for group in json.loads(body)["data"]["groups"] for rule in group["rules"]]
+
     def problems(self) -> list[str]:
         """What went wrong in the latest scrape of each target."""
         _, body = self.get("/api/v1/targets")
@@ -75,12 +81,14 @@ class Prometheus:
 
 
 @contextlib.contextmanager
-def scraping(metrics_port: int, folder: Path) -> Iterator[Prometheus]:
-    """A Prometheus with a folder of its own; it is killed at the end."""
+def scraping(metrics_port: int, folder: Path, rules: Path | None = None) -> Iterator[Prometheus]:
+    """A Prometheus with a folder of its own, perhaps with rules; it is killed at the end."""
     folder.mkdir()
     (port,) = free_ports(1)
     config = folder / "prometheus.yml"
-    config.write_text(CONFIG.format(port=metrics_port))
+    config.write_text(
+        CONFIG.format(port=metrics_port, rules=json.dumps([str(rules)] if rules is not None else []))
+    )
     command = [
         tool("prometheus"),
         f"--config.file={config}",

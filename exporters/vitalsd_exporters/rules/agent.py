@@ -1,0 +1,149 @@
+"""Alerts on vitalsd itself: whether it is there, sees, stores, and stays within its budget."""
+
+from __future__ import annotations
+
+from vitalsd_exporters.rules.model import INSTANCE, TARGET, Alert, Group, value
+from vitalsd_exporters.rules.thresholds import Thresholds
+
+__all__ = ["agent_group"]
+
+MEBI = 1 << 20
+
+
+def agent_group(t: Thresholds) -> Group:
+    """Those of presence, of sight, of what it writes, of what it costs."""
+    return Group("vitalsd.agent", (*_presence(t), *_sight(t), *_stored(), *_captures(t), *_costs(t)))
+
+
+def _presence(t: Thresholds) -> tuple[Alert, ...]:
+    return (
+        Alert(
+            "VitalsdAgentDown", "warning", f'up{{job=~"{t.job}"}} == 0', "5m",
+            "Prometheus cannot scrape an agent.",
+            f"The agent on {INSTANCE} has not answered for five minutes: nobody watches its services.",
+            "Look at its log; `vitalsd watch` takes the place of one that `vitalsd run` had started.",
+        ),
+        Alert(
+            "VitalsdAgentsAbsent", "critical", f'absent(up{{job=~"{t.job}"}})', "15m",
+            "Prometheus knows of no agent at all.",
+            "Not one vitalsd has been scraped for a quarter of an hour: no alert on services can fire.",
+            "Look at the scrape configuration or the PodMonitor, and whether `job` of the thresholds fits it.",
+        ),
+        Alert(
+            "VitalsdAgentTroubled", "warning",
+            'sum without (kind, severity) (vitals_incidents_open{target="vitalsd", severity!="info"}) > 0', "15m",
+            "An agent has incidents of its own.",
+            f"The agent on {INSTANCE} has {value()} open incidents about itself.",
+            "`vitalsd incidents` tells them like those of a service.",
+            "docs/incidents.md",
+        ),
+        Alert(
+            "VitalsdConfigReloadFailed", "warning", "vitalsd_config_last_reload_successful == 0", "5m",
+            "An agent has refused its new configuration and goes on with the old one.",
+            f"The agent on {INSTANCE} could not take over its configuration.",
+            "`vitalsd config check` says what is wrong with it.",
+            "docs/configuration.md",
+        ),
+    )  # fmt: skip
+
+
+def _sight(t: Thresholds) -> tuple[Alert, ...]:
+    at_most = f"clamp_min(10 * vitalsd_effective_interval_seconds, {t.stale_seconds:g})"
+    return (
+        Alert(
+            "VitalsdSourceFailing", "warning", "max_over_time(vitalsd_source_success[5m]) == 0", "10m",
+            "A way of reading workers fails each time.",
+            f"Source `{{{{ $labels.source }}}}` of {TARGET} has not worked once for a quarter of an hour.",
+            "`vitalsd status` and the agent's log (`source_failed`) say why; `vitalsd doctor` what would help.",
+            "docs/permissions.md",
+        ),
+        Alert(
+            "VitalsdSamplesStale", "warning",
+            "time() - vitalsd_sample_timestamp_seconds > ignoring (target) group_left () " + at_most, "5m",
+            "An agent answers, but does not look at its services any more.",
+            f"{TARGET} was last looked at {value('humanizeDuration')} ago.",
+            "Restart the agent; the service does not notice. Keep its log.",
+        ),
+        Alert(
+            "VitalsdSamplesSlow", "warning",
+            f"min_over_time(vitalsd_effective_interval_seconds[10m]) > {t.interval_seconds:g}", "10m",
+            "An agent does not keep up with its interval.",
+            f"The agent on {INSTANCE} looks at its workers every {value('humanizeDuration')} only.",
+            "Have fewer targets for one agent, or raise `sampling.interval` and the threshold.",
+            "docs/configuration.md",
+        ),
+    )  # fmt: skip
+
+
+def _stored() -> tuple[Alert, ...]:
+    return (
+        Alert(
+            "VitalsdNotStoring", "warning", "vitalsd_store_success == 0 or vitalsd_history_success == 0", "5m",
+            "An agent cannot store what it has found.",
+            f"The agent on {INSTANCE} keeps incidents or history in memory alone: a restart would lose them.",
+            "Its log says why; mostly `storage.dir` is full or not its own.",
+            "docs/configuration.md",
+        ),
+        Alert(
+            "VitalsdIncidentsLost", "warning", "increase(vitalsd_incidents_lost_total[1h]) > 0", "0s",
+            "Incidents were lost since they could not be stored.",
+            f"The agent on {INSTANCE} has lost about {value()} incidents within an hour.",
+            "Its log says why; mostly `storage.dir` is full or slow.",
+            "docs/configuration.md", "15m",
+        ),
+    )  # fmt: skip
+
+
+def _captures(t: Thresholds) -> tuple[Alert, ...]:
+    failed = "sum without (kind) (increase(vitalsd_capture_failures_total[1h]))"
+    taken = "sum without (kind) (increase(vitalsd_captures_total[1h]))"
+    return (
+        Alert(
+            "VitalsdCapturesFail", "warning", f"{failed} >= {t.capture_failures:g} and {failed} > {taken}", "0s",
+            "Captures of a service fail more often than not.",
+            f"{TARGET}: {value()} captures came to nothing within an hour.",
+            "`vitalsd captures` says why; `vitalsd doctor --pid P` what would help.",
+            "docs/permissions.md", "15m",
+        ),
+        Alert(
+            "VitalsdUploadsFail", "warning",
+            "increase(vitalsd_capture_upload_failures_total[1h]) > 2 "
+            "and increase(vitalsd_capture_uploads_total[1h]) == 0",
+            "10m", "Captures do not reach where they should be copied to.",
+            f"The agent on {INSTANCE} has failed {value()} times within an hour to copy captures, and never did.",
+            "`upload_problem` of the capture (`vitalsd captures ID --json`) says what is in the way.",
+            "docs/configuration.md", "15m",
+        ),
+        Alert(
+            "VitalsdRemedyStopped", "warning", "vitalsd_remedy_stopped == 1", "5m",
+            "Recycling workers did not help, and was stopped.",
+            f"{TARGET}: its workers are not recycled any more, since that did not help.",
+            "The incident says what was tried; the leak or hang needs somebody.",
+            "docs/incidents.md#remedy",
+        ),
+    )  # fmt: skip
+
+
+def _costs(t: Thresholds) -> tuple[Alert, ...]:
+    workers = "count by (job, instance) (vitals_worker_up)"
+    mebibytes = f"{t.agent_mebibytes:g} + {t.agent_mebibytes_per_worker:g} * {workers}"
+    return (
+        Alert(
+            "VitalsdCpuHigh", "warning",
+            "rate(vitalsd_cpu_seconds_total[15m]) > on (job, instance) group_left () "
+            f"({t.agent_cores:g} + {t.agent_cores_per_worker:g} * {workers})", "30m",
+            "An agent takes more of a processor than it should.",
+            f"The agent on {INSTANCE} takes {value('humanizePercentage')} of a core.",
+            "Raise `sampling.interval`; with `vitalsd status` at hand, tell us.",
+            "docs/configuration.md",
+        ),
+        Alert(
+            "VitalsdMemoryOverBudget", "warning",
+            "min_over_time(vitalsd_resident_memory_bytes[15m]) > on (job, instance) group_left () "
+            f"({MEBI} * ({mebibytes}))", "30m",
+            "An agent takes more memory than it should.",
+            f"The agent on {INSTANCE} takes {value('humanize1024')}B.",
+            "Restart it, which its services do not notice, and tell us.",
+            "docs/configuration.md",
+        ),
+    )  # fmt: skip

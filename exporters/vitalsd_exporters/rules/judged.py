@@ -1,0 +1,77 @@
+"""
+Alerts on what the agent has judged: one for each kind of incident and severity, by `vitals_incidents_open`.
+
+The agent has weighed these already, so what is asked of time is short. Longer is asked of what one event opens and
+the next look closes: an incident stays open for a minute after it was last found, so `5m` means that it recurs.
+The agent's own incidents (target `vitalsd`) are one alert, of `agent`.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from vitalsd_exporters.rules.model import TARGET, Alert, Group, Level, value
+
+__all__ = ["NOT_ALERTED", "judged_group"]
+
+NOT_ALERTED = {
+    (
+        "growth",
+        "info",
+    ): "memory that may or may not be a leak: proven, it is `leak`; in time, `exhaustion` says when",
+    ("imbalance", "info"): "a worker that rests while the others are full costs capacity, and is nobody's page",
+}
+"""Kind and severity -> why no alert is made of it."""
+
+
+class Kind(NamedTuple):
+    """How an incident becomes an alert."""
+
+    kind: str
+    held: dict[Level, str]
+    happens: str
+    """Ends the summary: what the target has, or does."""
+    keep: str = "5m"
+
+
+KINDS = (
+    Kind("stall", {"warning": "10m", "critical": "2m"}, "event loops are blocked again and again"),
+    Kind("starvation", {"warning": "10m", "critical": "3m"}, "callbacks wait although the loop turns"),
+    Kind("leak", {"warning": "5m", "critical": "1m"}, "memory is never given back"),
+    Kind("fragmentation", {"warning": "15m"}, "memory grows while what lives in it does not"),
+    Kind("exhaustion", {"warning": "15m", "critical": "1m"}, "memory is about to meet its limit"),
+    Kind("fd_exhaustion", {"warning": "5m", "critical": "30s"}, "file descriptors are about to run out"),
+    Kind("fd_leak", {"warning": "15m"}, "file descriptors are never given back"),
+    Kind("thread_leak", {"warning": "15m"}, "threads never end"),
+    Kind("task_leak", {"warning": "15m"}, "tasks are never done"),
+    Kind("gc_pressure", {"warning": "10m", "critical": "5m"}, "garbage collection takes the workers' time"),
+    Kind("error_surge", {"warning": "5m", "critical": "2m"}, "errors that nobody handles are above what is usual"),
+    Kind("pool_saturation", {"warning": "10m", "critical": "2m"}, "a thread pool does not keep up"),
+    Kind("worker_down", {"warning": "5m", "critical": "1m"}, "workers end out of order"),
+    Kind("worker_hung", {"warning": "5m", "critical": "1m"}, "workers show no life"),
+    Kind("crash_loop", {"critical": "0s"}, "workers are started and end, over and over", "15m"),
+    Kind("oom_kill", {"warning": "0s", "critical": "0s"}, "the kernel has killed workers for memory", "15m"),
+    Kind("zombie", {"warning": "15m"}, "ended children are not fetched by their parent"),
+    Kind("imbalance", {"warning": "15m"}, "one worker has all the work"),
+    Kind("capture_harmful", {"warning": "0s"}, "a capture has held the service, and its engine is stopped", "1h"),
+)
+
+
+def judged_group() -> Group:
+    """In the order of docs/incidents.md."""
+    return Group("vitalsd.incidents", tuple(_alert(kind, severity) for kind in KINDS for severity in kind.held))
+
+
+def _alert(kind: Kind, severity: Level) -> Alert:
+    chosen = f'kind="{kind.kind}", severity="{severity}", target!="vitalsd"'
+    return Alert(
+        alert="Vitalsd" + "".join(word.capitalize() for word in kind.kind.split("_")),
+        severity=severity,
+        expr=f"vitals_incidents_open{{{chosen}}} > 0",
+        held=kind.held[severity],
+        summary=f"In a Python or Node service {kind.happens}.",
+        description=f"{TARGET} has {value()} open incidents `{kind.kind}`, {severity}: {kind.happens}.",
+        advice="`vitalsd incidents` beside the service names the worker and the cause, with the evidence.",
+        runbook=f"docs/incidents.md#{kind.kind}",
+        keep=kind.keep,
+    )
