@@ -93,6 +93,8 @@ class V8Objects:
         """By object: most of what is asked for lies there, and a read costs more than its bytes."""
         self._types: dict[int, int] = {}
         """By map."""
+        self._begins: dict[tuple[int, int | None], int] = {}
+        """Of a position in a script, its line."""
         self._files: dict[int, str] = {}
         """By script."""
         self._letters_left = MOST_LETTER_BYTES
@@ -100,8 +102,9 @@ class V8Objects:
     def frames(self, functions: list[int]) -> list[Frame]:
         """What JSFunctions are called and where they are from, without those that are V8's own, or none at all."""
         found = [known for known in map(self._function, functions) if known is not None]
-        lines = self._lines({(known.script, known.start) for known in found if known.start is not None})
-        begins = [lines.get((known.script, known.start), 0) for known in found]
+        places = {(known.script, known.start) for known in found if known.start is not None}
+        self._begins.update(self._lines(places - self._begins.keys()))
+        begins = [self._begins.get((known.script, known.start), 0) for known in found]
         return [
             Frame(known.name or anonymous(begin), known.file, begin)
             for known, begin in zip(found, begins, strict=True)

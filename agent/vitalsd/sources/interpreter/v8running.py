@@ -95,6 +95,10 @@ class V8Running:
         queues, memory = self._of(look.who), look.memory
         ticks = ticks_taken(memory, queues.ticks) if queues.ticks is not None else None
         microtasks = microtasks_taken(memory, queues.microtasks) if queues.microtasks is not None else None
+        if ticks is None:
+            queues.ticks = None  # a collection has moved it: it is found again with the next samples
+        if microtasks is None:
+            queues.microtasks = None
         return Glance(self._collecting(look), (ticks, microtasks))
 
     def _collecting(self, look: V8Look) -> bool | None:
