@@ -37,6 +37,7 @@ PASSES: frozenset[RefusalWord] = frozenset(
 )
 """What may be otherwise a little later."""
 AGAIN_SECONDS = 60.0
+LEAST_SECONDS = 5.0
 MOST_TRIES = 30
 KEPT = 1024
 TOLD_WITH = {
@@ -61,6 +62,7 @@ class Capturing:
         self._observer = observer
         self._book = book
         self._automatic = settings.capture.automatic
+        self._memory_seconds = settings.capture.memory_duration
         listen = settings.exporters.prometheus.listen
         self.ledger = Ledger(lambda: storage_dir(settings.storage), listen)
         store = Store(lambda: storage_dir(settings.storage), listen)
@@ -75,6 +77,7 @@ class Capturing:
     def reconfigure(self, settings: Settings) -> None:
         """Hold to this from now on."""
         self._automatic = settings.capture.automatic
+        self._memory_seconds = settings.capture.memory_duration
         self.desk.reconfigure(settings)
 
     def follow(self, incidents: Iterable[Incident]) -> None:
@@ -105,12 +108,20 @@ class Capturing:
                 trigger.kind,
                 incident.target,
                 incident.worker,
+                seconds=self._in_time(incident, trigger),
                 reason=trigger.reason,
                 asked_by="incident",
                 who=incident.id,
                 incident=incident.id,
                 about=_about(incident),
             )
+
+    def _in_time(self, incident: Incident, trigger: Trigger) -> float | None:
+        """For how long to watch where the process will not live for as long as usual; None where it may."""
+        left = incident.evidence.get("time_to_limit_seconds")
+        if (incident.kind, trigger.kind) != ("heap_exhaustion", "memory") or not isinstance(left, int | float):
+            return None
+        return max(LEAST_SECONDS, min(self._memory_seconds, left / 2))
 
     def captured(self, capture: Capture) -> None:
         """One has ended, one way or another: tell its incident, and try again later what may pass."""

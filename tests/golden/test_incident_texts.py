@@ -236,6 +236,22 @@ FOUND: list[dict[str, Any]] = [
         },
     },
     {
+        "kind": "heap_exhaustion",
+        "severity": "critical",
+        "summary": "Worker 0 of `shop` has 58 MiB alive after its last full collection, of the 64 MiB at which V8 "
+        "ends it, and at 17 MiB a minute it meets that in 20 s; restart it in time.",
+        "evidence": {
+            "live_bytes": 60_817_408,
+            "used_bytes": 62_914_560,
+            "limit_bytes": 67_108_864,
+            "share": 0.906,
+            "collecting_share": 0.12,
+            "bytes_per_second": 297_000,
+            "window_seconds": 42,
+            "time_to_limit_seconds": 20,
+        },
+    },
+    {
         "kind": "capture_harmful",
         "severity": "warning",
         "summary": "A `stacks` capture by py-spy has harmed worker 0 of `shop`: it was held for 0.31 s. py-spy is "

@@ -54,6 +54,7 @@ Topic = Literal["types", "resources", "coroutines", "descriptors", "threads"]
 TOPICS: dict[str, Topic] = {
     "leak": "types",
     "growth": "types",
+    "heap_exhaustion": "types",
     "task_leak": "coroutines",
     "fd_leak": "descriptors",
     "fd_exhaustion": "descriptors",

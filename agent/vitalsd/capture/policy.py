@@ -128,11 +128,19 @@ def _of_price(
         return None
     if holds_seconds is None:
         return _of_load(wanted, facts, engine)
-    if holds_seconds <= settings.max_hold:
+    is_last = _is_last_evidence(wanted)
+    if holds_seconds <= settings.max_hold or (is_last and settings.near_heap_limit):
         return None
     told = f"{engine} would hold process {wanted.key.pid} for some {holds_seconds:.1f} s"
     most = f"capture.max_hold is {format_duration(settings.max_hold)}"
-    return Refusal("hold", f"{told}, and {most}: `vitalsd capture {wanted.kind}` takes one all the same")
+    ask = f"`vitalsd capture {wanted.kind}` takes one all the same"
+    key = ", and with capture.near_heap_limit one is taken by itself before V8 ends it" if is_last else ""
+    return Refusal("hold", f"{told}, and {most}: {ask}{key}")
+
+
+def _is_last_evidence(wanted: Wanted) -> bool:
+    """Whether V8 is about to end the process, and its heap, with all that is in it."""
+    return wanted.asked_by == "incident" and wanted.kind == "heap" and wanted.about == "heap_exhaustion"
 
 
 def _of_load(wanted: Wanted, facts: Facts, engine: str) -> Refusal | None:

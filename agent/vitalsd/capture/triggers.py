@@ -51,6 +51,10 @@ TRIGGERS: dict[str, tuple[Trigger, ...]] = {
         Trigger("memory", "its memory limit will be met: the last chance to see what takes it"),
         LIVES,
     ),
+    "heap_exhaustion": (
+        Trigger("heap", "V8 ends it when its heap is full: the last chance to see what lives in it"),
+        Trigger("memory", "V8 ends it when its heap is full: what is allocated and not given back"),
+    ),
     "task_leak": (THREADS, LIVES),
     "thread_leak": (THREADS,),
     "fd_leak": (THREADS,),

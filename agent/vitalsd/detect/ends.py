@@ -15,6 +15,7 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
+from vitalsd.detect.growth.words import size
 from vitalsd.detect.registry import Judgement, SeenTarget, StateName
 from vitalsd.detect.words import duration
 from vitalsd.model import (
@@ -172,6 +173,9 @@ def who(end: Exit) -> str:
 
 def how(end: Exit) -> str:
     """`was ended by SIGSEGV`, `exited with 3`, to follow a subject."""
+    if end.heap_limit_bytes is not None:
+        by = end.signal or f"exit with {end.code}"
+        return f"was ended by V8 at its heap limit of {size(end.heap_limit_bytes)}, most likely ({by}),"
     if end.signal is not None:
         return f"was ended by {end.signal}"
     return f"exited with {end.code}" if end.code is not None else "ended, nobody knows how,"

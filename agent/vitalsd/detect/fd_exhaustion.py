@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 from vitalsd.detect.growth.words import span
 from vitalsd.detect.registry import Judgement, Seen, fired, nothing, register
+from vitalsd.detect.rising import rising
 from vitalsd.model import Finding, Severity, WorkerSample
 from vitalsd.settings.model import Settings
 
@@ -24,13 +25,8 @@ HIGH = 0.9
 FULL = 0.97
 HELD_SECONDS = 5.0
 """For which it must have had so many, below `FULL`: a burst of connections is over by then, or goes on."""
-LEAST_SAMPLES = 4
 AHEAD = 4
 """Times as far as it looks back."""
-FITS = 0.6
-"""Of the variance, explained by the line."""
-STILL_GROWS = 0.5
-"""The slope of the later half, in that of the whole."""
 CRITICAL_SECONDS = 60.0
 ADVICE = "see what it has open (`lsof -p PID`), raise LimitNOFILE, or send some of its clients elsewhere"
 
@@ -61,7 +57,7 @@ class FdExhaustionDetector:
             return nothing(self.kind, seen, "quiet", has)
         own = [each for each in seen.samples if each.key == seen.samples[-1].key]
         counts = [(each.at, opened) for each in own if (opened := _opened(each)) is not None]
-        pace = _pace(counts)
+        pace = rising(counts)
         left = (limit - count) / pace if pace is not None else None
         if left is not None and left > AHEAD * (counts[-1][0] - counts[0][0]):
             pace = left = None  # too far ahead for so short a look
@@ -110,23 +106,3 @@ def _is_high(counts: Sequence[tuple[float, int]], limit: int) -> bool:
     held = next((then for then, count in reversed(counts) if count < HIGH * limit), None)
     since = held if held is not None else counts[0][0]
     return latest >= HIGH * limit and at - since >= HELD_SECONDS
-
-
-def _pace(counts: Sequence[tuple[float, int]]) -> float | None:
-    """By how many more there are each second; None where no line that goes on leads up."""
-    if len(counts) < LEAST_SAMPLES:
-        return None
-    slope, fit = _line(counts)
-    later, _ = _line(counts[len(counts) // 2 :])
-    return slope if slope > 0 and fit >= FITS and later >= STILL_GROWS * slope else None
-
-
-def _line(counts: Sequence[tuple[float, int]]) -> tuple[float, float]:
-    """The slope of the line of least squares, and the share of the variance that it explains."""
-    middle = sum(at for at, _ in counts) / len(counts)
-    mean = sum(count for _, count in counts) / len(counts)
-    spread = sum((at - middle) ** 2 for at, _ in counts)
-    together = sum((at - middle) * (count - mean) for at, count in counts)
-    variance = sum((count - mean) ** 2 for _, count in counts)
-    slope = together / spread if spread else 0.0
-    return slope, slope * together / variance if variance else 0.0

@@ -154,6 +154,7 @@ def make_detectors(settings: Settings) -> tuple[Detector, ...]:
         exhaustion,
         fd_exhaustion,
         gc_pressure,
+        heap_exhaustion,
         leak,
         pool_saturation,
         stall,

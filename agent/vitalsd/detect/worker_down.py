@@ -221,6 +221,10 @@ def _fault(end: Exit) -> str:
 def _advice(end: Exit) -> str:
     if end.reason == "timeout":
         return "its supervisor has ended it for its silence, see `worker_hung` for what it was at"
+    if end.heap_limit_bytes is not None:
+        return (
+            "see its `heap_exhaustion` for what fills the heap, and raise --max-old-space-size if there is memory"
+        )
     if end.reason == "error":
         return "see what it has logged last"
     if end.signal == "SIGKILL":

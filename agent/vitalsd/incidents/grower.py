@@ -20,6 +20,7 @@ NAMED = re.compile(re.escape(LEAD) + r".*?(?=\.?$)")
 TOPICS = {
     "leak": ("growing_types", "type", ""),
     "growth": ("growing_types", "type", ""),
+    "heap_exhaustion": ("growing_types", "type", ""),
     "task_leak": ("growing_coroutines", "coroutine", "tasks of "),
     "fd_leak": ("growing_descriptors", "kind", "descriptors of kind "),
     "fd_exhaustion": ("growing_descriptors", "kind", "descriptors of kind "),

@@ -207,7 +207,7 @@ class ProbeVitals(msgspec.Struct, frozen=True):
     latest_errors: tuple[UnhandledError | None, ...] = ()
     """Of each of ERROR_CHANNELS the one that was looked at last; empty where there was none at all."""
     heap_limit_bytes: int | None = None
-    """At which V8 ends the process."""
+    """Of what lives, at which V8 ends the process: that of its old space, without the young."""
     external_bytes: int | None = None
     """Outside of V8's heap and held by it: buffers."""
     listener_warnings: int | None = None

@@ -110,6 +110,8 @@ class Exit(msgspec.Struct, frozen=True):
     """What the group's counter told, where the kernel has ended it for memory."""
     memory_bytes: int | None = None
     """What it had for itself at its last sample: anonymous memory and swap."""
+    heap_limit_bytes: int | None = None
+    """Of V8's heap, at which it has most likely ended the process; None where that is not how it went."""
 
 
 class Zombie(msgspec.Struct, frozen=True):

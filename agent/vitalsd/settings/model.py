@@ -266,6 +266,14 @@ class Capture(Section, frozen=True):
             "of Node holds it for a tenth of a second for each MiB of small objects.",
         ),
     ] = 0.25
+    near_heap_limit: Annotated[
+        bool,
+        Meta(
+            description="Whether a Node service whose heap is about to meet its limit (`heap_exhaustion`) has a "
+            "heap snapshot taken by itself, though that holds it for longer than `max_hold`: the last evidence "
+            "before V8 ends it. Nine times the heap must be left of its memory limit all the same."
+        ),
+    ] = False
     redact: Annotated[
         bool,
         Meta(

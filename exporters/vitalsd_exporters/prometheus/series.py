@@ -68,7 +68,7 @@ NEVER: dict[str, tuple[Cause, ...]] = {
 """Runtime -> causes that its loops cannot have. From outside, too, the runtime is known by the program's name."""
 WARNING_OR_WORSE: tuple[Severity, ...] = ("warning", "critical")
 WITH_WORSE = (
-    *("stall", "starvation", "leak", "exhaustion", "fd_exhaustion"),
+    *("stall", "starvation", "leak", "exhaustion", "fd_exhaustion", "heap_exhaustion"),
     *("gc_pressure", "error_surge", "pool_saturation"),
 )
 INCIDENT_SORTS: tuple[tuple[str, Severity], ...] = (

@@ -41,6 +41,7 @@ KINDS = (
     Kind("fragmentation", {"warning": "15m"}, "memory grows while what lives in it does not"),
     Kind("exhaustion", {"warning": "15m", "critical": "1m"}, "memory is about to meet its limit"),
     Kind("fd_exhaustion", {"warning": "5m", "critical": "30s"}, "file descriptors are about to run out"),
+    Kind("heap_exhaustion", {"warning": "5m", "critical": "30s"}, "V8's heap is about to meet its limit"),
     Kind("fd_leak", {"warning": "15m"}, "file descriptors are never given back"),
     Kind("thread_leak", {"warning": "15m"}, "threads never end"),
     Kind("task_leak", {"warning": "15m"}, "tasks are never done"),

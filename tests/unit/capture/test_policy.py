@@ -481,6 +481,37 @@ def test_what_holds_the_service(asked_by: str, holds: float, refused: str | None
         assert "vitalsd capture heap" in told.sentence
 
 
+NEAR = {"kind": "heap", "asked_by": "incident", "about": "heap_exhaustion"}
+
+
+@pytest.mark.parametrize(
+    ("allowed", "more", "refused"),
+    [
+        (False, {}, "hold"),
+        (True, {}, None),
+        (True, {"about": "leak"}, "hold"),
+        (True, {"asked_by": "alert"}, "hold"),
+        (True, {"kind": "memory"}, "hold"),
+    ],
+)
+def test_the_last_evidence_before_v8_ends_it(allowed: bool, more: dict[str, Any], refused: str | None) -> None:
+    """Holds the service where the configuration says so, and for this incident alone; else the key is named."""
+    key = Settings(near_heap_limit=allowed)
+    told = refusal(
+        wanted(**(NEAR | more)), FINE, (), key, NOON, heavy=True, engine="v8", heaps=9.0, holds_seconds=7.0
+    )
+    assert word(told) == refused
+    if told is not None:
+        assert ("capture.near_heap_limit" in told.sentence) is (not allowed)
+
+
+def test_the_last_evidence_needs_its_room() -> None:
+    """A snapshot that has the kernel end the process is none."""
+    facts, key = replace(FINE, left_bytes=899 * MIB), Settings(near_heap_limit=True)
+    told = refusal(wanted(**NEAR), facts, (), key, NOON, heavy=True, engine="v8", heaps=9.0, holds_seconds=7.0)
+    assert word(told) == "headroom"
+
+
 def test_how_many_heaps_must_be_left() -> None:
     """What takes more of the service's memory than twice its heap says so."""
     assert FINE.heap_bytes is not None

@@ -40,6 +40,7 @@ def asked(one: Incident, *, late: bool = False) -> list[str]:
         ("growth", ["memory", "heap"]),
         ("leak", ["memory", "heap"]),
         ("exhaustion", ["memory", "heap"]),
+        ("heap_exhaustion", ["heap", "memory"]),
         ("task_leak", ["stacks", "heap"]),
         ("thread_leak", ["stacks"]),
         ("fd_leak", ["stacks"]),

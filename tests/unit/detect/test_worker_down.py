@@ -113,6 +113,11 @@ def test_it_is_told_by_what_is_known_of_it():
             {"signal": "SIGSEGV"},
             "was ended by SIGSEGV after 1 h 0 min; pid 12 took its place at once: nat",
         ),
+        (
+            "signal",
+            {"signal": "SIGABRT", "heap_limit_bytes": 64 << 20},
+            "was ended by V8 at its heap limit of 64 MiB, most likely (SIGABRT), after 1 h 0 min; pid 12 took",
+        ),
         ("timeout", {"signal": "SIGABRT"}, "its supervisor has ended it for its silence, see `worker_hung`"),
     ],
 )

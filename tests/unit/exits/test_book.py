@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import pytest
 from msgspec.structs import replace
-from support.views import WATCHED
+from support.views import OF_NODE, WATCHED
 
 from vitalsd.model import SUPERVISOR, MemoryGroup, MemoryVitals, ProcessVitals, Pulse, WorkerKey
 from vitalsd.sources.cgroup.kills import Moved
@@ -52,6 +53,13 @@ def test_a_silent_worker_was_ended_by_its_supervisor():
     pulse = Pulse(NOW - 3, "S", NOW - 40, heartbeat_at=NOW - 3, touched_at=NOW - 31)
     silent = ended(10, kind="gunicorn", timeout_seconds=30.0, sample=sample(pulse=pulse))
     assert book.end(silent, 6).reason == "timeout"
+
+
+@pytest.mark.parametrize(("used", "limit"), [(58 << 20, 64 << 20), (20 << 20, None)])
+def test_a_heap_that_met_its_limit(used, limit):
+    """As its last sample has it, near the limit; one that was far from it has ended for another reason."""
+    probe = replace(OF_NODE.probe, heap_used_bytes=used, heap_limit_bytes=64 << 20)
+    assert ExitBook().end(ended(10, sample=sample(probe=probe)), 6).heap_limit_bytes == limit
 
 
 def test_who_is_expected_is_recycled():

@@ -7,9 +7,10 @@ import signal
 import pytest
 
 from vitalsd.model import MemoryKill
-from vitalsd.sources.exits.reason import Known, tell
+from vitalsd.sources.exits.reason import FullHeap, Known, tell
 
 COUNTED = MemoryKill("/shop", 1000.0)
+FULL = {"full_heap": FullHeap(58 << 20, 64 << 20)}
 SILENT = {"timeout_seconds": 30.0, "silent_seconds": 31.0}
 
 
@@ -110,6 +111,27 @@ def test_reason(status, known, reason):
 def test_how_it_is_known(status, known, words):
     """Each reason comes with its evidence."""
     assert tell(status, Known(**known)).evidence == words
+
+
+@pytest.mark.parametrize(
+    ("status", "known", "by_heap"),
+    [
+        (int(signal.SIGABRT) | 0x80, FULL, True),
+        (exited(134), FULL, True),
+        (int(signal.SIGABRT), {}, False),
+        (int(signal.SIGSEGV), FULL, False),
+        (exited(1), FULL, False),
+        (int(signal.SIGTERM), FULL, False),
+        (int(signal.SIGABRT), {**FULL, **SILENT, "kind": "gunicorn"}, False),
+        (int(signal.SIGABRT), {**FULL, "expected": True}, False),
+        (None, FULL, False),
+    ],
+)
+def test_a_heap_that_met_its_limit(status, known, by_heap):
+    """V8 ends itself by SIGABRT; whoever ends otherwise has not been ended by it, however full the heap."""
+    told = tell(status, Known(**known))
+    assert told.by_heap is by_heap
+    assert ("V8's heap had 58 of the 64 MiB that it may have at its last sample" in told.evidence) is by_heap
 
 
 def test_code_and_signal_are_told_apart():

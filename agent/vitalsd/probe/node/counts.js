@@ -10,6 +10,7 @@ const v8 = require('node:v8');
 
 const { AT } = require('./board');
 const { monotonic } = require('./clock');
+const { Limit } = require('./limit');
 
 const HEAP_SECONDS = 1;
 const RESOURCES_SECONDS = 10;
@@ -20,6 +21,7 @@ class Counts {
   constructor(part, tell) {
     this._part = part;
     this._tell = tell;
+    this._limit = new Limit();
     this._heapAt = this._resourcesAt = -Infinity;
   }
 
@@ -45,7 +47,7 @@ class Counts {
     const heap = v8.getHeapStatistics();
     this._part.write((words) => {
       words[AT.heapUsed] = heap.used_heap_size;
-      words[AT.heapLimit] = heap.heap_size_limit;
+      words[AT.heapLimit] = this._limit.of(heap.heap_size_limit);
       words[AT.external] = heap.external_memory;
     });
   }

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from vitalsd.model import SUPERVISOR, Exit, ExitReason, MemoryKill, SupervisorKind, WorkerKey, WorkerSample
 from vitalsd.sources.cgroup.kills import Moved
-from vitalsd.sources.exits.reason import Known, tell
+from vitalsd.sources.exits.reason import FullHeap, Known, tell
 
 __all__ = ["Ended", "ExitBook"]
 
@@ -23,6 +23,8 @@ KEPT_SECONDS = 600.0
 MOST_KEPT = 100
 """Per target, or as many as make a crash loop."""
 MOST_REASONS = 1000
+FULL_SHARE = 0.75
+"""Of its limit: V8 gives up from 0.8 on where collections free little, and the last sample is seconds old."""
 
 
 class Ended(msgspec.Struct, frozen=True):
@@ -96,6 +98,7 @@ class ExitBook:
         """
         sample = ended.sample
         kill = _kill(claimed[0], ended.at, 1, sample) if claimed is not None else None
+        heap = _full_heap(sample)
         told = tell(
             status,
             Known(
@@ -105,6 +108,7 @@ class ExitBook:
                 silent_seconds=_silent(sample, ended.at),
                 expected=ended.expected,
                 memory_kill=kill,
+                full_heap=heap,
                 untold=untold,
             ),
         )
@@ -123,6 +127,7 @@ class ExitBook:
             supervisor=ended.kind if ended.rank != "alone" else None,
             memory_kill=kill if told.reason == "oom_kill" else None,
             memory_bytes=_own(process.anonymous_bytes, process.swap_bytes) if process is not None else None,
+            heap_limit_bytes=heap.limit_bytes if heap is not None and told.by_heap else None,
         )
         self._take(exit_)
         return exit_
@@ -226,6 +231,15 @@ def _silent(sample: WorkerSample | None, at: float) -> float | None:
         return None
     shown_at = pulse.touched_at if pulse.touched_at is not None else pulse.heartbeat_at
     return at - shown_at if shown_at is not None else None
+
+
+def _full_heap(sample: WorkerSample | None) -> FullHeap | None:
+    """The heap of its last sample, where that has a limit and was near it."""
+    probe = sample.probe if sample is not None else None
+    if probe is None or probe.heap_used_bytes is None or probe.heap_limit_bytes is None:
+        return None
+    is_full = probe.heap_used_bytes >= FULL_SHARE * probe.heap_limit_bytes
+    return FullHeap(probe.heap_used_bytes, probe.heap_limit_bytes) if is_full else None
 
 
 def _own(anonymous: int | None, swap: int | None) -> int | None:

@@ -12,10 +12,11 @@ import os
 import signal
 
 import msgspec
+from msgspec.structs import replace
 
 from vitalsd.model import ExitReason, MemoryKill, SupervisorKind
 
-__all__ = ["ASKED", "Known", "Told", "tell"]
+__all__ = ["ASKED", "FullHeap", "Known", "Told", "tell"]
 
 ASKED = frozenset((signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP))
 """Signals that somebody sends to have a process end."""
@@ -44,8 +45,18 @@ MEANING_OF_MASTER: dict[SupervisorKind, dict[int, str]] = {
 """What they mean themselves, at the head of their workers or alone."""
 SHELL_SIGNAL = 128
 """A shell, and who follows its example, exits with this and the signal that its command has ended by."""
+ABORTED = (("signal", "SIGABRT", None), ("error", None, SHELL_SIGNAL + signal.SIGABRT))
+"""How V8 ends a process whose heap is full, itself and through a shell."""
+MEBIBYTE = 1 << 20
 LATE_SECONDS = 2.0
 """A heartbeat is looked at each second, and supervisors look once a second as well."""
+
+
+class FullHeap(msgspec.Struct, frozen=True):
+    """A heap of V8's that was as good as full at the last sample."""
+
+    used_bytes: int
+    limit_bytes: int
 
 
 class Known(msgspec.Struct, frozen=True):
@@ -61,6 +72,7 @@ class Known(msgspec.Struct, frozen=True):
     expected: bool = False
     """This agent has asked for it."""
     memory_kill: MemoryKill | None = None
+    full_heap: FullHeap | None = None
     untold: str = ""
     """Why the kernel does not tell how it ended, where it does not."""
 
@@ -72,6 +84,8 @@ class Told(msgspec.Struct, frozen=True):
     evidence: str
     code: int | None = None
     signal: str | None = None
+    by_heap: bool = False
+    """It has most likely met the limit of V8's heap."""
 
 
 def tell(status: int | None, known: Known) -> Told:
@@ -84,7 +98,14 @@ def tell(status: int | None, known: Known) -> Told:
         told = _by_itself(os.WEXITSTATUS(status), known)
     if known.expected:
         return Told("recycled", f"this agent has asked for it: {told.evidence}", told.code, told.signal)
+    if known.full_heap is not None and (told.reason, told.signal, told.code) in ABORTED:
+        return replace(told, evidence=f"{told.evidence}; {_full(known.full_heap)}", by_heap=True)
     return told
+
+
+def _full(heap: FullHeap) -> str:
+    had = f"{heap.used_bytes / MEBIBYTE:.0f} of the {heap.limit_bytes / MEBIBYTE:.0f} MiB that it may have"
+    return f"V8's heap had {had} at its last sample, and V8 ends a process so whose heap is full"
 
 
 def _by_signal(number: int, core: bool, known: Known) -> Told:

@@ -31,7 +31,10 @@ HEAP = (
         WORKER,
     ),
     Descriptor(
-        "vitals_heap_limit_bytes", "gauge", "Heap at which V8 ends the process, from the probe of Node.", WORKER
+        "vitals_heap_limit_bytes",
+        "gauge",
+        "What may live in the heap before V8 ends the process, from the probe of Node.",
+        WORKER,
     ),
     Descriptor(
         "vitals_heap_space_used_bytes",
