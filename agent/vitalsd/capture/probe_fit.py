@@ -6,21 +6,27 @@ import os
 
 from vitalsd.capture.census import socket_of
 from vitalsd.capture.engines.registry import Fit, Subject
+from vitalsd.sources.interpreter import V8Stacks
 
 __all__ = ["fit_of_probe", "is_node"]
 
 GET_A_PROBE = (
     "start it with `vitalsd run -- CMD`; or `vitalsd probe install DIR`, and PYTHONPATH=DIR in its environment"
 )
+ATTACH_A_PROBE = "`vitalsd probe attach --pid {}`; or start it with `vitalsd run -- CMD`"
 NAMES = {"python": "Python", "node": "Node"}
 
 
 def is_node(subject: Subject) -> bool:
-    """Whether its probe is Node's."""
-    probe = subject.worker.probe
+    """Whether it is a Node, as its probe says, or who has observed it, or its memory."""
+    probe, observed = subject.worker.probe, subject.worker.observed
     if probe is not None:
         return probe.runtime == "node"
-    return subject.segment is not None and subject.segment.name.startswith("node-")
+    if subject.segment is not None:
+        return subject.segment.name.startswith("node-")
+    if observed is not None and observed.runtime != "unknown":
+        return observed.runtime == "node"
+    return V8Stacks(subject.proc).runs(subject.key)
 
 
 def fit_of_probe(subject: Subject, does: str, runtime: str | None = "python") -> Fit:
@@ -31,7 +37,8 @@ def fit_of_probe(subject: Subject, does: str, runtime: str | None = "python") ->
     """
     own = "node" if is_node(subject) else "python"
     if subject.segment is None:
-        return Fit(False, f"there is no probe in process {subject.pid}", GET_A_PROBE)
+        advice = ATTACH_A_PROBE.format(subject.pid) if own == "node" else GET_A_PROBE
+        return Fit(False, f"there is no probe in process {subject.pid}", advice)
     if runtime is not None and runtime != own:
         return Fit(False, f"it asks the probe of {NAMES[runtime]}, and process {subject.pid} is {own}")
     path = socket_of(subject.segment)
