@@ -6,7 +6,7 @@ import struct
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.v8image import HEAP, ISOLATE, LAYOUT, STACK, Image, bounded, frame, smi, two_parts
 
@@ -178,6 +178,7 @@ def test_no_more_is_read_than_may_be(image: Image) -> None:
         memory.read_most(STACK, 60)
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_garbage_comes_to_nothing(data: st.DataObject) -> None:
     """Whatever is in the place of frames and objects: no answer is the worst of it."""

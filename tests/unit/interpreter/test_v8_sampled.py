@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.v8image import HEAP, ISOLATE, LAYOUT, STACK, Image, bounded, frame, smi, two_parts
 
@@ -90,6 +90,7 @@ def test_c_that_uses_the_register_for_something_else(image: Image) -> None:
     assert found(image, broken, NOTE) is None
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_garbage(data: st.DataObject) -> None:
     """Whatever the stack holds, there is an answer, or it makes no sense."""
