@@ -25,7 +25,7 @@ from vitalsd.capture.bursts import burst
 from vitalsd.capture.pyspy import DumpError, DumpTimeout, NoDump, ThreadStack, dump
 from vitalsd.capture.tokens import Bucket
 from vitalsd.model import Frame, Stack, StackRefusal, WorkerKey
-from vitalsd.sources.interpreter import ComputesError, Glance, NoV8StackError, V8Stacks
+from vitalsd.sources.interpreter import BETWEEN, ComputesError, Glance, NoV8StackError, V8Stacks
 from vitalsd.sources.perf import NoSamplesError, UserSample
 from vitalsd.targets.namespaces import own_number
 
@@ -47,9 +47,6 @@ CALLBACKS_PER_SECOND, LEAST_CALLBACKS = 50.0, 3
 TICKS_OF_A_BUFFER = 2048
 SURE_SECONDS = 0.02
 """By so much the end of a stall may be known too late: what goes on just before it may have been after it."""
-QUEUES = "node:internal/process/task_queues"
-BETWEEN = (Frame("processTicksAndRejections", QUEUES, 0), Frame("runMicrotasks", QUEUES, 0))
-"""Two ticks, or two microtasks."""
 KEPT_STALLS = 64
 KEPT_WORKERS = 1024
 

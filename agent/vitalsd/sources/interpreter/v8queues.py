@@ -13,15 +13,18 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable
 
+from vitalsd.model import Frame
 from vitalsd.sources.interpreter.bounded import BoundedMemory
 from vitalsd.sources.interpreter.memory import POINTER, TornError, pointer_at
 from vitalsd.sources.interpreter.v8layout import V8Layout
 from vitalsd.sources.interpreter.v8objects import TAG, is_object, small_integer
 
-__all__ = ["DRAINS", "microtasks_of", "microtasks_taken", "ticks_of", "ticks_taken"]
+__all__ = ["BETWEEN", "DRAINS", "microtasks_of", "microtasks_taken", "ticks_of", "ticks_taken"]
 
 DRAINS = "processTicksAndRejections", "node:internal/process/task_queues"
 """The function that empties the queue of ticks, and its file."""
+BETWEEN = (Frame(*DRAINS, 0), Frame("runMicrotasks", DRAINS[1], 0))
+"""What a stack shows between two ticks, and between two microtasks."""
 SLOTS = 64
 CONTEXT_HEAD_WORDS = 2
 PROPERTIES = 24

@@ -21,6 +21,7 @@ from vitalsd.sources.interpreter.memory import POINTER, TornError
 from vitalsd.sources.interpreter.v8objects import V8Objects
 from vitalsd.sources.interpreter.v8process import V8Look, V8Processes, Who
 from vitalsd.sources.interpreter.v8queues import (
+    BETWEEN,
     DRAINS,
     microtasks_of,
     microtasks_taken,
@@ -33,7 +34,6 @@ from vitalsd.sources.perf import UserSample
 
 __all__ = ["Glance", "Stacks", "V8Running"]
 
-BETWEEN_MICROTASKS = (Frame("runMicrotasks", DRAINS[1], 0),)
 GARBAGE = 1
 """What V8 is at, by its own numbers (`v8::StateTag`)."""
 KEPT_QUEUES = 256
@@ -121,7 +121,7 @@ class V8Running:
         self._processes.remember(look.who, found.note)
         frames = objects.frames(both_ends(found.functions))
         if not frames:
-            return BETWEEN_MICROTASKS if found.builtin else ()
+            return BETWEEN[1:] if found.builtin else ()
         names = [(frame.function, frame.file) for frame in frames]
         if DRAINS in names:
             self._find_queue(look, objects, found.functions)
