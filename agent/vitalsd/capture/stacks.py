@@ -80,10 +80,10 @@ class Stacks(msgspec.Struct, frozen=True):
 
 
 def _ticks_between(before: tuple[int, int] | None, after: tuple[int, int] | None) -> int:
-    """How many at the least were taken: their buffer is a ring, or another one by now."""
-    if before is None or after is None:
+    """How many at the least were taken; of another buffer nothing is said, since a collection moves it too."""
+    if before is None or after is None or before[0] != after[0]:
         return 0
-    return (after[1] - before[1]) % TICKS_OF_A_BUFFER if before[0] == after[0] else TICKS_OF_A_BUFFER
+    return (after[1] - before[1]) % TICKS_OF_A_BUFFER
 
 
 class _Watch:
