@@ -120,6 +120,13 @@ def test_floods(tmp_path: Path, flood: str, sign: str) -> None:
         assert sign in callers if sign else "listOnTimeout" not in callers
 
 
+def test_what_is_asked_leaves_the_queues_as_they_are(tmp_path: Path) -> None:
+    """Whatever Node is about when it is asked for a stack, ticks, promises and timers are called as ever."""
+    with probed(["asked.js"], tmp_path) as service:
+        for _ in range(4):
+            service.line("all are called")
+
+
 def test_the_end_in_the_middle_of_a_stall(tmp_path: Path) -> None:
     """The exit code is the service's, Node waits for nobody and says nothing, and the segment goes."""
     with probed(["nodes.js", "leave"], tmp_path) as service:

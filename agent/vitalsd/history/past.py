@@ -2,7 +2,7 @@
 What detectors of rates have to know of a slot that goes further back than its latest samples: collections,
 unhandled errors, executors, what was alive of a heap. Bounded in number and size, whatever the worker does.
 
-Pure. Costs about 5 us per worker and round, and up to 15 KB per worker, 30 KB of Node.
+Pure. Costs about 5 us per worker and round, and up to 16 KiB per worker, 30 KiB of Node.
 """
 
 from __future__ import annotations

@@ -199,4 +199,4 @@ def test_weight():
     for number in range(1000):
         busy = pauses(*(number,) * 10, total=number / 100)
         past.take(at(2.0 * number, age=HOUR + 2 * number, gc_pauses=busy, unhandled_errors=(0,) * 5))
-    assert 4_000 < sizes(past, set()) < 16_000
+    assert 4_000 < sizes(past, set()) < 16 * 1024
