@@ -203,6 +203,35 @@ def test_heap_and_collections(tmp_path: Path) -> None:
     assert "Timeout" in {resource.type for resource in vitals.resources}
 
 
+def test_collections_within_a_stall(tmp_path: Path) -> None:
+    """As long as Node's own observer says, which the service has for itself; they are in the histograms, too."""
+    with probed(["nodes.js", "garbage"], tmp_path) as service:
+        for word in ("ready", "now", "done"):
+            service.line(word)
+        collecting = float(service.line("collecting").split()[1])
+        loop = service.wait_loop("its end", lambda loop: bool(loop.recent_stalls))
+        vitals = service.wait_vitals("collections", lambda vitals: sum(_collecting(vitals)) >= 0.9 * collecting)
+    assert stall_of(loop).gc_seconds == pytest.approx(collecting, rel=0.1)
+    assert sum(_collecting(vitals)) == pytest.approx(collecting, rel=0.1)
+
+
+def _collecting(vitals: ProbeVitals) -> list[float]:
+    return [kind.sum for kind in vitals.gc_pauses]
+
+
+def test_very_many_short_collections(tmp_path: Path) -> None:
+    """A part of the time is watched, and stands for all of it."""
+    with probed(["nodes.js", "churn"], tmp_path) as service:
+        for word in ("ready", "now", "done"):
+            service.line(word)
+        total = float(service.line("collecting").split()[1])
+        watched = sum(_collecting(wait_for("its words", service.vitals)))
+        service.line("collecting")
+        more = float(service.line("collecting").split()[1]) - total
+        told = sum(_collecting(wait_for("its words", service.vitals))) - watched
+    assert told == pytest.approx(more, rel=0.35)
+
+
 def test_threads_of_the_service(tmp_path: Path) -> None:
     """Each has a loop of its own, which is late when that thread is, and the main one is not."""
     with probed(["nodes.js", "threads"], tmp_path) as service:

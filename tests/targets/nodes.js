@@ -21,6 +21,17 @@ function readSlowly(path) {
   return fs.readFileSync(path);
 }
 
+let handled;
+
+/** How many seconds V8 has collected since, by Node's own observer, said once in a while. */
+function tellCollections(milliseconds) {
+  const { PerformanceObserver } = require("perf_hooks");
+  let collecting = 0;
+  const note = (list) => list.getEntries().forEach((entry) => (collecting += entry.duration / 1e3));
+  new PerformanceObserver(note).observe({ entryTypes: ["gc"] });
+  setInterval(() => console.log(`collecting ${collecting}`), milliseconds);
+}
+
 const scenes = {
   rest() {
     clearInterval(keep);
@@ -80,6 +91,21 @@ const scenes = {
   },
   collect() {
     for (let index = 0; index < 3; index++) gc();
+  },
+  garbage() {
+    tellCollections(200);
+    const end = performance.now() + 1500;
+    const kept = [];
+    while (performance.now() < end) {
+      for (let index = 0; index < 1000; index++) kept.push({ index });
+      if (kept.length > 1e6) kept.length = 0;
+    }
+  },
+  churn() {
+    tellCollections(6000);
+    setInterval(() => {
+      for (let index = 0; index < 30000; index++) handled = { index };
+    }, 1);
   },
   threads() {
     const { Worker } = require("worker_threads");

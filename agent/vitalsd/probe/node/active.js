@@ -13,6 +13,7 @@ const { Worker } = require('node:worker_threads');
 const { ARMED, KEY } = require('./arm');
 const { AT, Leaving, Part } = require('./board');
 const { monotonic } = require('./clock');
+const { Collections } = require('./collections');
 const { Counts } = require('./counts');
 const { Errors } = require('./errors');
 const { measure, thresholdSeconds } = require('./measure');
@@ -42,11 +43,16 @@ class Active {
 
   begin() {
     const threshold = thresholdSeconds(this._given.threshold);
-    const { collections, meter } = measure(this._part, threshold, this._fail);
+    const collections = new Collections(this._part);
+    const meter = measure(this._part, { threshold, collections, failed: this._fail });
     this._part.write((words) => {
       words[AT.heapLive] = NaN;
     });
-    process[ARMED].sight = sight;
+    process[ARMED].sight = () => {
+      const seen = sight();
+      collections.watchAll(seen[0]);
+      return seen;
+    };
     process[ARMED].now = monotonic;
     this._watchdog = this._startWatchdog(threshold);
     makeRoom();

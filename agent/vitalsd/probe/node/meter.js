@@ -3,10 +3,11 @@
 Measures one event loop, from its own thread.
 
 At work it is a heartbeat on an absolute grid of 20 ms: one that comes late shows what every callback due meanwhile
-has waited, and those that it missed are filled in. At rest, after some 15 s with next to nothing to do, a heartbeat
-would cost more than all the rest: it comes every 320 ms, and each turn of the loop is measured instead, by an
-immediate that wakes nobody: what libuv has waited is known to it, and what else a turn has taken is its busy
-stretch. Busy and idle time are libuv's own in both cases: what `eventLoopUtilization` says, our beats included.
+has waited, and those that it missed are filled in. Where the loop has something to do for more than half of its time,
+40 ms cost half, and still tell 25 times a second what is waited. At rest, after some 15 s with next to nothing to do,
+a heartbeat would cost more than all the rest: it comes every 320 ms, and each turn of the loop is measured instead, by
+an immediate that wakes nobody: what libuv has waited is known to it, and what else a turn has taken is its busy
+stretch. Busy and idle time are libuv's own in all cases: what `eventLoopUtilization` says, our beats included.
 
 A timer of Node has a grain of a millisecond; what is due is taken to be so when its timer can come at the earliest.
 */
@@ -20,8 +21,10 @@ const layout = require('./layout.json');
 
 const PERIOD = layout.DELAY_INTERVAL_SECONDS;
 const REST_PERIOD = 16 * PERIOD;
+const FULL_PERIOD = 2 * PERIOD;
 const AWAKE_SECONDS = 15;
 const BUSY_SHARE = 0.01;
+const FULL_SHARE = 0.5;
 const FIRST_SHARE = 2.7 * BUSY_SHARE;
 const ON_TIME = layout.ON_TIME_SECONDS;
 const GRAIN = 0.001;
@@ -34,7 +37,7 @@ const waited = () => timing.idleTime / 1e3;
 const woken = () => timing.uvMetricsInfo?.events ?? NaN;
 
 class Meter {
-  /** `cpu` tells the CPU seconds of this thread, `collections` what was collected when. */
+  /** `cpu` tells the CPU seconds of this thread, `collections` what was collected within a time. */
   constructor(part, { threshold, cpu, collections, failed }) {
     this._part = part;
     this._threshold = threshold;
@@ -112,7 +115,7 @@ class Meter {
       this._stall(now, this._due, this._stretch(late, active, now));
     }
     let reached = this._book(late, active);
-    const period = this._share > BUSY_SHARE ? PERIOD : REST_PERIOD;
+    const period = this._nextPeriod();
     if (period < this._period && now > reached) {
       // The rest of a long period, before short ones begin.
       const rest = now - reached;
@@ -128,7 +131,13 @@ class Meter {
     this._again(now);
     if (period === REST_PERIOD && !this._resting) this._rest(now);
     this._resting = period === REST_PERIOD;
+    this._collections.look(now);
     this.onBeat(now);
+  }
+
+  _nextPeriod() {
+    if (this._share <= BUSY_SHARE) return REST_PERIOD;
+    return this._share <= FULL_SHARE ? PERIOD : FULL_PERIOD;
   }
 
   /** What this loop was active since the last beat. */

@@ -3,6 +3,7 @@
 
 const { Part } = require('./board');
 const { LOOPS } = require('./layout.json');
+const { NOT_WATCHED } = require('./collections');
 const { measure, thresholdSeconds } = require('./measure');
 
 /** Start it, if there is room for another loop. */
@@ -17,13 +18,11 @@ function start(memory) {
 }
 
 function begin(part) {
-  const parts = [];
   const end = () => {
-    for (const each of parts) each.stop();
+    meter.stop();
     part.release();
   };
-  const { collections, meter } = measure(part, thresholdSeconds(), end);
-  parts.push(meter, collections);
+  const meter = measure(part, { threshold: thresholdSeconds(), collections: NOT_WATCHED, failed: end });
   meter.start();
   process.on('exit', end);
 }

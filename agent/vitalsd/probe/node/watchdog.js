@@ -22,11 +22,13 @@ const { StallBook, encodeOne } = require('./stalls');
 
 const FIRST_SAMPLE = 0.6;
 const SAMPLE_GROWTH = 1.4;
-const MAX_SAMPLES = 8;
+const MOST_SAMPLE_SECONDS = 1;
 const STALLING_SECONDS = 0.01;
 const PUBLISH_SECONDS = 1;
 const LONGEST_SLEEP_SECONDS = 0.5;
 const AHEAD_SECONDS = 2;
+/** Between what is published of loops that are on time. */
+const FLUSH_SECONDS = 0.25;
 const ON_TIME = layout.ON_TIME_SECONDS;
 const ownCpuSeconds = cpuReader();
 /** The stack of a moment at which nothing but the queue of ticks and microtasks was at work. */
@@ -45,8 +47,8 @@ class Watchdog {
     this._seen = this._parts.map(() => new Float64Array(WORDS));
     this._told = this._parts.map(() => 0);
     this._flushedAt = this._parts.map(() => 0);
-    this._late = this._parts.map(() => ({ since: 0, samples: 0, next: 0 }));
-    this._publishAt = 0;
+    this._late = this._parts.map(() => ({ since: 0, next: 0 }));
+    this._publishAt = this._flushAt = 0;
     this._failed = false;
     parentPort.on('message', (message) => this._guarded(() => this._onMessage(message)));
     parentPort.postMessage({ segment: this._segment.path });
@@ -82,6 +84,28 @@ class Watchdog {
       return;
     }
     const now = monotonic();
+    let sleep = this._calmFor(now);
+    if (sleep === 0) sleep = this._lookAtAll(now);
+    this._again(Math.max(1, Math.ceil(sleep * 1e3)));
+  }
+
+  /** How long nothing needs another look, if there is nothing to tell either; else 0. */
+  _calmFor(now) {
+    if (now >= this._flushAt) return 0;
+    let sleep = LONGEST_SLEEP_SECONDS;
+    for (const { slot, taken, words } of this._parts) {
+      if (!taken || words[AT.running] !== 1) continue;
+      const due = words[AT.due];
+      const told = words[AT.stalls] === this._told[slot] && this._late[slot].since === 0;
+      if (!told || now - due > ON_TIME) return 0;
+      sleep = Math.min(sleep, due + this._first - now);
+    }
+    return sleep;
+  }
+
+  /** Publish all there is, and look at the loops that are late; the answer is how long nothing needs another look. */
+  _lookAtAll(now) {
+    this._flushAt = now + FLUSH_SECONDS;
     let sleep = LONGEST_SLEEP_SECONDS;
     const sinces = new Array(layout.LOOPS).fill(0);
     const dues = new Array(layout.LOOPS).fill(0);
@@ -95,7 +119,7 @@ class Watchdog {
     }
     if (now >= this._publishAt) this._publish(now);
     this._segment.mark(sinces, dues);
-    this._again(Math.max(1, Math.ceil(sleep * 1e3)));
+    return sleep;
   }
 
   /** Publish the books of a loop, and the stalls that have ended since. */
@@ -136,15 +160,12 @@ class Watchdog {
     dues[slot] = age >= this._first ? due : now + AHEAD_SECONDS;
     if (late.since !== due) {
       if (late.since !== 0) this._over(slot);
-      Object.assign(late, { since: due, samples: 0, next: this._first });
+      Object.assign(late, { since: due, next: this._first });
     }
-    if (slot === 0 && age >= late.next && late.samples < MAX_SAMPLES) {
+    if (slot === 0 && age >= late.next) {
       const answer = (at, frames, marked) => this._guarded(() => this._answer(part, due, at, frames, marked));
       const asked = this._stacks.ask(answer);
-      if (asked) {
-        late.samples++;
-        late.next = age * SAMPLE_GROWTH;
-      }
+      if (asked) late.next = Math.min(age * SAMPLE_GROWTH, age + MOST_SAMPLE_SECONDS);
     }
     return age >= this._first ? STALLING_SECONDS : Math.max(0.002, this._first - age);
   }
