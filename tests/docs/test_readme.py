@@ -6,12 +6,13 @@ import re
 from pathlib import Path
 
 import pytest
+from support.pages import leads_somewhere
 
 from vitalsd.cli import NAMES, build_parser, load
 
 ROOT = Path(__file__).parent.parent.parent
 PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")] + sorted(
-    (ROOT / "docs").glob("*.md")
+    (ROOT / "docs").rglob("*.md")
 )
 
 
@@ -28,13 +29,13 @@ def test_every_command_says_what_it_does() -> None:
     assert [name for name in NAMES if not re.search(rf"^\s+{name}\s+\w", text, re.MULTILINE)] == []
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_link_leads_somewhere(page: Path) -> None:
-    """Links to files of the project point at files that exist."""
-    links = re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text())
-    local = [link for link in links if "://" not in link]
+    """Links within the project point at files that exist, and at headings that they have."""
+    links = re.findall(r"\]\(([^)]+)\)", page.read_text())
+    local = [f"{page.name}{link}" if link.startswith("#") else link for link in links if "://" not in link]
 
-    assert [link for link in local if not (page.parent / link).exists()] == []
+    assert [link for link in local if not leads_somewhere(link, page.parent)] == []
 
 
 def test_make_targets_named_in_the_readme_exist() -> None:

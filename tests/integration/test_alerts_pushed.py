@@ -31,7 +31,7 @@ receivers:
 SOON = {
     "VITALSD__EXPORTERS__ALERTMANAGER__INTERVAL": "2s",
     "VITALSD__EXPORTERS__ALERTMANAGER__TIMEOUT": "500ms",
-    "VITALSD__EXPORTERS__ALERTMANAGER__RUNBOOKS": "https://wiki.example/incidents.md",
+    "VITALSD__EXPORTERS__ALERTMANAGER__RUNBOOKS": "https://wiki.example/vitalsd/",
     "VITALSD__EXPORTERS__ALERTMANAGER__LABELS": "[{name: cluster, value: eu}]",
 }
 BAD = {
@@ -95,7 +95,7 @@ def test_an_incident_is_an_alert_whatever_other_peers_do(tmp_path: Path) -> None
             said = alert["annotations"]
             assert "ask_slowly" in said["summary"]
             assert said["culprit"].startswith("ask_slowly (")
-            assert said["runbook_url"] == "https://wiki.example/incidents.md#stall"
+            assert said["runbook_url"] == "https://wiki.example/vitalsd/docs/incidents/stall.md#blocking_call"
             assert alert["generatorURL"] == said["incident"]
             path = said["incident"].removeprefix(f"http://127.0.0.1:{agent.control_port}")
             token = (agent.storage / f"control-{agent.control_port}.token").read_text().strip()

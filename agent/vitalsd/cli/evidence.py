@@ -1,7 +1,7 @@
 """
 The evidence of an incident as `vitalsd incidents ID` prints it: each figure with its unit, each list as a table.
 
-Names are those of the JSON, since docs/incidents.md explains them by these.
+Names are those of the JSON, since docs/incidents explains them by these.
 """
 
 from __future__ import annotations

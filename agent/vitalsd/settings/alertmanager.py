@@ -78,7 +78,7 @@ class Alertmanager(Section, frozen=True):
     runbooks: Annotated[
         HttpUrl | None,
         Meta(
-            description="Where docs/incidents.md is read: `runbook_url` is this with `#` and the kind. "
-            "`null`: none."
+            description="What `runbook_url` begins with: where your people read this repository, with "
+            "`docs/incidents/stall.md` below it. `null`: the path in it."
         ),
     ] = None

@@ -14,6 +14,7 @@ import msgspec
 
 from vitalsd.model import Incident
 from vitalsd.times import rfc3339
+from vitalsd_exporters.runbooks import page_of, runbook_url
 
 __all__ = ["Alert", "Labels", "Message", "Wording", "labels_of", "message"]
 
@@ -28,6 +29,7 @@ class Wording(msgspec.Struct, frozen=True):
     base_url: str
     """What links to the control port begin with."""
     runbooks: str | None = None
+    """Where our documentation is read."""
     static: Labels = ()
 
 
@@ -84,8 +86,7 @@ def _annotations(alert: Alert, wording: Wording, link: str) -> list[tuple[str, s
         told.append(("advice", lead.advice))
     if lead.captures:
         told.append(("capture", f"{wording.base_url}/api/v1/captures/{lead.captures[-1]}"))
-    if wording.runbooks is not None:
-        told.append(("runbook_url", f"{wording.runbooks}#{lead.kind}"))
+    told.append(("runbook_url", runbook_url(wording.runbooks, page_of(lead.kind, lead.cause))))
     return told
 
 

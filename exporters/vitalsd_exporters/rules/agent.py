@@ -35,14 +35,14 @@ def _presence(t: Thresholds) -> tuple[Alert, ...]:
             "An agent has incidents of its own.",
             f"The agent on {INSTANCE} has {value()} open incidents about itself.",
             "`vitalsd incidents` tells them like those of a service.",
-            "docs/incidents.md",
+            "docs/incidents.md#kinds",
         ),
         Alert(
             "VitalsdConfigReloadFailed", "warning", "vitalsd_config_last_reload_successful == 0", "5m",
             "An agent has refused its new configuration and goes on with the old one.",
             f"The agent on {INSTANCE} could not take over its configuration.",
             "`vitalsd config check` says what is wrong with it.",
-            "docs/configuration.md",
+            "docs/configuration.md#reload",
         ),
     )  # fmt: skip
 
@@ -55,7 +55,7 @@ def _sight(t: Thresholds) -> tuple[Alert, ...]:
             "A way of reading workers fails each time.",
             f"Source `{{{{ $labels.source }}}}` of {TARGET} has not worked once for a quarter of an hour.",
             "`vitalsd status` and the agent's log (`source_failed`) say why; `vitalsd doctor` what would help.",
-            "docs/permissions.md",
+            "docs/permissions.md#what-each-way-in-needs",
         ),
         Alert(
             "VitalsdSamplesStale", "warning",
@@ -70,7 +70,7 @@ def _sight(t: Thresholds) -> tuple[Alert, ...]:
             "An agent does not keep up with its interval.",
             f"The agent on {INSTANCE} looks at its workers every {value('humanizeDuration')} only.",
             "Have fewer targets for one agent, or raise `sampling.interval` and the threshold.",
-            "docs/configuration.md",
+            "docs/configuration.md#sampling",
         ),
     )  # fmt: skip
 
@@ -82,14 +82,14 @@ def _stored() -> tuple[Alert, ...]:
             "An agent cannot store what it has found.",
             f"The agent on {INSTANCE} keeps incidents or history in memory alone: a restart would lose them.",
             "Its log says why; mostly `storage.dir` is full or not its own.",
-            "docs/configuration.md",
+            "docs/configuration.md#storage",
         ),
         Alert(
             "VitalsdIncidentsLost", "warning", "increase(vitalsd_incidents_lost_total[1h]) > 0", "0s",
             "Incidents were lost since they could not be stored.",
             f"The agent on {INSTANCE} has lost about {value()} incidents within an hour.",
             "Its log says why; mostly `storage.dir` is full or slow.",
-            "docs/configuration.md", "15m",
+            "docs/configuration.md#storage", "15m",
         ),
     )  # fmt: skip
 
@@ -103,7 +103,7 @@ def _captures(t: Thresholds) -> tuple[Alert, ...]:
             "Captures of a service fail more often than not.",
             f"{TARGET}: {value()} captures came to nothing within an hour.",
             "`vitalsd captures` says why; `vitalsd doctor --pid P` what would help.",
-            "docs/permissions.md", "15m",
+            "docs/permissions.md#who-may-attach", "15m",
         ),
         Alert(
             "VitalsdUploadsFail", "warning",
@@ -112,7 +112,7 @@ def _captures(t: Thresholds) -> tuple[Alert, ...]:
             "10m", "Captures do not reach where they should be copied to.",
             f"The agent on {INSTANCE} has failed {value()} times within an hour to copy captures, and never did.",
             "`upload_problem` of the capture (`vitalsd captures ID --json`) says what is in the way.",
-            "docs/configuration.md", "15m",
+            "docs/configuration.md#capture", "15m",
         ),
         Alert(
             "VitalsdRemedyStopped", "warning", "vitalsd_remedy_stopped == 1", "5m",
@@ -135,7 +135,7 @@ def _costs(t: Thresholds) -> tuple[Alert, ...]:
             "An agent takes more of a processor than it should.",
             f"The agent on {INSTANCE} takes {value('humanizePercentage')} of a core.",
             "Raise `sampling.interval`; with `vitalsd status` at hand, tell us.",
-            "docs/configuration.md",
+            "docs/configuration.md#sampling",
         ),
         Alert(
             "VitalsdMemoryOverBudget", "warning",
@@ -144,6 +144,5 @@ def _costs(t: Thresholds) -> tuple[Alert, ...]:
             "An agent takes more memory than it should.",
             f"The agent on {INSTANCE} takes {value('humanize1024')}B.",
             "Restart it, which its services do not notice, and tell us.",
-            "docs/configuration.md",
         ),
     )  # fmt: skip

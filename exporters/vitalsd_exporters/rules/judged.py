@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from vitalsd_exporters.rules.model import TARGET, Alert, Group, Level, value
+from vitalsd_exporters.runbooks import page_of
 
 __all__ = ["NOT_ALERTED", "judged_group"]
 
@@ -73,6 +74,6 @@ def _alert(kind: Kind, severity: Level) -> Alert:
         summary=f"In a Python or Node service {kind.happens}.",
         description=f"{TARGET} has {value()} open incidents `{kind.kind}`, {severity}: {kind.happens}.",
         advice="`vitalsd incidents` beside the service names the worker and the cause, with the evidence.",
-        runbook=f"docs/incidents.md#{kind.kind}",
+        runbook=page_of(kind.kind),
         keep=kind.keep,
     )

@@ -14,7 +14,7 @@ Level = Literal["critical", "warning"]
 INSTANCE = "{{ $labels.instance }}"
 TARGET = "`{{ $labels.target }}` on " + INSTANCE
 WORKER = "Worker {{ $labels.worker }} of " + TARGET
-RUNBOOK = "docs/alerts.md"
+RUNBOOK = "docs/alerts.md#vitalsd-itself"
 """Of an alert that is no incident."""
 
 

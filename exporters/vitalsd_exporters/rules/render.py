@@ -10,6 +10,7 @@ import yaml
 from vitalsd_exporters.rules.catalogue import groups
 from vitalsd_exporters.rules.model import Alert, Group, Recording
 from vitalsd_exporters.rules.thresholds import Thresholds
+from vitalsd_exporters.runbooks import runbook_url
 
 __all__ = ["FILES", "pod_monitor", "prometheus_rule", "rule_file", "tables"]
 
@@ -101,7 +102,7 @@ def _rule(rule: Recording | Alert, thresholds: Thresholds) -> dict[str, Any]:
         "annotations": {
             "summary": rule.summary,
             "description": f"{rule.description} {rule.advice}",
-            "runbook_url": thresholds.runbooks + rule.runbook,
+            "runbook_url": runbook_url(thresholds.runbooks, rule.runbook),
         },
     }
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from vitalsd_exporters.rules.model import TARGET, WORKER, Alert, Group, value
 from vitalsd_exporters.rules.thresholds import Thresholds
+from vitalsd_exporters.runbooks import page_of
 
 __all__ = ["service_group"]
 
@@ -35,21 +36,22 @@ def _delays(t: Thresholds) -> tuple[Alert, ...]:
     waits = f"{TARGET}: one callback of a hundred waits for {value('humanizeDuration')} or longer"
     late = "Callbacks wait too long for the event loop."
     ask = "`vitals_eventloop_stall_seconds_total` by cause, and `vitalsd incidents`, say what holds the loop."
+    page = page_of("starvation")
     return (
         Alert(
             "VitalsdDelayHigh", "warning", f"{slow} > {t.delay_warning_seconds:g} {lived}", "15m", late,
-            f"{waits}, for a quarter of an hour.", ask,
+            f"{waits}, for a quarter of an hour.", ask, page,
         ),
         Alert(
             "VitalsdDelayHigh", "critical", f"{slow} > {t.delay_critical_seconds:g} {lived}", "5m", late,
-            f"{waits}, for five minutes.", ask,
+            f"{waits}, for five minutes.", ask, page,
         ),
         Alert(
             "VitalsdWorkerDelayHigh", "warning",
             f"worker:{DELAY}:p99_5m{{{NOT_OURS}}} > {t.delay_critical_seconds:g} "
             f"and ignoring (le) ({_lived('worker')})",
             "10m", "One worker is late while its pool may look well.",
-            f"{WORKER}: one callback of a hundred waits for {value('humanizeDuration')} or longer.", ask,
+            f"{WORKER}: one callback of a hundred waits for {value('humanizeDuration')} or longer.", ask, page,
         ),
         Alert(
             "VitalsdStallTime", "warning",
@@ -57,8 +59,8 @@ def _delays(t: Thresholds) -> tuple[Alert, ...]:
             "Event loops lose their time to stalls of one cause.",
             f"{TARGET} loses {value('humanizePercentage')} of its workers' time to stalls, cause "
             "`{{ $labels.cause }}`.",
-            "`vitalsd incidents` names the function; the table of causes says what to do.",
-            "docs/incidents.md#stall",
+            "`vitalsd incidents` names the function; its runbook says what to do about that cause.",
+            page_of("stall") + "#{{ $labels.cause }}",
         ),
         Alert(
             "VitalsdLoopStuck", "critical",
@@ -66,7 +68,7 @@ def _delays(t: Thresholds) -> tuple[Alert, ...]:
             "An event loop does not come back.",
             f"{WORKER}: its loop has been in one callback for {value('humanizeDuration')}.",
             "The stack is in the incident; do not restart the worker before `vitalsd capture stacks` has it.",
-            "docs/incidents.md#stall",
+            page_of("stall"),
         ),
     )  # fmt: skip
 
@@ -79,7 +81,7 @@ def _workers(t: Thresholds) -> tuple[Alert, ...]:
             "No worker of a watched service runs.",
             f"{TARGET}: none of its workers has run for two minutes.",
             "`vitalsd status` says how the last one ended.",
-            "docs/incidents.md#worker_down",
+            page_of("worker_down"),
         ),
         Alert(
             "VitalsdRestarts", "warning",
@@ -88,7 +90,7 @@ def _workers(t: Thresholds) -> tuple[Alert, ...]:
             "0s", "Workers end out of order and are replaced, repeatedly.",
             f"{TARGET}: {value()} workers ended out of order in the last half hour.",
             "`vitals_worker_restarts_total` by reason, and `vitalsd incidents`, say how.",
-            "docs/incidents.md#worker_down", "15m",
+            page_of("worker_down"), "15m",
         ),
         Alert(
             "VitalsdOomKills", "warning",
@@ -96,7 +98,7 @@ def _workers(t: Thresholds) -> tuple[Alert, ...]:
             "The kernel has killed processes for memory in a service's group.",
             f"{TARGET}: the kernel has killed about {value()} processes of its group for memory in 15 minutes.",
             "Raise the limit, or find what grows: `vitalsd capture memory`.",
-            "docs/incidents.md#oom_kill", "15m",
+            page_of("oom_kill"), "15m",
         ),
         Alert(
             "VitalsdThrottled", "warning",
@@ -105,7 +107,7 @@ def _workers(t: Thresholds) -> tuple[Alert, ...]:
             "A service has no CPU quota for much of its time.",
             f"{TARGET}: for {value('humanizePercentage')} of the time its group had no CPU quota left.",
             "Raise the CPU limit, or have fewer workers in it.",
-            "docs/incidents.md#stall",
+            page_of("stall", "cpu_throttled"),
         ),
     )  # fmt: skip
 
@@ -119,7 +121,7 @@ def _memory(t: Thresholds) -> tuple[Alert, ...]:
     left = f"vitals_memory_exhaustion_timestamp_seconds{{{NOT_OURS}}} - time()"
     heap = f"vitals_heap_used_bytes{{{NOT_OURS}}}"
     limit = f"vitals_heap_limit_bytes{{{NOT_OURS}}}"
-    page = "docs/incidents.md#exhaustion"
+    page = page_of("exhaustion")
     return (
         Alert("VitalsdMemoryHigh", "warning", warning, "15m", near, uses, ask, page),
         Alert("VitalsdMemoryHigh", "critical", critical, "5m", near, uses, ask, page),
@@ -137,7 +139,7 @@ def _memory(t: Thresholds) -> tuple[Alert, ...]:
             "V8's heap is near the limit at which it ends the process.",
             f"{WORKER}: what collections leave of the heap is {value('humanizePercentage')} of V8's limit.",
             "`vitalsd capture memory` says who allocates; `--max-old-space-size` is the limit.",
-            "docs/incidents.md#leak",
+            page_of("heap_exhaustion"),
         ),
         Alert(
             "VitalsdGcTime", "warning",
@@ -145,7 +147,7 @@ def _memory(t: Thresholds) -> tuple[Alert, ...]:
             "Garbage collection takes much of a worker's time.",
             f"{WORKER}: {value('humanizePercentage')} of its time goes to garbage collection.",
             "`vitalsd capture memory` says who allocates so much.",
-            "docs/incidents.md#gc_pressure",
+            page_of("gc_pressure"),
         ),
     )  # fmt: skip
 
@@ -162,7 +164,7 @@ def _counts(t: Thresholds) -> tuple[Alert, ...]:
             f"{WORKER}: all threads of its executors are busy, {value()} jobs or more waited for five minutes, "
             "and ten minutes more would not be enough.",
             "`vitalsd capture stacks` says what the threads wait for.",
-            "docs/incidents.md#pool_saturation",
+            page_of("pool_saturation"),
         ),
         Alert(
             "VitalsdFdsHigh", "warning",
@@ -170,7 +172,7 @@ def _counts(t: Thresholds) -> tuple[Alert, ...]:
             "A worker has nearly all file descriptors that it may.",
             f"{WORKER} has {value('humanizePercentage')} of the file descriptors it is allowed.",
             "`vitalsd status` and the incident tell of which kind they are.",
-            "docs/incidents.md#fd_exhaustion",
+            page_of("fd_exhaustion"),
         ),
         Alert(
             "VitalsdErrorsHigh", "warning",
@@ -178,6 +180,6 @@ def _counts(t: Thresholds) -> tuple[Alert, ...]:
             "Errors that nobody handles go on.",
             f"{TARGET}: {value()} errors per second that nobody handles, channel `{{{{ $labels.channel }}}}`.",
             "`vitalsd incidents` names type and origin.",
-            "docs/incidents.md#error_surge",
+            page_of("error_surge"),
         ),
     )  # fmt: skip

@@ -24,12 +24,12 @@ class Thresholds(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         str, Meta(pattern=r'^[^"\\]+$', description="Regular expression of the jobs that scrape vitalsd")
     ] = "(.+/)?vitalsd"
     runbooks: Annotated[
-        str,
+        Annotated[str, Meta(pattern=r"^[^\s\"{}]+$")] | None,
         Meta(
-            pattern=r"^[^\s\"{}]*$",
-            description="What `runbook_url` begins with, where your people read this documentation: ends with `/`",
+            description="What `runbook_url` begins with: where your people read this repository; the same as "
+            "`exporters.alertmanager.runbooks`. `null`: the path in it",
         ),
-    ] = ""
+    ] = None
     delay_warning_seconds: Annotated[Positive, Meta(description="99th percentile of the delay, as a warning")] = (
         0.1
     )

@@ -60,7 +60,7 @@ def test_labels_of_the_configuration_take_none_of_ours_away():
 def test_annotations_say_what_to_do():
     """Sentence, culprit, advice, links, and when it began."""
     one = incident(advice="stop it", captures=("c1", "c2"), count=3, evidence={"reason": "it ran"})
-    assert told(one, runbooks="https://wiki/incidents.md") == {
+    assert told(one, runbooks="https://wiki/vitalsd") == {
         "labels": dict(labels_of(one)),
         "annotations": {
             "summary": one.summary,
@@ -70,7 +70,7 @@ def test_annotations_say_what_to_do():
             "culprit": "parse (/srv/shop/orders.py:41)",
             "advice": "stop it",
             "capture": f"{BASE}/api/v1/captures/c2",
-            "runbook_url": "https://wiki/incidents.md#stall",
+            "runbook_url": "https://wiki/vitalsd/docs/incidents/stall.md#blocking_cpu",
         },
         "startsAt": "2026-07-01T12:00:00.250Z",
         "endsAt": "2026-07-01T12:04:00.250Z",
@@ -81,7 +81,7 @@ def test_annotations_say_what_to_do():
 def test_what_there_is_nothing_of_is_left_out():
     """No annotation is empty."""
     bare = told(incident(worker="", culprit=None, evidence={}, captures=()))["annotations"]
-    assert bare.keys() == {"summary", "description", "incident", "opened_at"}
+    assert bare.keys() == {"summary", "description", "incident", "opened_at", "runbook_url"}
     assert bare["description"] == "stall of shop since 2026-07-01T12:00:00.250Z."
 
 
