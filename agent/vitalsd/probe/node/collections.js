@@ -27,7 +27,7 @@ const KINDS = new Map([
 const KEPT = 512;
 const WATCHED_SECONDS = 0.5;
 const LEFT_SECONDS = 1.5;
-const MANY_PER_SECOND = 20;
+const MANY_PER_SECOND = 40;
 const SHORT_SECONDS = 0.005;
 const SMALL_BYTES = 64 * 2 ** 20;
 
@@ -101,14 +101,16 @@ class Collections {
       for (const entry of entries) {
         const kind = KINDS.get(entry.detail?.kind ?? entry.kind) ?? INCREMENTAL;
         const seconds = entry.duration / 1e3;
+        const began = atPerformance(entry.startTime);
+        // A stall makes a window longer than it was meant to be: that stands for itself.
+        const weight = began < this._watchedAt + WATCHED_SECONDS ? this._weight : 1;
         const at = GC + kind * GC_WORDS;
         const bucket = BOUNDS.findIndex((bound) => seconds <= bound);
-        words[at] += seconds * this._weight;
-        words[at + 1 + (bucket < 0 ? BOUNDS.length : bucket)] += this._weight;
+        words[at] += seconds * weight;
+        words[at + 1 + (bucket < 0 ? BOUNDS.length : bucket)] += weight;
         if (kind === MAJOR) words[AT.heapLive] = v8.getHeapStatistics().used_heap_size;
         this._count += 1;
         this._longest = Math.max(this._longest, seconds);
-        const began = atPerformance(entry.startTime);
         this._line.push([began, this._total], [began + seconds, this._total + seconds]);
         this._total += seconds;
       }
