@@ -55,7 +55,8 @@ class Answers(NamedTuple):
     step: int
 
     def _filled(self, expr: str) -> str:
-        return filled(expr, self.chosen, f"{4 * self.step}s", f"{self.end - self.begin:.0f}s")
+        """With Grafana's interval for rates: that of the points, and one scrape more."""
+        return filled(expr, self.chosen, f"{self.step + 1}s", f"{self.end - self.begin:.0f}s")
 
     def now(self, expr: str) -> list[tuple[dict[str, str], float]]:
         """At the end of that time."""
@@ -121,7 +122,8 @@ def drawn(panel: Mapping[str, Any], box: Box, answers: Answers) -> str:
         for at, value in points:
             heights[at] = heights.get(at, 0.0) + value if bars else max(heights.get(at, 0.0), value)
     low = min(0.0, *(value for _, (_, points) in found for _, value in points))
-    scale = _Scale(plot, answers, low, max(*heights.values(), low + 1e-9) * 1.05)
+    high = max(heights.values())
+    scale = _Scale(plot, answers, low, high * 1.05 if high > low else low + 1)
     parts = [scale.axes(defaults["unit"])]
     names = []
     base: dict[float, float] = {}
@@ -186,9 +188,7 @@ def _bars(
         bottom = base.get(at, 0.0)
         base[at] = bottom + value
         if height := round(scale.y(bottom) - scale.y(base[at]), 1):
-            said.append(
-                f"M{scale.x(at) - width / 2:.1f} {scale.y(bottom):.1f}h{width:.1f}v{-height}h{-width:.1f}z"
-            )
+            said.append(f"M{scale.x(at) - width:.1f} {scale.y(bottom):.1f}h{width:.1f}v{-height}h{-width:.1f}z")
     return f'<path d="{"".join(said)}" fill="{color}"/>' if said else ""
 
 
@@ -231,11 +231,13 @@ def _names(names: list[tuple[str, str]], box: Box) -> str:
     parts = []
     x, y = box.x, box.y + box.h - LEGEND_LINE * (LEGEND_LINES - 1)
     for number, (color, name) in enumerate(names):
-        width = 22 + 6 * len(name)
+        width = 26 + 6.2 * len(name)
         if x + width > box.x + box.w and x > box.x:
             x, y = box.x, y + LEGEND_LINE
         if y > box.y + box.h + 1:
-            parts.append(text(box.x + box.w, box.y + box.h, f"and {len(names) - number} more", anchor="end"))
+            parts.append(
+                text(box.x + box.w, y - LEGEND_LINE + 11, f"and {len(names) - number} more", anchor="end")
+            )
             break
         parts.append(f'<path d="M{x:.0f} {y - 4:.0f}h10" stroke="{color}" stroke-width="3"/>')
         parts.append(text(x + 14, y, name))

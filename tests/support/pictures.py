@@ -25,11 +25,11 @@ CHOSEN = {
     "vitalsd-worker": {"target": "shop", "worker": "0"},
 }
 STORY = (
-    ("leak", 1, 55), ("block", 0, 15), ("error_surge", 0, 20), ("executor", 0, 20), ("gc_storm", 0, 10),
-    ("sync_call", 1, 20), ("task_leak", 1, 20), ("ready_flood", 0, 15), ("crash", 0, 1),
+    ("leak", 0, 55), ("block", 0, 15), ("error_surge", 0, 15), ("executor", 0, 15), ("gc_storm", 0, 10),
+    ("sync_call", 1, 15), ("task_leak", 0, 15), ("ready_flood", 0, 15), ("crash", 1, 1),
 )  # fmt: skip
 """One fault after the other, by worker and seconds."""
-REST_SECONDS = 20
+REST_SECONDS = 8
 DAY = "40m"
 """Of the agent's: growth is known from 50 s on."""
 
@@ -49,7 +49,7 @@ def play(shown: Shown, seconds: float) -> None:
 def main() -> None:
     """Play, ask, draw."""
     parser = argparse.ArgumentParser(description="Draw the dashboards from real data.")
-    parser.add_argument("--minutes", type=float, default=12, help="for how long the faults go on (%(default)s)")
+    parser.add_argument("--minutes", type=float, default=5, help="for how long the faults go on (%(default)s)")
     parser.add_argument("--output", type=Path, required=True, metavar="DIR")
     asked = parser.parse_args()
     asked.output.mkdir(parents=True, exist_ok=True)

@@ -71,8 +71,8 @@ def _targets() -> Row:
     table = Panel(
         "Targets",
         "One row for each: workers up, delay (p99 of five minutes), busy share, share of time lost to stalls, "
-        "memory of "
-        "the fullest worker, workers replaced in the time shown, incidents open. A click leads to the service.",
+        "memory of the fullest worker, workers replaced in the time shown, incidents open. A click leads to "
+        "the service.",
         "short", tuple(Query(expr, "{{target}}") for expr in asked), "table", 24, 8,
         columns=(
             Column("target", "target", links=fields(TO_SERVICE)),
@@ -101,8 +101,8 @@ def _lines() -> tuple[Panel, ...]:
         ),
         Panel(
             "Time later than 100 ms",
-            "Share of the time in which a callback would have waited for more than 100 ms: an objective is made "
-            "of this.",
+            "Share of the time in which a callback would have waited for more than 100 ms: an objective is "
+            "made of this.",
             "percentunit",
             (Query(f"topk(10, avg by (target) ({S.of(f'target:{DELAY}:slow_ratio5m')}))", "{{target}}"),),
             links=by_service,
@@ -152,8 +152,7 @@ def _workers() -> Row:
             Panel(
                 "Workers replaced, by reason",
                 "Why the process before had ended: `graceful` and `recycled` are in order; `error`, `signal`, "
-                "`oom_kill` "
-                "and `timeout` are not.",
+                "`oom_kill` and `timeout` are not.",
                 "short",
                 (Query(f"sum by (reason) ({S.increase('vitals_worker_restarts_total')}) > 0", "{{reason}}"),),
                 "bars", 12, empty="none",

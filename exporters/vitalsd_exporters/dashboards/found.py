@@ -16,9 +16,8 @@ def incident_panels(s: Scope) -> tuple[Panel, ...]:
         Panel(
             "Open incidents",
             "What vitalsd has found and goes on finding. The kind leads to its runbook, the target to its "
-            "health, the "
-            "instance to the agent; `vitalsd incidents` beside the service has cause, culprit, stacks and "
-            "captures.",
+            "health, the instance to the agent; `vitalsd incidents` beside the service has cause, culprit, "
+            "stacks and captures.",
             "short", (Query(f"{by} ({s.of('vitals_incidents_open')}) > 0", "{{kind}}"),), "table", 12, 8,
             columns=(
                 Column("target", "target", links=fields(TO_SERVICE, HEALTH)),

@@ -62,9 +62,8 @@ def _sight(s: Scope) -> tuple[Panel, ...]:
         ),
         Panel(
             "Intervals",
-            "Between samples, and between two looks at a loop from outside: the longest that an agent keeps. An "
-            "agent "
-            "that does not keep up, or would cost too much, looks less often.",
+            "Between samples, and between two looks at a loop from outside: the longest that an agent keeps. "
+            "An agent that does not keep up, or would cost too much, looks less often.",
             "s", (Query(f"max({s.of(kept)})", "samples"), Query(f"max({s.of(looked)})", "looks")), width=6,
         ),
         Panel(

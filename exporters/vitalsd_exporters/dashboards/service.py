@@ -34,9 +34,8 @@ def _late() -> Row:
             ),
             Panel(
                 "Time later than 100 ms",
-                "Share of the time in which a callback would have waited for more than 100 ms, over all workers "
-                "of an "
-                "agent: the mean of the agents, and the worst.",
+                "Share of the time in which a callback would have waited for more than 100 ms, over all "
+                "workers of an agent: the mean of the agents, and the worst.",
                 "percentunit",
                 (
                     Query(f"avg({S.of(f'target:{delay}:slow_ratio5m')})", "mean"),
@@ -60,26 +59,26 @@ def _why() -> Row:
             *stall_panels(S),
             Panel(
                 "Stalls that go on", "How long a loop has been in one callback, read at the scrape.", "s",
-                _worst(S.of("vitals_eventloop_stall_current_seconds")), steps=LATE, links=link,
+                _worst(S.of("vitals_eventloop_stall_current_seconds")), width=6, steps=LATE, links=link,
             ),
             Panel(
                 "Kept from the processor",
-                "Share of the time in which a worker's main thread was ready and had no processor, or its group "
-                "had no "
-                "quota: the worst worker. Then nothing in the service is to blame.",
+                "Share of the time in which a worker's main thread was ready and had no processor, or its "
+                "group had no quota: the worst worker. Then nothing in the service is to blame.",
                 "percentunit",
                 (
                     Query(f"max({S.rate('vitals_cpu_runqueue_seconds_total')})", "waits for a processor"),
                     Query(f"max({S.rate('vitals_cpu_throttled_seconds_total')})", "throttled"),
                 ),
+                width=6,
             ),
             Panel(
                 "Callbacks ready", "In the queue of the loop, of the ten workers with most; asyncio with a probe.",
-                "short", _worst(ready), links=link,
+                "short", _worst(ready), width=6, links=link,
             ),
             Panel(
                 "Tasks", "Not done, of the ten workers with most; what only rises is a leak of tasks.", "short",
-                _worst(tasks), links=link,
+                _worst(tasks), width=6, links=link,
             ),
         ),
     )  # fmt: skip
@@ -147,8 +146,7 @@ def _workers() -> Row:
             Panel(
                 "Workers replaced, by reason",
                 "Why the process before had ended: `graceful` and `recycled` are in order; `error`, `signal`, "
-                "`oom_kill` "
-                "and `timeout` are not.",
+                "`oom_kill` and `timeout` are not.",
                 "short",
                 (Query(f"sum by (reason) ({S.increase('vitals_worker_restarts_total')}) > 0", "{{reason}}"),),
                 "bars", empty="none",

@@ -22,8 +22,7 @@ def late_panels(s: Scope) -> tuple[Panel, ...]:
         Panel(
             "Delay",
             "What a callback would wait, had it been scheduled at a random moment: the share of time is the "
-            "color. A band "
-            "far above the lowest is a stall, or a loop that does not keep up.",
+            "color. A band far above the lowest is a stall, or a loop that does not keep up.",
             "s", (Query(f"sum by (le) ({s.increase(DELAY + '_bucket')})", "{{le}}"),), "heatmap", 12, 8,
         ),
         Panel(

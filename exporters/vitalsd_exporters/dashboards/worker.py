@@ -94,8 +94,8 @@ def _why() -> Row:
             ),
             Panel(
                 "Kept from the processor",
-                "Share of the time in which its main thread was ready and had no processor, or its group had no "
-                "quota.",
+                "Share of the time in which its main thread was ready and had no processor, or its group had "
+                "no quota.",
                 "percentunit",
                 (
                     _each(S.rate("vitals_cpu_runqueue_seconds_total"), "waits"),
@@ -130,8 +130,8 @@ def _memory() -> Row:
             Panel(
                 "Memory, its limit, and a forecast",
                 "Memory that no file backs, swap included; the least limit that holds for it; and where its "
-                "memory will be "
-                "in six hours at the pace of the last six. Where the forecast is above the limit, act today.",
+                "memory will be in six hours at the pace of the last six. Where the forecast is above the "
+                "limit, act today.",
                 "bytes",
                 (
                     _each(own),
@@ -164,9 +164,8 @@ def _memory() -> Row:
             ),
             Panel(
                 "Heap",
-                "In use now, and after the last full collection, which a leak raises and load does not; of Node "
-                "with the "
-                "limit at which V8 ends the process.",
+                "In use now, and after the last full collection, which a leak raises and load does not; of "
+                "Node with the limit at which V8 ends the process.",
                 "bytes",
                 (
                     _each(S.of("vitals_heap_used_bytes"), "used"),

@@ -1,0 +1,27 @@
+"""The pictures of docs/pictures: each shows the dashboard as it is now, and is small enough for a README."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+from support.dashboards import FILES, load, panels
+
+PICTURES = Path(__file__).parents[2] / "docs" / "pictures"
+MOST_BYTES = 200_000
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_a_picture_has_every_panel_of_its_dashboard(path: Path) -> None:
+    """Otherwise: `scripts/dashboard-pictures`."""
+    picture = PICTURES / f"{path.stem}.svg"
+    board = load(path)
+    said = {element.text for element in ET.parse(picture).iter() if element.tag.endswith("text")}
+    assert {board["title"], *(panel["title"] for panel in panels(board))} <= said
+    assert picture.stat().st_size < MOST_BYTES
+
+
+def test_no_picture_is_of_something_else() -> None:
+    """What is there is shown somewhere."""
+    assert {picture.stem for picture in PICTURES.iterdir()} == {path.stem for path in FILES}
