@@ -19,8 +19,10 @@ from vitalsd_exporters.dashboards import render
 from vitalsd_exporters.dashboards.__main__ import main
 from vitalsd_exporters.dashboards.scope import Scope
 from vitalsd_exporters.prometheus.catalogue import CATALOGUE
+from vitalsd_exporters.prometheus.series import INCIDENT_SORTS
 from vitalsd_exporters.rules.model import Recording
 from vitalsd_exporters.rules.recording import recording_group
+from vitalsd_exporters.runbooks import page_of
 
 ROOT = Path(__file__).parents[2]
 BOARDS = {path.stem: load(path) for path in FILES}
@@ -180,15 +182,17 @@ def _left(expr: str) -> set[str]:
 
 
 def test_incidents_lead_to_their_runbook() -> None:
-    """Wherever there is a table of them, and below what the reader, or the generator, says."""
+    """By kind, a stall's cause to its section, below what the reader, or the generator, says."""
+    assert all((ROOT / page_of(kind)).is_file() for kind, _ in INCIDENT_SORTS)
+    assert "${runbooks:raw}docs/incidents/stall.md#${__field.labels.cause}" in str(BOARDS["vitalsd-worker"])
     for uid in ("vitalsd-fleet", "vitalsd-service"):
-        assert "${runbooks:raw}docs/incidents.md#${__data.fields.kind}" in str(BOARDS[uid])
+        assert "${runbooks:raw}docs/incidents/${__data.fields.kind}.md" in str(BOARDS[uid])
         assert any(each["name"] == "runbooks" for each in BOARDS[uid]["templating"]["list"])
 
 
 def test_where_runbooks_are_read_can_be_said(tmp_path: Path) -> None:
     """When they are generated; and that is all that changes."""
-    assert main(["--output", str(tmp_path), "--runbooks", "https://git.example.com/vitalsd/"]) == 0
+    assert main(["--output", str(tmp_path), "--runbooks", "https://git.example.com/vitalsd"]) == 0
     for path in FILES:
         mine = load(tmp_path / "grafana" / path.name)
         (runbooks,) = (each for each in mine["templating"]["list"] if each["name"] == "runbooks")

@@ -2,8 +2,7 @@
 Write the dashboards of Grafana.
 
 In a clone, `scripts/grafana-dashboards` writes what is committed, below `deploy/grafana`. With `--output` any
-folder gets them, and `--runbooks` says what links to docs/incidents.md begin with: where your people read this
-documentation.
+folder gets them, and `--runbooks` says what links to runbooks begin with: where your people read this repository.
 """
 
 from __future__ import annotations
@@ -23,7 +22,9 @@ def main(arguments: list[str] | None = None) -> int:
         prog="python -m vitalsd_exporters.dashboards", description=(__doc__ or "").split("\n\n")[0]
     )
     parser.add_argument("--output", type=Path, metavar="DIR", required=True, help="the folder to write to")
-    parser.add_argument("--runbooks", default="", metavar="URL", help="ends with `/`; can be changed in Grafana")
+    parser.add_argument(
+        "--runbooks", default="", metavar="URL", help="where this repository is read; can be changed in Grafana"
+    )
     asked = parser.parse_args(arguments)
     try:
         for name, dashboard in FILES.items():

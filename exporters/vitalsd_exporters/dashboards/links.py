@@ -1,5 +1,5 @@
 """
-Where a click leads: to the dashboard of a service or of a worker, to the page of a kind of incident, to the agent.
+Where a click leads: to the dashboard of a service or of a worker, to a runbook, to the agent.
 
 The agent is asked under the name by which Prometheus scrapes it, on the open port; what needs its token lies on
 the other, which nobody but the host itself reaches unless it was told to.
@@ -8,8 +8,9 @@ the other, which nobody but the host itself reaches unless it was told to.
 from __future__ import annotations
 
 from vitalsd_exporters.dashboards.model import Link
+from vitalsd_exporters.runbooks import page_of
 
-__all__ = ["AGENT", "HEALTH", "RUNBOOK", "TO_SERVICE", "TO_WORKER", "fields", "labels"]
+__all__ = ["AGENT", "CAUSE", "HEALTH", "RUNBOOK", "TO_SERVICE", "TO_WORKER", "fields", "labels"]
 
 KEPT = "${datasource:queryparam}&${job:queryparam}&${__url_time_range}"
 
@@ -17,7 +18,8 @@ TO_SERVICE = Link("Service", f"/d/vitalsd-service?var-target=@target@&{KEPT}")
 TO_WORKER = Link(
     "Worker", f"/d/vitalsd-worker?var-target=@target@&var-instance=@instance@&var-worker=@worker@&{KEPT}"
 )
-RUNBOOK = Link("What it means, and what to do", "${runbooks:raw}docs/incidents.md#@kind@")
+RUNBOOK = Link("What it means, and what to do", "${runbooks:raw}" + page_of("@kind@"))
+CAUSE = Link("What this cause means, and what to do", "${runbooks:raw}" + page_of("stall") + "#@cause@")
 AGENT = Link("The agent", "http://@instance@/")
 HEALTH = Link("What the agent says of its health", "http://@instance@/health/@target@")
 
@@ -33,7 +35,7 @@ def labels(*links: Link) -> tuple[Link, ...]:
 
 
 def _filled(links: tuple[Link, ...], form: str) -> tuple[Link, ...]:
-    names = ("target", "instance", "worker", "kind")
+    names = ("target", "instance", "worker", "kind", "cause")
     urls = [link.url for link in links]
     for name in names:
         urls = [url.replace(f"@{name}@", form.format(name)) for url in urls]

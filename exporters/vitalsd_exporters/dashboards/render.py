@@ -24,8 +24,9 @@ TAG = "vitalsd"
 
 
 def dashboard_json(dashboard: Dashboard, runbooks: str = "") -> str:
-    """The text of its file; `runbooks` is what links to docs/incidents.md begin with."""
-    return json.dumps(_dashboard(dashboard, runbooks), indent=2, ensure_ascii=False) + "\n"
+    """The text of its file; `runbooks` is what links to its pages begin with."""
+    begin = f"{runbooks.removesuffix('/')}/" if runbooks else ""
+    return json.dumps(_dashboard(dashboard, begin), indent=2, ensure_ascii=False) + "\n"
 
 
 FILES = {f"grafana/{dashboard.uid}.json": dashboard for dashboard in DASHBOARDS}

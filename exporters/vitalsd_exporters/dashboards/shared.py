@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from vitalsd_exporters.dashboards.links import CAUSE, labels
 from vitalsd_exporters.dashboards.model import Panel, Query, Step
 from vitalsd_exporters.dashboards.scope import Scope
 
@@ -39,14 +40,15 @@ def stall_panels(s: Scope) -> tuple[Panel, ...]:
     return (
         Panel(
             "Lost to stalls, by cause",
-            "Share of its time that a worker loses, on average; docs/incidents.md says what each cause is and "
-            "what to do.",
-            "percentunit", (Query(f"avg by (cause) ({s.rate(lost)}) > 0", "{{cause}}"),), "bars", 12, empty="none",
+            "Share of its time that a worker loses, on average. A cause leads to its section of the runbook.",
+            "percentunit", (Query(f"avg by (cause) ({s.rate(lost)}) > 0", "{{cause}}"),), "bars", 12,
+            links=labels(CAUSE), empty="none",
         ),
         Panel(
             "Stalls, by cause",
             "Beyond `stall.threshold`, that have ended; each is counted, also where no line is logged.", "short",
-            (Query(f"sum by (cause) ({s.increase(count)}) > 0", "{{cause}}"),), "bars", 12, empty="none",
+            (Query(f"sum by (cause) ({s.increase(count)}) > 0", "{{cause}}"),), "bars", 12,
+            links=labels(CAUSE), empty="none",
         ),
     )  # fmt: skip
 
