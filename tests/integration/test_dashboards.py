@@ -83,7 +83,6 @@ def test_every_query_returns_data(shown: Shown) -> None:
         wait_for("data", look, PATIENCE_SECONDS)
     except AssertionError:
         pytest.fail("\n".join(f"{each.where}: {each.expr}" for each in left if not _excused(each)))
-    assert len(left) <= 6
 
 
 def _excused(query: Asked) -> bool:
