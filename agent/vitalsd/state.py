@@ -22,6 +22,7 @@ from vitalsd.errors import NotFound
 from vitalsd.history.history import History
 from vitalsd.history.recent import Recent
 from vitalsd.incidents.book import Book
+from vitalsd.incidents.latest import Latest, LoopPlace
 from vitalsd.incidents.query import Page, Wanted
 from vitalsd.model import (
     Cause,
@@ -166,6 +167,10 @@ class State:
     def stall_counts(self, worker: WorkerSample) -> Mapping[Cause, tuple[int, float]]:
         """Cause -> count and seconds of the stalls of the worker's process."""
         return self._book.stall_counts(worker.key) if worker.key is not None else {}
+
+    def latest_stalls(self) -> Mapping[LoopPlace, Mapping[float, Latest]]:
+        """Loop -> bound of a bucket of its delay -> the latest stall of an incident whose length falls into it."""
+        return self._book.latest.all()
 
     def memory_trend(self, worker: WorkerSample) -> MemoryTrend | None:
         """Where the memory of a worker is going, as far as it is known."""

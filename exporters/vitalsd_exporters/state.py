@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from vitalsd.capture.breaker import Breaker
     from vitalsd.capture.model import AskedBy, Capture, CaptureKind
+    from vitalsd.incidents.latest import Latest, LoopPlace
     from vitalsd.incidents.query import Page, TotalOf, Wanted
     from vitalsd.model import (
         Cause,
@@ -193,6 +194,9 @@ class View(Protocol):
 
     def stall_counts(self, worker: WorkerSample) -> Mapping[Cause, tuple[int, float]]:
         """Cause -> count and seconds of the stalls of the worker's process so far; none of them ever falls."""
+
+    def latest_stalls(self) -> Mapping[LoopPlace, Mapping[float, Latest]]:
+        """Loop -> bound of a bucket of its delay -> the latest stall of an incident whose length falls into it."""
 
     def ready(self) -> bool:
         """Whether a first round of sampling is done."""

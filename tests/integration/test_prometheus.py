@@ -6,7 +6,9 @@ moment waits longer than x with a probability of (0.8 - x) / 3.7. The period is 
 
 from __future__ import annotations
 
+import json
 import subprocess
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -89,6 +91,26 @@ def test_a_stall_in_progress_is_scraped(prometheus: Prometheus) -> None:
     longest = prometheus.one(f'max_over_time(vitals_eventloop_stall_current_seconds{{target="shop"}}{WINDOW})')
 
     assert 0.1 <= longest < 1.2
+
+
+def test_exemplars_lead_from_the_histogram_to_the_incident(agent: Agent, prometheus: Prometheus) -> None:
+    """The bucket up to 1 s, and no other, names the incident of the blocks, with how long one was and when."""
+    bucket = 'vitals_eventloop_delay_seconds_bucket{target="shop"}'
+    wait_for("an exemplar", lambda: prometheus.exemplars(bucket, 0), 60)
+    told = {labels["le"]: exemplars for labels, exemplars in prometheus.exemplars(bucket, 0)}
+    listed = agent.command("incidents", f"--control=127.0.0.1:{agent.control_port}", "--json", "--target=shop")
+    incidents = {each["id"]: each for each in json.loads(listed.stdout)["incidents"]}
+
+    for exemplar in told["1.0"]:
+        (name,) = exemplar["labels"].values()
+        assert exemplar["labels"] == {"incident_id": name}
+        assert incidents[name]["kind"] == "stall"
+        assert 0.5 < float(exemplar["value"]) <= 1.0
+        assert abs(exemplar["timestamp"] - time.time()) < 600
+    ends = [exemplar["timestamp"] for exemplar in told["1.0"]]
+    assert ends == sorted(set(ends))
+    of_itself = prometheus.get("/metrics")[1].decode().splitlines()
+    assert "prometheus_target_scrapes_exemplar_out_of_order_total 0" in of_itself
 
 
 def test_promtool_finds_nothing_to_say(agent: Agent) -> None:

@@ -7,6 +7,7 @@ import http.client
 import json
 import shutil
 import subprocess
+import time
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
@@ -69,6 +70,15 @@ class Prometheus:
         ((_, value),) = self.ask(promql)
         return value
 
+    def exemplars(self, promql: str, since: float) -> list[tuple[dict[str, str], list[dict[str, Any]]]]:
+        """Of each series that PromQL names, the exemplars since a unix time."""
+        status, body = self.get(
+            "/api/v1/query_exemplars", query=promql, start=str(since), end=str(time.time() + 60)
+        )
+        answer: dict[str, Any] = json.loads(body)
+        assert status == 200, answer
+        return [(each["seriesLabels"], each["exemplars"]) for each in answer["data"]]
+
     def rules(self) -> list[dict[str, Any]]:
         """Each rule that it evaluates: its name, health, latest error, and of an alert its state."""
         _, body = self.get("/api/v1/rules")
@@ -94,6 +104,7 @@ def scraping(metrics_port: int, folder: Path, rules: Path | None = None) -> Iter
         f"--config.file={config}",
         f"--storage.tsdb.path={folder / 'data'}",
         f"--web.listen-address=127.0.0.1:{port}",
+        "--enable-feature=exemplar-storage",
     ]
     with (folder / "log").open("w") as log:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=folder)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from support.captures import FakeCaptures
+from vitalsd.incidents.latest import Latest, LoopPlace
 from vitalsd.incidents.query import Page, Wanted
 from vitalsd.model import (
     DELAY_BOUNDS_SECONDS,
@@ -14,6 +15,7 @@ from vitalsd.model import (
     ActiveResource,
     Cause,
     CpuVitals,
+    EndedStall,
     Exit,
     Frame,
     HeapSpace,
@@ -421,6 +423,11 @@ class FixedView:
             OBSERVED.key: {"main": RecentLoop(12.0, 0.125, (0.0, 0.001), 0)},
         }
     )
+    latest: dict[LoopPlace, dict[float, Latest]] = field(
+        default_factory=lambda: {
+            ("shop", "0", "main"): {1.0: (BLOCKING.id, EndedStall("0", "main", NOW - 29.25, 0.75))},
+        }
+    )
     captures: FakeCaptures = field(default_factory=FakeCaptures)
     history_problem: str | None = None
     is_ready: bool = True
@@ -464,6 +471,10 @@ class FixedView:
     def stall_counts(self, worker: WorkerSample) -> dict[Cause, tuple[int, float]]:
         """The counts, as they are."""
         return self.counts.get(worker.key, {})
+
+    def latest_stalls(self) -> dict[LoopPlace, dict[float, Latest]]:
+        """The stalls, as they are."""
+        return self.latest
 
     def memory_trend(self, worker: WorkerSample) -> MemoryTrend | None:
         """The trend, as it is."""

@@ -18,7 +18,17 @@ from vitalsd.detect.culprit import stacks_as_evidence
 from vitalsd.detect.loops import loops_of, no_loop_reason
 from vitalsd.detect.registry import Judgement, Seen, StateName, ToldStall, register
 from vitalsd.detect.words import ADVICE, advice, by_cause, duration, place, times
-from vitalsd.model import OF_THE_HOST, OWN_TARGET, Finding, RuleState, Severity, Stack, StallEvidence, Verdict
+from vitalsd.model import (
+    OF_THE_HOST,
+    OWN_TARGET,
+    EndedStall,
+    Finding,
+    RuleState,
+    Severity,
+    Stack,
+    StallEvidence,
+    Verdict,
+)
 from vitalsd.settings.model import Settings
 from vitalsd.times import rfc3339
 
@@ -101,6 +111,11 @@ def _finding(target: str, worker: str, group: list[ToldStall], bounds: StallBoun
             "stalls": [_listed(told, worker) for told in by_start[-LATEST:]],
             **_seen_of([evidence for evidence, _, _ in by_start]),
         },
+        ended=tuple(
+            EndedStall(worker, evidence.loop, started_at + evidence.seconds, evidence.seconds)
+            for evidence, _, started_at in by_start
+            if not evidence.in_progress
+        ),
     )
 
 

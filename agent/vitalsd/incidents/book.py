@@ -16,6 +16,7 @@ import msgspec
 import structlog
 
 from vitalsd.history.stalls import StallCounts
+from vitalsd.incidents.latest import LatestStalls
 from vitalsd.incidents.lifecycle import Incidents
 from vitalsd.incidents.own import of_the_agent
 from vitalsd.incidents.query import Page, TotalOf, Wanted
@@ -61,6 +62,7 @@ class Book:
         self._shown_totals: dict[TotalOf, int] = {}
         self._counted: list[tuple[str, str, WorkerKey, int, float]] = []
         self.counts = StallCounts(self._store.put_count, clock)
+        self.latest = LatestStalls()
 
     def start(self) -> None:
         """Go on with what is stored."""
@@ -83,6 +85,9 @@ class Book:
         if abs(self._offset - offset) > STEP_SECONDS:
             self._life.clock_was_set(self._offset - offset)
         changed = self._life.take([of_the_agent(finding) for finding in findings], now)
+        for finding in findings:
+            if finding.ended:
+                self.latest.note(finding.target, self._life.id_of(finding), finding.ended)
         for incident in changed:
             self._keep(incident, before.get(incident.id))
         return changed

@@ -100,6 +100,10 @@ class Incidents:
             self._all = None
         return list(changed.values())
 
+    def id_of(self, finding: Finding) -> str:
+        """Of the incident that a finding, which was just taken in, belongs to."""
+        return self._lives[finding.place].incident.id
+
     def clock_was_set(self, seconds: float) -> None:
         """By so much, or nobody looked for so long: what is open was heard of no longer ago for that."""
         for life in self._open_lives():

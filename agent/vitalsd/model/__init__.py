@@ -30,6 +30,7 @@ from vitalsd.model.samples import (
 from vitalsd.model.stalls import (
     Cause,
     Doing,
+    EndedStall,
     HostEvidence,
     StackRefusal,
     StallEvidence,
@@ -100,6 +101,7 @@ __all__ = [
     "Cause",
     "CpuVitals",
     "Doing",
+    "EndedStall",
     "Exit",
     "ExitReason",
     "Finding",

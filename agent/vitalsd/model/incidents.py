@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-from vitalsd.model.stalls import Cause
+from vitalsd.model.stalls import Cause, EndedStall
 from vitalsd.model.vitals import Frame
 
 __all__ = [
@@ -48,6 +48,8 @@ class Finding(msgspec.Struct, frozen=True):
     """What tells it from others of its kind there: `SIGSEGV`, `exit 3`; empty where cause and culprit do."""
     advice: str = ""
     """The part of the summary that is for as long as it is so: an incident that is over does not say it."""
+    ended: tuple[EndedStall, ...] = ()
+    """Of the stalls that it is about, those that are over."""
 
     @property
     def place(self) -> tuple[str, str, str, str, str, str]:

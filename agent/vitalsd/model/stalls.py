@@ -11,6 +11,7 @@ from vitalsd.model.vitals import Frame, Stack
 __all__ = [
     "Cause",
     "Doing",
+    "EndedStall",
     "HostEvidence",
     "StackRefusal",
     "StallEvidence",
@@ -130,6 +131,16 @@ class StallEvidence(msgspec.Struct, frozen=True):
     heap_looks: int = 0
     heap_collecting: int = 0
     """Of a Node: how often V8 was asked what it is at, and how often that was collecting garbage."""
+
+
+class EndedStall(msgspec.Struct, frozen=True):
+    """One that is over: where it was, and how long."""
+
+    worker: str
+    loop: str
+    ended_at: float
+    """Unix time."""
+    seconds: float
 
 
 class Verdict(msgspec.Struct, frozen=True):

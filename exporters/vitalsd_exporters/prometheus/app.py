@@ -24,6 +24,7 @@ from starlette.routing import Route
 
 from vitalsd.errors import VitalsdError
 from vitalsd_exporters.prometheus.collector import build_registry, sample_names
+from vitalsd_exporters.prometheus.exemplars import with_exemplars
 from vitalsd_exporters.prometheus.text import render
 from vitalsd_exporters.web.health import health_routes
 from vitalsd_exporters.web.reply import html_page
@@ -47,7 +48,7 @@ def metrics_app(view: View, *, lifecycle: bool, clock: Callable[[], float] = tim
     reloaded_at = -RELOAD_SECONDS
 
     async def metrics(request: Request) -> Response:
-        return _exposition(registry, request)
+        return _exposition(view, registry, request)
 
     async def landing(_request: Request) -> Response:
         links = "".join(
@@ -111,12 +112,16 @@ def _from_another_site(request: Request) -> bool:
     return foreign or request.headers.get("sec-fetch-site", "none") not in ("none", "same-origin")
 
 
-def _exposition(registry: CollectorRegistry, request: Request) -> Response:
+def _exposition(view: View, registry: CollectorRegistry, request: Request) -> Response:
     # Names of ours are sent as they are, whatever escaping is asked for: it is for names that need some.
     content_type = choose_encoder(request.headers.get("accept", ""))[1].partition("; escaping=")[0]
     names = request.query_params.getlist("name[]")
     asked_for = registry.restricted_registry(sample_names(names)) if names else registry
-    body = render(asked_for.collect(), openmetrics=content_type.startswith("application/openmetrics-text"))
+    families = asked_for.collect()
+    openmetrics = content_type.startswith("application/openmetrics-text")
+    if openmetrics:
+        families = with_exemplars(families, view.latest_stalls())
+    body = render(families, openmetrics=openmetrics)
     headers = {"Content-Type": content_type, "Vary": "Accept, Accept-Encoding"}
     if _takes_gzip(request.headers.get("accept-encoding", "")):
         import gzip

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from prometheus_client import Metric
+    from prometheus_client.samples import Exemplar
 
 __all__ = ["render"]
 
@@ -32,7 +33,8 @@ def render(families: Iterable[Metric], *, openmetrics: bool) -> bytes:
             labels = ",".join([_label(*pair) for pair in sorted(sample.labels.items())])
             braces = f"{{{labels}}}" if labels else ""
             value = floatToGoString(sample.value)  # type: ignore[no-untyped-call]
-            lines.append(f"{sample.name}{braces} {value}\n")
+            told = _exemplar(sample.exemplar) if openmetrics and sample.exemplar is not None else ""
+            lines.append(f"{sample.name}{braces} {value}{told}\n")
     if openmetrics:
         lines.append("# EOF\n")
     return "".join(lines).encode()
@@ -44,6 +46,13 @@ def _older(family: Metric) -> tuple[str, str]:
         family.type, ("", family.type)
     )
     return family.name + suffix, kind
+
+
+def _exemplar(exemplar: Exemplar) -> str:
+    """The end of a line; it is never without a time, for a scraper would take that of the scrape."""
+    labels = ",".join([_label(*pair) for pair in sorted(exemplar.labels.items())])
+    value = floatToGoString(exemplar.value)  # type: ignore[no-untyped-call]
+    return f" # {{{labels}}} {value} {exemplar.timestamp}"
 
 
 @lru_cache(maxsize=4096)

@@ -10,6 +10,7 @@ from prometheus_client.openmetrics.exposition import generate_latest as generate
 from support.views import FixedView
 
 from vitalsd_exporters.prometheus.collector import build_registry
+from vitalsd_exporters.prometheus.exemplars import with_exemplars
 from vitalsd_exporters.prometheus.text import render
 
 FORMATS = pytest.mark.parametrize(
@@ -58,3 +59,12 @@ def test_every_metric(openmetrics, library):
     """All that a whole view has."""
     registry = build_registry(FixedView())
     assert render(registry.collect(), openmetrics=openmetrics) == library(registry)
+
+
+def test_exemplars():
+    """Those that a scrape of OpenMetrics carries."""
+    view = FixedView()
+    families = list(with_exemplars(build_registry(view).collect(), view.latest_stalls()))
+    text = render(families, openmetrics=True)
+    assert text == generate_openmetrics(Families(families))
+    assert b" # {" in text

@@ -29,6 +29,7 @@ def stalled():
             summary=f"parse blocked the loop for {seconds:.2f} s.",
             cause=more.pop("cause", "blocking_cpu"),
             culprit=culprit,
+            ended=more.pop("ended", ()),
             evidence={
                 "stalls": [{"started_at": began, "duration_seconds": seconds, "cause": "blocking_cpu"}],
                 "stacks": [Stack(3, (culprit,))] if culprit else [],
