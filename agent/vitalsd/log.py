@@ -17,9 +17,12 @@ import select
 import socket
 import stat
 import sys
+from collections.abc import MutableMapping
 from typing import Any, Literal
 
 import msgspec
+
+from vitalsd.failures import count_failure
 
 sys.modules.setdefault("rich", None)  # type: ignore[arg-type]  # None makes importing it an ImportError
 import structlog  # noqa: E402 - it must not find rich
@@ -30,7 +33,11 @@ __all__ = ["configure"]
 MOST_BYTES = select.PIPE_BUF
 """What a pipe that can be written to has room for, and takes at once."""
 LONGEST_TEXT = 300
+PRIORITIES = {"debug": 7, "info": 6, "warning": 4, "error": 3}
+"""What syslog calls these levels."""
 CUT = "…"
+ENDS_BYTES = 4
+"""The line's end, and before it a priority for the journal."""
 
 
 class _Stderr:
@@ -92,14 +99,16 @@ def configure(level: str, layout: Literal["auto", "json", "console"]) -> None:
         renderer = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plain)
         tracebacks: list[structlog.typing.Processor] = []
     else:
-        renderer = structlog.processors.JSONRenderer(serializer=_as_json)
+        renderer = _for_journal if _is_journal() else structlog.processors.JSONRenderer(serializer=_as_json)
         transform = structlog.tracebacks.ExceptionDictTransformer(show_locals=False, max_frames=20)
         tracebacks = [structlog.processors.ExceptionRenderer(transform)]
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
+            count_failure,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             *tracebacks,
+            _in_order,
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
@@ -109,11 +118,31 @@ def configure(level: str, layout: Literal["auto", "json", "console"]) -> None:
     )
 
 
+def _in_order(_logger: object, _method: str, event: MutableMapping[str, Any]) -> dict[str, Any]:
+    """When, how bad and what come first, where who reads a stream of lines looks for them."""
+    first = {name: event.pop(name) for name in ("timestamp", "level", "event")}
+    return {**first, **event}
+
+
+def _is_journal() -> bool:
+    """Whether standard error is systemd's journal, which says so by the device and inode of its socket."""
+    try:
+        about = os.fstat(2)
+    except OSError:
+        return False
+    return os.environ.get("JOURNAL_STREAM") == f"{about.st_dev}:{about.st_ino}"
+
+
+def _for_journal(_logger: object, _method: str, event: MutableMapping[str, Any]) -> str:
+    """A line of JSON behind its priority, which the journal takes off: `journalctl -p warning` finds it."""
+    return f"<{PRIORITIES.get(event['level'], 6)}>{_as_json(dict(event))}"
+
+
 def _as_json(event: dict[str, Any], **_options: object) -> str:
     """One line; where it would be too long, with less of its traceback, then of all texts, then of everything."""
     for shorten in (_whole, _few_frames, _no_frames, _short_texts, _bare):
         line = _encode(shorten(event))
-        if len(line) < MOST_BYTES:  # and the line's end
+        if len(line) <= MOST_BYTES - ENDS_BYTES:
             break
     return line.decode()
 
@@ -160,7 +189,7 @@ def _short_texts(event: dict[str, Any]) -> dict[str, Any]:
 
 def _bare(event: dict[str, Any]) -> dict[str, Any]:
     """What happened and when, without its keys."""
-    return {name: _short(event.get(name)) for name in ("event", "level", "timestamp")} | {"cut": True}
+    return {name: _short(event.get(name)) for name in ("timestamp", "level", "event")} | {"cut": True}
 
 
 def _short(value: object) -> Any:

@@ -19,6 +19,7 @@ from vitalsd.capture.engines.registry import Subject
 from vitalsd.capture.stacks import StackSampler
 from vitalsd.detect.growth.watch import GrowthWatch
 from vitalsd.errors import NotFound
+from vitalsd.failures import FAILURES
 from vitalsd.history.history import History
 from vitalsd.history.recent import Recent
 from vitalsd.incidents.book import Book
@@ -219,6 +220,7 @@ class State:
             incidents_displaced=self._book.displaced,
             stacks=self._stacks.dumps,
             stacks_refused=dict(self._stacks.refusals),
+            errors=FAILURES.counts(),
             notified=self.notified(),
         )
 

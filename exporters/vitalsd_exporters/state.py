@@ -88,6 +88,8 @@ class AgentVitals(msgspec.Struct, frozen=True):
     """How often py-spy was asked, or the memory of a Node was read, for the stacks of a stall."""
     stacks_refused: Mapping[StackRefusal, int] = {}
     """Reason -> how often a stack was not taken, or came to nothing."""
+    errors: Mapping[str, int] = {}
+    """Event of the log -> how often it was an error since the agent began; every one there can be."""
     notified: tuple[Notified, ...] = ()
     """One for each Alertmanager that is configured."""
 

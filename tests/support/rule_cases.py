@@ -186,6 +186,7 @@ TWENTY = {f'vitals_worker_up{{target="shop", worker="{slot}"}}': flat(1) for slo
 SAMPLED = f"vitalsd_sample_timestamp_seconds{{{SHOP}}}"
 OWN = 'vitals_incidents_open{kind="stall", severity="warning", target="vitalsd"}'
 SOURCE = f'vitalsd_source_success{{{SHOP}, source="segment"}}'
+ERRORS = 'vitalsd_errors_total{{event="{}"}}'
 
 AGENT = (
     Case("an agent does not answer", {"up": "1+0x9 0+0x50"}, 12, ("VitalsdAgentDown/warning",)),
@@ -198,6 +199,9 @@ AGENT = (
     Case("a reload fails", {"vitalsd_config_last_reload_successful": flat(0)}, 7,
          ("VitalsdConfigReloadFailed/warning",)),
     Case("and is repeated", {"vitalsd_config_last_reload_successful": "0 0 0 0 1+0x50"}, 7),
+    Case("a detector raises", {ERRORS.format("detector_failed"): "0+0x5 1+0x50"}, 7, ("VitalsdErrors/warning",)),
+    Case("one did, an hour ago", {ERRORS.format("detector_failed"): "0+0x5 1+0x150"}, 70),
+    Case("an error that has an alert of its own", {ERRORS.format("store_unavailable"): "0+0x5 1+0x50"}, 7),
     Case("a source fails", {SOURCE: flat(0)}, 16, ("VitalsdSourceFailing/warning",)),
     Case("a source fails now and then", {SOURCE: "0 0 1 " * 20}, 16),
     Case("nobody looks", {SAMPLED: flat(0), "vitalsd_effective_interval_seconds": flat(3)}, 8,

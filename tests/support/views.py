@@ -330,6 +330,7 @@ AGENT = AgentVitals(
     observer_interval_seconds=0.0625,
     stacks=41,
     stacks_refused={"forbidden": 3, "over": 1},
+    errors={"detector_failed": 1, "sampling_failed": 0},
     notified=(Notified("http://am-0:9093", sent=12, failed=2),),
 )
 

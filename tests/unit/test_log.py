@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import pty
 import select
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import structlog
 
+from vitalsd import failures
 from vitalsd import log as own_log
 
 if TYPE_CHECKING:
@@ -148,3 +150,45 @@ def test_a_reader_that_is_stuck_holds_nothing_up(make: Callable[[], tuple[Any, A
         process.wait()
         for end in ends:
             os.close(end)
+
+
+def test_a_line_begins_with_when_how_bad_and_what(written: list[bytes]) -> None:
+    """Where who reads a stream of lines looks for them, and shortened lines too."""
+    own_log.configure("info", "json")
+    _log(path="/srv")
+    structlog.get_logger().warning("segment_refused", path="x" * 9000)
+    structlog.get_logger().info("agent_stopped", **{f"k{number}": number for number in range(2000)})
+    for line in written:
+        assert list(json.loads(line))[:3] == ["timestamp", "level", "event"]
+    assert json.loads(written[0])["timestamp"].endswith("Z")
+
+
+def test_the_journal_is_told_how_bad_it_is(written: list[bytes], monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a number before the line, which it takes off; others get none."""
+    about = os.fstat(2)
+    monkeypatch.setenv("JOURNAL_STREAM", f"{about.st_dev}:{about.st_ino}")
+    own_log.configure("debug", "json")
+    for level in ("debug", "info", "warning", "error"):
+        structlog.get_logger().log(getattr(logging, level.upper()), "segment_refused", path="x" * 9000)
+    assert [line[:3] for line in written] == [b"<7>", b"<6>", b"<4>", b"<3>"]
+    assert [json.loads(line[3:])["level"] for line in written] == ["debug", "info", "warning", "error"]
+    assert all(len(line) <= select.PIPE_BUF for line in written)
+    monkeypatch.setenv("JOURNAL_STREAM", f"{about.st_dev}:{about.st_ino + 1}")
+    own_log.configure("info", "json")
+    structlog.get_logger().info("agent_stopped")
+    assert written[-1].startswith(b"{")
+
+
+def test_errors_are_counted_whatever_becomes_of_the_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By event; what is less than an error is not."""
+    counted = failures.Failures()
+    monkeypatch.setattr(failures, "FAILURES", counted)
+    monkeypatch.setattr(own_log, "_write_at_once", lambda _line: None)
+    own_log.configure("error", "json")
+    _log()
+    structlog.get_logger().error("history_lost", reason="the disk is too slow")
+    structlog.get_logger().warning("segment_refused")
+    structlog.reset_defaults()
+    told = {event: count for event, count in counted.counts().items() if count}
+    assert told == {"sampling_failed": 1, "history_lost": 1}
+    assert set(counted.counts()) == set(failures.EVENTS)

@@ -82,10 +82,23 @@ class Outcomes:
 
     def _end(self, capture: Capture) -> Capture:
         self.put(capture)
-        tell = log.warning if capture.state in ("failed", "refused") or capture.harm else log.info
-        tell("capture_" + capture.state, **keys_of(capture), reason=capture.harm or capture.problem)
+        _tell(capture)
         self._around.captured(capture)
         return capture
+
+
+def _tell(capture: Capture) -> None:
+    """How it has ended; that somebody has cancelled it (`capture_cancelled`) is told with who that was."""
+    told = {**keys_of(capture), "reason": capture.harm or capture.problem}
+    if capture.state == "failed":
+        log.warning("capture_failed", **told)
+    elif capture.state == "refused":
+        log.warning("capture_refused", **told)
+    elif capture.state == "cancelled":
+        log.info("capture_dropped", **told)
+    else:
+        tell = log.warning if capture.harm else log.info
+        tell("capture_done", **told)
 
 
 def keys_of(capture: Capture) -> dict[str, object]:

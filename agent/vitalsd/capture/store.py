@@ -172,7 +172,7 @@ class Store:
                             continue
                         manifest = self._told_in(root, name) if ID.fullmatch(name) else None
                         if manifest is None or name in unwanted or not _is_whole(root, manifest):
-                            log.warning("capture_removed", name=name, reason="it is not whole, or was deleted")
+                            log.warning("capture_removed", id=name, reason="it is not whole, or was deleted")
                             remove(root, name)
                             continue
                         seen.add(name)

@@ -245,6 +245,7 @@ def _tell(incident: Incident, before: Incident | None) -> None:
     if incident.state == "resolved":
         log.info("incident_resolved", **what, reason=incident.timeline[-1]["text"])
     else:
-        event = "incident_opened" if before is None else f"incident_{incident.timeline[-1]['event']}"
+        came_back = before is not None and before.state == "resolved"
+        event = "incident_opened" if before is None else "incident_reopened" if came_back else "incident_worse"
         severity, cause = incident.severity, incident.cause
         log.warning(event, **what, severity=severity, cause=cause, summary=incident.summary)

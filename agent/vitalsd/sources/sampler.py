@@ -132,7 +132,7 @@ class Sampler:
         place = (source, worker.key)
         if problem is not None and self._told.get(place) != problem:
             pid = worker.key.pid
-            log.warning("source_failed", source=source, target=worker.target, pid=pid, problem=problem)
+            log.warning("source_failed", source=source, target=worker.target, pid=pid, reason=problem)
         if problem is not None:
             self._told[place] = problem
         else:

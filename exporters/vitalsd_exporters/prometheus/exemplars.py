@@ -1,7 +1,8 @@
 """
 Exemplars: on a bucket of the delay histogram, the incident of the latest stall whose length falls into it.
 
-OpenMetrics alone can carry them, so a scrape of the older format never comes here. Costs 0.4 us per bucket, and 4 us per exemplar.
+OpenMetrics alone can carry them, so a scrape of the older format never comes here. Costs 0.4 us per bucket, and
+4 us per exemplar.
 """
 
 from __future__ import annotations

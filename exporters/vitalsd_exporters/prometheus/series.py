@@ -337,6 +337,8 @@ def agent_rows(agent: AgentVitals, python_version: str) -> Iterator[Row]:
     yield _row("vitalsd_stacks_total", {}, agent.stacks)
     for reason in get_args(StackRefusal):  # all from the beginning: `increase()` misses the first of a new series
         yield _row("vitalsd_stacks_refused_total", {"reason": reason}, agent.stacks_refused.get(reason, 0))
+    for event, count in agent.errors.items():
+        yield _row("vitalsd_errors_total", {"event": event}, count)
     for each in agent.notified:
         yield _row("vitalsd_notifications_total", {"peer": each.peer}, each.sent)
         yield _row("vitalsd_notification_failures_total", {"peer": each.peer}, each.failed)

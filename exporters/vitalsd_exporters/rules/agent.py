@@ -8,6 +8,8 @@ from vitalsd_exporters.rules.thresholds import Thresholds
 __all__ = ["agent_group"]
 
 MEBI = 1 << 20
+TOLD_ELSEWHERE = "config_reload_failed|engine_failed|history_.+|store_.+"
+"""Errors for which there is an alert of their own."""
 
 
 def agent_group(t: Thresholds) -> Group:
@@ -43,6 +45,14 @@ def _presence(t: Thresholds) -> tuple[Alert, ...]:
             f"The agent on {INSTANCE} could not take over its configuration.",
             "`vitalsd config check` says what is wrong with it.",
             "docs/configuration.md#reload",
+        ),
+        Alert(
+            "VitalsdErrors", "warning",
+            f'increase(vitalsd_errors_total{{event!~"{TOLD_ELSEWHERE}"}}[15m]) > 0', "0s",
+            "Something inside an agent has failed.",
+            f"The agent on {INSTANCE} has logged `{{{{ $labels.event }}}}` about {value()} times in 15 minutes.",
+            "docs/log.md says what that means; its line in the agent's log has the traceback: please tell us.",
+            "docs/log.md", "15m",
         ),
     )  # fmt: skip
 

@@ -101,7 +101,7 @@ def capture_routes(view: View) -> list[Route]:
         if found.state in ACTIVE:
             now = view.captures.cancel(found.id) or found
             answer = json_reply(capture_as_json(view.captures, now), 202, _place(now))
-            return Done(answer, "cancelled", "capture_cancelled", facts)
+            return Done(answer, "cancelled", "capture_cancelled", facts=facts)
         if not await view.captures.delete(found.id):
             _missing(request)
         return Done(Response(status_code=204), "deleted", facts=facts)

@@ -225,4 +225,4 @@ class Observer:
         """Log what went wrong, once."""
         if text not in self._problems and len(self._problems) < 100:
             self._problems.add(text)
-            log.warning("observer_failed", problem=text)
+            log.error("observer_failed", reason=text)

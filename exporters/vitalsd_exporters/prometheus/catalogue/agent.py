@@ -116,6 +116,12 @@ AGENT = (
         ("reason",),
     ),
     Descriptor(
+        "vitalsd_errors_total",
+        "counter",
+        "Errors that vitalsd has logged, by event, from vitalsd itself.",
+        ("event",),
+    ),
+    Descriptor(
         "vitalsd_notifications_total",
         "counter",
         "Messages to an Alertmanager, each of some alerts, from vitalsd itself.",
