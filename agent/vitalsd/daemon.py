@@ -113,6 +113,7 @@ class Daemon:
             settings.health,
             self._reload,
         )
+        self.state.alert_labels = settings.capture.alerts
         self._growth = GrowthBook(plan_of(settings))
         self._investigation = Investigation(
             self._observer,
@@ -351,6 +352,7 @@ class Daemon:
         self._notifier.reconfigure(settings.exporters.alertmanager)
         self._growth.reconfigure(plan_of(settings))
         self.state.health = settings.health
+        self.state.alert_labels = settings.capture.alerts
         self.state.reload_problem, self.state.reload_succeeded_at = None, time.time()
         own_log.configure(settings.log.level, settings.log.format)
         log.info("config_reloaded")

@@ -40,7 +40,7 @@ from vitalsd.model import (
 )
 from vitalsd.remedy.model import RemedyCounts, RemedyState
 from vitalsd.remedying import Remedying
-from vitalsd.settings.model import Health
+from vitalsd.settings.model import AlertLabels, Health
 from vitalsd.sources.observer.observer import Observer
 from vitalsd.sources.sampler import Round, Sampler
 from vitalsd.targets.finder import Found, Seat
@@ -66,6 +66,7 @@ class State:
         reload: Callable[[], Awaitable[None]],
     ) -> None:
         self.health = health
+        self.alert_labels = AlertLabels()
         self._sampler = sampler
         self._book = book
         self._history = history

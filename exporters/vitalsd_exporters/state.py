@@ -33,7 +33,7 @@ if TYPE_CHECKING:
         TargetSnapshot,
         WorkerSample,
     )
-    from vitalsd.settings.model import Health
+    from vitalsd.settings.model import AlertLabels, Health
 
 __all__ = [
     "AgentVitals",
@@ -156,6 +156,10 @@ class View(Protocol):
     @property
     def health(self) -> Health:
         """What makes a worker unavailable, and available again."""
+
+    @property
+    def alert_labels(self) -> AlertLabels:
+        """Which labels of an alert say what it asks for."""
 
     def recovering(self, worker: WorkerSample) -> Recovering | None:
         """The loop of a worker that was late until a moment ago, where it is not yet taken for healthy again."""

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 CONFIG = """\
 global: {{scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 1s}}
 rule_files: {rules}
+alerting: {{alertmanagers: [{{static_configs: [{{targets: {alertmanagers}}}]}}]}}
 scrape_configs:
 - job_name: vitalsd
   static_configs: [{{targets: ['127.0.0.1:{port}']}}]
@@ -91,13 +92,19 @@ class Prometheus:
 
 
 @contextlib.contextmanager
-def scraping(metrics_port: int, folder: Path, rules: Path | None = None) -> Iterator[Prometheus]:
-    """A Prometheus with a folder of its own, perhaps with rules; it is killed at the end."""
+def scraping(
+    metrics_port: int, folder: Path, rules: Path | None = None, alertmanager_port: int | None = None
+) -> Iterator[Prometheus]:
+    """A Prometheus with a folder of its own, perhaps with rules and whom to tell; it is killed at the end."""
     folder.mkdir()
     (port,) = free_ports(1)
     config = folder / "prometheus.yml"
     config.write_text(
-        CONFIG.format(port=metrics_port, rules=json.dumps([str(rules)] if rules is not None else []))
+        CONFIG.format(
+            port=metrics_port,
+            rules=json.dumps([str(rules)] if rules is not None else []),
+            alertmanagers=json.dumps([f"127.0.0.1:{alertmanager_port}"] if alertmanager_port is not None else []),
+        )
     )
     command = [
         tool("prometheus"),

@@ -44,7 +44,7 @@ from vitalsd.model import (
     Zombie,
 )
 from vitalsd.remedy.model import RemedyCounts, RemedyState
-from vitalsd.settings.model import Health
+from vitalsd.settings.model import AlertLabels, Health
 from vitalsd_exporters.state import AgentVitals, Notified
 
 NOW = 1_782_907_200.25
@@ -436,6 +436,7 @@ class FixedView:
     remedy_state: RemedyState = REMEDY
     remedy_counts: RemedyCounts = REMEDIES
     health: Health = field(default_factory=Health)
+    alert_labels: AlertLabels = field(default_factory=AlertLabels)
     recoveries: dict[WorkerKey | None, Recovering] = field(default_factory=dict)
     reload_error: Exception | None = None
     reloads: int = field(default=0)

@@ -11,10 +11,12 @@ from typing import Annotated, Literal
 from msgspec import Meta, field
 
 from vitalsd.settings.alertmanager import Alertmanager, AlertmanagerPeer, StaticLabel
+from vitalsd.settings.alerts import AlertLabels
 from vitalsd.settings.outward import Control, Exporters, Health, Log, Prometheus, Storage
 from vitalsd.settings.types import Duration, FilePath, Name, Pid, Regex, Section, Size, StoreUrl
 
 __all__ = [
+    "AlertLabels",
     "Alertmanager",
     "AlertmanagerPeer",
     "Capture",
@@ -205,6 +207,7 @@ class Workers(Section, frozen=True):
 class Capture(Section, frozen=True):
     """What is taken of a running service as evidence."""
 
+    alerts: AlertLabels = AlertLabels()
     automatic: Annotated[
         bool,
         Meta(description="Whether incidents have captures taken by themselves. Stacks of stalls always are."),

@@ -1,10 +1,11 @@
 """
 Alertmanager's webhook: an alert that fires may ask for a capture, by the annotation or label `vitalsd_capture`.
 
-`vitalsd_capture: cpu` with the labels `target` and perhaps `worker`, which alerts on our own metrics have. The
-policy decides as for everybody else, and no alert can set it aside; so what a storm of alerts gets is what the
-budget leaves. The answer is 200 for whatever is a message: a webhook that fails is sent again, and would ask
-again.
+`vitalsd_capture: cpu` with the labels `target` and perhaps `worker`, which alerts on our own metrics have; other
+names of all three are `capture.alerts`. The policy decides as for everybody else, and no alert can set it aside;
+so what a storm of alerts gets is what the budget leaves. The answer is 200 for whatever is a message: a webhook
+that fails is sent again, and would ask again. Alertmanager shows nobody the answer, so what is wrong with an alert
+is in the log as well.
 """
 
 from __future__ import annotations
@@ -24,15 +25,17 @@ from vitalsd_exporters.web.reply import json_reply
 if TYPE_CHECKING:
     from starlette.requests import Request
 
+    from vitalsd.settings.model import AlertLabels
     from vitalsd_exporters.state import View
 
-__all__ = ["KEY", "Alert", "Message", "NotAsked", "Outcome", "alert_routes"]
+__all__ = ["Alert", "Message", "NotAsked", "Outcome", "alert_routes"]
 
-KEY = "vitalsd_capture"
 MOST_BYTES = 1 << 20
 """A group of a thousand alerts with their annotations has half of it."""
 MOST_ASKED = 20
 """Of one message: more than any budget of an hour would usually allow."""
+MOST_TOLD = 5
+"""Problems that the line in the log has."""
 
 
 class Alert(msgspec.Struct, frozen=True):
@@ -59,7 +62,7 @@ class NotAsked(msgspec.Struct, frozen=True):
     refusal: str | None = None
     """The policy's word, where it was that."""
     capture: str | None = None
-    """The id under which the refusal is kept, where it was the policy's."""
+    """The id under which the policy's refusal is kept, or of the capture that another alert of the message has."""
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -71,49 +74,70 @@ class Outcome(msgspec.Struct, frozen=True):
     """Alerts that ask for nothing, or are resolved."""
 
 
+class _Wish(msgspec.Struct, frozen=True):
+    """What an alert asks for, by the labels that say so; alike ones are one."""
+
+    kind: str
+    target: str
+    worker: str | None
+
+
 def alert_routes(view: View) -> list[Route]:
     """The webhook's path."""
 
     async def receive(request: Request) -> Done:
         message = await read_json(request, Message, MOST_BYTES)
         outcome = _answer(view, message.alerts)
-        facts = {"asked": len(outcome.asked), "refused": len(outcome.refused), "ignored": outcome.ignored}
+        # What the policy has refused is in the log already, with its reason.
+        problems = dict.fromkeys(on_one_line(each.problem, 200) for each in outcome.refused if not each.capture)
+        facts = {
+            "asked": len(outcome.asked),
+            "refused": len(outcome.refused),
+            "ignored": outcome.ignored,
+            "problems": list(problems)[:MOST_TOLD],
+        }
         return Done(json_reply(outcome), "answered", facts=facts)
 
     return [Route("/api/v1/alertmanager", audited("alerts_received", receive), methods=["POST"])]
 
 
 def _answer(view: View, alerts: list[Alert]) -> Outcome:
-    asking = [alert for alert in alerts if alert.status == "firing" and _wish(alert) is not None]
+    labels = view.alert_labels
+    firing = [(alert, _wish(alert, labels)) for alert in alerts if alert.status == "firing"]
+    asking = [(alert, wish) for alert, wish in firing if wish is not None]
     asked: list[dict[str, Any]] = []
     refused: list[NotAsked] = []
-    seen: set[tuple[str | None, ...]] = set()
-    for alert in asking:
-        same = (_wish(alert), alert.labels.get("target"), alert.labels.get("worker"))
-        if same in seen:
-            refused.append(_told(alert, "another alert of this message asks for the same capture"))
+    seen: dict[_Wish, str | None] = {}
+    """What was asked for -> the id under which that is known, where it is."""
+    for alert, wish in asking:
+        if wish in seen:
+            sentence = "another alert of this message asks for the same capture"
+            refused.append(_told(alert, sentence, capture=seen[wish]))
         elif len(seen) >= MOST_ASKED:
             refused.append(_told(alert, f"no more than {MOST_ASKED} captures can be asked for in one message"))
         else:
-            seen.add(same)
-            _ask(view, alert, asked, refused)
+            seen[wish] = _ask(view, alert, wish, asked, refused)
     return Outcome(asked, refused, len(alerts) - len(asking))
 
 
-def _ask(view: View, alert: Alert, asked: list[dict[str, Any]], refused: list[NotAsked]) -> None:
-    kind, target = _wish(alert), alert.labels.get("target")
-    if kind not in KINDS:
+def _ask(
+    view: View, alert: Alert, wish: _Wish, asked: list[dict[str, Any]], refused: list[NotAsked]
+) -> str | None:
+    """Ask for it, and say under which id what comes of it is known."""
+    labels = view.alert_labels
+    if wish.kind not in KINDS:
         words = ", ".join(f"`{word}`" for word in KINDS)
-        refused.append(_told(alert, f"`{KEY}` is one of {words}, not `{on_one_line(kind or '', 100)}`"))
-        return
-    if not target:
-        refused.append(_told(alert, "it has no label `target`, which says what to capture"))
-        return
+        problem = f"`{labels.capture}` is one of {words}, not `{on_one_line(wish.kind, 100)}`"
+        refused.append(_told(alert, problem))
+        return None
+    if not wish.target:
+        refused.append(_told(alert, f"it has no label `{labels.target}`, which says what to capture"))
+        return None
     try:
         capture = view.captures.ask(
-            kind,
-            target,
-            alert.labels.get("worker") or None,
+            wish.kind,
+            wish.target,
+            wish.worker,
             seconds=None,
             reason=f"the alert `{_name(alert)}` is firing",
             asked_by="alert",
@@ -121,21 +145,24 @@ def _ask(view: View, alert: Alert, asked: list[dict[str, Any]], refused: list[No
         )
     except VitalsdError as error:
         refused.append(_told(alert, str(error)))
-        return
+        return None
     if capture.state == "refused":
-        problem = capture.problem or "it was refused"
-        refused.append(NotAsked(_name(alert), _fingerprint(alert), problem, capture.refusal, capture.id))
+        refused.append(_told(alert, capture.problem or "it was refused", capture.refusal, capture.id))
     else:
         asked.append(capture_as_json(view.captures, capture))
+    return capture.id
 
 
-def _wish(alert: Alert) -> str | None:
+def _wish(alert: Alert, labels: AlertLabels) -> _Wish | None:
     """What it asks for; an annotation is the rule's own, a label may be anybody's."""
-    return alert.annotations.get(KEY) or alert.labels.get(KEY) or None
+    kind = alert.annotations.get(labels.capture) or alert.labels.get(labels.capture)
+    if not kind:
+        return None
+    return _Wish(kind, alert.labels.get(labels.target, ""), alert.labels.get(labels.worker) or None)
 
 
-def _told(alert: Alert, problem: str) -> NotAsked:
-    return NotAsked(_name(alert), _fingerprint(alert), problem)
+def _told(alert: Alert, problem: str, refusal: str | None = None, capture: str | None = None) -> NotAsked:
+    return NotAsked(_name(alert), _fingerprint(alert), problem, refusal, capture)
 
 
 def _name(alert: Alert) -> str:

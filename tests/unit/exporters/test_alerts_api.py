@@ -6,6 +6,7 @@ from support.captures import FakeCaptures
 from support.views import FixedView
 
 from vitalsd.capture.model import Refusal
+from vitalsd.settings.model import AlertLabels
 from vitalsd_exporters.web import alerts
 from vitalsd_exporters.web.api import control_app
 from vitalsd_exporters.web.auth import Token
@@ -36,8 +37,9 @@ def captures():
 def tell(ask, captures):
     """Send the agent a message with these alerts."""
 
-    def request(*told, **message):
-        app = control_app(FixedView(captures=captures), Token("s3cret"), "127.0.0.1")
+    def request(*told, names=None, **message):
+        view = FixedView(captures=captures, alert_labels=names or AlertLabels())
+        app = control_app(view, Token("s3cret"), "127.0.0.1")
         body = {"version": "4", "groupKey": "{}", "status": "firing", "alerts": told, **message}
         return ask(app, "POST", "/api/v1/alertmanager", headers=BEARER, json=body)
 
@@ -116,6 +118,43 @@ def test_a_storm_is_asked_for_once_each_and_not_without_end(tell, captures, monk
     assert (len(told["asked"]), len(told["refused"]), len(captures.asked)) == (2, 38, 2)
 
 
+def test_alerts_that_ask_for_the_same_are_one_wish(tell, captures):
+    """The others are told which capture it is; an empty worker is none, and one that is named another wish."""
+    captures.workers["shop"] = ("0", "1")
+    told = tell(
+        alert(vitalsd_capture="cpu", target="shop"),
+        alert(annotations={"vitalsd_capture": "cpu"}, fingerprint="2", target="shop", worker="", instance="b"),
+        alert(vitalsd_capture="cpu", fingerprint="3", target="shop", worker="1"),
+        alert(vitalsd_capture="stacks", fingerprint="4", target="shop"),
+    ).json()
+    assert [(each["kind"], each["worker"]) for each in told["asked"]] == [
+        ("cpu", "0"),
+        ("cpu", "1"),
+        ("stacks", "0"),
+    ]
+    [same] = told["refused"]
+    assert (same["fingerprint"], same["capture"], same["refusal"]) == ("2", told["asked"][0]["id"], None)
+    assert len(captures.asked) == 3
+
+
+def test_other_labels_may_say_the_same(tell, captures):
+    """As the configuration names them: what ours are called is then nothing."""
+    names = AlertLabels(capture="evidence", target="service", worker="shard")
+    told = tell(
+        alert(annotations={"evidence": "cpu"}, service="shop", shard="1", target="legacy", worker="0"),
+        alert(vitalsd_capture="cpu", target="shop"),
+        alert(evidence="cpu", fingerprint="3", target="shop"),
+        alert(evidence="all", fingerprint="4", service="shop"),
+        names=names,
+    ).json()
+    assert [(each["kind"], each["target"], each["worker"]) for each in told["asked"]] == [("cpu", "shop", "1")]
+    assert told["ignored"] == 1
+    assert [("`service`" in each["problem"], "`evidence`" in each["problem"]) for each in told["refused"]] == [
+        (True, False),
+        (False, True),
+    ]
+
+
 def test_no_alert_can_force_anything(tell, captures):
     """Whatever it writes into its labels."""
     tell(alert(vitalsd_capture="cpu", target="shop", force="true", vitalsd_force="true"))
@@ -156,8 +195,22 @@ def test_a_message_may_be_larger_than_other_bodies(tell):
 
 
 def test_a_message_is_written_down(tell):
-    """One line, with how many of which."""
+    """One line, with how many of which, and what is wrong with them: Alertmanager shows nobody the answer."""
     with capture_logs() as logs:
         tell(alert(vitalsd_capture="cpu", target="shop"), alert(vitalsd_capture="cpu"), alert())
     [line] = logs
     assert (line["event"], line["asked"], line["refused"], line["ignored"]) == ("alerts_received", 1, 1, 1)
+    assert line["problems"] == ["it has no label `target`, which says what to capture"]
+
+
+def test_of_problems_the_log_has_each_once_and_not_all(tell, captures):
+    """What the policy has refused is told there by another line, with its reason."""
+    storm = [alert(vitalsd_capture="cpu", target=f"nobody{number % 7}") for number in range(14)]
+    with capture_logs() as logs:
+        tell(*storm)
+        captures.refusal = Refusal("budget", "6 captures in this hour, and no more: `capture.per_hour`.")
+        tell(alert(vitalsd_capture="cpu", target="shop"))
+    wrong, refused = logs
+    assert len(wrong["problems"]) == 5
+    assert "`nobody0`" in wrong["problems"][0]
+    assert (refused["refused"], refused["problems"]) == (1, [])

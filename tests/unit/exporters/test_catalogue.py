@@ -74,7 +74,8 @@ def test_labels_are_the_contracts(metric):
         "kind",
         "severity",
         "source",
-        "peer", "event",
+        "peer",
+        "event",
     }
     if metric.type == "info":
         allowed |= {"runtime", "version", "lag_source", "pythonversion"}
