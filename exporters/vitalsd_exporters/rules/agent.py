@@ -8,7 +8,7 @@ from vitalsd_exporters.rules.thresholds import Thresholds
 __all__ = ["agent_group"]
 
 MEBI = 1 << 20
-TOLD_ELSEWHERE = "config_reload_failed|engine_failed|history_.+|store_.+"
+TOLD_ELSEWHERE = "config_reload_failed|engine_failed|history_.+|store_unavailable"
 """Errors for which there is an alert of their own."""
 
 
