@@ -58,7 +58,9 @@ def test_a_block_while_it_lasts_and_after(tmp_path: Path) -> None:
     assert stall.stack_after_seconds is not None
     assert stall.stack_after_seconds < 0.3
     assert "handleRequest" in functions(stall)
-    assert stall.stacks[0].frames[0].file == str(TARGETS / "nodes.js")
+    assert {frame.file for frame in stall.stacks[0].frames if frame.function == "burn"} == {
+        str(TARGETS / "nodes.js")
+    }
     assert loop.stalls == 1
     assert loop.busy_seconds > 0.65
 

@@ -138,7 +138,7 @@ function collectionsOf(part) {
     const at = GC + kind * GC_WORDS + 1;
     return [...part.words.subarray(at, at + BOUNDS.length + 1)];
   });
-  return counts.reduce((sum, count) => sum + count, 0);
+  return Math.round(counts.reduce((sum, count) => sum + count, 0));
 }
 
 module.exports = { Collections, NOT_WATCHED, collectionsOf };
