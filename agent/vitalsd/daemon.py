@@ -52,6 +52,7 @@ from vitalsd.targets.processes import has_gone
 from vitalsd.targets.rules import TargetRule
 from vitalsd.thrift import give_back, settle_objects, share_arena
 from vitalsd_exporters.alertmanager.notifier import Notifier
+from vitalsd_exporters.otlp.exporter import Exporter
 from vitalsd_exporters.prometheus.app import metrics_app
 from vitalsd_exporters.web.api import control_app
 from vitalsd_exporters.web.auth import load_token, store_token
@@ -157,6 +158,8 @@ class Daemon:
             f"http://{self._listeners[1].addresses[0]}",
         )
         self.state.notified = self._notifier.counts
+        self._exporter = Exporter(self.state, settings.exporters.otlp)
+        self.state.exported = self._exporter.counts
         self._token_stored = token_file is not None or self._store_token(settings)
         begin(settings)
 
@@ -238,6 +241,7 @@ class Daemon:
             captures = tasks.create_task(self._capturing.desk.run())
             remedies = tasks.create_task(self._remedying.run())
             notifying = tasks.create_task(self._notifier.run())
+            exporting = tasks.create_task(self._exporter.run())
             loop.call_later(STARTED_SECONDS, _become_small)
             log.info("agent_started", metrics=self.metrics_url, control=self._listeners[1].addresses[0])
             await self._stopping.wait()
@@ -252,6 +256,7 @@ class Daemon:
             censuses.cancel()
             remedies.cancel()
             notifying.cancel()
+            exporting.cancel()
             await self._capturing.close()
             captures.cancel()
             self._give_back()
@@ -350,6 +355,7 @@ class Daemon:
         self._capturing.reconfigure(settings)
         self._remedying.reconfigure(settings)
         self._notifier.reconfigure(settings.exporters.alertmanager)
+        self._exporter.reconfigure(settings.exporters.otlp)
         self._growth.reconfigure(plan_of(settings))
         self.state.health = settings.health
         self.state.alert_labels = settings.capture.alerts

@@ -44,7 +44,7 @@ from vitalsd.settings.model import AlertLabels, Health
 from vitalsd.sources.observer.observer import Observer
 from vitalsd.sources.sampler import Round, Sampler
 from vitalsd.targets.finder import Found, Seat
-from vitalsd_exporters.state import AgentVitals, Notified
+from vitalsd_exporters.state import AgentVitals, Exported, Notified
 
 __all__ = ["State"]
 
@@ -94,6 +94,8 @@ class State:
         """The same of `remedy`."""
         self.notified: Callable[[], tuple[Notified, ...]] = tuple
         """How it went with each Alertmanager."""
+        self.exported: Callable[[], Exported | None] = lambda: None
+        """How it went with OTLP."""
 
     def update(self, found: Found, sampled: Round, now: float, *, early: bool = False) -> None:
         """Take over a round of sampling that began at CLOCK_MONOTONIC `now`; `early` ones tell of no interval."""
@@ -223,6 +225,7 @@ class State:
             stacks_refused=dict(self._stacks.refusals),
             errors=FAILURES.counts(),
             notified=self.notified(),
+            exported=self.exported(),
         )
 
     async def reload(self) -> None:

@@ -39,6 +39,7 @@ __all__ = [
     "AgentVitals",
     "CaptureCounts",
     "Captures",
+    "Exported",
     "Notified",
     "OpenFile",
     "RemedyCounts",
@@ -56,6 +57,17 @@ class Notified(msgspec.Struct, frozen=True):
     failed: int
     problem: str | None = None
     """Why it cannot be told now, if that is so."""
+
+
+class Exported(msgspec.Struct, frozen=True):
+    """How it went with what is pushed by OTLP, since the agent began."""
+
+    endpoint: str
+    sent: int
+    failed: int
+    dropped_points: int
+    problem: str | None = None
+    """Why not everything is taken now, if that is so."""
 
 
 class AgentVitals(msgspec.Struct, frozen=True):
@@ -92,6 +104,8 @@ class AgentVitals(msgspec.Struct, frozen=True):
     """Event of the log -> how often it was an error since the agent began; every one there can be."""
     notified: tuple[Notified, ...] = ()
     """One for each Alertmanager that is configured."""
+    exported: Exported | None = None
+    """None where nothing is pushed by OTLP."""
 
 
 class Captures(Protocol):

@@ -45,7 +45,7 @@ from vitalsd.model import (
 )
 from vitalsd.remedy.model import RemedyCounts, RemedyState
 from vitalsd.settings.model import AlertLabels, Health
-from vitalsd_exporters.state import AgentVitals, Notified
+from vitalsd_exporters.state import AgentVitals, Exported, Notified
 
 NOW = 1_782_907_200.25
 """2026-07-01T12:00:00.250Z."""
@@ -332,6 +332,7 @@ AGENT = AgentVitals(
     stacks_refused={"forbidden": 3, "over": 1},
     errors={"detector_failed": 1, "sampling_failed": 0},
     notified=(Notified("http://am-0:9093", sent=12, failed=2),),
+    exported=Exported("http://collector:4318", sent=30, failed=4, dropped_points=900),
 )
 
 BLOCKING = Incident(

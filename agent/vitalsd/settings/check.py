@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from vitalsd.settings.keys import Path, dotted
@@ -21,7 +22,13 @@ _TARGETS = ("targets",)
 _PEERS: Path = ("exporters", "alertmanager", "peers")
 _LABELS: Path = ("exporters", "alertmanager", "labels")
 _OWN_LABELS = ("alertname", "cause", "kind", "severity", "target", "worker")
-_LINKS: tuple[Path, ...] = tuple(("exporters", "alertmanager", key) for key in ("external_url", "runbooks"))
+_OTLP: Path = ("exporters", "otlp")
+_ENDPOINT: Path = (*_OTLP, "endpoint")
+_APPENDED = "/v1/metrics"
+_LINKS: tuple[Path, ...] = (
+    *(("exporters", "alertmanager", key) for key in ("external_url", "runbooks")),
+    _ENDPOINT,
+)
 _EVERY_INTERFACE = ("", "0.0.0.0", "::")  # noqa: S104 - compared, not bound
 
 
@@ -31,6 +38,7 @@ def check(merged: Layer) -> Iterator[Problem]:
     yield from _listens(merged)
     yield from _peers(merged)
     yield from _labels(merged)
+    yield from _otlp(merged)
 
 
 def _targets(merged: Layer) -> Iterator[Problem]:
@@ -88,12 +96,39 @@ def _peers(merged: Layer) -> Iterator[Problem]:
             yield Problem(merged.places[url], f"{dotted(url)}: is that of {dotted(holders[known])} already")
         elif known is not None:
             holders[known] = peer
-        for one, other in (("username", "password_file"), ("cert_file", "key_file")):
-            if _given(merged, (*peer, one)) != _given(merged, (*peer, other)):
-                yield Problem(merged.places[peer], f"{dotted(peer)}: {one} and {other} need each other")
+        yield from _together(merged, peer, "username", "password_file")
+        yield from _together(merged, peer, "cert_file", "key_file")
         if _given(merged, (*peer, "username")) and _given(merged, (*peer, "bearer_token_file")):
             sentence = f"{dotted(peer)}: has username and bearer_token_file, keep one of them"
             yield Problem(merged.places[peer], sentence)
+
+
+def _together(merged: Layer, where: Path, one: str, other: str) -> Iterator[Problem]:
+    has = [key for key in (one, other) if _given(merged, (*where, key))]
+    if len(has) == 1:
+        place = merged.places.get(where) or merged.places[*where, has[0]]
+        yield Problem(place, f"{dotted(where)}: {one} and {other} need each other")
+
+
+def _otlp(merged: Layer) -> Iterator[Problem]:
+    yield from _together(merged, _OTLP, "cert_file", "key_file")
+    endpoint = merged.values.get(_ENDPOINT)
+    if endpoint is None:
+        return
+    if str(endpoint).endswith(_APPENDED):
+        sentence = f"{_APPENDED} is appended, leave it out"
+        yield Problem(merged.places[_ENDPOINT], f"{dotted(_ENDPOINT)}: {sentence}")
+    if not _can_speak_otlp():
+        sentence = "needs opentelemetry-proto, which is not installed: pip install 'vitalsd[otlp]'"
+        yield Problem(merged.places[_ENDPOINT], f"{dotted(_ENDPOINT)}: {sentence}")
+
+
+def _can_speak_otlp() -> bool:
+    """Whether the extra is there; nothing of it is loaded."""
+    try:
+        return find_spec("opentelemetry.proto") is not None
+    except ModuleNotFoundError:
+        return False
 
 
 def _labels(merged: Layer) -> Iterator[Problem]:

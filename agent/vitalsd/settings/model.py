@@ -12,6 +12,7 @@ from msgspec import Meta, field
 
 from vitalsd.settings.alertmanager import Alertmanager, AlertmanagerPeer, StaticLabel
 from vitalsd.settings.alerts import AlertLabels
+from vitalsd.settings.otlp import Otlp
 from vitalsd.settings.outward import Control, Exporters, Health, Log, Prometheus, Storage
 from vitalsd.settings.types import Duration, FilePath, Name, Pid, Regex, Section, Size, StoreUrl
 
@@ -25,6 +26,7 @@ __all__ = [
     "Health",
     "Log",
     "Memory",
+    "Otlp",
     "Prometheus",
     "Remedy",
     "Sampling",

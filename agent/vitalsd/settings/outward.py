@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from vitalsd.settings.alertmanager import Alertmanager
+from vitalsd.settings.otlp import Otlp
 from vitalsd.settings.types import Duration, FilePath, Listen, Section
 
 __all__ = ["Control", "Exporters", "Health", "Log", "Prometheus", "Storage"]
@@ -63,6 +64,7 @@ class Exporters(Section, frozen=True):
     prometheus: Prometheus = Prometheus()
     control: Control = Control()
     alertmanager: Alertmanager = Alertmanager()
+    otlp: Otlp = Otlp()
 
 
 class Storage(Section, frozen=True):

@@ -19,10 +19,11 @@ import structlog
 from vitalsd.errors import VitalsdError
 from vitalsd.settings.model import AlertmanagerPeer
 from vitalsd_exporters.alertmanager.alert import Alert, Labels, Wording, message
-from vitalsd_exporters.alertmanager.aside import Aside
-from vitalsd_exporters.alertmanager.contact import Contact, find, needs_nobody, place_of
+from vitalsd_exporters.alertmanager.contact import alerts_of, find, needs_nobody
 from vitalsd_exporters.alertmanager.outbox import Outbox
-from vitalsd_exporters.alertmanager.post import Answer, post
+from vitalsd_exporters.push.aside import Aside
+from vitalsd_exporters.push.contact import Contact
+from vitalsd_exporters.push.post import Answer, post
 
 __all__ = ["LASTS_INTERVALS", "Peer"]
 
@@ -46,7 +47,7 @@ class Peer:
         steady: Callable[[], float] = time.monotonic,
     ) -> None:
         self.settings = settings
-        self._place = place_of(settings.url)
+        self._place = alerts_of(settings.url)
         self._told = told
         """Told what it has taken while it fires."""
         self._clock = clock

@@ -342,6 +342,10 @@ def agent_rows(agent: AgentVitals, python_version: str) -> Iterator[Row]:
     for each in agent.notified:
         yield _row("vitalsd_notifications_total", {"peer": each.peer}, each.sent)
         yield _row("vitalsd_notification_failures_total", {"peer": each.peer}, each.failed)
+    if agent.exported is not None:
+        yield _row("vitalsd_otlp_requests_total", {}, agent.exported.sent)
+        yield _row("vitalsd_otlp_request_failures_total", {}, agent.exported.failed)
+        yield _row("vitalsd_otlp_dropped_points_total", {}, agent.exported.dropped_points)
 
 
 def _labels(worker: WorkerSample) -> Labels:

@@ -67,5 +67,8 @@ def _problems(agent: AgentVitals) -> Iterator[str]:
     for each in agent.notified:
         if each.problem is not None:
             yield f"Alertmanager {each.peer} was not told of everything: {each.problem.removesuffix('.')}."
+    if agent.exported is not None and agent.exported.problem is not None:
+        endpoint, problem = agent.exported.endpoint, agent.exported.problem.removesuffix(".")
+        yield f"Metrics are not all taken by OTLP at {endpoint}: {problem}."
     if agent.reload_problem is not None:
         yield f"The configuration was not taken over, and the one before holds: {agent.reload_problem}"

@@ -19,8 +19,9 @@ from vitalsd.settings.model import AlertmanagerPeer
 from vitalsd_exporters.alertmanager import outbox as outbox_module
 from vitalsd_exporters.alertmanager import peer as peer_module
 from vitalsd_exporters.alertmanager.alert import Alert, Wording, labels_of
-from vitalsd_exporters.alertmanager.contact import Contact, place_of
+from vitalsd_exporters.alertmanager.contact import alerts_of
 from vitalsd_exporters.alertmanager.peer import MOST_IN_ONE, Peer
+from vitalsd_exporters.push.contact import Contact
 
 SOON = 10.0
 
@@ -280,6 +281,6 @@ def test_tls_asks_for_a_certificate_of_ours(certificates):
 
 def test_places():
     """As URLs have them."""
-    place = place_of("https://[::1]/prefix")
+    place = alerts_of("https://[::1]/prefix")
     assert (place.host, place.port, place.path, place.named) == ("::1", 443, "/prefix/api/v2/alerts", "[::1]")
-    assert place_of("http://am:9093").named == "am:9093"
+    assert alerts_of("http://am:9093").named == "am:9093"

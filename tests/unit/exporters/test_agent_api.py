@@ -6,7 +6,7 @@ from support.captures import FakeCaptures
 from support.views import AGENT, FixedView
 
 from vitalsd.capture.breaker import Breaker
-from vitalsd_exporters.state import Notified
+from vitalsd_exporters.state import Exported, Notified
 from vitalsd_exporters.web.api import control_app
 from vitalsd_exporters.web.auth import Token
 
@@ -37,6 +37,7 @@ def test_all_that_is_wrong_is_a_sentence_each(asked):
         history_problem="the disk has not answered for 12 s",
         disk_problem="only 3 MiB of the disk are free",
         notified=(Notified("http://am-0:9093", 7, 3, "it answers 503"), Notified("http://am-1:9093", 7, 0)),
+        exported=Exported("http://otel:4318", 7, 3, 900, "it answers 400"),
         reload_problem="vitalsd.yaml:3:1: targts is no section",
     )
     assert asked(FixedView(vitals=wrong))["problems"] == [
@@ -44,6 +45,7 @@ def test_all_that_is_wrong_is_a_sentence_each(asked):
         "History is not stored: the disk has not answered for 12 s",
         "Nothing is captured: only 3 MiB of the disk are free",
         "Alertmanager http://am-0:9093 was not told of everything: it answers 503.",
+        "Metrics are not all taken by OTLP at http://otel:4318: it answers 400.",
         "The configuration was not taken over, and the one before holds: vitalsd.yaml:3:1: targts is no section",
     ]
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from vitalsd.settings import check as check_module
 from vitalsd.settings.load import Override, load
 from vitalsd.settings.problems import ConfigErrors
 
@@ -134,6 +135,33 @@ def test_alertmanager(errors, inner, line):
     """What could not be sent is told before anything has to be."""
     (only,) = errors(f"exporters: {{alertmanager: {{{inner}}}}}")
     assert line in only
+
+
+@pytest.mark.parametrize(
+    ("inner", "line"),
+    [
+        ("endpoint: 'collector:4317'", "otlp.endpoint: expected http://HOST:PORT or https://HOST/PREFIX"),
+        ("endpoint: 'http://c:4318/v1/metrics'", "otlp.endpoint: /v1/metrics is appended, leave it out"),
+        ("endpoint: 'http://me:secret@c'", "otlp.endpoint: has a user or a password in it"),
+        ("cert_file: /c", "exporters.otlp: cert_file and key_file need each other"),
+        ("interval: 500ms", "otlp.interval: expected a duration of at least 1s"),
+        ("protocol: grpc", "unknown key exporters.otlp.protocol, known here: endpoint"),
+    ],
+)
+def test_otlp(errors, inner, line):
+    """What could not be pushed is told before anything has to be."""
+    (only,) = errors(f"exporters: {{otlp: {{{inner}}}}}")
+    assert line in only
+    assert "secret" not in only
+
+
+def test_otlp_without_its_extra(errors, monkeypatch):
+    """One sentence says what to install; without an endpoint nothing is missing."""
+    monkeypatch.setattr(check_module, "find_spec", lambda _name: None)
+    assert errors("exporters:\n  otlp: {endpoint: 'http://c:4318'}") == [
+        "2:20: exporters.otlp.endpoint: needs opentelemetry-proto, which is not installed: pip install 'vitalsd[otlp]'"
+    ]
+    assert load(None, {"VITALSD__EXPORTERS__OTLP__INTERVAL": "5s"}).settings.exporters.otlp.interval == 5.0
 
 
 @pytest.mark.parametrize("inner", ["peers: [{url: '%s'}]", "external_url: '%s'", "runbooks: '%s'"])

@@ -133,4 +133,22 @@ AGENT = (
         "Those of them that it has not answered, or has refused, from vitalsd itself.",
         ("peer",),
     ),
+    Descriptor(
+        "vitalsd_otlp_requests_total",
+        "counter",
+        "Requests that push metrics by OTLP, tried ones included, from vitalsd itself.",
+        (),
+    ),
+    Descriptor(
+        "vitalsd_otlp_request_failures_total",
+        "counter",
+        "Those of them that the collector has not answered, or has refused, from vitalsd itself.",
+        (),
+    ),
+    Descriptor(
+        "vitalsd_otlp_dropped_points_total",
+        "counter",
+        "Data points pushed by OTLP that the collector has not taken in the end, from vitalsd itself.",
+        (),
+    ),
 )

@@ -50,6 +50,6 @@ class Aside(Generic[Thing]):
             with contextlib.suppress(RuntimeError):  # the loop has been closed
                 loop.call_soon_threadsafe(tell, result, raised)
 
-        self._thread = threading.Thread(target=body, name="vitalsd-alerts", daemon=True)
+        self._thread = threading.Thread(target=body, name="vitalsd-aside", daemon=True)
         self._thread.start()
         return await done

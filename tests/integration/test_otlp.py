@@ -1,0 +1,184 @@
+"""
+A real agent pushes to a collector that pretends: what arrives is what a scrape says, through restarts of the worker
+and of the collector, and a collector that is slow or refuses delays nothing.
+
+Uses idles.py and blocks.py of tests/targets.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+from support.agent import Agent, free_ports, watching
+from support.otlp import UNITS, Collector, Export, Point
+from support.probed import probed
+from support.waiting import wait_for
+
+from vitalsd_exporters.otlp.names import CONVENTIONS, INSTRUMENTS
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from support.agent import Scrape
+
+SERVED = "served", "0"
+SCRAPED = {told.name: family for family, told in INSTRUMENTS.items()}
+
+pytestmark = pytest.mark.slow
+
+
+def agent_for(folder: Path, endpoint: str, **more: str) -> Agent:
+    """One that pushes there each second."""
+    folder.mkdir()
+    settings = {"ENDPOINT": endpoint, "INTERVAL": "1s", "TIMEOUT": "500ms", **more}
+    return Agent(folder, {f"VITALSD__EXPORTERS__OTLP__{key}": value for key, value in settings.items()})
+
+
+def scraped_value(scrape: Scrape, point: Point) -> float | None:
+    """What a scrape says of the same series; of a histogram, its count."""
+    name = SCRAPED[point.name] + ("_total" if point.kind == "counter" else "")
+    agreed = [old for old, told in CONVENTIONS.items() if told.name == point.name]
+    name = agreed[0] if agreed else name + ("_info" if point.name.endswith("info") else "")
+    target, slot = point.who
+    labels = {"worker": slot} if slot is not None else {}
+    labels |= {"target": target} if (target, slot) != ("vitalsd", None) or "kind" in point.attributes else {}
+    found = [
+        value
+        for each, value in scrape.all(name + ("_count" if point.kind == "histogram" else ""), **point.attributes)
+        if each.items() - point.attributes.items() == labels.items() or not labels.items() - each.items()
+    ]
+    return found[0] if len(found) == 1 else None
+
+
+def value_of(point: Point) -> float:
+    """The same of the point."""
+    return sum(point.buckets) if point.kind == "histogram" else point.value
+
+
+def latest(collector: Collector, name: str, **attributes: str) -> Point | None:
+    """The last such point of the worker."""
+    for export in reversed(collector.taken()):
+        for point in export.points:
+            if (point.name, point.who) == (name, SERVED) and attributes.items() <= point.attributes.items():
+                return point
+    return None
+
+
+def has_loop(collector: Collector) -> Export | None:
+    """An export with the loop of the worker in it."""
+    return next(
+        (each for each in collector.taken() if any(p.name == "vitals.eventloop.delay" for p in each.points)), None
+    )
+
+
+def test_what_arrives_is_what_a_scrape_says(tmp_path: Path) -> None:
+    """Every series is there; those that stand still have the same value, counters lie between two scrapes."""
+    with Collector() as collector:
+        agent = agent_for(tmp_path / "agent", collector.endpoint)
+        with (
+            probed(["idles.py"], agent.segments) as service,
+            watching(agent, "--pid", str(service.pid), "--name", "served"),
+        ):
+            wait_for("the loop to be told", lambda: has_loop(collector))
+            before = agent.scrape()
+            seen = len(collector.exports)
+            wait_for("the next export", lambda: len(collector.exports) > seen + 1)
+            export = collector.exports[seen + 1]
+            after = agent.scrape()
+        compared = 0
+        for point in export.points:
+            low, high = scraped_value(before, point), scraped_value(after, point)
+            if low is None or high is None:
+                continue
+            compared += 1
+            if point.kind in ("counter", "histogram"):
+                assert low <= value_of(point) <= high, point
+            elif low == high:
+                assert value_of(point) == low, point
+        assert compared > 0.9 * len(export.points)
+        assert {SCRAPED[point.name] for point in export.points} >= {
+            name.removesuffix("_total").removesuffix("_info").removesuffix("_count")
+            for name in before.samples
+            if not name.endswith(("_bucket", "_sum"))
+        }
+        delay = latest(collector, "vitals.eventloop.delay", loop="main")
+        assert delay is not None
+        assert (delay.unit, delay.kind, delay.bounds[:2]) == ("s", "histogram", (0.001, 0.0025))
+        started = before.one("vitals_process_start_time_seconds", target="served", worker="0")
+        assert started is not None
+        assert abs(delay.start - started) < 0.01
+        cpu = latest(collector, "process.cpu.time")
+        assert cpu is not None
+        assert (cpu.unit, cpu.kind, abs(cpu.start - started) < 0.01) == ("s", "counter", True)
+        assert set(UNITS) >= {point.unit for point in export.points if point.unit[:1] not in ("", "{")}
+        assert {point.resource["host.name"] for point in export.points} != {""}
+        assert export.headers["Content-Encoding"] == "gzip"
+
+
+def test_a_worker_that_is_restarted_is_told_as_a_reset(tmp_path: Path) -> None:
+    """The same instance, counting since its new process began, which is after the old one was last told."""
+    with Collector() as collector:
+        agent = agent_for(tmp_path / "agent", collector.endpoint)
+        with watching(agent, f"--match={tmp_path.name}.*idles.py", "--name", "served"):
+            marked = ["idles.py", tmp_path.name]
+            with probed(marked, agent.segments):
+                first = wait_for("its time", lambda: latest(collector, "process.cpu.time"))
+                first = latest(collector, "process.cpu.time") or first
+            with probed(marked, agent.segments):
+
+                def renewed() -> Point | None:
+                    point = latest(collector, "process.cpu.time")
+                    return point if point is not None and point.start > first.start + 0.5 else None
+
+                second = wait_for("its successor's", renewed)
+        assert second.resource == first.resource
+        assert second.start >= first.time
+        assert second.start <= second.time
+        restarts = latest(collector, "vitals.worker.restarts")
+        assert restarts is not None
+        assert restarts.start < second.start
+
+
+def test_a_collector_that_is_slow_refuses_or_is_gone_costs_nothing_but_counts(tmp_path: Path) -> None:
+    """Rounds and scrapes go on in their time; when it is back, it is told what is."""
+    (port,) = free_ports(1)
+    agent = agent_for(tmp_path / "agent", f"http://127.0.0.1:{port}")
+
+    def counts(scrape: Scrape) -> tuple[float, float, float]:
+        names = ("requests", "request_failures", "dropped_points")
+        return tuple(scrape.one(f"vitalsd_otlp_{name}_total") or 0.0 for name in names)  # type: ignore[return-value]
+
+    with (
+        probed(["idles.py"], agent.segments) as service,
+        watching(agent, "--pid", str(service.pid), "--name", "served"),
+    ):
+        agent.wait_scrape("failures while nobody is there", lambda scrape: counts(scrape)[1] >= 2)
+        with Collector(port=port, delay_seconds=30.0) as slow:
+            wait_for("a slow one to be asked", lambda: slow.exports)
+            failed = counts(agent.scrape())[1]
+            agent.wait_scrape("no answer in time", lambda scrape: counts(scrape)[1] > failed + 1)
+            begun = time.monotonic()
+            sampled = agent.scrape().one("vitalsd_sample_timestamp_seconds", target="served") or 0.0
+            agent.wait_scrape(
+                "two rounds more",
+                lambda scrape: (
+                    (scrape.one("vitalsd_sample_timestamp_seconds", target="served") or 0.0) > sampled + 0.4
+                ),
+            )
+            assert time.monotonic() - begun < 20
+        with Collector(400, port=port) as picky:
+            wait_for("one that refuses to be asked", lambda: len(picky.exports) >= 2)
+            requests, _, dropped = counts(agent.scrape())
+            agent.wait_scrape("points to be dropped", lambda scrape: counts(scrape)[2] > dropped)
+            assert requests
+        with Collector(503, {"Retry-After": "1"} and b"", {"Retry-After": "1"}, port=port) as busy:
+            wait_for("one that is busy to be asked", lambda: len(busy.exports) >= 2)
+            assert busy.exports[1].at - busy.exports[0].at >= 0.9
+            busy.status = 200
+            wait_for("it to take one", lambda: busy.taken())
+        with Collector(port=port) as back:
+            export = wait_for("one that is back to be told", lambda: has_loop(back))
+            assert any(point.name == "vitalsd.otlp_requests" or "otlp" in point.name for point in export.points)
+            agent.wait_scrape("nothing more to fail", lambda scrape: counts(scrape)[0] > counts(scrape)[1])
