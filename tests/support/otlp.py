@@ -180,9 +180,12 @@ class Collector:
 UNITS = {"s": "_seconds", "By": "_bytes", "By/s": "_bytes_per_second"}
 
 
-def as_prometheus(points: list[Point]) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
+Series = tuple[str, tuple[tuple[str, str], ...]]
+
+
+def as_prometheus(points: list[Point]) -> dict[Series, float]:
     """As Prometheus names what it takes by OTLP: sample and sorted labels -> value."""
-    samples: dict[tuple[str, tuple[tuple[str, str], ...]], float] = {}
+    samples: dict[Series, float] = {}
     for point in points:
         name = (
             point.name.replace(".", "_")

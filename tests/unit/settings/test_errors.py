@@ -158,8 +158,9 @@ def test_otlp(errors, inner, line):
 def test_otlp_without_its_extra(errors, monkeypatch):
     """One sentence says what to install; without an endpoint nothing is missing."""
     monkeypatch.setattr(check_module, "find_spec", lambda _name: None)
+    install = "pip install 'vitalsd[otlp]'"
     assert errors("exporters:\n  otlp: {endpoint: 'http://c:4318'}") == [
-        "2:20: exporters.otlp.endpoint: needs opentelemetry-proto, which is not installed: pip install 'vitalsd[otlp]'"
+        "2:20: exporters.otlp.endpoint: needs opentelemetry-proto, which is not installed: " + install
     ]
     assert load(None, {"VITALSD__EXPORTERS__OTLP__INTERVAL": "5s"}).settings.exporters.otlp.interval == 5.0
 
