@@ -86,12 +86,14 @@ def _work(s: Scope) -> tuple[Panel, ...]:
     return (
         Panel(
             "In trouble",
-            "Agents that cannot store incidents or history, or that have refused their latest configuration.",
+            "Agents that cannot store incidents or history, or that have refused their latest configuration, and "
+            "errors that agents have logged, by event.",
             "short",
             (
                 Query(f"sum(1 - {s.of('vitalsd_store_success')})", "incidents not stored"),
                 Query(f"sum(1 - {s.of('vitalsd_history_success')})", "history not stored"),
                 Query(f"sum(1 - {s.of(reload)})", config),
+                Query(f"sum by (event) ({s.increase('vitalsd_errors_total')}) > 0", "error: {{event}}"),
             ),
             width=6, steps=(Step(0, "green"), Step(1, "orange")),
         ),
