@@ -23,6 +23,7 @@ EVENTS = (
     "history_lost",
     "history_not_replayed",
     "looking_for_life_failed",
+    "metrics_not_pushed",
     "metrics_part_failed",
     "notification_broke",
     "observer_failed",

@@ -29,6 +29,7 @@ MAY_BE_EMPTY = {
     "vitals_memory_oom_kills_total": "a group without the controller of memory tells nothing",
     "vitalsd_captures_refused_total": "has a series only once something was refused",
     "vitalsd_errors_total": "shows what was logged, and mostly nothing was",
+    "vitalsd_otlp_": "is there with a collector alone",
     "vitalsd_stacks_refused_total": "shows reasons that there were, and mostly there are none",
 }
 """Each with its reason; all else returns data."""

@@ -116,11 +116,15 @@ def _work(s: Scope) -> tuple[Panel, ...]:
         ),
         Panel(
             "Ways out",
-            "Messages to Alertmanagers and copies of captures to object storage, and those of them that failed.",
+            "Messages to Alertmanagers and to a collector of OTLP, copies of captures to object storage, and those of them "
+            "that failed.",
             "short",
             (
                 Query(f"sum({s.increase('vitalsd_notifications_total')})", "messages"),
                 Query(f"sum({s.increase('vitalsd_notification_failures_total')})", "messages that failed"),
+                Query(f"sum({s.increase('vitalsd_otlp_requests_total')})", "OTLP"),
+                Query(f"sum({s.increase('vitalsd_otlp_request_failures_total')})", "OTLP that failed"),
+                Query(f"sum({s.increase('vitalsd_otlp_dropped_points_total')})", "points that nobody took"),
                 Query(f"sum({s.increase('vitalsd_capture_uploads_total')})", "copies"),
                 Query(f"sum({s.increase('vitalsd_capture_upload_failures_total')})", "copies that failed"),
             ),
