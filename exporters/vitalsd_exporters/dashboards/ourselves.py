@@ -116,8 +116,8 @@ def _work(s: Scope) -> tuple[Panel, ...]:
         ),
         Panel(
             "Ways out",
-            "Messages to Alertmanagers and to a collector of OTLP, copies of captures to object storage, and those of them "
-            "that failed.",
+            "Messages to Alertmanagers and to a collector of OTLP, copies of captures to object storage, and "
+            "those of them that failed.",
             "short",
             (
                 Query(f"sum({s.increase('vitalsd_notifications_total')})", "messages"),
