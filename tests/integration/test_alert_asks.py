@@ -95,7 +95,12 @@ def test_a_rule_that_fires_has_a_capture_made(service: Service, tmp_path: Path) 
         alertmanager(port, tmp_path / "alertmanager", config(agent, tmp_path)) as told,
         scraping(agent.metrics_port, tmp_path / "prometheus", rules, port),
     ):
-        done = wait_for("a capture", lambda: _done(agent), 120)
+        try:
+            done = wait_for("a capture", lambda: _done(agent), 120)
+        except AssertionError:
+            if any("the load of this host" in str(each) for each in captures(agent)):
+                pytest.skip("the policy takes no capture: too much else runs on this host")
+            raise
         wait_for("the one about another", lambda: "`shop-of-another`" in service.said(), 60)
         assert told.failed() == 0
 
