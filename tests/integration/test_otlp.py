@@ -18,6 +18,7 @@ from support.probed import probed
 from support.waiting import wait_for
 
 from vitalsd_exporters.otlp.names import CONVENTIONS
+from vitalsd_exporters.otlp.starts import SAME_SECONDS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -94,10 +95,10 @@ def test_what_arrives_is_what_a_scrape_says(tmp_path: Path) -> None:
         assert (delay.unit, delay.kind, delay.bounds[:2]) == ("s", "histogram", (0.001, 0.0025))
         started = before.one("vitals_process_start_time_seconds", target="served", worker="0")
         assert started is not None
-        assert abs(delay.start - started) < 0.01
+        assert abs(delay.start - started) < SAME_SECONDS
         cpu = latest(collector, "process.cpu.time")
         assert cpu is not None
-        assert (cpu.unit, cpu.kind, abs(cpu.start - started) < 0.01) == ("s", "counter", True)
+        assert (cpu.unit, cpu.kind, abs(cpu.start - started) < SAME_SECONDS) == ("s", "counter", True)
         assert {point.resource["host.name"] for point in export.points} == {socket.gethostname()}
         assert export.headers["Content-Encoding"] == "gzip"
 
@@ -108,9 +109,15 @@ def test_a_worker_that_is_restarted_is_told_as_a_reset(tmp_path: Path) -> None:
         agent = agent_for(tmp_path / "agent", collector.endpoint)
         # A command that no other test has; it runs for an hour or more.
         marked = ["idles.py", f"9{agent.metrics_port}"]
+
+        def grown() -> Point | None:
+            """Once it is old enough for its successor to be told from it by its start."""
+            point = latest(collector, "process.cpu.time")
+            return point if point is not None and point.time > point.start + 2 * SAME_SECONDS else None
+
         with watching(agent, f"--match=idles.py {marked[1]}$", "--name", "served"):
             with probed(marked, agent.segments):
-                first = wait_for("its time", lambda: latest(collector, "process.cpu.time"))
+                first = wait_for("its time", grown)
             with probed(marked, agent.segments):
 
                 def renewed() -> Point | None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 from typing import NamedTuple
 
-__all__ = ["Starts"]
+__all__ = ["SAME_SECONDS", "Starts"]
 
 SAME_SECONDS = 2.0
 """The start of a process is told by whole seconds of the boot, and a clock is set by less without a word."""
