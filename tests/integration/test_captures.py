@@ -35,12 +35,18 @@ def serving(agent: Agent, seconds: str = "0.01", every: str = "4") -> Any:
 
 
 def captured(agent: Agent, *arguments: str) -> dict[str, Any]:
-    """What `vitalsd capture` tells of one."""
+    """What `vitalsd capture` tells of one; asked again while the policy finds this host too busy."""
     listen = f"--control-listen=127.0.0.1:{agent.control_port}"
-    done = agent.command("capture", *arguments, listen, "--json", timeout=200)
-    assert done.returncode == 0, done.stdout + done.stderr
-    told: dict[str, Any] = json.loads(done.stdout)
-    return told
+
+    def ask() -> dict[str, Any] | None:
+        done = agent.command("capture", *arguments, listen, "--json", timeout=200)
+        told: dict[str, Any] = json.loads(done.stdout)
+        if told["refusal"] == "overload":
+            return None
+        assert done.returncode == 0, done.stdout + done.stderr
+        return told
+
+    return wait_for("a capture on a quieter host", ask, 120)
 
 
 def incidents(agent: Agent) -> list[dict[str, Any]]:
