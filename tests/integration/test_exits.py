@@ -236,13 +236,16 @@ def test_max_requests_is_no_incident(tmp_path: Path) -> None:
     with serving(tmp_path, command_of(server, "--max-requests", "2")) as watched:
         watched.settle()
         port = int(watched.target()["supervisor"]["command"].split("127.0.0.1:")[1].split()[0])
-        for _ in range(12):
+
+        def asked() -> bool:
             with contextlib.suppress(OSError, http.client.HTTPException):
                 connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
                 connection.request("GET", "/")
                 connection.getresponse().read()
                 connection.close()
-        wait_for("restarts in order", lambda: watched.restarts("graceful") >= 3)
+            return watched.restarts("graceful") >= 3
+
+        wait_for("restarts in order", asked, 60)
         time.sleep(2)
         assert watched.incidents() == []
 

@@ -138,7 +138,7 @@ def test_the_agent_ends_with_the_service(agent: Agent, number: signal.Signals) -
         beside = service.wait_agent_process()
         service.end(number)
         wait_for(
-            "the agent to end", lambda: not beside.is_running() or beside.status() == psutil.STATUS_ZOMBIE, 15
+            "the agent to end", lambda: not beside.is_running() or beside.status() == psutil.STATUS_ZOMBIE, 45
         )
 
     for port in (agent.metrics_port, agent.control_port):
@@ -153,7 +153,7 @@ def test_who_asks_after_the_service_hears_that_it_has_ended(agent: Agent) -> Non
         beside = service.wait_agent_process()
         assert service.end(signal.SIGTERM) == 42
         wait_for(
-            "the agent to end", lambda: not beside.is_running() or beside.status() == psutil.STATUS_ZOMBIE, 15
+            "the agent to end", lambda: not beside.is_running() or beside.status() == psutil.STATUS_ZOMBIE, 45
         )
         listens = agent.listens[1]
         answer, as_json = agent.command("status", listens), agent.command("status", listens, "--json")
@@ -185,7 +185,7 @@ def test_nothing_of_the_service_is_left_behind(agent: Agent) -> None:
         beside = service.wait_agent_process()
         service.end(signal.SIGTERM)
         wait_for(
-            "the agent to end", lambda: not beside.is_running() or beside.status() == psutil.STATUS_ZOMBIE, 15
+            "the agent to end", lambda: not beside.is_running() or beside.status() == psutil.STATUS_ZOMBIE, 45
         )
 
     assert list(agent.segments.iterdir()) == []
@@ -231,7 +231,7 @@ def test_ctrl_c_is_the_services_alone(agent: Agent) -> None:
         assert service.process.wait(30) == 42
         assert service.process.stdout.read() == "ended by 2\n"
         wait_for(
-            "the agent to end", lambda: not beside.is_running() or beside.status() == psutil.STATUS_ZOMBIE, 15
+            "the agent to end", lambda: not beside.is_running() or beside.status() == psutil.STATUS_ZOMBIE, 45
         )
 
 
