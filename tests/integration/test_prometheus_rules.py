@@ -6,13 +6,12 @@ Uses app_blocks.py of tests/targets. Where alerts have to be held for minutes, `
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from support.agent import Agent, free_ports, running
 from support.probed import TARGETS
-from support.prometheus import Prometheus, scraping
+from support.prometheus import RULES, Prometheus, scraping
 from support.waiting import wait_for
 
 from vitalsd_exporters.rules.model import Recording
@@ -21,7 +20,6 @@ from vitalsd_exporters.rules.recording import recording_group
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-RULES = Path(__file__).parents[2] / "deploy" / "prometheus" / "vitalsd.rules.yaml"
 RECORDED = [rule.record for rule in recording_group().rules if isinstance(rule, Recording)]
 LATE = {"VitalsdStall", "VitalsdStallTime", "VitalsdDelayHigh"}
 

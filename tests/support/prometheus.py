@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
+import re
 import shutil
 import subprocess
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
@@ -18,8 +20,8 @@ from support.waiting import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
+RULES = Path(__file__).parents[2] / "deploy" / "prometheus" / "vitalsd.rules.yaml"
 CONFIG = """\
 global: {{scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 1s}}
 rule_files: {rules}
@@ -28,6 +30,13 @@ scrape_configs:
 - job_name: vitalsd
   static_configs: [{{targets: ['127.0.0.1:{port}']}}]
 """
+
+
+def shipped_rules(path: Path, held: str, keep: str) -> Path:
+    """A copy of ours whose alerts are held for, and kept for, so long."""
+    text = re.sub(r"(?m)^    for: .*$", f"    for: {held}", RULES.read_text())
+    path.write_text(re.sub(r"(?m)^    keep_firing_for: .*$", f"    keep_firing_for: {keep}", text))
+    return path
 
 
 def tool(name: str) -> str:
@@ -95,8 +104,8 @@ class Prometheus:
 def scraping(
     metrics_port: int, folder: Path, rules: Path | None = None, alertmanager_port: int | None = None
 ) -> Iterator[Prometheus]:
-    """A Prometheus with a folder of its own, perhaps with rules and whom to tell; it is killed at the end."""
-    folder.mkdir()
+    """One with what the folder has of before, perhaps with rules and whom to tell; it is killed at the end."""
+    folder.mkdir(exist_ok=True)
     (port,) = free_ports(1)
     config = folder / "prometheus.yml"
     config.write_text(

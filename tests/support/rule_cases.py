@@ -44,6 +44,24 @@ def rising(by: float) -> str:
     return f"0+{by:g}x{ALL}"
 
 
+def peer(sent: float, failed: float) -> dict[str, str]:
+    """What was told to an Alertmanager in half a minute, and what of it was not taken."""
+    name = 'peer="http://am:9093"'
+    return {
+        f"vitalsd_notifications_total{{{name}}}": rising(sent),
+        f"vitalsd_notification_failures_total{{{name}}}": rising(failed),
+    }
+
+
+def otlp(tried: float, refused: float, dropped: float) -> dict[str, str]:
+    """What was pushed to a collector in half a minute."""
+    return {
+        "vitalsd_otlp_requests_total": rising(tried),
+        "vitalsd_otlp_request_failures_total": rising(refused),
+        "vitalsd_otlp_dropped_points_total": rising(dropped),
+    }
+
+
 def delay(at_most: dict[str, int], worker: str = "0", total: int = 1500) -> dict[str, str]:
     """A histogram of which so many of each half minute's observations are at most so late."""
     counts = {"0.05": 0, **at_most, "+Inf": total}
@@ -221,6 +239,12 @@ AGENT = (
     Case("some do", {FAILED: "0+0.2x60", TAKEN: "0+0.4x60"}, 20),
     Case("no upload works", {UPLOADS_FAILED: "0+0.5x90", UPLOADS: flat(0)}, 30, ("VitalsdUploadsFail/warning",)),
     Case("most uploads work", {UPLOADS_FAILED: "0+0.5x90", UPLOADS: "0+1x90"}, 30),
+    Case("an Alertmanager is gone", peer(0.5, 0.5), 22, ("VitalsdNotificationsFail/warning",)),
+    Case("it is away for a moment", peer(0.5, 0.1), 22),
+    Case("nobody has anything to tell it", peer(0, 0), 22),
+    Case("a collector is gone", otlp(0.5, 0.5, 0), 22, ("VitalsdOtlpFails/warning",)),
+    Case("it refuses some", otlp(0.5, 0.1, 0), 22),
+    Case("it takes a part", otlp(0.5, 0, 3), 22, ("VitalsdOtlpDropsPoints/warning",)),
     Case("remedy has stopped", {f"vitalsd_remedy_stopped{{{SHOP}}}": flat(1)}, 7,
          ("VitalsdRemedyStopped/warning",)),
     Case("remedy goes on", {f"vitalsd_remedy_stopped{{{SHOP}}}": flat(0)}, 7),

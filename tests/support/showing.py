@@ -18,15 +18,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from support.agent import Agent, free_ports, watching
 from support.probed import LAUNCH, NODE, PRELOAD, TARGETS, node_options
-from support.prometheus import Prometheus, scraping
+from support.prometheus import RULES, Prometheus, scraping
 from support.waiting import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Shown", "showing"]
+__all__ = ["Shown", "fault", "showing", "two_in_a_row"]
 
-RULES = Path(__file__).parents[2] / "deploy" / "prometheus" / "vitalsd.rules.yaml"
 LIMIT_KIB = 1 << 20
 CONFIG = """\
 memory: {{day: {day}, settle: 1s}}
@@ -45,10 +44,7 @@ class Shown(NamedTuple):
 
     def fault(self, place: int, name: str, seconds: float) -> None:
         """Switch a fault of one of them on."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.ports[place], timeout=20)
-        with contextlib.closing(connection):
-            connection.request("GET", f"/fault/{name}?seconds={seconds:g}")
-            assert connection.getresponse().status == 200
+        fault(self.ports[place], name, seconds)
 
     def slot(self, place: int) -> str:
         """`shop/0`, as the agent calls the worker there."""
@@ -61,12 +57,20 @@ class Shown(NamedTuple):
         return f"shop/{slot}"
 
 
+def fault(port: int, name: str, seconds: float) -> None:
+    """Switch a fault of one worker of the demo's service on."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    with contextlib.closing(connection):
+        connection.request("GET", f"/fault/{name}?seconds={seconds:g}")
+        assert connection.getresponse().status == 200
+
+
 @contextlib.contextmanager
 def showing(folder: Path, day: str = "3m", **environment: str) -> Iterator[Shown]:
     """Both services with their workers seen, and scraped; everything is gone at the end."""
     agent = Agent(folder, environment)
     agent.segments.mkdir(mode=0o700)
-    first, nobody = _two_in_a_row(), free_ports(1)[0]
+    first, nobody = two_in_a_row(), free_ports(1)[0]
     config = folder / "vitalsd.yaml"
     config.write_text(CONFIG.format(day=day, nobody=nobody))
     demo = f'ulimit -d {LIMIT_KIB}; exec "$0" -m vitalsd.demo.service --port {first} --parent {os.getpid()}'
@@ -106,7 +110,7 @@ def _service(agent: Agent, name: str, command: list[str], **environment: str) ->
             process.wait()
 
 
-def _two_in_a_row() -> int:
+def two_in_a_row() -> int:
     """The first of two free ports."""
     while True:
         (first,) = free_ports(1)

@@ -1,7 +1,8 @@
 """
 An asyncio service that never lets go of something: of class instances in a dict (`sessions`), of closures
 (`closures`), of listeners (`listeners`), or of tasks that wait for ever (`tasks`); of instances that closures
-(`captured`), a class (`class`), a queue (`queue`) or a coroutine (`local`) have. Some 5000 a second.
+(`captured`), a class (`class`), a queue (`queue`) or a coroutine (`local`) have. Some 5000 a second, or as many as
+the second argument says.
 """
 
 import asyncio
@@ -52,7 +53,7 @@ async def wait_for_answer(event):
     await event.wait()  # here
 
 
-async def main(what):
+async def main(what, a_second):
     tasks, local = set(), []
     page, never = Page(), asyncio.Event()
     print("ready", flush=True)
@@ -74,7 +75,7 @@ async def main(what):
         else:
             tasks.add(asyncio.ensure_future(never_answered(never)))
         if number % 50 == 0:
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(50 / a_second)
 
 
-asyncio.run(main(sys.argv[1]))
+asyncio.run(main(sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 5000))

@@ -11,26 +11,33 @@ __all__ = ["found_row", "incident_panels"]
 
 def incident_panels(s: Scope) -> tuple[Panel, ...]:
     """Those that are open, as a table that leads on, and those that were opened."""
-    by = "sum by (target, instance, kind, severity)"
+    sort = "target, instance, kind, severity"
+    lead = f"max by ({sort}, worker, cause, culprit) ({s.of('vitals_incident_info')})"
+    still_open = f"sum by ({sort}) ({s.of('vitals_incidents_open')}) > 0"
     return (
         Panel(
             "Open incidents",
-            "What vitalsd has found and goes on finding. The kind leads to its runbook, the target to its "
-            "health, the instance to the agent; `vitalsd incidents` beside the service has cause, culprit, "
-            "stacks and captures.",
-            "short", (Query(f"{by} ({s.of('vitals_incidents_open')}) > 0", "{{kind}}"),), "table", 12, 8,
+            "What vitalsd has found and goes on finding; worker, cause and culprit are those of the one "
+            "that was found most often. The kind leads to its runbook, the target to its health, the instance "
+            "to the agent; `vitalsd incidents` beside the service has stacks and captures.",
+            "short",
+            (Query(f"({still_open}) * on ({sort}) group_left (worker, cause, culprit) {lead}", "{{kind}}"),),
+            "table", 16, 8,
             columns=(
                 Column("target", "target", links=fields(TO_SERVICE, HEALTH)),
                 Column("instance", "instance", links=fields(AGENT)),
                 Column("kind", "kind", links=fields(RUNBOOK)),
                 Column("severity", "severity"),
+                Column("worker", "worker"),
+                Column("cause", "cause"),
+                Column("culprit", "culprit"),
                 Column("A", "open"),
             ),
             empty="none",
         ),
         Panel(
             "Incidents opened", "How often one was opened, reopened or became worse, by kind.", "short",
-            (Query(f"sum by (kind) ({s.increase('vitals_incidents_total')}) > 0", "{{kind}}"),), "bars", 12, 8,
+            (Query(f"sum by (kind) ({s.increase('vitals_incidents_total')}) > 0", "{{kind}}"),), "bars", 8, 8,
             links=labels(RUNBOOK), empty="none",
         ),
     )  # fmt: skip

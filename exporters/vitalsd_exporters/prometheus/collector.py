@@ -16,6 +16,7 @@ from prometheus_client import CollectorRegistry, Metric
 
 from vitalsd_exporters.prometheus import series
 from vitalsd_exporters.prometheus.catalogue import CATALOGUE, Descriptor
+from vitalsd_exporters.prometheus.leads import Leads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -48,6 +49,7 @@ class VitalsCollector:
     def __init__(self, view: View, python_version: str = PYTHON_VERSION) -> None:
         self._view = view
         self._python_version = python_version
+        self._leads = Leads()
 
     def describe(self) -> Iterator[Metric]:
         """Every family without samples, which is what `name[]` looks a name up in."""
@@ -88,7 +90,9 @@ class VitalsCollector:
                 yield from _whole("trend", partial(self._trend, worker), **where)
 
     def _incidents(self, targets: set[str]) -> Iterator[series.Row]:
-        return series.incident_rows(self._view.incidents(), self._view.incident_totals(), targets)
+        incidents = self._view.incidents()
+        yield from series.incident_rows(incidents, self._view.incident_totals(), targets)
+        yield from self._leads.rows(incidents, targets)
 
     def _trend(self, worker: WorkerSample) -> Iterator[series.Row]:
         return series.trend_rows(worker, self._view.memory_trend(worker))

@@ -66,6 +66,8 @@ NEVER: dict[str, tuple[Cause, ...]] = {
     "node": ("ready_flood", "gil_contention"),
 }
 """Runtime -> causes that its loops cannot have. From outside, too, the runtime is known by the program's name."""
+GC_UNTOLD_SECONDS = (0.25, 5.0)
+"""Bounds of collections that a probe counts and a scrape leaves out, which has them for three generations."""
 WARNING_OR_WORSE: tuple[Severity, ...] = ("warning", "critical")
 WITH_WORSE = (
     *("stall", "starvation", "leak", "exhaustion", "fd_exhaustion", "heap_exhaustion"),
@@ -208,11 +210,18 @@ def probe_rows(worker: WorkerSample) -> Iterator[Row]:
     for channel, count in zip(ERROR_CHANNELS, probe.unhandled_errors, strict=True):
         yield from _known(labels | {"channel": channel}, {"vitals_unhandled_errors_total": count})
     for generation, pauses in zip(gc_names(probe.runtime), probe.gc_pauses, strict=True):
-        yield from _histogram("vitals_gc_pause_seconds", labels | {"generation": generation}, pauses)
+        yield from _histogram("vitals_gc_pause_seconds", labels | {"generation": generation}, _told(pauses))
     for resource in probe.resources:
         yield from _known(labels | {"type": resource.type}, {"vitals_active_resources": resource.count})
     for space in probe.spaces:
         yield from _known(labels | {"space": space.name}, {"vitals_heap_space_used_bytes": space.used_bytes})
+
+
+def _told(pauses: Histogram) -> Histogram:
+    """The same in fewer buckets: of a worker no more is told than Prometheus should be asked to keep."""
+    kept = [at for at, bound in enumerate(pauses.bounds) if bound not in GC_UNTOLD_SECONDS]
+    bounds = tuple(pauses.bounds[at] for at in kept)
+    return Histogram(bounds, (*(pauses.buckets[at] for at in kept), pauses.buckets[-1]), pauses.sum)
 
 
 def loop_rows(worker: WorkerSample) -> Iterator[Row]:

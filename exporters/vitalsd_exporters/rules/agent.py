@@ -13,8 +13,8 @@ TOLD_ELSEWHERE = "config_reload_failed|engine_failed|history_.+|store_unavailabl
 
 
 def agent_group(t: Thresholds) -> Group:
-    """Those of presence, of sight, of what it writes, of what it costs."""
-    return Group("vitalsd.agent", (*_presence(t), *_sight(t), *_stored(), *_captures(t), *_costs(t)))
+    """Those of presence, of sight, of what it writes and tells, of what it costs."""
+    return Group("vitalsd.agent", (*_presence(t), *_sight(t), *_stored(), *_captures(t), *_pushed(), *_costs(t)))
 
 
 def _presence(t: Thresholds) -> tuple[Alert, ...]:
@@ -130,6 +130,38 @@ def _captures(t: Thresholds) -> tuple[Alert, ...]:
             f"{TARGET}: its workers are not recycled any more, since that did not help.",
             "The incident says what was tried; the leak or hang needs somebody.",
             "docs/incidents.md#remedy",
+        ),
+    )  # fmt: skip
+
+
+def _pushed() -> tuple[Alert, ...]:
+    """Those that Prometheus alone can tell, since what is in the way of one way out is told by another."""
+    sent, failed = "vitalsd_notifications_total", "vitalsd_notification_failures_total"
+    tried, refused = "vitalsd_otlp_requests_total", "vitalsd_otlp_request_failures_total"
+    return (
+        Alert(
+            "VitalsdNotificationsFail", "warning",
+            f"increase({failed}[15m]) > 2 and increase({failed}[15m]) >= increase({sent}[15m])", "5m",
+            "An Alertmanager takes nothing from an agent.",
+            f"The agent on {INSTANCE} has tried {value()} times within 15 minutes to tell "
+            "{{ $labels.peer }} of its incidents, and never did.",
+            "Its log says why (`notification_failed`); alerts that Prometheus sends are not affected.",
+            "docs/configuration.md#exportersalertmanager", "15m",
+        ),
+        Alert(
+            "VitalsdOtlpFails", "warning",
+            f"increase({refused}[15m]) > 2 and increase({refused}[15m]) >= increase({tried}[15m])", "5m",
+            "A collector takes no metrics from an agent.",
+            f"The agent on {INSTANCE} has pushed metrics {value()} times within 15 minutes, all in vain.",
+            "Its log says why (`metrics_not_taken`); what Prometheus scrapes is not affected.",
+            "docs/otlp.md", "15m",
+        ),
+        Alert(
+            "VitalsdOtlpDropsPoints", "warning", "increase(vitalsd_otlp_dropped_points_total[15m]) > 0", "10m",
+            "A collector takes only a part of what an agent pushes.",
+            f"The agent on {INSTANCE} has lost about {value()} data points within 15 minutes.",
+            "Its log quotes the collector (`metrics_not_taken`).",
+            "docs/otlp.md", "15m",
         ),
     )  # fmt: skip
 

@@ -72,8 +72,20 @@ def _alert(kind: Kind, severity: Level) -> Alert:
         expr=f"vitals_incidents_open{{{chosen}}} > 0",
         held=kind.held[severity],
         summary=f"In a Python or Node service {kind.happens}.",
-        description=f"{TARGET} has {value()} open incidents `{kind.kind}`, {severity}: {kind.happens}.",
+        description=f"{TARGET} has {value()} open incidents `{kind.kind}`, {severity}: {kind.happens}."
+        + _lead(kind.kind, severity),
         advice="`vitalsd incidents` beside the service names the worker and the cause, with the evidence.",
         runbook=page_of(kind.kind),
         keep=kind.keep,
     )
+
+
+def _lead(kind: str, severity: Level) -> str:
+    """Asks Prometheus for the one that was found most often, and says what is known of it."""
+    of_it = f'job=%q, instance=%q, target=%q, kind=\\"{kind}\\", severity=\\"{severity}\\"'
+    asked = f'printf "vitals_incident_info{{{of_it}}}" $labels.job $labels.instance $labels.target | query'
+    worker = "{{ with .Labels.worker }}worker {{ . }}{{ else }}all workers{{ end }}"
+    cause = "{{ with .Labels.cause }}, `{{ . }}`{{ end }}"
+    culprit = "{{ with .Labels.culprit }} in {{ . }}{{ end }}"
+    told = f"{{{{ if or .Labels.cause .Labels.culprit }}}} Most often: {worker}{cause}{culprit}.{{{{ end }}}}"
+    return f"{{{{ with {asked} }}}}{{{{ with first . }}}}{told}{{{{ end }}}}{{{{ end }}}}"

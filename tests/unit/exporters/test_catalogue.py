@@ -78,7 +78,7 @@ def test_labels_are_the_contracts(metric):
         "event",
     }
     if metric.type == "info":
-        allowed |= {"runtime", "version", "lag_source", "pythonversion"}
+        allowed |= {"runtime", "version", "lag_source", "pythonversion", "culprit"}
     assert set(metric.labels) <= allowed
     assert len(metric.labels) == len(set(metric.labels))
     if metric.name.startswith("vitals_"):

@@ -94,7 +94,8 @@ def test_a_worker_that_left_is_forgotten():
 def test_nothing_last_known_is_told_of_a_worker_that_is_gone():
     """Whatever the model still holds of it, its slot is down and has its restarts, and that is all."""
     gone = replace(WATCHED, up=False)
-    view = FixedView(all_targets=(replace(SHOP, workers=(gone,), restarts={"0": {"error": 1}}),))
+    shop = replace(SHOP, workers=(gone,), restarts={"0": {"error": 1}})
+    view = FixedView(all_targets=(shop,), all_incidents=())
     of_the_worker = {name for name, samples in families(view).items() if "worker" in samples[0].labels}
     assert of_the_worker == {"vitals_worker_up", "vitals_worker_restarts"}
 

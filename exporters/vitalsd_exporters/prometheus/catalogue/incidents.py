@@ -14,6 +14,12 @@ INCIDENTS = (
         ("target", "kind", "severity"),
     ),
     Descriptor(
+        "vitals_incident_info",
+        "info",
+        "Of the incidents that are open the one found most often, which alerts quote, from vitalsd itself.",
+        ("target", "kind", "severity", "worker", "cause", "culprit"),
+    ),
+    Descriptor(
         "vitals_incidents_total",
         "counter",
         "Times an incident was opened, reopened or became worse, by its severity then, from vitalsd itself.",

@@ -1,0 +1,68 @@
+"""
+Of the incidents that are open, those that alerts quote: for each target, kind and severity one, with its culprit.
+
+A culprit is a name that the service has chosen, and a service may make up functions for ever. So of each target a
+few dozen new names an hour become label values, and none is long; further ones are told as an empty label, which
+an alert then leaves out. Costs nothing while nothing is open.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Iterator
+from typing import TYPE_CHECKING
+
+from prometheus_client.samples import Sample
+
+if TYPE_CHECKING:
+    from vitalsd.model import Frame, Incident
+    from vitalsd_exporters.prometheus.series import Row
+
+__all__ = ["Leads"]
+
+NAME = "vitals_incident_info"
+MOST_NAMES = 32
+"""Of one target, within an hour."""
+MOST_LETTERS = 200
+HOUR = 3600.0
+
+
+class Leads:
+    """Remembers which names it has told of late."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._told: dict[str, dict[str, float]] = {}
+        """Target -> culprit -> when it was told last."""
+
+    def rows(self, incidents: Collection[Incident], targets: Collection[str]) -> Iterator[Row]:
+        """One of each target, kind and severity: what was found most often, which seldom changes."""
+        leads: dict[tuple[str, str, str], Incident] = {}
+        for each in incidents:
+            if each.state == "open" and each.target in targets:
+                sort = each.target, each.kind, each.severity
+                leads[sort] = max(leads.get(sort, each), each, key=_rank)
+        for gone in self._told.keys() - set(targets):
+            del self._told[gone]
+        for (target, kind, severity), lead in leads.items():
+            labels = {"target": target, "kind": kind, "severity": severity, "worker": lead.worker}
+            labels |= {"cause": lead.cause or "", "culprit": self._culprit(target, lead.culprit)}
+            yield NAME, Sample(NAME, labels, 1)
+
+    def _culprit(self, target: str, culprit: Frame | None) -> str:
+        if culprit is None:
+            return ""
+        place = f" ({culprit.file.rpartition('/')[2]}:{culprit.line})"
+        name = culprit.function[: MOST_LETTERS // 2] + place[-MOST_LETTERS // 2 :]
+        now = self._clock()
+        told = self._told.setdefault(target, {})
+        for old in [each for each, at in told.items() if now - at > HOUR]:
+            del told[old]
+        if name not in told and len(told) >= MOST_NAMES:
+            return ""
+        told[name] = now
+        return name
+
+
+def _rank(incident: Incident) -> tuple[int, float, str]:
+    return incident.count, -incident.opened_at, incident.id
