@@ -120,8 +120,8 @@ class Scene:
         """
         The incident of a stall in a sentence, as soon as there is one of this cause and culprit.
 
-        On a host that is too busy nobody may come to take a stack, or others having the processor is the cause: after
-        a while it is told whatever the agent makes of it.
+        On a host that is too busy nobody may come to take a stack, or that is the cause: after a while it is told
+        whatever the agent makes of it.
         """
         enough = time.monotonic() + PATIENCE_SECONDS
 
