@@ -19,6 +19,7 @@ from vitalsd.cli.captured import files, sentence, summary
 from vitalsd.cli.client import send
 from vitalsd.cli.downloads import save
 from vitalsd.cli.following import follow
+from vitalsd.cli.manual import Manual
 from vitalsd.cli.options import add_agent_options, settings_to_ask
 from vitalsd.errors import UsageError, VitalsdError
 from vitalsd.settings.model import Settings
@@ -41,6 +42,21 @@ class Capture:
     """
 
     name = "capture"
+    manual = Manual(
+        examples={
+            "vitalsd capture cpu shop/0 --seconds 10": "a flame graph of worker 0",
+            "vitalsd capture stacks --pid 4711": "where each thread is now",
+            "vitalsd capture memory shop --output .": "what is allocated, with its files copied here",
+        },
+        codes={
+            0: "it is taken, or asked for with --no-wait",
+            1: "it was refused, failed or cancelled, and why is told",
+        },
+        read=(
+            "docs/permissions.md",
+            "docs/leaks.md",
+        ),
+    )
 
     def prepare(self, parser: argparse.ArgumentParser) -> None:
         """Add the arguments."""

@@ -7,6 +7,8 @@ import signal
 import sys
 from typing import NoReturn
 
+from vitalsd.cli.manual import Manual
+
 __all__ = ["Demo"]
 
 
@@ -18,6 +20,21 @@ class Demo:
     """
 
     name = "demo"
+    manual = Manual(
+        examples={
+            "vitalsd demo": "at a terminal: play with it, until Ctrl-C",
+            "vitalsd demo --tour": "every fault once, and what the agent saw of it",
+            "vitalsd demo --config vitalsd.yaml": "with your Alertmanager told of it",
+        },
+        codes={
+            0: "everything was seen, or you have ended it",
+            1: "something was not seen, or a process has ended",
+        },
+        read=(
+            "README.md",
+            "docs/incidents.md",
+        ),
+    )
 
     def prepare(self, parser: argparse.ArgumentParser) -> None:
         """Add the arguments."""

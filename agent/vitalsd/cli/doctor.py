@@ -8,6 +8,7 @@ import sys
 
 import msgspec
 
+from vitalsd.cli.manual import Manual
 from vitalsd.cli.options import add_agent_options, config_loader
 from vitalsd.errors import UsageError
 
@@ -18,13 +19,21 @@ class Doctor:
     """Say what works here, what does not, which permission is missing and how to grant it."""
 
     name = "doctor"
+    manual = Manual(
+        examples={
+            "vitalsd doctor": "of this machine and its agent",
+            "vitalsd doctor --pid 4711": "ways into a process, and what could be captured of it",
+        },
+        codes={0: "the main job can be done", 1: "it cannot, and what would change it is told"},
+        read=("docs/permissions.md",),
+    )
 
     def prepare(self, parser: argparse.ArgumentParser) -> None:
         """Add the arguments."""
         parser.add_argument("--pid", metavar="P", help="a process: ways into it, and what could be captured of it")
-        add_agent_options(parser)
         parser.add_argument("--storage-dir", metavar="DIR", help="where the agent keeps what it has stored")
         parser.add_argument("--json", action="store_true", help="print facts and checks as one JSON document")
+        add_agent_options(parser)
 
     def run(self, args: argparse.Namespace) -> int:
         """Look and print; 1 when the main job cannot be done. Nothing of a service is touched."""

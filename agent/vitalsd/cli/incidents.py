@@ -12,6 +12,7 @@ import msgspec
 
 from vitalsd.cli.client import NoAgentError, ask
 from vitalsd.cli.figures import INDENT, cut, facts, filled, plain
+from vitalsd.cli.manual import Manual
 from vitalsd.cli.moments import moment, unix, when
 from vitalsd.cli.moments import short as short_span
 from vitalsd.cli.options import add_agent_options, settings_to_ask
@@ -25,6 +26,7 @@ from vitalsd.settings.model import Settings
 __all__ = ["Incidents", "described", "listed", "short"]
 
 MOST_CAPTURES = 100
+STATES = ("open", "resolved", "all")
 HEADER = ("ID", "OPENED", "SEVERITY", "WORKER", "STATE", "LASTED", "COUNT")
 
 
@@ -32,17 +34,32 @@ class Incidents:
     """Show incidents: those that are open and those that were, or one with its timeline and its stacks."""
 
     name = "incidents"
+    manual = Manual(
+        examples={
+            "vitalsd incidents": "the latest twenty",
+            "vitalsd incidents --state open --target shop": "what is wrong with shop now",
+            "vitalsd incidents 1ngdqswbdrk": "one, with evidence and timeline",
+        },
+        codes={
+            0: "they were printed, be there some or none",
+            1: "there is none of that ID, or no agent answers and none has left any",
+        },
+        read=(
+            "docs/incidents.md",
+            "docs/leaks.md",
+        ),
+    )
 
     def prepare(self, parser: argparse.ArgumentParser) -> None:
         """Add the arguments."""
         parser.add_argument("id", nargs="?", metavar="ID", help="show this one in full")
         parser.add_argument(
-            "--state", choices=("open", "resolved", "all"), default="all", help="which to list (all)"
+            "--state", choices=STATES, default="all", metavar="STATE", help=f"list {', '.join(STATES)} (all)"
         )
         parser.add_argument("--target", metavar="T", help="list those of one target")
         parser.add_argument("--limit", type=int, default=20, metavar="N", help="list the latest N (20)")
-        add_agent_options(parser)
         parser.add_argument("--json", action="store_true", help="print what the API answers")
+        add_agent_options(parser)
 
     def run(self, args: argparse.Namespace) -> int:
         """Ask the agent and print; an id that does not exist is an error."""

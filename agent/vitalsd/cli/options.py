@@ -20,6 +20,10 @@ from vitalsd.settings.problems import FLAG, ConfigErrors, Place, Problem
 __all__ = ["add_agent_options", "add_config_options", "config_loader", "refuse_unwatchable", "settings_to_ask"]
 
 CAP_SYS_PTRACE = 1 << 19
+FOUND = "Without --config the file is $VITALSD_CONFIG, else /etc/vitalsd/vitalsd.yaml where that is, else none."
+CONFIGURATION = f"""{FOUND}
+A variable VITALSD__SECTION__KEY overrules the file, and an option overrules both."""
+WHICH_AGENT = f"As it was started. {FOUND}"
 STAND_IN = {"name": "service", "pid": 1}
 KEYS = {
     "listen": "exporters.prometheus.listen",
@@ -30,22 +34,22 @@ KEYS = {
 }
 
 
-def add_config_options(parser: argparse.ArgumentParser) -> None:
+def add_config_options(parser: argparse.ArgumentParser, level: str = "info") -> None:
     """Add what overrides the configuration."""
-    parser.add_argument(
-        "--config", metavar="FILE", help="the configuration (default: every default, or /etc/vitalsd)"
-    )
-    parser.add_argument("--listen", metavar="ADDR", help="where metrics and health are served (0.0.0.0:18780)")
-    parser.add_argument("--control-listen", metavar="ADDR", help="where page and API are served (127.0.0.1:18781)")
-    parser.add_argument("--log-level", metavar="LEVEL", help="debug, info, warning or error")
-    parser.add_argument("--log-format", metavar="FORMAT", help="auto, json or console")
+    group = parser.add_argument_group("configuration", CONFIGURATION)
+    group.add_argument("--config", metavar="FILE", help="the file to read")
+    group.add_argument("--listen", metavar="ADDR", help="where metrics and health are served (0.0.0.0:18780)")
+    group.add_argument("--control-listen", metavar="ADDR", help="where page and API are served (127.0.0.1:18781)")
+    group.add_argument("--log-level", metavar="LEVEL", help=f"debug, info, warning or error ({level})")
+    group.add_argument("--log-format", metavar="FORMAT", help="auto, json or console (auto)")
 
 
 def add_agent_options(parser: argparse.ArgumentParser) -> None:
     """Add what says which agent is meant: the same as it was started with."""
-    parser.add_argument("--config", metavar="FILE", help="the agent's configuration")
-    parser.add_argument("--listen", metavar="ADDR", help="where the agent serves metrics and health")
-    parser.add_argument("--control-listen", metavar="ADDR", help="where the agent serves its API")
+    group = parser.add_argument_group("which agent", WHICH_AGENT)
+    group.add_argument("--config", metavar="FILE", help="its configuration")
+    group.add_argument("--listen", metavar="ADDR", help="where it serves metrics and health (0.0.0.0:18780)")
+    group.add_argument("--control-listen", metavar="ADDR", help="where it serves its API (127.0.0.1:18781)")
 
 
 def config_loader(args: argparse.Namespace, **target: object) -> Callable[[], Loaded]:

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from vitalsd.cli.manual import Manual
 from vitalsd.cli.memray_parts import own_memray
 from vitalsd.cli.options import add_config_options, config_loader
 from vitalsd.cli.output import tell
@@ -34,11 +35,22 @@ class Run:
     """
 
     name = "run"
+    manual = Manual(
+        examples={
+            "vitalsd run -- uvicorn app:app": "the service, and an agent beside it",
+            "vitalsd run --name shop -- node server.js": "under a name of its own",
+        },
+        codes={0: "that of the service, whatever it is"},
+        read=(
+            "README.md",
+            "docs/configuration.md",
+        ),
+    )
 
     def prepare(self, parser: argparse.ArgumentParser) -> None:
         """Add the arguments."""
-        add_config_options(parser)
-        parser.add_argument("--name", help="the target's name (default: the program's)")
+        parser.add_argument("--name", metavar="N", help="the target's name (default: the program's)")
+        add_config_options(parser, "warning")
         parser.add_argument("service", nargs=argparse.REMAINDER, metavar="-- CMD ...", help="the service to start")
 
     def run(self, args: argparse.Namespace) -> int:
@@ -55,11 +67,12 @@ class Run:
 
         name = program_name(" ".join(command)) if args.name is None else args.name
         try:
-            settings = config_loader(args, name=name, pid=os.getpid())().settings
+            loaded = config_loader(args, name=name, pid=os.getpid())()
         except ConfigErrors as error:
             tell(error)
             tell(UsageError(f"{command[0]} was not started: mend this first, or start it without `vitalsd run`."))
             return error.exit_code
+        settings = loaded.settings
         environment = service_environment(os.environ, name, settings)
         _prepare_segment_folder(environment)
         try:
@@ -68,7 +81,7 @@ class Run:
         except VitalsdError as error:
             _say(f"vitalsd: {error} The service starts without an agent of its own.")
         else:
-            _start_agent(args, name, settings)
+            _start_agent(args, name, quiet=loaded.source("log.level") == "default")
         _restore_signals()
         try:
             os.execvpe(command[0], command, environment)  # noqa: S606 - to become the service is the point
@@ -125,9 +138,9 @@ def _prepare_segment_folder(environment: Mapping[str, str]) -> None:
             return  # the probe has a second place to go
 
 
-def _start_agent(args: argparse.Namespace, name: str, settings: Settings) -> None:
+def _start_agent(args: argparse.Namespace, name: str, *, quiet: bool) -> None:
     """
-    Start the agent as nobody's child.
+    Start the agent as nobody's child; a quiet one logs what is wrong and no more.
 
     It gets a session of its own, so a terminal's signals are the service's alone, and none of the service's
     descriptors but standard error. It is forked twice, so the service never finds a child it did not start,
@@ -140,11 +153,8 @@ def _start_agent(args: argparse.Namespace, name: str, settings: Settings) -> Non
         if value is not None:
             value = str(Path(value).resolve()) if option == "config" else value
             arguments += ["--" + option.replace("_", "-"), value]
-    if args.log_level is None and settings.log.level == "info":
-        arguments += [
-            "--log-level",
-            "warning",
-        ]  # the terminal, and the log of the container, are the service's
+    if quiet:  # the terminal, and the log of the container, are the service's
+        arguments += ["--log-level", "warning"]
     middle = os.fork()
     if middle == 0:
         _become_agent(arguments)

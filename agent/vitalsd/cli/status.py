@@ -13,6 +13,7 @@ from vitalsd.cli.client import NoAgentError, ask
 from vitalsd.cli.ended import end_lines, gone_note, restart_lines
 from vitalsd.cli.figures import plain
 from vitalsd.cli.incidents import short
+from vitalsd.cli.manual import Manual
 from vitalsd.cli.options import add_agent_options, settings_to_ask
 from vitalsd.cli.pools import pool_lines
 from vitalsd.cli.underway import LISTED, capture_lines
@@ -35,12 +36,24 @@ class Status:
     """Show targets and workers as the agent of this machine sees them."""
 
     name = "status"
+    manual = Manual(
+        examples={
+            "vitalsd status": "what is wrong, and all workers",
+            "vitalsd status --rules": "with each rule, and why it has fired or not",
+            "vitalsd status --json": "for programs",
+        },
+        codes={0: "every target is up", 1: "a target is down, or no agent answers"},
+        read=(
+            "docs/incidents.md",
+            "docs/metrics.md",
+        ),
+    )
 
     def prepare(self, parser: argparse.ArgumentParser) -> None:
         """Add the arguments."""
-        add_agent_options(parser)
         parser.add_argument("--rules", action="store_true", help="say of each rule why it has fired or has not")
         parser.add_argument("--json", action="store_true", help="print everything as JSON, rules too")
+        add_agent_options(parser)
 
     def run(self, args: argparse.Namespace) -> int:
         """Ask the agent and print; 1 when a target is down."""
