@@ -10,14 +10,17 @@ from typing import Any
 
 import msgspec
 
+from vitalsd.cli.moments import lasting, stamp
 from vitalsd.detect.growth.words import size
 
 __all__ = [
+    "EARLIEST",
     "INDENT",
     "cut",
     "facts",
     "figure",
     "filled",
+    "is_moment",
     "is_table",
     "placed",
     "plain",
@@ -35,6 +38,10 @@ NAMES = ("function", "type", "coroutine", "name", "chain", "pool")
 PLACES = ("at", "origin", "waits_at")
 """The field that says where that is."""
 NO_FIGURES = (*NAMES, *PLACES, "file", "line", "id")
+LONG_SECONDS = 100
+"""From here on a duration is told in minutes and more."""
+EARLIEST = 1e9
+"""A number above it is unix time."""
 FIGURES_WIDTH = 42
 """What a table has for figures, of what a terminal has."""
 
@@ -113,6 +120,8 @@ def figure(name: str, value: object) -> str:
     if isinstance(value, bool) or value is None:
         return "-" if value is None else "yes" if value else "no"
     if isinstance(value, int | float):
+        if is_moment(name) and value > EARLIEST:
+            return stamp(value)
         if name.endswith("share"):
             return f"{value:.1%}"
         if name.endswith("bytes"):
@@ -120,9 +129,14 @@ def figure(name: str, value: object) -> str:
         if "bytes_per_second" in name:
             return f"{size(value)}/s"
         if name.endswith("seconds"):
-            return seconds(float(value))
+            return lasting(value) if value >= LONG_SECONDS else seconds(float(value))
         return f"{value:.6g}" if isinstance(value, float) else str(value)
     return plain(value if isinstance(value, str) else msgspec.json.encode(value).decode())
+
+
+def is_moment(name: str) -> bool:
+    """Whether a figure of this name is a time, not how long something took."""
+    return name == "since" or name.endswith("_at")
 
 
 def seconds(duration: float | None, unknown: str | None = "-") -> str:

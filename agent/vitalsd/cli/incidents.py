@@ -20,7 +20,7 @@ from vitalsd.detect.words import times
 from vitalsd.errors import VitalsdError
 from vitalsd.incidents.grower import without_grower
 from vitalsd.incidents.query import Wanted
-from vitalsd.incidents.wording import sentence, without_advice
+from vitalsd.incidents.wording import sentence, without_advice, without_orders
 from vitalsd.settings.model import Settings
 
 __all__ = ["Incidents", "described", "listed", "short"]
@@ -128,7 +128,7 @@ def described(incident: Mapping[str, Any], captures: Sequence[Mapping[str, Any]]
     }
     in_captures = {name: value for each in captures for name, value in each["summary"].items()}
     parts = [
-        filled(incident["summary"]),
+        filled(_past(incident, plain(incident["summary"]))),
         facts(told),
         evidence(incident, in_captures, now),
         *map(brief, captures),
@@ -139,11 +139,17 @@ def described(incident: Mapping[str, Any], captures: Sequence[Mapping[str, Any]]
 
 def _event(entry: Mapping[str, Any], incident: Mapping[str, Any]) -> str:
     """One line of the timeline or more; the summary, which stands above, is not said again."""
-    text = plain(entry["text"])
+    text = _past(incident, plain(entry["text"]))
     severity, _, said = text.partition(": ")
     above = without_grower(without_advice(sentence(incident["summary"]), incident.get("advice", "")))
+    above = _past(incident, plain(above))
     text = severity if said and said == above else text
     return filled(text, f"{INDENT}{entry['at']}  {entry['event']:8}  ")
+
+
+def _past(incident: Mapping[str, Any], text: str) -> str:
+    """What is over gives no orders: an agent takes them away as it ends one, and one of before has not."""
+    return text if incident["state"] == "open" else without_orders(text)
 
 
 def _found(incident: Mapping[str, Any], now: float) -> str:
@@ -210,7 +216,7 @@ def _path(args: argparse.Namespace) -> str:
 
 
 def _where(incident: Mapping[str, Any]) -> str:
-    return f"{incident['target']}/{incident['worker']}" if incident["worker"] else str(incident["target"])
+    return plain(f"{incident['target']}/{incident['worker']}" if incident["worker"] else incident["target"])
 
 
 def _what(incident: Mapping[str, Any]) -> str:
@@ -219,8 +225,8 @@ def _what(incident: Mapping[str, Any]) -> str:
     what = "/".join(filter(None, (incident["kind"], incident["cause"] or fault)))
     culprit = incident["culprit"]
     if culprit is None:
-        return what
-    return f"{what} in {culprit['function']} ({culprit['file'].rpartition('/')[2]}:{culprit['line']})"
+        return plain(what)
+    return plain(f"{what} in {culprit['function']} ({culprit['file'].rpartition('/')[2]}:{culprit['line']})")
 
 
 def _lasted(incident: dict[str, Any], now: float) -> str:
