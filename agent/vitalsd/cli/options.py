@@ -1,4 +1,9 @@
-"""The options that several commands share, and the configuration they amount to."""
+"""
+The options that several commands share, and the configuration they amount to.
+
+What reads a configuration brings YAML along, at a twentieth of a second, so it is imported once there is one to
+read: a help text and a Tab need none.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +14,14 @@ import re
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from vitalsd.errors import UsageError
-from vitalsd.settings.keys import Leaf, fields
-from vitalsd.settings.layer import Layer
-from vitalsd.settings.load import Loaded, Override, find_config, load, load_for_asking
-from vitalsd.settings.model import Settings, Target
-from vitalsd.settings.problems import FLAG, ConfigErrors, Place, Problem
+
+if TYPE_CHECKING:
+    from vitalsd.settings.load import Loaded, Override
+    from vitalsd.settings.model import Settings
+    from vitalsd.settings.problems import Problem
 
 __all__ = ["add_agent_options", "add_config_options", "config_loader", "refuse_unwatchable", "settings_to_ask"]
 
@@ -54,6 +60,9 @@ def add_agent_options(parser: argparse.ArgumentParser) -> None:
 
 def config_loader(args: argparse.Namespace, **target: object) -> Callable[[], Loaded]:
     """A function that loads the configuration as it is at that moment; `target` stands for the file's targets."""
+    from vitalsd.settings.load import Override, find_config, load
+    from vitalsd.settings.problems import ConfigErrors
+
     overrides = _overrides(args)
     problems = [*_problems_of(target), *_no_file(args)]
     if target:
@@ -79,6 +88,9 @@ def settings_to_ask(args: argparse.Namespace) -> Settings:
 
     Raises ConfigErrors where what it takes is what is wrong.
     """
+    from vitalsd.settings.load import find_config, load_for_asking
+    from vitalsd.settings.problems import ConfigErrors
+
     if missing := _no_file(args):
         raise ConfigErrors(missing)
     settings, problems = load_for_asking(find_config(args.config, os.environ), os.environ, _overrides(args))
@@ -90,10 +102,14 @@ def settings_to_ask(args: argparse.Namespace) -> Settings:
 
 
 def _no_file(args: argparse.Namespace) -> list[Problem]:
+    from vitalsd.settings.problems import FLAG, Place, Problem
+
     return [Problem(Place(FLAG, "--config"), 'expected a file, got ""')] if args.config == "" else []
 
 
 def _overrides(args: argparse.Namespace) -> list[Override]:
+    from vitalsd.settings.load import Override
+
     return [
         Override("--" + name.replace("_", "-"), key, str(getattr(args, name)))
         for name, key in KEYS.items()
@@ -103,6 +119,11 @@ def _overrides(args: argparse.Namespace) -> list[Override]:
 
 def _problems_of(target: Mapping[str, object]) -> list[Problem]:
     """What is wrong with the options that describe a target, each blamed by its own name."""
+    from vitalsd.settings.keys import Leaf, fields
+    from vitalsd.settings.layer import Layer
+    from vitalsd.settings.model import Target
+    from vitalsd.settings.problems import FLAG, Place, Problem
+
     problems: list[Problem] = []
     for option, value in target.items():
         layer = Layer(Place(FLAG, f"--{option}"))

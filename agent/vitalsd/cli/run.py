@@ -10,6 +10,7 @@ import signal
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from vitalsd.cli.manual import Manual
 from vitalsd.cli.memray_parts import own_memray
@@ -17,8 +18,9 @@ from vitalsd.cli.options import add_config_options, config_loader
 from vitalsd.cli.output import tell
 from vitalsd.errors import UsageError, VitalsdError
 from vitalsd.probe.python.segment import in_memory
-from vitalsd.settings.model import Settings
-from vitalsd.settings.problems import ConfigErrors
+
+if TYPE_CHECKING:
+    from vitalsd.settings.model import Settings
 
 __all__ = ["Run", "node_options", "service_environment"]
 
@@ -62,6 +64,7 @@ class Run:
             raise UsageError(f"The command {command[0]} cannot be found or executed.")
 
         from vitalsd.cli.ports import check_ports
+        from vitalsd.settings.problems import ConfigErrors
         from vitalsd.targets.rules import program_name
         from vitalsd_exporters.web.sockets import PortTakenError
 
