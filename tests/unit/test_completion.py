@@ -72,6 +72,8 @@ def test_options_are_those_of_the_parser() -> None:
         ("completion ", ["bash", "zsh", "fish"]),
         ("help ", ["status"]),
         ("watch --pid ", []),
+        ("run ", ["--help", "--name", "--config", "--"]),
+        ("run --name shop --", ["--help", "--config", "--"]),
         ("status --nonsense ", ["--help", "--rules"]),
     ],
 )

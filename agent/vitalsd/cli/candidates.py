@@ -108,10 +108,15 @@ class _Line:
         if equals and name in self._options:
             found = self._value(self._options[name], value)
             return found._replace(words=tuple((f"{name}={each}", told) for each, told in found.words))
-        if word.startswith("-") or not self._places:
-            unused = {name: each for name, each in self._options.items() if name not in self._used}
-            return fitting(word, ((name, each.help or "") for name, each in unused.items() if name[:2] == "--"))
-        return self._value(self._places[0], word)
+        found = self._value(self._places[0], word) if self._places else Candidates()
+        if found.kind == PROGRAM:
+            return fitting(word, [*self._unused(), ("--", "and then the command")])
+        return fitting(word, self._unused()) if word.startswith("-") or not self._places else found
+
+    def _unused(self) -> list[Word]:
+        """The options that were not given yet, in their long form."""
+        left = {name: each for name, each in self._options.items() if name not in self._used}
+        return [(name, each.help or "") for name, each in left.items() if name[:2] == "--"]
 
     def _value(self, action: argparse.Action, begun: str) -> Candidates:
         """What an option or a place may be."""
