@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import pty
 import re
 import shutil
 import signal
@@ -212,6 +214,32 @@ def test_the_demo_that_stays_tells_what_it_notices_and_ends_cleanly(tmp_path: Pa
         assert f"{place} stalled" in line
         assert f"{function}()" in line
     assert (started.returncode, err) == (0, "")
+    assert processes(tmp_path) == []
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_at_a_terminal_it_stays(tmp_path: Path) -> None:
+    """Who types `vitalsd demo` is invited to play, and Ctrl-C at that terminal ends all of it."""
+    metrics, control, service = free_ports()
+    addresses = [f"--listen={HOST}:{metrics}", f"--control-listen={HOST}:{control}", f"--port={service}"]
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.environ["TMPDIR"] = str(tmp_path)
+        os.execv(sys.executable, [sys.executable, "-m", "vitalsd", "demo", *addresses])
+    try:
+        said = b""
+        while b"until Ctrl-C" not in said:
+            said += os.read(terminal, 65_536)
+        os.write(terminal, b"\x03")
+        with contextlib.suppress(OSError):  # what a terminal says once nobody is at its other end
+            while os.read(terminal, 65_536):
+                pass
+    finally:
+        os.close(terminal)
+    _, status = os.waitpid(pid, 0)
+
+    assert os.waitstatus_to_exitcode(status) == 0
     assert processes(tmp_path) == []
     assert list(tmp_path.iterdir()) == []
 
