@@ -217,8 +217,8 @@ def probe_rows(worker: WorkerSample) -> Iterator[Row]:
         yield from _histogram("vitals_gc_pause_seconds", labels | {"generation": generation}, _told(pauses))
     counts = {resource.type: resource.count for resource in probe.resources}
     frequent = sorted(counts, key=lambda kind: (-(counts[kind] or 0), kind))[:MOST_RESOURCES]
-    for kind, count in _with_other(counts, frequent).items():
-        yield _row("vitals_active_resources", labels | {"type": kind}, count)
+    for kind, number in _with_other(counts, frequent).items():
+        yield _row("vitals_active_resources", labels | {"type": kind}, number)
     used = {space.name: space.used_bytes for space in probe.spaces}
     for name, size in _with_other(used, SPACES_TOLD).items():
         yield _row("vitals_heap_space_used_bytes", labels | {"space": name}, size)

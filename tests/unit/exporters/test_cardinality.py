@@ -1,4 +1,4 @@
-"""How many series a worker has when it has everything that one can have: each is paid for in somebody's Prometheus."""
+"""How many series a worker has that has everything one can have: each is paid for in somebody's Prometheus."""
 
 import pytest
 from msgspec.structs import replace
