@@ -2,7 +2,7 @@
 From a fault of the demo's service to what people read, by the agent's own way to Alertmanager and by Prometheus's.
 
 Both are real, with the rules as they are shipped but for how long an alert is held. In the middle of it both are
-away for a while, and the fault comes back before they do.
+away for a while, in which the fault goes on.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def page(folder: Path, away_seconds: float) -> Paged:
             server.stop(signal.SIGTERM)  # so that it stores whom it has told
             process = service.wait_agent_process()
             before = process.memory_info().rss
-            time.sleep(away_seconds)
+            _go_on(first, away_seconds)
             grown = process.memory_info().rss - before
             fault(first, "block", 20)
 
@@ -90,6 +90,14 @@ def page(folder: Path, away_seconds: float) -> Paged:
         finally:
             server.stop()
         return Paged(_way(people, own=True), _way(people, own=False), seconds, grown)
+
+
+def _go_on(port: int, seconds: float) -> None:
+    """Have it block for so long, which is longer than a fault lasts."""
+    until = time.monotonic() + seconds
+    while (left := until - time.monotonic()) > 0:
+        fault(port, "block", 60)
+        time.sleep(min(left, 30.0))
 
 
 def _heard_within(people: Pretender, most: float) -> tuple[float, float]:
