@@ -32,6 +32,8 @@ receivers:
   webhook_configs: [{{url: '{url}', send_resolved: true}}]
 """
 STALL = {"alertname": "VitalsdStall", "target": "shop", "severity": "critical"}
+OF_THE_AGENT = STALL | {"cause": "blocking_cpu"}
+"""Where other processes have the processors, the agent tells of that as well, as an alert of its own."""
 BOTH = (["firing"], ["firing"])
 
 
@@ -115,10 +117,11 @@ def _heard_within(people: Pretender, most: float) -> tuple[float, float]:
 def _way(people: Pretender, *, own: bool) -> Way:
     """What Prometheus tells has the label of its job."""
     bodies: list[Any] = list(people.bodies)
+    labels = OF_THE_AGENT if own else STALL
     heard = [
         (body["status"], json.dumps(body["commonAnnotations"]))
         for body in bodies
-        if body["commonLabels"].items() >= STALL.items() and ("job" not in body["commonLabels"]) == own
+        if body["commonLabels"].items() >= labels.items() and ("job" not in body["commonLabels"]) == own
     ]
     return Way([state for state, _ in heard], [text for _, text in heard])
 
@@ -128,4 +131,5 @@ def _states(people: Pretender) -> tuple[list[str], list[str]]:
 
 
 def _firing(server: Alertmanager) -> list[dict[str, Any]]:
-    return [each for each in server.alerts() if each["labels"].items() >= STALL.items()]
+    labels = [(each["labels"], OF_THE_AGENT if "job" not in each["labels"] else STALL) for each in server.alerts()]
+    return [found for found, wanted in labels if found.items() >= wanted.items()]
