@@ -53,7 +53,7 @@ class Paged(NamedTuple):
     seconds: tuple[float, float]
     """From the fault to the first that people heard, by either."""
     grown_bytes: int
-    """What the agent's memory grew by while both were away."""
+    """What the agent's memory grew by in the latter two thirds of the time in which both were away."""
 
 
 def page(folder: Path, away_seconds: float) -> Paged:
@@ -79,8 +79,9 @@ def page(folder: Path, away_seconds: float) -> Paged:
                 seconds = _heard_within(people, 60)
             server.stop(signal.SIGTERM)  # so that it stores whom it has told
             process = service.wait_agent_process()
+            _go_on(first, away_seconds / 3)
             before = process.memory_info().rss
-            _go_on(first, away_seconds)
+            _go_on(first, away_seconds * 2 / 3)
             grown = process.memory_info().rss - before
             fault(first, "block", 20)
 
