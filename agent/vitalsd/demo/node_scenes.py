@@ -13,7 +13,7 @@ from vitalsd.model import ERROR_CHANNELS
 
 __all__ = ["NODE_SCENES"]
 
-STALLS_SECONDS = 15.0
+STALLS_SECONDS = 20.0
 """The first stall will do, unless other processes had the CPU meanwhile: then that is its cause."""
 PAUSED_SECONDS = 0.3
 REJECTIONS = 5
@@ -52,7 +52,7 @@ def show_big_gc(scene: Scene) -> str:
     def long_enough() -> float | None:
         return at_least(PAUSED_SECONDS, scene.growth(f"{pauses}_sum", generation="major"))
 
-    scene.wait_for(f"{PAUSED_SECONDS:g} s of major collections", long_enough)
+    scene.wait_for(f"{PAUSED_SECONDS:g} s of major collections", long_enough, STALLS_SECONDS)
     summary = scene.stall("gc_pause")
     count = scene.growth(f"{pauses}_count", generation="major")
     total = scene.growth(f"{pauses}_sum", generation="major")

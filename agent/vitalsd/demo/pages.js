@@ -22,7 +22,7 @@ const BLOCK_MS = 1000;
 const FLOOD_MS = 1200;
 const PAUSE_MS = 600;
 const SESSIONS = 5e5;
-const COLLECTIONS = 12;
+const COLLECTIONS = 8;
 const LISTENERS_AT_ONCE = 50;
 /** About 80 MiB, of 20 kB each. */
 const MAX_LISTENERS = 4000;
