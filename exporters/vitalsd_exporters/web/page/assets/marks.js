@@ -24,19 +24,19 @@ export function rankOf(name) {
   return at < 0 ? SEVERITIES.length : at;
 }
 
-/** What is open, by severity: `▲ 1 ◆ 2`; a dash is nothing. */
+/** What is open, by severity: `▲ 1 ◆ 2`. */
 export function openParts(open) {
   const parts = SEVERITIES.filter((name) => open[name] > 0).map((name) => ({
     text: `${SIGNS[name]} ${open[name]}`,
     class: `mark ${name}`,
     title: many(open[name], `open ${name} incident`),
   }));
-  return parts.length > 0 ? parts : [{ text: 'none', class: 'quiet' }];
+  return parts.length > 0 ? parts : [{ text: 'none', class: 'faint' }];
 }
 
-/** The state of a worker, with for how long where that is seen. */
+/** The state of a worker, with for how long where that is seen; `words` are said in its place. */
 export function state(row) {
-  const word = row.state === 'stuck' ? `stuck ${duration(row.stuck_seconds)}` : row.state;
+  const word = row.words ?? (row.state === 'stuck' ? `stuck ${duration(row.stuck_seconds)}` : row.state);
   return { text: `${STATES[row.state] ?? '?'} ${word}`, class: `state ${row.state}` };
 }
 
@@ -45,7 +45,7 @@ export function urgency(row) {
   if (row.state === 'down' || row.state === 'stopped' || row.open.critical > 0) return 0;
   if (row.state === 'stuck' && row.stuck_seconds >= HARMFUL) return 0;
   if (row.open.warning > 0) return 1;
-  if (row.open.info > 0) return 2;
+  if (row.open.info > 0 || row.exhausted_at !== null || row.limit_share >= FULL || row.delay_p99_seconds?.[0] >= ANNOYING) return 2;
   return row.state === 'vacant' ? 4 : 3;
 }
 

@@ -37,7 +37,7 @@ export function shell(root, live) {
   function countIncidents() {
     const open = { critical: 0, warning: 0, info: 0 };
     for (const each of live.incidents.values()) if (each.state === 'open') open[each.severity] += 1;
-    const parts = openParts(open).filter((each) => each.class !== 'quiet');
+    const parts = openParts(open).filter((each) => each.class !== 'faint');
     fill(incidents.badge, parts.map((each) => h('span', { class: each.class, title: each.title }, each.text)));
   }
 
@@ -91,7 +91,7 @@ export function shell(root, live) {
     },
     /** Somebody has come to another view: reading goes on there. */
     arrived() {
-      window.scrollTo(0, 0);
+      place.scrollTop = 0;
       if (document.activeElement === document.body || document.activeElement?.closest('nav') === null) place.focus({ preventScroll: true });
     },
     end() {

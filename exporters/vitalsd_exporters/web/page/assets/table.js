@@ -20,7 +20,7 @@ const NOTHING = { resorted: () => {}, rowClass: () => '', group: () => 0, empty:
 /**
  * A table: `columns` are `[{name, title, cell(row), sort(row), align, note, wide}]`, `key(row)` tells rows apart,
  * `open(row)` goes where Enter and a click lead, `empty` is a sentence or a function of one. A cell is a string or
- * `{text, class, href, title, bar, mark}`, or a list of these; `order` is `{name, down}` at first, and `resorted` is
+ * `{text, class, href, title, bar, mark, press}`, or a list of these (`press` is called by its button); `order` is `{name, down}` at first, and `resorted` is
  * told of another. `wide` columns go where the window is narrow. `group(row)` comes before any order, always upwards;
  * `rowClass(row)` is for the stylesheet.
  */
@@ -202,15 +202,17 @@ function line(name, columns) {
 
 /** Nothing is touched of a cell that says what it said. */
 function writeCell(cell, content) {
-  const told = typeof content === 'string' ? content : JSON.stringify(content);
+  const told = typeof content === 'string' ? content : JSON.stringify(content, (_, value) => (typeof value === 'function' ? String(value) : value));
   if (cell.told === told) return;
   cell.told = told;
   fill(cell.element, [content].flat().map(part));
 }
 
-function part(content) {
+/** A part of a cell, wherever it is to stand: `{text, class, href, title, bar, mark}`; a string is text. */
+export function part(content) {
   if (content === null || content === undefined || typeof content !== 'object') return content;
-  const { text: words, class: name, href, title, bar, mark } = content;
+  const { text: words, class: name, href, title, bar, mark, press } = content;
+  if (press) return h('button', { type: 'button', class: name, title, on: { click: press } }, words);
   const said = href ? h('a', { class: name, href, title }, words) : h('span', { class: name, title }, words);
   if (bar === undefined || bar === null) return said;
   const drawn = h('span', { class: `bar ${mark ?? ''}`.trim(), 'aria-hidden': 'true' }, h('span', {}));
