@@ -11,12 +11,12 @@ import { plain } from './words.js';
 const FIRST_UP = '';
 
 /** Opens the dialog, with this target and worker chosen, and goes to the capture that was asked for. */
-export function askForCapture(app, { target = '', worker = '', kind = 'stacks' } = {}) {
+export function askForCapture(app, { target, worker, kind = 'stacks' } = {}) {
   const rows = [...app.live.workers.values()];
   const targets = [...new Set([...rows.map((row) => row.target), target])].filter(Boolean).sort();
-  const chosen = { target: target || targets[0] || '', worker, kind };
+  const chosen = { target: target || targets[0] || '', worker: worker || FIRST_UP, kind };
   const dialog = h('dialog', { class: 'ask', 'aria-labelledby': 'ask-title' });
-  const problem = h('p', { class: 'problem', role: 'alert' });
+  const problem = h('p', { class: 'error', role: 'alert' });
   const force = check('ask-force', 'Also if one was taken a moment ago, or the budget of the hour is used up');
   const redact = check('ask-redact', 'Keep the snapshot without what its strings say');
   const seconds = h('input', {
@@ -38,7 +38,7 @@ export function askForCapture(app, { target = '', worker = '', kind = 'stacks' }
   );
   const kinds = KINDS.map((one) => kindChoice(one, chosen, () => choose({ kind: one.kind })));
   const length = field('ask-seconds', 'Seconds', seconds);
-  const hint = h('span', { class: 'aside', id: 'ask-hint' });
+  const hint = h('span', { class: 'quiet', id: 'ask-hint' });
   length.append(hint);
   const go = h('button', { type: 'submit', class: 'primary' }, 'Capture now');
 
@@ -106,12 +106,13 @@ export function askForCapture(app, { target = '', worker = '', kind = 'stacks' }
   dialog.addEventListener('close', () => dialog.remove());
   document.body.append(dialog);
   dialog.showModal();
+  if (target) dialog.querySelector('input:checked')?.focus();
   return dialog;
 }
 
 /** A button that opens the dialog; where nothing may be changed it is disabled and says why. */
-export function captureButton(app, about = {}, text = 'Capture now') {
-  return mayButton(app, { class: 'primary', on: { click: () => askForCapture(app, about) } }, text);
+export function captureButton(app, about = {}, text = 'Capture now', style = 'primary') {
+  return mayButton(app, { class: style, on: { click: () => askForCapture(app, about) } }, text);
 }
 
 /** A button for what changes something, with the reason beside it where that is not allowed. */
@@ -123,7 +124,7 @@ export function mayButton(app, attributes, text) {
 
 /** Why nothing may be changed, as a sentence; none where it may. */
 export function whyNot(app) {
-  return app.api.mayChange ? null : h('p', { class: 'aside' }, LOOKS_ONLY);
+  return app.api.mayChange ? null : h('p', { class: 'hint' }, LOOKS_ONLY);
 }
 
 const LOOKS_ONLY =

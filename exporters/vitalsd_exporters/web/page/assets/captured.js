@@ -11,6 +11,7 @@ const GROWTH = new Set(['growing_types', 'census_at', 'census_seconds', 'census_
 const SAID = new Set(['instead']);
 const ACTIVE = new Set(['waiting', 'running', 'stopping']);
 const A_SENTENCE = 1000;
+const NOT_HELD = 'not at all';
 
 /** Whether it goes on. */
 export function isActive(capture) {
@@ -91,8 +92,7 @@ export function factsOf(capture, now) {
     ended: capture.ended_at && moment(capture.ended_at, now),
     engine: capture.engine && plain(capture.engine),
     took: took(capture) !== null && duration(took(capture)),
-    'held the service':
-      typeof capture.pause_seconds === 'number' && `at most ${duration(capture.pause_seconds)} at a time`,
+    'held the service': heldFor(capture),
     harm: capture.harm && plain(capture.harm, A_SENTENCE),
     pinned: capture.pinned && 'yes: it is kept, whatever room its files take',
     copied: capture.uploaded_at && moment(capture.uploaded_at, now),
@@ -107,15 +107,19 @@ function done(capture, what) {
   const by = capture.engine ? ` by ${plain(capture.engine)}` : '';
   const lasted = took(capture);
   const within = lasted ? ` in ${duration(lasted)}` : '';
-  const held =
-    typeof capture.pause_seconds === 'number'
-      ? `; it held the service for at most ${duration(capture.pause_seconds)} at a time`
-      : '';
+  const held = heldFor(capture);
+  const told = { '': '', [NOT_HELD]: '; the service was not held' }[held] ?? `; it held the service ${held}`;
   const instead = capture.summary?.instead
     ? ` Nothing better could be used: ${plain(capture.summary.instead, A_SENTENCE).replace(/\.$/, '')}.`
     : '';
   const harm = capture.harm ? ` It did harm: ${plain(capture.harm, A_SENTENCE)}` : '';
-  return `Took a ${what}${by}${within}${held}.${instead}${harm}`;
+  return `Took a ${what}${by}${within}${told}.${instead}${harm}`;
+}
+
+/** For how long it kept the service from its work; empty where nobody knows. */
+function heldFor({ pause_seconds: seconds }) {
+  if (typeof seconds !== 'number') return '';
+  return seconds === 0 ? NOT_HELD : `for at most ${duration(seconds)} at a time`;
 }
 
 function fact(name, value, now) {

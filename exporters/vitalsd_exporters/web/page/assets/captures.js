@@ -58,8 +58,8 @@ const columnsOf = (live) => [
 export function show(place, params, app) {
   app.title('Captures');
   const older = new Map();
-  const many = h('p', { class: 'aside' });
-  const note = h('p', { class: 'aside', role: 'status' });
+  const many = h('p', { class: 'told' });
+  const note = h('p', { class: 'hint', role: 'status' });
   const bar = toolbar({ label: 'Which captures', choices: CHOICES, changed: () => draw() });
   const list = table({
     label: 'Captures',
@@ -95,7 +95,13 @@ export function show(place, params, app) {
 
   fill(
     place,
-    h('header', { class: 'head' }, h('h1', {}, 'Captures'), many, captureButton(app, {}, 'New capture')),
+    h(
+      'div',
+      { class: 'bar-above' },
+      h('h1', {}, 'Captures'),
+      many,
+      h('div', { class: 'tools' }, captureButton(app, {}, 'New capture')),
+    ),
     whyNot(app),
     bar.element,
     list.element,

@@ -28,11 +28,11 @@ const IN_BYTES = new Set(['leak', 'growth', 'fragmentation']);
 const PIDS = new Set(['pid', 'pids', 'parent_pid', 'supervisor_pid', 'replaced_by']);
 const A_SENTENCE = 1000;
 
-/** All of it, but for what is told beside it with the captures that it is from. */
-export function evidence(incident, inCaptures, now) {
+/** All of it, but for what is told beside it with the captures that it is from: `summaries` are theirs. */
+export function evidence(incident, summaries, now) {
   const told = incident.evidence ?? {};
   const others = Object.entries(told).filter(
-    ([name, value]) => !APART.has(name) && !ofStalls(name, told) && !same(value, inCaptures[name]),
+    ([name, value]) => !APART.has(name) && !ofStalls(name, told) && !isIn(summaries, name, value),
   );
   const tables = others.filter(([, value]) => isTable(value));
   const words = new Words(now, {
@@ -41,10 +41,10 @@ export function evidence(incident, inCaptures, now) {
   });
   const facts = others
     .filter(([name, value]) => name !== 'reason' && !isTable(value))
-    .map(([name, value]) => [label(name), words.of(name, value)])
+    .map(([name, value]) => [label(name, incident.kind), words.told(name, value)])
     .filter(([, text]) => text !== '');
   const growth = Object.fromEntries(
-    ABOUT_GROWTH.map((name) => [name, told[name]]).filter(([name, value]) => !same(value, inCaptures[name])),
+    ABOUT_GROWTH.map((name) => [name, told[name]]).filter(([name, value]) => !isIn(summaries, name, value)),
   );
   return [
     ...(facts.length > 0 ? [{ heading: 'Measured', facts }] : []),
@@ -70,6 +70,12 @@ class Words {
     this.now = now;
     this.inBytes = inBytes;
     this.over = over;
+  }
+
+  /** What is told of a field: text, or a link with one. */
+  told(name, value) {
+    const text = this.of(name, value);
+    return name === 'capture' && text !== '' ? { text, href: `#/captures/${encodeURIComponent(value)}` } : text;
   }
 
   /** One figure, or several of a kind; empty for what is not known. */
@@ -117,6 +123,11 @@ function oneOf(name) {
 
 function ofStalls(name, told) {
   return 'stalls' in told && (name === 'stalls' || name === 'count');
+}
+
+/** Whether one of the captures tells it. */
+function isIn(summaries, name, value) {
+  return summaries.some((summary) => same(value, summary[name]));
 }
 
 function same(value, other) {

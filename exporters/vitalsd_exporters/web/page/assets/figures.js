@@ -4,6 +4,7 @@ Values of the API as people read them, each with the unit that its name tells, a
 What a list of rows is of stands in one field of it or in two; every other number is a column.
 */
 
+import { ORIGIN_WORDS } from './flame/origin.js';
 import { ago, basename, bytes, clock, count, duration, plain, share } from './words.js';
 
 const NAMES = ['function', 'type', 'coroutine', 'name', 'chain', 'pool', 'resource', 'kind', 'thread'];
@@ -20,6 +21,7 @@ const AS_THEY_ARE = new Set([
   'code',
   'slot',
 ]);
+const TITLES = { chain: 'held by', name: 'thread' };
 const MOST_ROWS = 20;
 const A_NAME = 400;
 
@@ -58,15 +60,21 @@ export function isTable(value) {
 }
 
 /** Rows as a table: what each is of, and its figures. */
-export function rowsAsTable(heading, rows, title = 'what') {
+export function rowsAsTable(heading, rows) {
   const first = rows[0];
   const named = Object.keys(first).filter((name) => !NO_FIGURES.has(name) && isFigure(first[name]));
   return {
     heading,
-    columns: [{ title }, ...named.map((name) => ({ title: head(name), number: true }))],
+    columns: [{ title: titleOf(first) }, ...named.map((name) => ({ title: head(name), number: true }))],
     rows: rows.slice(0, MOST_ROWS).map((row) => [of(row), ...named.map((name) => figure(name, row[name]))]),
     more: Math.max(0, rows.length - MOST_ROWS),
   };
+}
+
+/** What rows are of, by the field that names them. */
+function titleOf(row) {
+  const name = NAMES.find((each) => row[each]) ?? 'what';
+  return Object.hasOwn(TITLES, name) ? TITLES[name] : name;
 }
 
 function isRow(value) {
@@ -89,6 +97,7 @@ function of(row) {
   let told = name === undefined ? 'not known' : plain(row[name], A_NAME);
   if (row.file) told = place({ ...row, function: row[name] });
   const at = PLACES.map((each) => row[each]).find(Boolean);
+  if (Object.hasOwn(ORIGIN_WORDS, at)) return at === 'own' ? told : `${told}, ${ORIGIN_WORDS[at]}`;
   if (typeof at === 'string') return `${told}, in ${plain(at)}`;
   return isRow(at) ? `${told}, in ${place(at)}` : told;
 }

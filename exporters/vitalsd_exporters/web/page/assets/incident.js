@@ -10,7 +10,7 @@ import { evidence } from './evidence.js';
 import { readable, viewerOf } from './files.js';
 import { moment, place as placeOf } from './figures.js';
 import { whatOf } from './incidents.js';
-import { facts, part } from './parts.js';
+import { coded, facts, part, sentence } from './parts.js';
 import { pageOf } from './runbook.js';
 import { severityOf, stateOf } from './states.js';
 import { timeline } from './timeline.js';
@@ -24,13 +24,13 @@ const AGES_MILLISECONDS = 30_000;
 export function show(place, { id }, app) {
   app.title(`Incident ${id}`);
   const places = Object.fromEntries(
-    ['head', 'act', 'facts', 'evidence', 'captures', 'timeline'].map((name) => [
+    ['head', 'act', 'cause', 'facts', 'evidence', 'captures', 'timeline'].map((name) => [
       name,
-      h('section', { class: `incident-${name}` }),
+      h('section', { class: `section its-${name}` }),
     ]),
   );
   const raw = h('pre', { class: 'raw', tabindex: '0' });
-  const folded = h('details', { class: 'json' }, h('summary', {}, 'As JSON'), raw);
+  const json = h('details', { class: 'json' }, h('summary', {}, 'As JSON'), raw);
   const drawn = new Map();
   const state = { incident: null, captures: new Map(), asked: false, again: false, timer: 0, over: false };
 
@@ -46,7 +46,7 @@ export function show(place, { id }, app) {
     if (incident === null) return;
     const now = app.live.now();
     const captures = [...state.captures.values()].filter((each) => each.incident === id);
-    const told = Object.assign({}, ...captures.map((each) => each.summary ?? {}));
+    const told = captures.map((each) => each.summary ?? {});
     const minute = Math.floor(now / AGES_MILLISECONDS);
     section('head', () => head(incident), [incident.summary, incident.severity, incident.state]);
     section('act', () => act(incident, app), [
@@ -57,7 +57,8 @@ export function show(place, { id }, app) {
       app.api.mayChange,
     ]);
     section('facts', () => about(incident, now, app), [incident, minute]);
-    section('evidence', () => proof(incident, told, now), [
+    section('cause', () => decided(incident), [incident.cause, incident.culprit, incident.evidence?.reason]);
+    section('evidence', () => proven(incident, told, now), [
       incident.evidence,
       incident.culprit,
       incident.state,
@@ -84,7 +85,7 @@ export function show(place, { id }, app) {
         fill(
           places.head,
           h('h1', {}, 'Incident'),
-          h('p', { class: 'problem', role: 'alert' }, plain(error.message, A_SENTENCE)),
+          h('p', { class: 'error', role: 'alert' }, plain(error.message, A_SENTENCE)),
         );
     } finally {
       state.asked = false;
@@ -93,7 +94,8 @@ export function show(place, { id }, app) {
     }
   };
 
-  fill(place, ...Object.values(places), folded);
+  const proof = h('div', { class: 'proof' }, places.cause, places.evidence, places.captures, json);
+  fill(place, places.head, places.act, h('div', { class: 'columns' }, places.facts, proof, places.timeline));
   look();
   const offs = [
     app.live.on('incidents', () => {
@@ -144,7 +146,7 @@ function head(incident) {
   return [
     h(
       'p',
-      { class: 'over' },
+      { class: 'crumbs' },
       h('a', { href: '#/incidents' }, 'Incidents'),
       ' / ',
       severityOf(incident.severity),
@@ -153,7 +155,7 @@ function head(incident) {
       ' ',
       h('code', {}, whatOf(incident)),
     ),
-    h('h1', { class: 'sentence' }, plain(said, A_SENTENCE)),
+    sentence(plain(said, A_SENTENCE)),
   ];
 }
 
@@ -161,10 +163,31 @@ function act(incident, app) {
   const { advice } = incident;
   const about = { target: incident.target, worker: incident.worker };
   return [
-    advice ? h('p', { class: 'advice' }, h('b', {}, 'What to do: '), plain(advice, A_SENTENCE)) : null,
-    incident.state === 'open' ? h('p', { class: 'actions' }, captureButton(app, about)) : null,
+    advice ? h('p', { class: 'advice' }, h('b', {}, 'What to do: '), coded(plain(advice, A_SENTENCE))) : null,
+    h(
+      'div',
+      { class: 'actions' },
+      incident.state === 'open' ? captureButton(app, about) : null,
+      h('span', { class: 'hint' }, 'Runbook: ', h('code', {}, pageOf(incident.kind, incident.cause))),
+    ),
     incident.state === 'open' ? whyNot(app) : null,
-    h('p', {}, 'The runbook says more: ', h('code', {}, pageOf(incident.kind, incident.cause))),
+  ];
+}
+
+/** The cause with what decided it, and where. */
+function decided({ cause, culprit, evidence: { reason } = {} }) {
+  if (!cause && !reason) return [];
+  const named = cause ? h('b', {}, plain(cause).replaceAll('_', ' ')) : null;
+  return [
+    h('h2', {}, cause ? 'Cause' : 'Told by'),
+    h(
+      'p',
+      { class: 'cause' },
+      named,
+      named && culprit ? [' in ', h('code', { title: plain(culprit.file, 1000) }, placeOf(culprit))] : null,
+      named && reason ? ': ' : null,
+      reason ? coded(plain(reason, A_SENTENCE)) : null,
+    ),
   ];
 }
 
@@ -180,8 +203,6 @@ function about(incident, now, app) {
       incident.worker ? 'worker' : 'target',
       h('a', { href: where }, plain(incident.worker ? `${incident.target}/${incident.worker}` : incident.target)),
     ],
-    ['cause', incident.cause ? plain(incident.cause).replaceAll('_', ' ') : ''],
-    ['told by', plain(incident.evidence?.reason ?? '', A_SENTENCE)],
     ['culprit', culprit ? h('span', { title: plain(culprit.file, 1000) }, placeOf(culprit)) : ''],
     ['opened', moment(incident.opened_at, now)],
     [
@@ -197,7 +218,7 @@ function about(incident, now, app) {
   return [facts(rows.filter(([, told]) => told !== ''))];
 }
 
-function proof(incident, told, now) {
+function proven(incident, told, now) {
   const parts = evidence(incident, told, now);
   if (parts.length === 0) return [];
   // What it was at comes before what was measured of it: that is where somebody has to look.
@@ -223,14 +244,18 @@ function taken(captures, now) {
           h('a', { href: `#/captures/${encodeURIComponent(each.id)}` }, `${each.kind} capture`),
           ' ',
           stateOf(each.state, stateText(each)),
-          h('span', { class: 'aside' }, ` asked for by ${askedBy(each)}`),
+          h('span', { class: 'quiet' }, ` asked for by ${askedBy(each)}`),
         ),
         h('p', {}, sentenceOf(each)),
         isActive(each) ? null : viewers(each),
-        summaryOf(each, now).map((told) => part(told, { level: 4 })),
+        summaryOf(each, now).map((told) => (told.facts ? folded(told) : part(told, { level: 4 }))),
       ),
     ),
   ];
+}
+
+function folded({ heading, facts: rows }) {
+  return h('details', { class: 'file' }, h('summary', {}, heading), facts(rows));
 }
 
 function viewers(capture) {

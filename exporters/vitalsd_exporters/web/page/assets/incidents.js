@@ -52,14 +52,15 @@ const columnsOf = (live) => [
 export function show(place, params, app) {
   app.title('Incidents');
   const older = new Map();
-  const note = h('p', { class: 'aside', role: 'status' });
-  const many = h('p', { class: 'aside' });
+  const note = h('p', { class: 'hint', role: 'status' });
+  const many = h('p', { class: 'told' });
   const bar = toolbar({ label: 'Which incidents', choices: CHOICES, changed: () => draw() });
   const list = table({
     label: 'Incidents',
     columns: columnsOf(app.live),
     key: (row) => row.id,
     open: (row) => app.go(addressOf(row)),
+    rowClass: (row) => (row.state === 'resolved' ? 'past' : ''),
     empty: 'No incident fits: nothing of the kind was found, or the filters leave none.',
   });
   const more = h('button', { type: 'button', on: { click: () => askForOlder() } }, 'Show older ones');
@@ -98,7 +99,7 @@ export function show(place, params, app) {
 
   fill(
     place,
-    h('header', { class: 'head' }, h('h1', {}, 'Incidents'), many),
+    h('div', { class: 'bar-above' }, h('h1', {}, 'Incidents'), many),
     bar.element,
     list.element,
     h('footer', { class: 'more' }, more, note),

@@ -34,6 +34,11 @@ export const KINDS = [
   },
 ];
 
+/** What one tells, for who waits for it. */
+export function tellsOf(kind) {
+  return KINDS.find((each) => each.kind === kind)?.tells ?? '';
+}
+
 /** What one costs, of a service with this runtime; of both where that is not known. */
 export function costOf(kind, runtime) {
   const one = KINDS.find((each) => each.kind === kind);

@@ -13,23 +13,21 @@ const LABELS = {
   first_seen_at: 'first seen',
   exhausted_at: 'limit met',
   grew: 'grew by',
-  grew_share: 'that is, of its level',
-  window_seconds: 'over',
-  held_seconds: 'for',
+  grew_share: 'growth, of its level',
+  window_seconds: 'over the last',
+  held_seconds: 'it lasts',
   floors: 'lows, one after another',
   steadiness: 'steadiness (a step is 1)',
   against: 'compared with',
   bytes_per_second: 'pace',
   per_hour: 'more each hour',
   per_second: 'more each second',
-  count: 'there are',
   memory_bytes: 'its own memory',
   peak_bytes: 'most of late',
   left_bytes: 'left to all who share it',
   time_to_limit_seconds: 'meets its limit in',
   live_heap_share: 'of that in use inside',
   lifetimes: 'processes known here',
-  pool: 'pool',
   live_bytes: 'alive after a full collection',
   used_bytes: 'in use, with garbage',
   collecting_share: 'time that collections take',
@@ -78,13 +76,24 @@ const LABELS = {
   pause_seconds: 'it held the service for',
   zombies: 'ended children',
   names: 'by name',
-  parent_pid: 'parent',
+  pid: 'process',
+  pids: 'processes',
+  supervisor_pid: 'process of its supervisor',
+  parent_pid: 'process of their parent',
+  told_by: 'told by its',
+  fair_share: 'a fair share',
   parent_state: 'its parent',
   profiler_cpu_share: 'cost of the profiler, of a core',
   idle_share: 'idle',
   unseen_share: 'time in no sample',
   rate: 'samples a second',
   counted: 'looked at',
+  seconds: 'watched for',
+  loop_late_seconds: 'its loop was late by',
+  cpu_seconds: 'processor time',
+  ended: 'ended early',
+  lock_holder: 'has the interpreter lock',
+  thread_count: 'threads',
   tracked_seconds: 'tracked for',
   leaked_bytes: 'allocated and kept',
   leaked_allocations: 'allocations kept',
@@ -93,6 +102,18 @@ const LABELS = {
   census_seconds: 'since the one before',
   no_tasks_reason: 'tasks',
   no_samples_reason: 'no samples',
+};
+
+/* Names that mean something else in some kinds. */
+const LABELS_OF = {
+  task_leak: { count: 'tasks' },
+  thread_leak: { count: 'threads' },
+  fd_leak: { count: 'descriptors' },
+  fd_exhaustion: { count: 'descriptors' },
+  gc_pressure: { share: 'of its time' },
+  heap_exhaustion: { share: 'of its limit' },
+  imbalance: { share: 'its share of the work' },
+  leak: { pool: 'other workers' },
 };
 
 const MEANINGS = {
@@ -141,8 +162,10 @@ const MEANINGS = {
 };
 MEANINGS.parent_state = MEANINGS.state;
 
-/** What a field is called. */
-export function label(name) {
+/** What a field is called, in a kind of incident. */
+export function label(name, kind = '') {
+  const own = Object.hasOwn(LABELS_OF, kind) ? LABELS_OF[kind] : {};
+  if (Object.hasOwn(own, name)) return own[name];
   return Object.hasOwn(LABELS, name)
     ? LABELS[name]
     : plain(name)

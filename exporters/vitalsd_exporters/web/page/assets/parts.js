@@ -6,18 +6,34 @@ import { count } from './words.js';
 
 /** One part under its heading; `level` is that of the heading. */
 export function part(told, { level = 3, culprit = null } = {}) {
-  if (told.sentence !== undefined) return h('p', { class: 'said' }, told.sentence);
-  const note = told.note ? h('span', { class: 'aside' }, ` ${told.note}`) : null;
+  if (told.sentence !== undefined) return h('p', { class: 'said' }, coded(told.sentence));
+  const note = told.note ? h('span', { class: 'quiet' }, ` ${told.note}`) : null;
   return h('section', { class: 'part' }, h(`h${level}`, {}, told.heading, note), inside(told, culprit));
 }
 
-/** What is known, each with its name; `text` may be an element. */
+/** The sentence of an incident as a heading: what is so, and after it how bad it is and what to do. */
+export function sentence(text) {
+  const cut = text.indexOf('; ');
+  const [first, rest] = cut < 0 ? [text, ''] : [text.slice(0, cut + 1), text.slice(cut + 1)];
+  return h('h1', { class: 'sentence' }, coded(first), rest ? h('span', { class: 'rest' }, coded(rest)) : null);
+}
+
+/** A sentence in which what stands between backticks is code. */
+export function coded(sentence) {
+  return sentence.split('`').map((each, index) => (index % 2 === 1 ? h('code', {}, each) : each));
+}
+
+/** What is known, each with its name: text, `{text, href}`, or an element. */
 export function facts(rows) {
   return h(
     'dl',
     { class: 'facts' },
-    rows.map(([name, text]) => h('div', {}, h('dt', {}, name), h('dd', {}, text))),
+    rows.map(([name, text]) => [h('dt', {}, name), h('dd', {}, said(text))]),
   );
+}
+
+function said(told) {
+  return told.href === undefined || told instanceof Node ? told : h('a', { href: told.href }, told.text);
 }
 
 function inside(told, culprit) {
@@ -27,7 +43,7 @@ function inside(told, culprit) {
 }
 
 function rows({ heading, columns, rows: told, more }) {
-  const cell = (column) => (column.number ? { class: 'number' } : {});
+  const cell = (column) => (column.number ? { class: 'right' } : {});
   return h(
     'div',
     { class: 'rows', tabindex: '0', role: 'region', 'aria-label': heading },
@@ -55,6 +71,6 @@ function rows({ heading, columns, rows: told, more }) {
         ),
       ),
     ),
-    more > 0 ? h('p', { class: 'aside' }, `and ${count(more)} more, in the JSON`) : null,
+    more > 0 ? h('p', { class: 'hint' }, `and ${count(more)} more, in the JSON`) : null,
   );
 }

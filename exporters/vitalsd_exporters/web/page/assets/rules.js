@@ -2,18 +2,21 @@
 The rules: of each worker, what each rule sees there and why it has or has not fired; what cannot judge says what it
 lacks.
 
-They are asked of the API each few seconds while somebody looks; a worker's rules are drawn when it is unfolded.
+They are asked of the API each few seconds while somebody looks.
 */
 
 import { fill, h, text } from './dom.js';
 import { fits, valuesOf } from './filters.js';
-import { stateOf } from './states.js';
+import { STATES, counted, ruleGroup } from './rulegroup.js';
 import { toolbar } from './toolbar.js';
 import { count, plain } from './words.js';
 
 const EACH_MILLISECONDS = 5000;
-const FEW = 3;
-const STATES = ['fired', 'watching', 'unavailable', 'quiet'];
+const SELDOM_MILLISECONDS = 30_000;
+const MANY = 2000;
+/* Rules of a hundred workers are half a megabyte. */
+const FEW = 80;
+/* So many are unfolded. */
 const SAY = {
   fired: 'fired',
   watching: 'watching, and waits for more',
@@ -29,14 +32,14 @@ const CHOICES = [
 /** Shows them, until it is ended. */
 export function show(place, params, app) {
   app.title('Rules');
-  const many = h('p', { class: 'aside' });
-  const problem = h('p', { class: 'problem', role: 'alert' });
-  const stage = h('div', { class: 'rules' });
+  const many = h('p', { class: 'told' });
+  const problem = h('p', { class: 'error', role: 'alert' });
+  const stage = h('div', { class: 'groups' });
   const groups = new Map();
   const state = { rules: [], timer: 0, over: false };
-  const bar = toolbar({ label: 'Which rules', choices: CHOICES, changed: () => draw() });
+  const bar = toolbar({ label: 'Which rules', choices: CHOICES, changed: () => draw(true) });
 
-  const draw = () => {
+  const draw = (unfold = false) => {
     for (const { name } of CHOICES)
       bar.offer(name, name === 'state' ? STATES : valuesOf(state.rules, name, bar.filters[name]));
     const shown = state.rules.filter((row) => fits(row, bar.filters, saidOf));
@@ -50,7 +53,8 @@ export function show(place, params, app) {
     }
     let last = null;
     for (const [key, rows] of grouped) {
-      const group = groups.get(key) ?? newGroup(rows[0], grouped.size <= FEW);
+      const group = groups.get(key) ?? ruleGroup(rows[0], shown.length <= FEW);
+      if (unfold) group.element.open = shown.length <= FEW;
       groups.set(key, group);
       group.update(rows);
       if (group.element.previousElementSibling !== last || group.element.parentNode !== stage)
@@ -70,13 +74,14 @@ export function show(place, params, app) {
         text(problem, plain(error.message, 1000));
       }
     }
-    if (!state.over) state.timer = setTimeout(look, EACH_MILLISECONDS);
+    if (!state.over)
+      state.timer = setTimeout(look, state.rules.length > MANY ? SELDOM_MILLISECONDS : EACH_MILLISECONDS);
   };
 
   fill(
     place,
-    h('header', { class: 'head' }, h('h1', {}, 'Rules'), many),
-    h('p', { class: 'aside' }, 'What the agent looks for in each worker, and why it has or has not found it.'),
+    h('div', { class: 'bar-above' }, h('h1', {}, 'Rules'), many),
+    h('p', { class: 'hint' }, 'What the agent looks for in each worker, and why it has or has not found it.'),
     bar.element,
     problem,
     stage,
@@ -102,82 +107,8 @@ export function byWorker(rules) {
   return new Map([...found].sort(order));
 }
 
-/** `1 fired, 2 watching, 15 quiet`. */
-export function counted(rules) {
-  return STATES.map((state) => [state, rules.filter((rule) => rule.state === state).length])
-    .filter(([, many]) => many > 0)
-    .map(([state, many]) => `${count(many)} ${state}`)
-    .join(', ');
-}
-
 function compared(one, other) {
   return one.localeCompare(other, 'en', { numeric: true });
-}
-
-function newGroup(first, open) {
-  const body = h('tbody', {});
-  const states = h('span', { class: 'states' });
-  const where = first.worker ? `${first.target}/${first.worker}` : `${first.target}, as a whole`;
-  const element = h(
-    'details',
-    { class: 'group', on: { toggle: () => unfold() } },
-    h('summary', {}, h('b', {}, plain(where)), ' ', states),
-    h(
-      'div',
-      { class: 'rows', tabindex: '0', role: 'region', 'aria-label': `Rules of ${plain(where)}` },
-      h(
-        'table',
-        {},
-        h(
-          'thead',
-          {},
-          h(
-            'tr',
-            {},
-            ['Rule', 'State', 'Why'].map((title) => h('th', { scope: 'col' }, title)),
-          ),
-        ),
-        body,
-      ),
-    ),
-  );
-  let rows = [];
-  let drawn = '';
-  const unfold = () => {
-    const told = element.open ? JSON.stringify(rows) : '';
-    if (!element.open || told === drawn) return;
-    drawn = told;
-    fill(body, [...rows].sort(byState).map(line));
-  };
-  element.open = open;
-  return {
-    element,
-    update(now) {
-      rows = now;
-      const said = STATES.map((state) => [state, rows.filter((rule) => rule.state === state).length]).filter(
-        ([, many]) => many > 0,
-      );
-      fill(
-        states,
-        said.map(([state, many]) => [stateOf(state, `${count(many)} ${state}`), ' ']),
-      );
-      unfold();
-    },
-  };
-}
-
-function byState(one, other) {
-  return STATES.indexOf(one.state) - STATES.indexOf(other.state) || compared(one.rule, other.rule);
-}
-
-function line(rule) {
-  return h(
-    'tr',
-    {},
-    h('th', { scope: 'row' }, plain(rule.rule).replaceAll('_', ' ')),
-    h('td', {}, stateOf(rule.state)),
-    h('td', { class: 'words' }, plain(rule.reason, 1000)),
-  );
 }
 
 function saidOf(rule) {

@@ -54,7 +54,7 @@ export function timeline(incident, now) {
           'time',
           { title: plain(entry.at) },
           clock(entry.at, now),
-          h('span', { class: 'aside' }, ` ${ago(entry.at, now)}`),
+          h('span', { class: 'quiet' }, ` ${ago(entry.at, now)}`),
         ),
         h(
           'span',

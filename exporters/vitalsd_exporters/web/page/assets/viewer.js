@@ -7,7 +7,7 @@ import { plain } from './words.js';
 /** Shows one, until it is ended. */
 export function show(place, { id, file }, app) {
   app.title(`${file} of capture ${id}`);
-  const stage = h('div', { class: 'stage' }, h('p', { class: 'aside', role: 'status' }, 'Fetching the file ...'));
+  const stage = h('div', { class: 'stage' }, h('p', { class: 'hint', role: 'status' }, 'Fetching the file ...'));
   const state = { over: false, end: null };
   const open = async () => {
     try {
@@ -20,7 +20,7 @@ export function show(place, { id, file }, app) {
       fill(stage);
       state.end = openFlame(stage, { name: file, mediaType: answer.headers.get('content-type') ?? '', text });
     } catch (error) {
-      if (!state.over) fill(stage, h('p', { class: 'problem', role: 'alert' }, plain(error.message, 1000)));
+      if (!state.over) fill(stage, h('p', { class: 'error', role: 'alert' }, plain(error.message, 1000)));
     }
   };
   const back = `#/captures/${encodeURIComponent(id)}`;
@@ -28,12 +28,12 @@ export function show(place, { id, file }, app) {
     place,
     h(
       'p',
-      { class: 'over' },
+      { class: 'crumbs' },
       h('a', { href: '#/captures' }, 'Captures'),
       ' / ',
       h('a', { href: back }, h('code', {}, plain(id))),
     ),
-    h('h1', {}, plain(file), h('span', { class: 'aside' }, ` ${whatIs(file)}`)),
+    h('h1', {}, plain(file), h('span', { class: 'quiet' }, ` ${whatIs(file)}`)),
     stage,
     h('p', {}, h('a', { href: pathOf(id, file) }, 'Download the file')),
   );
