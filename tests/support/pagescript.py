@@ -7,6 +7,7 @@ import subprocess
 from typing import Any
 
 import pytest
+
 from support.pages import ROOT
 from support.probed import NODE
 

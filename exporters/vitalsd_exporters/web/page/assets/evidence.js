@@ -27,6 +27,7 @@ const HEADINGS = {
 const IN_BYTES = new Set(['leak', 'growth', 'fragmentation']);
 const PIDS = new Set(['pid', 'pids', 'parent_pid', 'supervisor_pid', 'replaced_by']);
 const A_SENTENCE = 1000;
+const A_LIST = 2000;
 
 /** All of it, but for what is told beside it with the captures that it is from: `summaries` are theirs. */
 export function evidence(incident, summaries, now) {
@@ -74,7 +75,7 @@ class Words {
 
   /** What is told of a field: text, or a link with one. */
   told(name, value) {
-    const text = this.of(name, value);
+    const text = value === null || value === undefined ? '' : plain(this.of(name, value), A_LIST);
     return name === 'capture' && text !== '' ? { text, href: `#/captures/${encodeURIComponent(value)}` } : text;
   }
 

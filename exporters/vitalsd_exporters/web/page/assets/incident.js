@@ -3,18 +3,10 @@ One incident in full: the sentence, what to do, what decided the cause, the stac
 and what happened when. What has not changed is not drawn again, so what somebody has unfolded or marked stays.
 */
 
-import { captureButton, whyNot } from './ask.js';
-import { askedBy, isActive, sentenceOf, stateText, summaryOf } from './captured.js';
 import { fill, h, text } from './dom.js';
-import { evidence } from './evidence.js';
-import { readable, viewerOf } from './files.js';
-import { moment, place as placeOf } from './figures.js';
-import { whatOf } from './incidents.js';
-import { coded, facts, part, sentence } from './parts.js';
-import { pageOf } from './runbook.js';
-import { severityOf, stateOf } from './states.js';
+import { about, act, decided, head, proven, taken } from './incidentparts.js';
 import { timeline } from './timeline.js';
-import { count, duration, plain } from './words.js';
+import { plain } from './words.js';
 
 const A_SENTENCE = 2000;
 const PAUSE_MILLISECONDS = 500;
@@ -56,7 +48,7 @@ export function show(place, { id }, app) {
       incident.worker,
       app.api.mayChange,
     ]);
-    section('facts', () => about(incident, now, app), [incident, minute]);
+    section('facts', () => about(incident, now), [incident, minute]);
     section('cause', () => decided(incident), [incident.cause, incident.culprit, incident.evidence?.reason]);
     section('evidence', () => proven(incident, told, now), [
       incident.evidence,
@@ -138,133 +130,4 @@ function follow(app, id, state) {
     state.captures.set(capture.id, { ...known, ...capture, summary: capture.summary ?? known?.summary });
   }
   return news;
-}
-
-function head(incident) {
-  const { summary, advice } = incident;
-  const said = advice ? String(summary).replace(`; ${advice}`, '') : summary;
-  return [
-    h(
-      'p',
-      { class: 'crumbs' },
-      h('a', { href: '#/incidents' }, 'Incidents'),
-      ' / ',
-      severityOf(incident.severity),
-      ' ',
-      stateOf(incident.state),
-      ' ',
-      h('code', {}, whatOf(incident)),
-    ),
-    sentence(plain(said, A_SENTENCE)),
-  ];
-}
-
-function act(incident, app) {
-  const { advice } = incident;
-  const about = { target: incident.target, worker: incident.worker };
-  return [
-    advice ? h('p', { class: 'advice' }, h('b', {}, 'What to do: '), coded(plain(advice, A_SENTENCE))) : null,
-    h(
-      'div',
-      { class: 'actions' },
-      incident.state === 'open' ? captureButton(app, about) : null,
-      h('span', { class: 'hint' }, 'Runbook: ', h('code', {}, pageOf(incident.kind, incident.cause))),
-    ),
-    incident.state === 'open' ? whyNot(app) : null,
-  ];
-}
-
-/** The cause with what decided it, and where. */
-function decided({ cause, culprit, evidence: { reason } = {} }) {
-  if (!cause && !reason) return [];
-  const named = cause ? h('b', {}, plain(cause).replaceAll('_', ' ')) : null;
-  return [
-    h('h2', {}, cause ? 'Cause' : 'Told by'),
-    h(
-      'p',
-      { class: 'cause' },
-      named,
-      named && culprit ? [' in ', h('code', { title: plain(culprit.file, 1000) }, placeOf(culprit))] : null,
-      named && reason ? ': ' : null,
-      reason ? coded(plain(reason, A_SENTENCE)) : null,
-    ),
-  ];
-}
-
-function about(incident, now, app) {
-  const { culprit } = incident;
-  const where = incident.worker
-    ? `#/targets/${encodeURIComponent(incident.target)}/${encodeURIComponent(incident.worker)}`
-    : `#/targets/${encodeURIComponent(incident.target)}`;
-  const over = incident.resolved_at;
-  const last = (incident.timeline ?? []).at(-1);
-  const rows = [
-    [
-      incident.worker ? 'worker' : 'target',
-      h('a', { href: where }, plain(incident.worker ? `${incident.target}/${incident.worker}` : incident.target)),
-    ],
-    ['culprit', culprit ? h('span', { title: plain(culprit.file, 1000) }, placeOf(culprit)) : ''],
-    ['opened', moment(incident.opened_at, now)],
-    [
-      'found',
-      incident.count > 1 ? `${count(incident.count)} times, last ${moment(incident.updated_at, now)}` : 'once',
-    ],
-    ['lasted', over ? duration((Date.parse(over) - Date.parse(incident.opened_at)) / 1000) : ''],
-    [
-      'resolved',
-      over ? `${moment(over, now)}${last?.event === 'resolved' ? `: ${plain(last.text, A_SENTENCE)}` : ''}` : '',
-    ],
-  ];
-  return [facts(rows.filter(([, told]) => told !== ''))];
-}
-
-function proven(incident, told, now) {
-  const parts = evidence(incident, told, now);
-  if (parts.length === 0) return [];
-  // What it was at comes before what was measured of it: that is where somebody has to look.
-  const stacks = parts.filter((each) => each.frames !== undefined);
-  const others = parts.filter((each) => each.frames === undefined);
-  return [
-    h('h2', {}, 'Evidence'),
-    ...[...stacks, ...others].map((each) => part(each, { culprit: incident.culprit })),
-  ];
-}
-
-function taken(captures, now) {
-  if (captures.length === 0) return [];
-  return [
-    h('h2', {}, 'Captured'),
-    ...captures.map((each) =>
-      h(
-        'section',
-        { class: 'taken' },
-        h(
-          'h3',
-          {},
-          h('a', { href: `#/captures/${encodeURIComponent(each.id)}` }, `${each.kind} capture`),
-          ' ',
-          stateOf(each.state, stateText(each)),
-          h('span', { class: 'quiet' }, ` asked for by ${askedBy(each)}`),
-        ),
-        h('p', {}, sentenceOf(each)),
-        isActive(each) ? null : viewers(each),
-        summaryOf(each, now).map((told) => (told.facts ? folded(told) : part(told, { level: 4 }))),
-      ),
-    ),
-  ];
-}
-
-function folded({ heading, facts: rows }) {
-  return h('details', { class: 'file' }, h('summary', {}, heading), facts(rows));
-}
-
-function viewers(capture) {
-  const files = readable(capture);
-  return files.length === 0
-    ? null
-    : h(
-        'p',
-        {},
-        files.map(({ name, title }) => h('a', { class: 'button', href: viewerOf(capture, name) }, title)),
-      );
 }
