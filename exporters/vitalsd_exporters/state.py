@@ -181,8 +181,17 @@ class View(Protocol):
     def targets(self) -> tuple[TargetSnapshot, ...]:
         """Every target; stalls in progress and loop counters are read at this very call."""
 
+    def sampled(self) -> tuple[TargetSnapshot, ...]:
+        """Every target as the latest round of sampling left it; the same object until there is another round."""
+
+    def stalled(self) -> Mapping[tuple[str, str], float]:
+        """Target and slot -> seconds of the longest stall that it is in at this very call; no other is told."""
+
     def recent(self, worker: WorkerSample) -> Mapping[str, RecentLoop]:
         """Loop of a worker -> what it did in the minute before this call, or in less where less is known."""
+
+    def cpu_share(self, worker: WorkerSample) -> float | None:
+        """Of one processor in the minute before this sample, or in less where less is known."""
 
     def memory_trend(self, worker: WorkerSample) -> MemoryTrend | None:
         """Where the memory of a worker is going, as far as it is known."""

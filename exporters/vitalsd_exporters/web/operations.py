@@ -4,6 +4,7 @@ Every path of the control port as data: what it takes, and what it answers. `ope
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import msgspec
@@ -34,7 +35,7 @@ class Operation(msgspec.Struct, frozen=True):
     path: str
     name: str
     summary: str
-    answers: dict[int, tuple[str, Sort] | tuple[str, Sort, tuple[str, ...]]]
+    answers: Mapping[int, tuple[str, Sort] | tuple[str, Sort, tuple[str, ...]]]
     """Status -> what it means, what comes with it, and the headers that do."""
     errors: dict[int, str] = {}
     """Beside those that any path may answer."""
@@ -55,16 +56,24 @@ LIMIT = Parameter(
     "How many at most, the latest; 100 without it.",
     {"type": "integer", "minimum": 1, "maximum": MOST_LISTED},
 )
+FILE: dict[int, tuple[str, Sort, tuple[str, ...]]] = {
+    200: ("The file.", ("*/*", {}), ("ETag",)),
+    304: ("It is what the client has.", None, ("ETag",)),
+}
+NO_FILE = {404: "The page has none of this name."}
+KNOWN = Parameter("If-None-Match", "What the client has: it is not sent again.", place="header")
 
 OPERATIONS = (
     Operation(
         "GET",
         "/",
         "page",
-        "A page for people: targets, and the incidents that are open.",
+        "The page for people; it carries a key for the header, where the request has shown the token or the key.",
         {200: ("The page.", ("text/html", TEXT)), 401: ("How one gets in.", ("text/html", TEXT))},
         parameters=(Parameter("token", "In the place of the header; it leaves a cookie, which may look."),),
     ),
+    Operation("GET", "/page/{name}", "pageFile", "A file of the page.", FILE, NO_FILE, (KNOWN,)),
+    Operation("GET", "/page/{folder}/{name}", "pageFileIn", "One that is in a folder.", FILE, NO_FILE, (KNOWN,)),
     Operation(
         "GET",
         "/api/v1/targets",
@@ -100,6 +109,12 @@ OPERATIONS = (
         "stream",
         "Targets, incidents and captures as they change, as server-sent events, until the client leaves.",
         {200: ("The events.", ("text/event-stream", TEXT))},
+        {400: "A view that there is not."},
+        (
+            Parameter(
+                "view", "`page`: what the page shows of each, and of that what has changed.", {"enum": ["page"]}
+            ),
+        ),
     ),
     Operation(
         "GET",
