@@ -13,12 +13,17 @@ from typing import Any
 
 import pytest
 from golden.test_incident_texts import READ_AFTER_SECONDS, incidents
-from support.pagescript import in_node
+from support.modules import evaluate
+from support.probed import needs_node
 
 from vitalsd.times import unix
 
+pytestmark = needs_node
 GOLDEN = Path(__file__).parent / "incident_page.txt"
 SCRIPT = """
+const { evidence } = await load('evidence.js');
+const { sentenceOf, summaryOf } = await load('captured.js');
+const { textOf } = await load('timeline.js');
 return given.map(({ incident, captures, now }) => {
   const told = captures.map((each) => each.summary);
   return {
@@ -41,8 +46,7 @@ def told() -> list[dict[str, Any]]:
         }
         for each, captures in incidents()
     ]
-    modules = {"evidence.js": "evidence", "captured.js": "sentenceOf, summaryOf", "timeline.js": "textOf"}
-    answer: list[dict[str, Any]] = in_node(modules, SCRIPT, given)
+    answer: list[dict[str, Any]] = evaluate(SCRIPT, given)
     return answer
 
 

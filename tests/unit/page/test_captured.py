@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any, get_args
 
 import pytest
-from support.pagescript import in_node
+from support.modules import evaluate
+from support.probed import needs_node
 
 from vitalsd.capture.model import KINDS, CaptureState
 from vitalsd_exporters.web.captures import Asked
 
+pytestmark = needs_node
 DONE: dict[str, Any] = {
     "kind": "cpu",
     "target": "shop",
@@ -28,9 +30,14 @@ DONE: dict[str, Any] = {
 }
 
 
+def loading(module: str, names: str) -> str:
+    """The first line of a script that has these of a module."""
+    return f"const {{ {names} }} = await load('{module}');\n"
+
+
 def said(**changes: object) -> str:
     """The sentence of a capture."""
-    told = in_node({"captured.js": "sentenceOf"}, "return sentenceOf(given);", {**DONE, **changes})
+    told = evaluate(loading("captured.js", "sentenceOf") + "return sentenceOf(given);", {**DONE, **changes})
     return str(told).replace("\u00a0", " ")
 
 
@@ -56,10 +63,10 @@ def test_what_became_of_it(changes: dict[str, object], sentence: str) -> None:
 
 def test_every_state_has_a_sign() -> None:
     """A state is told by a word and a sign, never by a color alone."""
+    states = get_args(CaptureState)
     body = "return given.map((state) => stateMark(state));"
-    for state, mark in zip(
-        get_args(CaptureState), in_node({"states.js": "stateMark"}, body, get_args(CaptureState)), strict=True
-    ):
+    marks = evaluate(loading("states.js", "stateMark") + body, states)
+    for state, mark in zip(states, marks, strict=True):
         sign, _, word = mark["text"].partition(" ")
         assert word == state and sign and mark["class"] == f"state {state}"
 
@@ -69,7 +76,7 @@ def test_every_kind_can_be_asked_for_and_has_its_price() -> None:
     body = (
         "return KINDS.map(({ kind }) => [kind, costOf(kind, 'python'), costOf(kind, 'node'), costOf(kind, null)]);"
     )
-    told = in_node({"kinds.js": "KINDS, costOf"}, body)
+    told = evaluate(loading("kinds.js", "KINDS, costOf") + body)
     assert [each[0] for each in told] == list(KINDS)
     assert all(python in both and node in both and python and node for _, python, node, both in told)
 
@@ -79,12 +86,12 @@ def test_what_is_sent_is_what_the_api_takes() -> None:
     body = "return bodyOf(given.chosen, given.more);"
     chosen = {"target": "shop", "worker": "", "kind": "heap"}
     empty = {"seconds": "", "reason": "  ", "force": False, "redact": False}
-    assert in_node({"ask.js": "bodyOf"}, body, {"chosen": chosen, "more": empty}) == {
+    assert evaluate(loading("ask.js", "bodyOf") + body, {"chosen": chosen, "more": empty}) == {
         "kind": "heap",
         "target": "shop",
     }
     full = {"seconds": "2.5", "reason": " why ", "force": True, "redact": True}
-    sent = in_node({"ask.js": "bodyOf"}, body, {"chosen": {**chosen, "worker": "1"}, "more": full})
+    sent = evaluate(loading("ask.js", "bodyOf") + body, {"chosen": {**chosen, "worker": "1"}, "more": full})
     assert Asked(**sent) == Asked(
         kind="heap", target="shop", worker="1", seconds=2.5, reason="why", force=True, redact=True
     )
@@ -95,7 +102,7 @@ def test_which_files_the_viewer_reads() -> None:
     names = ["profile.svg", "profile.speedscope.json", "profile.cpuprofile", "stacks.json", "recording.bin"]
     capture = {"id": "1n", "artifacts": [{"name": name, "size_bytes": 1} for name in names]}
     body = "return readable(given).map(({ name }) => [name, viewerOf(given, name)]);"
-    assert in_node({"files.js": "readable, viewerOf"}, body, capture) == [
+    assert evaluate(loading("files.js", "readable, viewerOf") + body, capture) == [
         ["profile.speedscope.json", "#/captures/1n/profile.speedscope.json"],
         ["profile.cpuprofile", "#/captures/1n/profile.cpuprofile"],
     ]
@@ -104,7 +111,7 @@ def test_which_files_the_viewer_reads() -> None:
 def test_a_name_is_no_path() -> None:
     """Whatever a file is called, it is one part of an address."""
     body = "return [pathOf('../x', 'a/b?c#d'), viewerOf({ id: 'a/b' }, '%2e')];"
-    assert in_node({"files.js": "pathOf, viewerOf"}, body) == [
+    assert evaluate(loading("files.js", "pathOf, viewerOf") + body) == [
         "/api/v1/captures/..%2Fx/files/a%2Fb%3Fc%23d",
         "#/captures/a%2Fb/%252e",
     ]

@@ -6,13 +6,19 @@ import re
 from typing import Any
 
 from golden.test_incident_texts import incidents
-from support.pagescript import in_node
+from support.modules import evaluate
+from support.probed import needs_node
 
+pytestmark = needs_node
 HOSTILE = "<img src=x onerror=alert(1)>\u202e\x1b[31m\u2066\u200b\x00" + "x" * 10_000
 UNSEEN = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2066-\u2069]")
 LONGEST = 2_100
 KEPT = ("kind", "state", "event", "capture")
 SCRIPT = """
+const { evidence } = await load('evidence.js');
+const { factsOf, sentenceOf, summaryOf } = await load('captured.js');
+const { whatOf } = await load('incidents.js');
+const { pieces, textOf } = await load('timeline.js');
 const texts = [];
 const keep = (value) => {
   if (typeof value === 'string') texts.push(value);
@@ -43,13 +49,7 @@ def test_nothing_hostile_is_told_as_it_is() -> None:
         {"incident": hostile(each), "captures": [hostile(one) | {"artifacts": []} for one in captures]}
         for each, captures in incidents()
     ]
-    modules = {
-        "evidence.js": "evidence",
-        "captured.js": "factsOf, sentenceOf, summaryOf",
-        "incidents.js": "whatOf",
-        "timeline.js": "pieces, textOf",
-    }
-    texts = in_node(modules, SCRIPT, given)
+    texts = evaluate(SCRIPT, given)
     assert len(texts) > 200 and any("<img" in text for text in texts)
     assert not [text for text in texts if UNSEEN.search(text)]
     assert not [text[:120] for text in texts if len(text) > LONGEST]

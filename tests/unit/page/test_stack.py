@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from support.pagescript import in_node
+from support.modules import evaluate
+from support.probed import needs_node
 
+pytestmark = needs_node
 PACKAGES = "/opt/venv/lib/python3.12/site-packages"
 FRAMES = {
     "own": {"function": "parse", "file": "/srv/shop/orders.py", "line": 41},
@@ -18,10 +20,15 @@ FRAMES = {
 }
 
 
+FOLDED = """
+const { folded, namesOf } = await load('stack.js');
+return folded(given).map((run) => run.frames ? namesOf(run) : run.frame.function);
+"""
+
+
 def folded(*names: str) -> list[str]:
     """The runs of a stack: a name, or the names of whom a fold is."""
-    body = "return folded(given).map((run) => run.frames ? namesOf(run) : run.frame.function);"
-    found: list[Any] = in_node({"stack.js": "folded, namesOf"}, body, [FRAMES[name] for name in names])
+    found: list[Any] = evaluate(FOLDED, [FRAMES[name] for name in names])
     return [each if isinstance(each, str) else f"<{', '.join(each)}>" for each in found]
 
 
