@@ -23,7 +23,8 @@ def serving(pieces: Pieces) -> Iterator[str]:
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
-            path = "/index.html" if self.path == "/" else self.path.partition("?")[0]
+            path = self.path.partition("?")[0]
+            path = "/index.html" if path == "/" else path
             body = found(pieces, path)
             self.send_response(200 if body is not None else 404)
             self.send_header("Content-Type", mimetypes.guess_type(path)[0] or "text/plain")
