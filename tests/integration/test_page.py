@@ -32,7 +32,7 @@ LIVE = ".connection.live"
 LOST = ".connection.lost"
 HOSTILE = {
     "tags": "<script>alert(1)</script><img src=x onerror=alert(2)>",
-    "quotes": "\"'><b>`${alert(3)}`&amp;",
+    "quotes": "\"'><marquee>`${alert(3)}`&amp;",
     "lines": "first\nsecond\r\nthird\x1b[31mred\x07",
     "right to left": "\u202egnp.elif\u2066 \u200bzero",
     "long": "n" * 10_000,
@@ -140,7 +140,7 @@ def test_whatever_a_service_chose_is_text(name: str, chromium: Browser) -> None:
             page.wait_for_selector("main h1")
             page.wait_for_timeout(300)
             told = page.inner_text("main")
-            assert page.locator("main script, main img, main b").count() == 0
+            assert page.locator("main script, main img, main marquee").count() == 0
             assert not set(told) & set("\x1b\x07\u202e\u2066\u200b")
             assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
 
@@ -161,11 +161,13 @@ def test_everybody_can_use_each_view(scheme: str, chromium: Browser) -> None:
         page.wait_for_selector(ROW)
         incident = served.view.all_incidents[0].id
         capture = served.view.captures.latest()[0].id
+        found = {}
         for path in (*VIEWS, f"#/incidents/{incident}", f"#/captures/{capture}"):
             page.evaluate(f"location.hash = '{path}'")
             page.wait_for_selector("main h1")
             page.wait_for_timeout(300)
-            assert barriers(page) == [], path
+            found[path] = barriers(page)
+        assert {path: each for path, each in found.items() if each} == {}
 
 
 def test_a_crowd_costs_as_many_elements_as_are_seen(chromium: Browser) -> None:
