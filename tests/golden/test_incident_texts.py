@@ -317,11 +317,16 @@ def incidents() -> list[tuple[dict[str, Any], list[dict[str, Any]]]]:
         "census_share": 0.125,
         "pool": {"others": 3, "alike": 0},
     }
+    told = [as_json(BLOCKING), leak, exhaustion, *map(as_json, opened())]
+    return [(each, [capture(leak["id"])] if each is leak else []) for each in told]
+
+
+def opened() -> list[Incident]:
+    """Those that are not from the recording."""
     numbers = count(1)
     life = Incidents(draw=lambda _bits: next(numbers))
     found = [Finding(target="shop", worker="0", at=NOW, **each) for each in FOUND]
-    told = [as_json(BLOCKING), leak, exhaustion, *map(as_json, life.take(found, NOW)), *map(as_json, pools())]
-    return [(each, [capture(leak["id"])] if each is leak else []) for each in told]
+    return [*life.take(found, NOW), *pools()]
 
 
 def pools() -> list[Incident]:

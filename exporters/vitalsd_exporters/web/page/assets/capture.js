@@ -6,7 +6,7 @@ import { deeds } from './deeds.js';
 import { fill, h, text } from './dom.js';
 import { fileList, readable, viewerOf } from './files.js';
 import { tellsOf } from './kinds.js';
-import { facts, part, sentence } from './parts.js';
+import { facts, lines, part, sentence } from './parts.js';
 import { stateOf } from './states.js';
 import { plain } from './words.js';
 
@@ -53,7 +53,7 @@ export function show(place, { id }, app) {
     ]);
     section('summary', () => inside(capture, now), capture.summary);
     section('files', () => files(capture, app), capture.artifacts);
-    text(raw, JSON.stringify(capture, null, 2));
+    text(raw, lines(JSON.stringify(capture, null, 2)));
   };
   const look = async () => {
     try {

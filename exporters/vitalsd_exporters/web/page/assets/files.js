@@ -4,6 +4,7 @@ fetched from.
 */
 
 import { fill, h } from './dom.js';
+import { lines } from './parts.js';
 import { bytes, plain } from './words.js';
 
 const READERS = [
@@ -83,7 +84,7 @@ function inPlace(id, name, app) {
     asked = true;
     try {
       const answer = await app.api.open(pathOf(id, name));
-      fill(content, readableText(await answer.text()));
+      fill(content, lines(await answer.text()));
     } catch (error) {
       asked = false;
       fill(content, plain(error.message, 1000));
@@ -96,12 +97,4 @@ function inPlace(id, name, app) {
     content,
   );
   return details;
-}
-
-/** The lines of a file, each without what turns the direction of writing or is no letter. */
-export function readableText(text) {
-  return text
-    .split('\n')
-    .map((line) => plain(line, 2000))
-    .join('\n');
 }

@@ -5,6 +5,7 @@ and what happened when. What has not changed is not drawn again, so what somebod
 
 import { fill, h, text } from './dom.js';
 import { about, act, decided, head, proven, taken } from './incidentparts.js';
+import { lines } from './parts.js';
 import { timeline } from './timeline.js';
 import { plain } from './words.js';
 
@@ -61,7 +62,7 @@ export function show(place, { id }, app) {
       incident.timeline,
       minute,
     ]);
-    text(raw, JSON.stringify(incident, null, 2));
+    text(raw, lines(JSON.stringify(incident, null, 2)));
   };
   const look = async () => {
     if (state.asked) {

@@ -2,7 +2,9 @@
 
 import { h } from './dom.js';
 import { stack } from './stack.js';
-import { count } from './words.js';
+import { count, plain } from './words.js';
+
+const A_LINE = 2000;
 
 /** One part under its heading; `level` is that of the heading. */
 export function part(told, { level = 3, culprit = null } = {}) {
@@ -16,6 +18,14 @@ export function sentence(text) {
   const cut = text.indexOf('; ');
   const [first, rest] = cut < 0 ? [text, ''] : [text.slice(0, cut + 1), text.slice(cut + 1)];
   return h('h1', { class: 'sentence' }, coded(first), rest ? h('span', { class: 'rest' }, coded(rest)) : null);
+}
+
+/** The lines of a text, each with an end, and without what cannot be seen. */
+export function lines(text) {
+  return text
+    .split('\n')
+    .map((line) => plain(line, A_LINE))
+    .join('\n');
 }
 
 /** A sentence in which what stands between backticks is code. */
