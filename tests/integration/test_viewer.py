@@ -194,7 +194,7 @@ def test_the_wheel_is_the_pages_where_there_is_nothing_further(opened: Any) -> N
 
 
 def test_the_keyboard(opened: Any) -> None:
-    """Arrows go from box to box and say which, Enter goes there, + - 0 zoom, Shift moves, Escape selects nothing."""
+    """Arrows go from box to box and say which, Enter goes there, + - 0 zoom, Shift moves, Escape lets go."""
     viewer = opened(shop())
     viewer.canvas.focus()
     keys = viewer.page.keyboard
