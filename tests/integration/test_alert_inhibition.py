@@ -1,4 +1,4 @@
-"""What docs/alerts.md has people copy keeps a real Alertmanager from telling things twice, and silences no page."""
+"""What docs/alerts.md has people copy keeps a real Alertmanager from telling twice, and silences no page."""
 
 from __future__ import annotations
 
