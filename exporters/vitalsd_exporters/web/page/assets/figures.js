@@ -92,6 +92,7 @@ function isFigure(value) {
 }
 
 function head(name) {
+  if (name.endsWith('bytes_per_second')) return 'pace';
   return plain(name)
     .replace(/_(share|bytes|seconds)$/, '')
     .replace('_per_second', ' each second')

@@ -17,6 +17,7 @@ export function functionTable({ open, chosen }) {
     align: 'right',
     cell: (row) => [
       { text: amount(value(row), of.unit), class: 'flame-amount', bar: part(value(row)) },
+      ' ',
       { text: share(part(value(row))), class: 'flame-share' },
     ],
     sort: value,
@@ -55,6 +56,7 @@ function nameCell(row) {
   return [
     { text: '', class: `flame-swatch ${row.origin}` },
     { text: plain(row.name, MOST_NAME), class: 'flame-name', title: plain(row.name, 1000) },
+    ' ',
     { text: plain(placeWords(row)), class: 'quiet', title: `${plain(row.file, 1000)}\n${originWords(row)}` },
   ];
 }
