@@ -10,6 +10,7 @@ import { fill, h, set, text } from './dom.js';
 import { listen, live } from './live.js';
 import { api } from './session.js';
 import { shell } from './shell.js';
+import { collect } from './trail.js';
 import { plain } from './words.js';
 
 const ROUTES = [
@@ -114,4 +115,5 @@ live.on('incidents', tell);
 live.on('state', tell);
 window.addEventListener('hashchange', arrive);
 arrive();
+collect();
 listen();
