@@ -89,10 +89,12 @@ def _part(part: dict[str, Any]) -> str:
     lines += [f"  {name}: {_said(text)}" for name, text in part.get("facts", ())]
     if "columns" in part:
         lines.append("  " + " | ".join(column["title"] for column in part["columns"]))
-        lines += ["  " + " | ".join(row) for row in part["rows"]]
+        lines += ["  " + " | ".join(map(_said, row)) for row in part["rows"]]
     lines += [f"  {each['function']} {each['file']}:{each['line']}" for each in part.get("frames", ())]
     return "\n".join(lines)
 
 
-def _said(text: str | dict[str, str]) -> str:
-    return text if isinstance(text, str) else f"{text['text']} ({text['href']})"
+def _said(told: str | dict[str, str]) -> str:
+    if isinstance(told, str):
+        return told
+    return f"{told['text']} ({told['href']})" if "href" in told else told["text"]

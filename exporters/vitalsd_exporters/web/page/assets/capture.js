@@ -15,7 +15,7 @@ const SECTIONS = ['head', 'progress', 'act', 'facts', 'summary', 'files'];
 
 /** Shows one, until it is ended. */
 export function show(place, { id }, app) {
-  app.title(`Capture ${id}`);
+  app.title('Capture');
   const path = `/api/v1/captures/${encodeURIComponent(id)}`;
   const places = Object.fromEntries(
     SECTIONS.map((name) => [name, h('section', { class: `section its-${name}` })]),
@@ -23,7 +23,7 @@ export function show(place, { id }, app) {
   const problem = h('p', { class: 'error', role: 'alert' });
   const raw = h('pre', { class: 'raw', tabindex: '0' });
   const drawn = new Map();
-  const state = { capture: null, gone: false, over: false };
+  const state = { capture: null, told: app.live.captures.has(id), gone: false, over: false };
 
   const section = (name, made, key) => {
     const told = JSON.stringify(key);
@@ -57,10 +57,14 @@ export function show(place, { id }, app) {
   };
   const look = async () => {
     try {
+      const first = state.capture === null;
       state.capture = await app.api.get(path);
+      if (first && !state.over) app.title(nameOf(state.capture));
       draw();
     } catch (error) {
-      if (!state.over && !state.gone) text(problem, plain(error.message, 1000));
+      if (state.over || state.gone) return;
+      text(problem, plain(error.message, 1000));
+      if (error.status === 404) fill(places.act);
     }
   };
   const change = async (what, said) => {
@@ -97,7 +101,13 @@ export function show(place, { id }, app) {
   look();
   const off = app.live.on('captures', () => {
     const told = app.live.captures.get(id);
-    if (told === undefined || state.gone) return;
+    if (state.gone) return;
+    if (told === undefined) {
+      if (state.told) look(); // somebody else may have deleted it
+      state.told = false;
+      return;
+    }
+    state.told = true;
     const ended = state.capture !== null && isActive(state.capture) && !isActive(told);
     const { summary, left_out: _, ...rest } = told;
     state.capture = { ...state.capture, ...rest, summary: state.capture?.summary ?? summary ?? {} };
@@ -115,6 +125,10 @@ export function show(place, { id }, app) {
   };
 }
 
+function nameOf(capture) {
+  return `${capture.kind} capture of ${whereOf(capture)}`;
+}
+
 function head(capture) {
   return [
     h(
@@ -126,7 +140,7 @@ function head(capture) {
       ' ',
       h('code', {}, plain(capture.id)),
     ),
-    sentence(isActive(capture) ? `${capture.kind} capture of ${whereOf(capture)}` : sentenceOf(capture)),
+    sentence(isActive(capture) ? nameOf(capture) : sentenceOf(capture)),
   ];
 }
 

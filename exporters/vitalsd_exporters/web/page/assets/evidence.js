@@ -1,8 +1,9 @@
 /*
 The evidence of an incident in parts, as `vitalsd incidents ID` tells it: facts in words, small tables, stacks. Pure.
 
-A part is one of `{heading, facts: [[label, text]]}`, `{heading, note, columns, rows, more}`,
-`{heading, note, frames}` and `{sentence}`. All text in them is plain.
+A part is one of `{heading, facts: [[label, fact]]}`, `{heading, note, columns, rows, more}`,
+`{heading, note, frames}` and `{sentence}`. A fact is text, `{text, href}` or `{text, values}`; a cell is text or
+`{text, bar}`. All text is plain.
 */
 
 import { end, endsAsTable } from './ends.js';
@@ -73,9 +74,10 @@ class Words {
     this.over = over;
   }
 
-  /** What is told of a field: text, or a link with one. */
+  /** What is told of a field: text, or text with where it leads, or with what it looks like. */
   told(name, value) {
     const text = value === null || value === undefined ? '' : plain(this.of(name, value), A_LIST);
+    if (name === 'floors' && Array.isArray(value)) return { text, values: value.filter(Number.isFinite) };
     return name === 'capture' && text !== '' ? { text, href: `#/captures/${encodeURIComponent(value)}` } : text;
   }
 

@@ -66,7 +66,7 @@ export function rowsAsTable(heading, rows) {
   return {
     heading,
     columns: [{ title: titleOf(first) }, ...named.map((name) => ({ title: head(name), number: true }))],
-    rows: rows.slice(0, MOST_ROWS).map((row) => [of(row), ...named.map((name) => figure(name, row[name]))]),
+    rows: rows.slice(0, MOST_ROWS).map((row) => [of(row), ...named.map((name) => cell(name, row[name]))]),
     more: Math.max(0, rows.length - MOST_ROWS),
   };
 }
@@ -75,6 +75,12 @@ export function rowsAsTable(heading, rows) {
 function titleOf(row) {
   const name = NAMES.find((each) => row[each]) ?? 'what';
   return Object.hasOwn(TITLES, name) ? TITLES[name] : name;
+}
+
+/** A share has a bar beside it. */
+function cell(name, value) {
+  const text = figure(name, value);
+  return name.endsWith('_share') && typeof value === 'number' ? { text, bar: value } : text;
 }
 
 function isRow(value) {
@@ -86,6 +92,7 @@ function isFigure(value) {
 }
 
 function head(name) {
+  if (name.endsWith('bytes_per_second')) return 'pace';
   return plain(name)
     .replace(/_(share|bytes|seconds)$/, '')
     .replace('_per_second', ' each second')

@@ -4,7 +4,7 @@ and what happened when. What has not changed is not drawn again, so what somebod
 */
 
 import { fill, h, text } from './dom.js';
-import { about, act, decided, head, proven, taken } from './incidentparts.js';
+import { about, act, decided, head, nameOf, proven, taken } from './incidentparts.js';
 import { lines } from './parts.js';
 import { timeline } from './timeline.js';
 import { plain } from './words.js';
@@ -15,7 +15,7 @@ const AGES_MILLISECONDS = 30_000;
 
 /** Shows one, until it is ended. */
 export function show(place, { id }, app) {
-  app.title(`Incident ${id}`);
+  app.title('Incident');
   const places = Object.fromEntries(
     ['head', 'act', 'cause', 'facts', 'evidence', 'captures', 'timeline'].map((name) => [
       name,
@@ -71,8 +71,11 @@ export function show(place, { id }, app) {
     }
     state.asked = true;
     try {
+      const first = state.incident === null;
       await fetchAll(app, id, state);
-      if (!state.over) draw();
+      if (state.over) return;
+      if (first) app.title(nameOf(state.incident));
+      draw();
     } catch (error) {
       if (!state.over && state.incident === null)
         fill(

@@ -1,7 +1,7 @@
 /* The parts of an incident's page, each made of what the API tells. */
 
 import { captureButton, whyNot } from './ask.js';
-import { askedBy, isActive, sentenceOf, stateText, summaryOf } from './captured.js';
+import { askedBy, isActive, sentenceOf, stateText, summaryOf, whereOf } from './captured.js';
 import { h } from './dom.js';
 import { evidence } from './evidence.js';
 import { moment, place as placeOf } from './figures.js';
@@ -13,6 +13,11 @@ import { severityOf, stateOf } from './states.js';
 import { count, duration, many, plain } from './words.js';
 
 const A_SENTENCE = 2000;
+
+/** What the tab is called. */
+export function nameOf(incident) {
+  return `${whatOf(incident)} of ${whereOf(incident)}`;
+}
 
 /** Where one is, how bad it is, and the sentence. */
 export function head(incident) {

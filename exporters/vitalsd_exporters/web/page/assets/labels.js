@@ -91,7 +91,7 @@ const LABELS = {
   seconds: 'watched for',
   loop_late_seconds: 'its loop was late by',
   cpu_seconds: 'processor time',
-  ended: 'ended early',
+  ended: 'how it ended',
   lock_holder: 'has the interpreter lock',
   thread_count: 'threads',
   tracked_seconds: 'tracked for',

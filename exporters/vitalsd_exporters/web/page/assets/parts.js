@@ -1,6 +1,7 @@
 /* Parts of evidence and of summaries as elements: facts as a list, rows as a table, stacks, sentences. */
 
-import { h } from './dom.js';
+import { sparkline } from './chart.js';
+import { h, vary } from './dom.js';
 import { stack } from './stack.js';
 import { count, plain } from './words.js';
 
@@ -33,7 +34,7 @@ export function coded(sentence) {
   return sentence.split('`').map((each, index) => (index % 2 === 1 ? h('code', {}, each) : each));
 }
 
-/** What is known, each with its name: text, `{text, href}`, or an element. */
+/** What is known, each with its name: a fact of evidence.js, or an element. */
 export function facts(rows) {
   return h(
     'dl',
@@ -43,6 +44,8 @@ export function facts(rows) {
 }
 
 function said(told) {
+  if (told.values?.length > 1)
+    return [h('span', { class: 'lows' }, sparkline(told.values, { label: told.text })), told.text];
   return told.href === undefined || told instanceof Node ? told : h('a', { href: told.href }, told.text);
 }
 
@@ -50,6 +53,12 @@ function inside(told, culprit) {
   if (told.facts !== undefined) return facts(told.facts);
   if (told.frames !== undefined) return stack(told.frames, culprit);
   return rows(told);
+}
+
+function inCell(told) {
+  if (told.bar === undefined) return told;
+  const bar = h('span', { class: 'bar', 'aria-hidden': 'true' }, h('span', {}));
+  return [vary(bar, 'share', Math.max(0, Math.min(1, told.bar))), told.text];
 }
 
 function rows({ heading, columns, rows: told, more }) {
@@ -76,7 +85,7 @@ function rows({ heading, columns, rows: told, more }) {
           h(
             'tr',
             {},
-            row.map((text, index) => h('td', cell(columns[index]), text)),
+            row.map((text, index) => h('td', cell(columns[index]), inCell(text))),
           ),
         ),
       ),

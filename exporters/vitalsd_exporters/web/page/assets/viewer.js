@@ -24,18 +24,21 @@ export function show(place, { id, file }, app) {
     }
   };
   const back = `#/captures/${encodeURIComponent(id)}`;
+  const download = h('a', { class: 'button', href: pathOf(id, file), download: file }, 'Download');
   fill(
     place,
     h(
-      'p',
+      'div',
       { class: 'crumbs' },
       h('a', { href: '#/captures' }, 'Captures'),
-      ' / ',
+      '/',
       h('a', { href: back }, h('code', {}, plain(id))),
+      '/',
+      h('h1', {}, plain(file)),
+      h('span', { class: 'hint' }, whatIs(file)),
+      h('span', { class: 'tools' }, download),
     ),
-    h('h1', {}, plain(file), h('span', { class: 'quiet' }, ` ${whatIs(file)}`)),
     stage,
-    h('p', {}, h('a', { href: pathOf(id, file) }, 'Download the file')),
   );
   open();
   return () => {
