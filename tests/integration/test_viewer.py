@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>A profile</title>
 <meta name="viewport" content="width=device-width, initial-scale=1"><link rel="icon" href="/page/icon.svg">
-<link rel="stylesheet" href="/page/style.css"><script type="module" src="/open.js"></script></head>
+<link rel="stylesheet" href="/page/style.css"><link rel="stylesheet" href="/page/flame.css">
+<script type="module" src="/open.js"></script></head>
 <body><main><h1>A profile</h1><div id="place"></div></main></body></html>"""
 OPEN = """
 import { openFlame } from '/page/flame/open.js';
