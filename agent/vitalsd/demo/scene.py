@@ -106,10 +106,14 @@ class Scene:
         return None
 
     def incident(self, kind: str, cause: str | None = None, function: str | None = None) -> str | None:
-        """What the agent says of one since then, with what to do; of this cause and culprit, where given."""
+        """
+        What the agent says of one since then, with what to do; of this cause and culprit, where given.
+
+        It may be of all workers together, where the host is to blame.
+        """
         for incident in self.agent.incidents(self.target):
             blamed = incident["culprit"] and incident["culprit"]["function"]
-            fits = (incident["worker"], incident["kind"]) == (self.slot, kind)
+            fits = incident["kind"] == kind and incident["worker"] in (self.slot, "")
             fits = fits and cause in (None, incident["cause"]) and function in (None, blamed)
             fits = fits and incident["updated_at"] > self._began
             if fits and "so far" not in incident["summary"]:  # it is over, and all of it is told
