@@ -218,7 +218,7 @@ def test_a_capture_is_deleted_only_after_a_question(visitor: Visit, served: Crow
     assert served.view.captures.one(PROFILE.id) is not None
     page.click("main >> text=Delete")
     page.click("dialog >> text=Delete it")
-    page.wait_for_function("location.hash == '#/captures'")
+    page.wait_for_url("**#/captures")
     assert served.view.captures.one(PROFILE.id) is None
     _rows(page, 1)
 
@@ -307,9 +307,7 @@ def test_no_view_is_wider_than_the_window(chromium: Browser, served: Crowd, widt
 
 def _rows(page: Page, count: int) -> None:
     """As soon as the table has so many rows, of which as many as fit are elements."""
-    page.wait_for_function(
-        "(count) => document.querySelector('table')?.getAttribute('aria-rowcount') == count + 1", arg=count
-    )
+    page.wait_for_selector(f"table[aria-rowcount='{count + 1}']", state="attached")
 
 
 def _words(text: str) -> str:
