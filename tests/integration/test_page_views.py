@@ -223,6 +223,18 @@ def test_a_capture_is_deleted_only_after_a_question(visitor: Visit, served: Crow
     _rows(page, 1)
 
 
+def test_a_question_ends_with_its_view(visitor: Visit, served: Crowd) -> None:
+    """Who goes back has not answered it."""
+    page = visitor.page
+    go(page, "#/captures")
+    go(page, f"#/captures/{PROFILE.id}")
+    page.click("main >> text=Delete")
+    page.wait_for_selector("dialog")
+    page.go_back()
+    page.wait_for_selector("dialog", state="detached")
+    assert served.view.captures.one(PROFILE.id) is not None
+
+
 def test_a_capture_is_pinned(visitor: Visit, served: Crowd) -> None:
     """And the button says that it is."""
     page = visitor.page

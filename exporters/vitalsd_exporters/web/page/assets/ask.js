@@ -6,6 +6,7 @@ Whether it may be taken now the agent's policy decides; what it refuses is told 
 
 import { fill, h } from './dom.js';
 import { KINDS, costOf, stops } from './kinds.js';
+import { modal } from './modal.js';
 import { plain } from './words.js';
 
 const FIRST_UP = '';
@@ -103,9 +104,7 @@ export function askForCapture(app, { target, worker, kind = 'stacks' } = {}) {
   go.disabled = targets.length === 0;
   choose({});
   dialog.append(form);
-  dialog.addEventListener('close', () => dialog.remove());
-  document.body.append(dialog);
-  dialog.showModal();
+  modal(dialog);
   if (target) dialog.querySelector('input:checked')?.focus();
   return dialog;
 }
