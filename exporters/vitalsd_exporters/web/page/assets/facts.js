@@ -2,11 +2,13 @@
 What else is known of a worker or a target, as words and figures; and what is not, with what to do about it.
 */
 
-import { h } from './dom.js';
+import { h, section } from './dom.js';
 import { ago, bytes, clock, count, duration, many, plain, share } from './words.js';
 
 const LIMITS = { group: 'of its control group', address_space: 'RLIMIT_AS', data: 'RLIMIT_DATA' };
 const MOST_EXITS = 12;
+const KERNEL = { R: 'runs', S: 'sleeps', D: 'waits in the kernel', T: 'stopped', t: 'traced', Z: 'has ended', X: 'gone', I: 'idle' };
+/* The kernel's letters. */
 
 /** Cards of facts about one worker. */
 export function factsOf(target, worker, now) {
@@ -20,7 +22,7 @@ export function factsOf(target, worker, now) {
       ['Began', process && `${ago(process.started_at, now)}, ${clock(process.started_at, now)}`],
       ['Runs', probe && `${plain(probe.runtime, 20)} ${plain(probe.version, 40)}`],
       ['Seen by', { probe: 'its probe', observer: 'the observer, from outside', none: 'nobody: only /proc is read' }[worker.lag_source]],
-      ['State', pulse && `${plain(pulse.state)} ${pulse.heartbeat_at ? `, last sign of life ${ago(pulse.heartbeat_at, now)}` : ''}`],
+      ['State', pulse && `${KERNEL[pulse.state] ?? plain(pulse.state)}${pulse.heartbeat_at ? `, last sign of life ${ago(pulse.heartbeat_at, now)}` : ''}`],
       ['Share of its pool', worker.share === null ? null : share(worker.share)],
       ['CPU time', process && duration(process.cpu_seconds)],
       ['Waited for a processor', cpu && known(cpu.runqueue_seconds, duration)],
@@ -71,7 +73,7 @@ export function targetFacts({ supervisor, memory, remedy, zombie_count: zombies,
       ['Known of', many(memory.workers_known, 'worker')],
     ]),
     card('Remedy', [
-      ['State', `${plain(remedy.state)} (mode ${plain(remedy.mode)})`],
+      ['State', remedy.state === remedy.mode ? plain(remedy.state) : `${plain(remedy.state)} (mode ${plain(remedy.mode)})`],
       ['Why', remedy.reason ? plain(remedy.reason, 300) : null],
       ['Children that nobody fetches', zombies > 0 ? `${count(zombies)}, the first is ${plain(shown[0]?.name, 40)}` : null],
     ]),
@@ -94,7 +96,7 @@ export function exitsOf({ exits }, slot, now) {
       plain(each.evidence, 300),
     ),
   );
-  return section('Ends', 'of the last ten minutes, and of whom nobody has followed', h('ul', { class: 'list' }, items));
+  return section('Ends', 'of the last ten minutes, and of whom nobody has followed', h('div', { class: 'card' }, h('ul', { class: 'list' }, items)));
 }
 
 /** What could not be read, and what to do: each sentence once. */
@@ -106,17 +108,13 @@ export function missingOf({ workers }, slot) {
   }
   if (reasons.size === 0) return null;
   const items = [...reasons].map(([why, fields]) => h('li', {}, h('code', {}, plain([...fields].join(', '), 200)), ' ', plain(why, 500)));
-  return section('What is missing', 'and what was in the way', h('ul', { class: 'list' }, items));
+  return section('What is missing', 'and what was in the way', h('div', { class: 'card' }, h('ul', { class: 'list' }, items)));
 }
 
 function card(title, facts) {
   const rows = facts.filter(([, told]) => told !== null && told !== undefined && told !== false && told !== '–');
   const told = rows.length > 0 ? h('dl', { class: 'facts' }, rows.map(([name, value]) => [h('dt', {}, name), h('dd', {}, value)])) : h('p', { class: 'hint' }, 'Nothing is known.');
   return h('section', { class: 'card', 'aria-label': title }, h('h2', {}, title), told);
-}
-
-function section(title, hint, ...children) {
-  return h('section', { class: 'section', 'aria-label': title }, h('header', {}, h('h2', {}, title), h('span', { class: 'hint' }, hint)), h('div', { class: 'card' }, children));
 }
 
 /** Nothing where it is not known: a card has no row for that. */

@@ -6,7 +6,7 @@ What is not in the stream is asked for every five seconds, while somebody looks.
 
 import { askForCapture } from './ask.js';
 import { columns } from './columns.js';
-import { fill, h, text } from './dom.js';
+import { fill, h, section, text } from './dom.js';
 import { exitsOf, factsOf, missingOf, targetFacts } from './facts.js';
 import { capturesTable, incidentsTable } from './found.js';
 import { openParts, state } from './marks.js';
@@ -38,6 +38,7 @@ export function show(place, { name, slot }, app) {
     told,
     parts.element,
     section('Incidents', 'open, and of late', incidents.element),
+    parts.more,
     section('Captures', '', captures.element),
     below,
   );
@@ -124,9 +125,4 @@ function askButton(app, target, worker) {
   const why = may ? null : 'This page may only look: open the link with the token to ask for captures.';
   const ask = () => askForCapture(app, { target, worker });
   return h('button', { type: 'button', class: 'primary', disabled: !may, title: why, on: { click: ask } }, 'Ask for a capture');
-}
-
-/** A part of a view under its heading. */
-function section(title, hint, ...children) {
-  return h('section', { class: 'section', 'aria-label': title }, h('header', {}, h('h2', {}, title), hint && h('span', { class: 'hint' }, hint)), children);
 }

@@ -4,11 +4,11 @@ One worker as it is now: its figures with the last ten minutes of each, its memo
 
 import { lines, sparkline } from './chart.js';
 import { forecast } from './columns.js';
-import { fill, h, text } from './dom.js';
+import { fill, h, section, text } from './dom.js';
 import { between, tone } from './marks.js';
 import { table } from './table.js';
 import { timesOf, trailOf } from './trail.js';
-import { bytes, count, duration, plain, share } from './words.js';
+import { UNKNOWN, bytes, count, duration, many, plain, share } from './words.js';
 
 const DAY_HOURS = 24;
 const AHEAD = 6 * 3600 * 1000;
@@ -32,11 +32,13 @@ export function workerParts(name, slot, app) {
     const row = live.workers.get(`${name}/${slot}`);
     if (row === undefined) return;
     const delay = row.state === 'stuck' ? { text: `stuck ${duration(row.stuck_seconds)}`, class: 'critical' } : between(row.delay_p99_seconds);
-    tell(cards.delay, delay, trailOf(name, slot, 'delay'), `${count(row.stalls)} stalls in the last minute`, 0.01);
-    tell(cards.busy, { text: share(row.busy_share) }, trailOf(name, slot, 'busy'), `${count(row.loops)} ${row.loops === 1 ? 'loop' : 'loops'}`, 1);
+    tell(cards.delay, delay, trailOf(name, slot, 'delay'), row.stalls === null ? '' : `${many(row.stalls, 'stall')} in the last minute`, 0.01);
+    tell(cards.busy, { text: share(row.busy_share) }, trailOf(name, slot, 'busy'), many(row.loops, 'loop'), 1);
     tell(cards.cpu, { text: share(row.cpu_share) }, trailOf(name, slot, 'cpu'), '', 1);
-    const used = row.limit_bytes === null ? '' : ` of ${bytes(row.limit_bytes)}, ${share(row.limit_share)} of it used by all who share it`;
-    tell(cards.memory, { text: bytes(row.memory_bytes), class: tone(row.limit_share) }, trailOf(name, slot, 'memory'), `${forecast(row, live.now()).text}${used}`, row.limit_bytes ?? 0);
+    const used = row.limit_bytes === null ? 'no limit' : `${share(row.limit_share)} of ${bytes(row.limit_bytes)} is used, by all who share it`;
+    const going = forecast(row, live.now()).text;
+    const said = going === UNKNOWN ? used : `${going}; ${used}`;
+    tell(cards.memory, { text: bytes(row.memory_bytes), class: tone(row.limit_share) }, trailOf(name, slot, 'memory'), said, row.limit_bytes ?? 0);
   }
 
   let drawn = '';
@@ -71,13 +73,8 @@ export function workerParts(name, slot, app) {
   draw();
   askHistory();
   return {
-    element: h(
-      'div',
-      { class: 'stack' },
-      h('div', { class: 'cards' }, Object.values(cards).map((each) => each.element)),
-      h('section', { class: 'section', 'aria-label': 'Memory' }, h('header', {}, h('h2', {}, 'Memory'), h('span', { class: 'hint' }, 'the highest of each minute of the last day')), chart),
-      h('section', { class: 'section', 'aria-label': 'Loops' }, h('header', {}, h('h2', {}, 'Loops')), loops.element),
-    ),
+    element: h('div', { class: 'cards figures' }, Object.values(cards).map((each) => each.element)),
+    more: [section('Loops', '', loops.element), section('Memory', 'the highest of each minute of the last day', chart)],
     take: (_, worker) => loops.take(worker),
     end() {
       clearInterval(asking);
