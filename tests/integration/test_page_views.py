@@ -284,6 +284,25 @@ def test_rules_say_why_they_have_not_fired(visitor: Visit, served: Crowd) -> Non
     assert page.locator("details.group").count() == 1
 
 
+@pytest.mark.parametrize(
+    ("place", "told"),
+    [
+        ("#/incidents/gone", "No incident is called `gone`"),
+        ("#/captures/gone", "No capture is called `gone`"),
+        (f"#/captures/{PROFILE.id}/gone.speedscope.json", "has no such file"),
+        (f"#/captures/{PROFILE.id}/profile.bin", "profile.bin"),
+    ],
+)
+def test_what_is_not_there_is_told(visitor: Visit, place: str, told: str) -> None:
+    """In the API's own sentence, with nothing to do to it; a link may be older than what it leads to."""
+    if "gone" in place:
+        visitor.excuse("404")
+    go(visitor.page, place)
+    visitor.page.wait_for_selector("main [role=alert]:not(:empty)")
+    assert told in visitor.page.inner_text("main")
+    assert visitor.page.locator("main button").count() == 0
+
+
 @needs_axe
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_everybody_can_use_them(chromium: Browser, served: Crowd, scheme: str) -> None:
