@@ -64,6 +64,7 @@ export function show(place, { id }, app) {
     } catch (error) {
       if (state.over || state.gone) return;
       text(problem, plain(error.message, 1000));
+      if (state.capture === null) fill(places.head, h('h1', {}, 'Capture'));
       if (error.status === 404) fill(places.act);
     }
   };
