@@ -13,6 +13,8 @@ export const AXIS = 22;
 
 const GAP = 1;
 const MARKED = 3;
+/** Of the screen: narrower boxes are painted as one with what is beside them. */
+const MERGED_PIXELS = 1.5;
 const INSET = 5;
 const FONT_PIXELS = 12;
 const SMALL_PIXELS = 11;
@@ -38,7 +40,7 @@ export class Painter {
     const { boxes, view } = scene;
     if (!(boxes.width > 0)) return 0;
     const scale = width / (view.right - view.left);
-    const frame = { scene, width, scale, least: 1 / ratio / scale, drawn: 0 };
+    const frame = { scene, width, scale, least: MERGED_PIXELS / ratio / scale, drawn: 0 };
     const shown = Math.ceil((height - AXIS) / ROW);
     context.textBaseline = 'middle';
     const first = Math.floor(view.top);
