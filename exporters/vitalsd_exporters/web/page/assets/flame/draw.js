@@ -62,7 +62,7 @@ export class Painter {
       const called = boxes.called[box];
       this._context.fillStyle = this._fill(scene, called);
       this._context.fillRect(x, y, wide > 3 ? wide - GAP : wide, ROW - GAP);
-      if (called === scene.chosen && !isMany) this._mark(palette, x, y, wide);
+      if (called === scene.chosen && box !== scene.selected && !isMany) this._mark(palette, x, y, wide);
       frame.drawn += 1;
       if (wide < LEAST_TEXT || isMany) return;
       const isQuiet = scene.matched !== null && scene.matched[called] !== 1;
