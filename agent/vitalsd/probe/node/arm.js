@@ -7,7 +7,7 @@ Threads that the service starts later find the shared memory in their environmen
 well, and is told apart by its own data.
 
 A process that runs already, and that somebody attaches to, is worth it at once: then `given` says what the
-environment says to others.
+environment says to others. So is any where all of its life counts, as `vitalsd budget` sets it (VITALSD_WHOLE_LIFE).
 */
 
 const { isMainThread, getEnvironmentData, setEnvironmentData, workerData } = require('node:worker_threads');
@@ -15,7 +15,7 @@ const { setTimeout } = require('node:timers');
 
 const ARMED = Symbol.for('vitalsd.probe');
 const KEY = 'vitalsd.probe';
-const AFTER_MS = 1000;
+const AFTER_MS = process.env.VITALSD_WHOLE_LIFE === '1' ? 0 : 1000;
 const THREAD_AFTER_MS = 250;
 const OLDEST = 18;
 

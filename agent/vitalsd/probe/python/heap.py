@@ -2,8 +2,8 @@
 How much the heap holds: what Python's small-object allocator has handed out, and what malloc has.
 
 The interpreter's own statistics walk every pool (0.3 to 2 ms per 340 MB, holding the GIL) and malloc's walk its
-free lists, so both are read at most every ten seconds, and less often the longer they take, so that neither ever
-costs more than a two-thousandth of the time. One that takes 5 ms three times in a row, or 20 ms once, is given up:
+free lists, so both are read at most every ten seconds (twice a second where all of a short life counts), and less often the
+longer they take, so that neither ever costs more than a two-thousandth of the time. One that takes 5 ms three times in a row, or 20 ms once, is given up:
 what it told is then left out, because so large a heap is not measured without holding the service up.
 
 All of it is judged by processor time: on a busy process a reading also waits for the interpreter lock, which harms
@@ -16,6 +16,8 @@ import re
 import sys
 from time import monotonic, thread_time
 
+from .lifecycle import WHOLE_LIFE
+
 try:
     import ctypes
 except ImportError:  # a build of Python without libffi: what it tells is left out
@@ -27,7 +29,7 @@ TYPE_CHECKING = False  # importing typing would be more than the service asked f
 if TYPE_CHECKING:
     from typing import Any
 
-INTERVAL_SECONDS = 10.0
+INTERVAL_SECONDS = 0.5 if WHOLE_LIFE else 10.0
 DEAR_SECONDS = 0.005
 """What takes more CPU time than this again and again is not read any more: it would be a stall of our making."""
 DEAR_IN_A_ROW = 3
