@@ -31,6 +31,7 @@ NAMES = (
     "captures",
     "history",
     "backtest",
+    "budget",
     "config",
     "probe",
     "doctor",

@@ -7,8 +7,8 @@ becomes active, in a thread of its own, the watchdog, once the process is a seco
 - an event loop runs, in any thread, unless it is the master of a server that forks its workers; or
 - it is a forked worker of a server known to be synchronous, or runs a pool known to be.
 
-With VITALSD_WHOLE_LIFE=1 in its environment, as `vitalsd budget` sets it for what is short anyway, all of a process's
-life counts: the probe is active before the first loop has turned, and its segment stays when the process has ended.
+With VITALSD_WHOLE_LIFE=1 in its environment, as `vitalsd budget` sets it for what is short anyway, all of a life
+counts: the probe is active before the first loop has turned, and its segment stays when the process has ended.
 
 Hooks run in the service's own threads, where Ctrl-C and `sys.exit` of a signal handler can come up at any moment:
 they pass, only errors end here.
