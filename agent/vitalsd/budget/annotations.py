@@ -55,7 +55,8 @@ def _within(file: str, workspace: str | None, folder: str) -> str | None:
 
 
 def _data(text: str) -> str:
-    return sound(text).replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    """On one line; `##[` was a command of the older kind, wherever in a line it stood."""
+    return sound(text).replace("##", "# #").replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 
 
 def _property(text: str) -> str:

@@ -90,7 +90,7 @@ def _budgets(limits: Limits, judged: list[ProcessRun]) -> Iterator[Budget]:
 
 
 def _stalls(process: ProcessRun, limit: float, told: str) -> Iterator[Check]:
-    loops = [loop for loop in process.loops if loop.delay.buckets[-1] > 0 or loop.stalls]
+    loops = process.loops
     if not loops:
         return
     over = [

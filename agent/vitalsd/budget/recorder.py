@@ -45,6 +45,8 @@ JOIN_SECONDS = 10.0
 MOST_PROCESSES = 20_000
 MOST_BYTES_OF_COMMAND = 65_536
 LOCKLESS = "node"
+CODE = ("-c", "-e", "--eval", "-p", "--print")
+"""Behind these stands a program, which is no name."""
 PROC = Path("/proc")
 TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -274,6 +276,8 @@ def _words(pid: int) -> list[str]:
 def _without_interpreter(words: list[str]) -> list[str]:
     """`uvicorn app:app`, where the kernel has `/usr/bin/python3 /usr/bin/uvicorn app:app`."""
     names = [word.rpartition("/")[2] for word in words[:2]]
+    if len(words) > 1 and words[1] in CODE:
+        return [*names, "…"]
     if len(words) > 1 and words[1].startswith("/"):
         return [*([] if "." not in names[1] else names[:1]), names[1], *words[2:]]
     return [*names[:1], *words[1:]]

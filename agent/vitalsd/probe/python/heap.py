@@ -2,10 +2,10 @@
 How much the heap holds: what Python's small-object allocator has handed out, and what malloc has.
 
 The interpreter's own statistics walk every pool (0.3 to 2 ms per 340 MB, holding the GIL) and malloc's walk its
-free lists, so both are read at most every ten seconds (twice a second where all of a life counts), and less often the
-longer they take, so that neither ever costs more than a two-thousandth of the time. One that takes 5 ms three times in
-a row, or 20 ms once, is given up: what it told is then left out, because so large a heap is not measured without
-holding the service up.
+free lists, so both are read at most every ten seconds (twice a second where all of a life counts), and less often
+the longer they take, so that neither ever costs more than a two-thousandth of the time. One that takes 5 ms three
+times in a row, or 20 ms once, is given up: what it told is then left out, because so large a heap is not measured
+without holding the service up.
 
 All of it is judged by processor time: on a busy process a reading also waits for the interpreter lock, which harms
 nobody.

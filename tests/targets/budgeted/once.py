@@ -1,0 +1,24 @@
+"""Blocks its loop in `ask_slowly`, and ends: `once.py SECONDS [EXIT CODE]`; `once.py hangs` does not end."""
+
+import asyncio
+import os
+import sys
+import time
+
+
+def ask_slowly(seconds):
+    time.sleep(seconds)
+
+
+async def main(given):
+    if given == "hangs":
+        await asyncio.sleep(0.3)
+        print("blocking", flush=True)
+        ask_slowly(600)
+    ask_slowly(float(given))
+    if "exits" in sys.argv:
+        os._exit(0)
+
+
+asyncio.run(main(sys.argv[1]))
+sys.exit(int(sys.argv[2]) if sys.argv[2:] and sys.argv[2].isdigit() else 0)
