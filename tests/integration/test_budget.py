@@ -48,6 +48,22 @@ def test_one_that_ends_without_a_word_is_caught(tmp_path: Path) -> None:
     assert culprits(judged) == {"ask_slowly"}
 
 
+def test_every_python_is_caught(tmp_path: Path, any_python: str) -> None:
+    """The probe is there before the first callback runs, whatever the version."""
+    judged = budget(tmp_path, "--max-stall", "200ms", "--", any_python, "once.py", "0.4")
+
+    assert judged.code == 1, judged.err
+    assert culprits(judged) == {"ask_slowly"}
+
+
+def test_a_loop_without_a_selector_is_caught(tmp_path: Path) -> None:
+    """uvloop's, whose heartbeat has been due all the time."""
+    judged = budget(tmp_path, "--max-stall", "200ms", "--", PYTHON, "once.py", "0.5", "uvloop")
+
+    assert judged.code == 1, judged.err
+    assert culprits(judged) == {"ask_slowly"}
+
+
 @pytest.mark.parametrize("end", [[], ["exit"]], ids=["to its end", "process.exit"])
 @needs_node
 def test_a_node_that_lives_for_its_block_alone_is_caught(tmp_path: Path, end: list[str]) -> None:

@@ -43,7 +43,7 @@ def stall(
 def loop(*stalls: RunStall, name: str = "main", all_known: bool = True, **more: Any) -> LoopRun:
     """A loop that was busy for these and nothing else."""
     delay = more.pop("delay", None) or delays(*(one.evidence.seconds for one in stalls if not one.pardon))
-    return LoopRun(name, "a thread", delay, stalls, all_known)
+    return LoopRun(name, "a thread", delay, stalls, all_known, **more)
 
 
 def process(*loops: LoopRun, name: str = "uvicorn app:app", **more: Any) -> ProcessRun:

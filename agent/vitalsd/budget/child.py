@@ -45,8 +45,10 @@ class Child:
                 command[0], command, environment, setsigmask=before - {signal.SIGCHLD}, setsigdef=AS_EXPECTED
             )
         except FileNotFoundError:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
             raise CommandError(f"The command {command[0]} cannot be found.", NOT_FOUND) from None
         except OSError as error:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
             sentence = f"The command {command[0]} cannot be executed: {error.strerror}."
             raise CommandError(sentence, CANNOT_EXECUTE) from error
 

@@ -29,7 +29,7 @@ from vitalsd.incidents.wording import sound
 from vitalsd.model import Stack
 from vitalsd.settings.units import format_duration, format_size
 
-__all__ = ["EXCEEDED", "UNMEASURED", "judge"]
+__all__ = ["EXCEEDED", "NOTHING", "NO_LOOP", "UNMEASURED", "judge"]
 
 EXCEEDED, UNMEASURED = 1, 2
 QUANTILE = 0.99
@@ -37,6 +37,7 @@ MOST_CULPRITS = 3
 """That one sentence names."""
 MIB = 2**20
 LOOK_FURTHER = "see what holds it: `vitalsd run` the service, and `vitalsd capture memory`"
+UNSEEN = "by whom is not known, since its stalls came faster than they were read"
 NOTHING = "no process with the probe in it was seen"
 NO_LOOP = "no event loop ran in a process with the probe in it"
 
@@ -99,6 +100,12 @@ def _stalls(process: ProcessRun, limit: float, told: str) -> Iterator[Check]:
         for stall in loop.stalls
         if not stall.pardon and stall.evidence.seconds > limit
     ]
+    lost = max(loops, key=lambda loop: loop.lost_seconds)
+    if not over and lost.lost_seconds > limit:
+        how_long = duration(lost.lost_seconds)
+        sentence = f"{_who(process, lost)} was blocked for {how_long}, where {told} is allowed; {UNSEEN}."
+        yield _exceeded("max-stall", told, process, sentence, lost.lost_seconds, None)
+        return
     if not over:
         longest = max((s.evidence.seconds for loop in loops for s in loop.stalls if not s.pardon), default=0.0)
         yield Check("max-stall", told, process.name, "good", f"no stall beyond {told}", longest or None)

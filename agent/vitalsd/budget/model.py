@@ -58,6 +58,8 @@ class LoopRun(msgspec.Struct, frozen=True):
     """The longest first."""
     all_known: bool = True
     """False where there were more stalls than are kept, or where they came faster than they were read."""
+    lost_seconds: float = 0.0
+    """How long the longest was, where it is not among them."""
 
 
 class Growth(msgspec.Struct, frozen=True):

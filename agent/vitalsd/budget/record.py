@@ -56,6 +56,7 @@ class _Baseline(msgspec.Struct, frozen=True):
     at: float
     """CLOCK_MONOTONIC."""
     delays: dict[str, Histogram] = {}
+    longest: dict[str, float] = {}
     errors: tuple[int | None, ...] = ()
 
 
@@ -89,7 +90,8 @@ class Record:
             self._baseline = _Baseline(self.born)
             if self._limits.after_seconds:
                 delays = {loop.name: loop.delay for loop in vitals.loops}
-                self._baseline = _Baseline(now, delays, vitals.unhandled_errors)
+                longest = {loop.name: loop.delay_max_seconds for loop in vitals.loops}
+                self._baseline = _Baseline(now, delays, longest, vitals.unhandled_errors)
         self._heap.add(now - self.born, vitals.heap_used_bytes, vitals.heap_live_bytes)
         told = [(loop.name, stall) for loop in vitals.loops for stall in loop.recent_stalls]
         for name, stall in told:
@@ -160,12 +162,16 @@ class Record:
         pardoned = [stall.evidence for stall in stalls if stall.pardon]
         left_out = [one.seconds - max(0.0, baseline.at - one.since) for one in pardoned]
         judged = delay.less(loop.delay, baseline.delays.get(loop.name))
+        all_known = sum(not stall.evidence.in_progress for stall in stalls) >= loop.stalls
+        known = max((stall.evidence.seconds for stall in stalls), default=0.0)
+        lost = not all_known and loop.delay_max_seconds > max(known, baseline.longest.get(loop.name, 0.0))
         return LoopRun(
             name=loop.name,
             thread=sound(loop.thread),
             delay=delay.without(judged, [seconds for seconds in left_out if seconds > 0]),
             stalls=tuple(sorted(stalls, key=lambda stall: -stall.evidence.seconds)),
-            all_known=sum(not stall.evidence.in_progress for stall in stalls) >= loop.stalls,
+            all_known=all_known,
+            lost_seconds=loop.delay_max_seconds if lost else 0.0,
         )
 
     def _errors(self, vitals: ProbeVitals) -> tuple[Errors, ...]:

@@ -17,6 +17,8 @@ import time
 from collections import Counter
 from pathlib import Path
 
+import msgspec
+
 from vitalsd.budget.model import Limits, ProcessRun
 from vitalsd.budget.record import Record
 from vitalsd.capture.stacks import Late as LateThread
@@ -39,14 +41,19 @@ from vitalsd.targets.scrub import scrub
 __all__ = ["Recorder"]
 
 LOOK_SECONDS = 0.1
+REST = 20
+"""Looks that one takes: with a thousand processes they come less often."""
 LAST_WORD_SECONDS = 0.15
 """For what the observer says of a stall that is over: it looks each 80 ms."""
 JOIN_SECONDS = 10.0
 MOST_PROCESSES = 20_000
+MOST_STALLS = 5_000
+"""Of all processes, with their stacks; of further processes the longest of each loop is kept."""
 MOST_BYTES_OF_COMMAND = 65_536
 LOCKLESS = "node"
 CODE = ("-c", "-e", "--eval", "-p", "--print")
 """Behind these stands a program, which is no name."""
+CUT_OFF = "it ended in the middle of its probe's first word, and is not judged"
 PROC = Path("/proc")
 TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -76,7 +83,7 @@ class Recorder:
         self._refused: dict[Path, str] = {}
         self._runs: list[ProcessRun] = []
         self._names: Counter[str] = Counter()
-        self._left_out = 0
+        self._left_out = self._stalls = 0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopping: asyncio.Event | None = None
         self._started = threading.Event()
@@ -118,9 +125,11 @@ class Recorder:
         self._observer.start()
         try:
             while not self._stopping.is_set():
+                began = time.monotonic()
                 self._look()
+                rest = max(LOOK_SECONDS, REST * (time.monotonic() - began))
                 try:
-                    await asyncio.wait_for(self._stopping.wait(), LOOK_SECONDS)
+                    await asyncio.wait_for(self._stopping.wait(), rest)
                 except TimeoutError:
                     continue
             self._look()
@@ -136,6 +145,7 @@ class Recorder:
     def _look(self) -> None:
         """Whoever is there: new ones, all that live, and once more those that have ended since."""
         paths = sorted(self._folder.glob("*.seg"))
+        self._refused = {path: why for path, why in self._refused.items() if path in paths}
         newest = {self._pid_in(path): path for path in sorted(paths, key=_made_at)}
         for path in paths:
             if path not in self._open and not self._adopt(path):
@@ -214,6 +224,8 @@ class Recorder:
             return
         if vitals is not None:
             entry.record.take(vitals, now)
+        elif entry.ended and entry.record.latest is None:
+            entry.record.problems = (CUT_OFF,)
 
     def _follow(self) -> None:
         followed = [
@@ -225,7 +237,9 @@ class Recorder:
         """It is over, or the run is: what it comes to."""
         entry = self._open.pop(path)
         offset = time.time() - time.monotonic()
-        self._runs.append(entry.record.finish(offset, self._observer.late_seconds))
+        run = entry.record.finish(offset, self._observer.late_seconds)
+        self._stalls += sum(len(loop.stalls) for loop in run.loops)
+        self._runs.append(run if self._stalls <= MOST_STALLS else _shortened(run))
         entry.file.close()
         if entry.ended:
             _remove(path)
@@ -261,6 +275,18 @@ class Recorder:
         loop = next((loop for loop in vitals.loops if loop.name == event.loop), None) if vitals else None
         thread_id = loop.thread_id if loop is not None and loop.thread_id else event.key.pid
         return LateThread(event.key, thread_id, event.since, loop.thread if loop is not None else "")
+
+
+def _shortened(run: ProcessRun) -> ProcessRun:
+    """The same with the longest stall of each loop that counts."""
+    loops = [
+        msgspec.structs.replace(
+            loop, stalls=longest, all_known=loop.all_known and len(loop.stalls) == len(longest)
+        )
+        for loop in run.loops
+        for longest in [tuple(stall for stall in loop.stalls if not stall.pardon)[:1]]
+    ]
+    return msgspec.structs.replace(run, loops=tuple(loops))
 
 
 def _words(pid: int) -> list[str]:

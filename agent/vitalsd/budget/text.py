@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, cast
 
+from vitalsd.budget.judge import NO_LOOP, NOTHING
 from vitalsd.budget.model import Check, ProcessRun, Report
 from vitalsd.detect.culprit import callback
 from vitalsd.detect.words import duration
@@ -53,7 +54,7 @@ def _lines(report: Report, verbose: bool) -> Iterator[str]:
     missing = [check for check in report.of("unmeasured") if not check.process]
     for check in missing:
         yield f"vitalsd: --{check.budget} {check.limit} could not be judged: {check.sentence}."
-    if any("seen" in check.sentence or "loop" in check.sentence for check in missing) and not report.allow_empty:
+    if any(check.sentence in (NOTHING, NO_LOOP) for check in missing) and not report.allow_empty:
         yield f"vitalsd: {SETUP}"
     if report.run.problem:
         yield f"vitalsd: {report.run.problem}."

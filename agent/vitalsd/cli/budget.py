@@ -14,13 +14,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from vitalsd.cli.launching import launched
 from vitalsd.cli.output import tell
 from vitalsd.errors import UsageError
 
 if TYPE_CHECKING:
     from vitalsd.budget.model import Limits, ProcessRun, Report
 
-__all__ = ["Budget"]
+__all__ = ["Budget", "limits_of"]
 
 T = TypeVar("T")
 DEFAULT_STALL = "100ms"
@@ -65,7 +66,7 @@ class Budget:
         command = args.service[1:] if args.service[:1] == ["--"] else args.service
         if not command:
             raise UsageError("There is no command: write `vitalsd budget --max-stall 100ms -- pytest`.")
-        limits = _limits(args)
+        limits = limits_of(args)
         match = _pattern(args.match)
         for option in ("json", "junit"):
             _refuse_unwritable(option, getattr(args, option))
@@ -85,7 +86,8 @@ def _run(
     sys.stdout.flush()
     started_at, began = time.time(), time.monotonic()
     try:
-        child = Child(command, _environment(command, threshold, folder / "segments"))
+        environment = launched(os.environ, "budget", threshold, str(folder / "segments"))
+        child = Child(command, {**environment, "VITALSD_WHOLE_LIFE": "1"})
     except CommandError as error:
         tell(error)
         return error.exit_code
@@ -148,7 +150,8 @@ def _told(args: argparse.Namespace, report: Report, limits: Limits) -> int:
     return code
 
 
-def _limits(args: argparse.Namespace) -> Limits:
+def limits_of(args: argparse.Namespace) -> Limits:
+    """What was asked for, or the default; a UsageError says what makes no sense."""
     from vitalsd.budget.model import Limits
     from vitalsd.settings.units import parse_duration, parse_size
 
@@ -224,20 +227,6 @@ def _folder() -> Path:
     except OSError as error:
         raise UsageError(f"There is no room for what the probes tell: {error}. Set TMPDIR.") from None
     return folder
-
-
-def _environment(command: list[str], threshold: float, segments: Path) -> dict[str, str]:
-    import msgspec
-
-    from vitalsd.cli.run import service_environment
-    from vitalsd.settings.model import Sampling, Settings, Stall
-    from vitalsd.targets.rules import program_name
-
-    settings = msgspec.structs.replace(
-        Settings(), stall=Stall(threshold=threshold), sampling=Sampling(segment_dir=str(segments))
-    )
-    environment = service_environment(os.environ, program_name(" ".join(command)), settings)
-    return {**environment, "VITALSD_WHOLE_LIFE": "1"}
 
 
 def _refuse_unwritable(option: str, name: str | None) -> None:

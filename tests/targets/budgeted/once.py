@@ -1,4 +1,4 @@
-"""Blocks its loop in `ask_slowly`, and ends: `once.py SECONDS [EXIT CODE]`; `once.py hangs` does not end."""
+"""Blocks its loop in `ask_slowly`: `once.py SECONDS [EXIT CODE | exits | uvloop]`; `once.py hangs` does not end."""
 
 import asyncio
 import os
@@ -20,5 +20,9 @@ async def main(given):
         os._exit(0)
 
 
+if "uvloop" in sys.argv:
+    import uvloop
+
+    uvloop.install()
 asyncio.run(main(sys.argv[1]))
 sys.exit(int(sys.argv[2]) if sys.argv[2:] and sys.argv[2].isdigit() else 0)

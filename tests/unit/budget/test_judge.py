@@ -20,6 +20,13 @@ def only(limits: Limits, *processes: object, **more: object) -> Check:
     return check
 
 
+def test_the_longest_stall_may_be_lost() -> None:
+    """It is known by its length alone, and that is enough to exceed."""
+    check = only(STALL, process(loop(stall(0.05), all_known=False, lost_seconds=0.4)))
+    assert check.outcome == "exceeded"
+    assert "was blocked for 0.40 s, where 100ms is allowed; by whom is not known" in check.sentence
+
+
 def test_the_longest_stall_is_blamed_with_its_culprit() -> None:
     """One sentence has who, how long, why, where, the limit, how often more, and what to do."""
     other = Frame("render", "/srv/app/pages.py", 3)
