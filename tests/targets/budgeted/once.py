@@ -1,4 +1,4 @@
-"""Blocks its loop in `ask_slowly`: `once.py SECONDS [EXIT CODE | exits | uvloop]`; `once.py hangs` does not end."""
+"""Blocks its loop in `ask_slowly`: `once.py SECONDS [EXIT CODE | exits | uvloop]`, or for good with `hangs`."""
 
 import asyncio
 import os

@@ -38,7 +38,7 @@ __all__ = ["WHOLE_LIFE", "RLock", "allocate_lock", "arm", "get_ident", "sleep", 
 WHOLE_LIFE = os.environ.get("VITALSD_WHOLE_LIFE") == "1"
 MINIMUM_AGE_SECONDS = 0.0 if WHOLE_LIFE else 1.0
 READY_PATIENCE_SECONDS = 1.0
-"""How long the first loop of a process waits for the probe where all of its life counts: it takes 20 ms."""
+"""How long the first loop of a process waits for the probe where all of its life counts: it takes 15 ms."""
 IMPORT_PATIENCE_SECONDS = 0.05
 """How long a fork waits for an import of ours in another thread."""
 FORKING_SERVERS = ("gunicorn.arbiter", "celery.concurrency.prefork", "uwsgi")
