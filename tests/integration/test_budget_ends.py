@@ -12,6 +12,7 @@ import pty
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
@@ -19,6 +20,10 @@ from xml.etree import ElementTree as ET
 import pytest
 from support.budgeted import BUDGETED, budget, command, culprits, environment
 from support.waiting import wait_for
+
+from vitalsd.budget.model import Limits
+from vitalsd.budget.recorder import Recorder
+from vitalsd.cli.launching import launched
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -116,6 +121,22 @@ def test_a_command_that_is_killed_in_its_block(tmp_path: Path) -> None:
     assert check["culprit"]["function"] == "ask_slowly"
     assert "had been blocked for" in check["sentence"]
     assert "when it was seen last" in check["sentence"]
+
+
+def test_one_that_is_dead_before_it_was_seen(tmp_path: Path) -> None:
+    """Its segment says that its loop is busy, and for how long is not known by then: nobody is accused."""
+    environ = launched(environment(VITALSD_WHOLE_LIFE="1"), "test", 0.1, str(tmp_path))
+    died = subprocess.run([PYTHON, "once.py", "0.0", "dies"], cwd=BUDGETED, env=environ, check=False)
+    assert died.returncode == -signal.SIGKILL
+    ended_at = time.monotonic()
+    wait_for("its loop to seem late", lambda: time.monotonic() > ended_at + 0.5)
+    recorder = Recorder(tmp_path, Limits(max_stall_seconds=0.1), 0.1, None)
+    recorder.start()
+    (run,) = recorder.finish()
+
+    assert recorder.problem == ""
+    assert [loop.stalls for loop in run.loops] == [()]
+    assert list(tmp_path.glob("*")) == []
 
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGUSR1", "SIGHUP"])

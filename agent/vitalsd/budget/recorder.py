@@ -33,7 +33,7 @@ from vitalsd.segment.reader import SegmentError, SegmentFile
 from vitalsd.segment.vitals import ProbeDisabled, read_vitals
 from vitalsd.sources.observer.events import Ended, Followed, Late
 from vitalsd.sources.observer.observer import Observer
-from vitalsd.targets.launchers import is_launcher
+from vitalsd.targets.launchers import is_launcher, is_spawned
 from vitalsd.targets.lockless import is_writer
 from vitalsd.targets.processes import read_key
 from vitalsd.targets.scrub import scrub
@@ -180,7 +180,7 @@ class Recorder:
         self._refused.pop(path, None)
         header = file.header
         pid = file.holder() or header.pid
-        words = _words(pid)
+        words = _words_of_program(pid)
         record = Record(
             WorkerKey(pid, header.start_ticks),
             self._name(words, header.runtime, header.version),
@@ -297,6 +297,19 @@ def _words(pid: int) -> list[str]:
     except OSError:
         return []
     return [word.decode("utf-8", "replace") for word in read.rstrip(b"\0").split(b"\0")] if read else []
+
+
+def _words_of_program(pid: int) -> list[str]:
+    """The same; of an interpreter that multiprocessing has started for its parent's sake, the parent's."""
+    words = _words(pid)
+    if not is_spawned(" ".join(words)):
+        return words
+    try:
+        with open(f"{PROC}/{pid}/stat", "rb") as file:  # noqa: PTH123 - text in
+            parent = int(file.read(MOST_BYTES_OF_COMMAND).rpartition(b")")[2].split()[1])
+    except (OSError, ValueError, IndexError):
+        return words
+    return [*(_words(parent) or words), "(its child)"]
 
 
 def _without_interpreter(words: list[str]) -> list[str]:

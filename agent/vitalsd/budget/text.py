@@ -106,7 +106,8 @@ def _verdict(report: Report) -> Iterator[str]:
         budgets = "a budget is exceeded" if len(exceeded) == 1 else f"{len(exceeded)} budgets are exceeded"
         yield f"vitalsd: the command itself failed with {code}, which is kept; {budgets} as well"
     elif code:
-        yield f"vitalsd: the command itself failed with {code}; no budget is exceeded"
+        judged = "no budget is exceeded" if report.outcome == "good" else "not all budgets could be judged"
+        yield f"vitalsd: the command itself failed with {code}; {judged}"
     elif exceeded:
         over = f"{len({check.process for check in exceeded})} of {len(report.run.processes)} processes"
         yield f"vitalsd: the command ended with 0, and {over} went over budget: exit code {report.exit_code}"

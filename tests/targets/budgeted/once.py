@@ -1,7 +1,8 @@
-"""Blocks its loop in `ask_slowly`: `once.py SECONDS [EXIT CODE | exits | uvloop]`, or for good with `hangs`."""
+"""Blocks in `ask_slowly`: `once.py SECONDS [EXIT CODE | exits | dies | uvloop]`; for good with `once.py hangs`."""
 
 import asyncio
 import os
+import signal
 import sys
 import time
 
@@ -18,6 +19,8 @@ async def main(given):
     ask_slowly(float(given))
     if "exits" in sys.argv:
         os._exit(0)
+    if "dies" in sys.argv:
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 if "uvloop" in sys.argv:
