@@ -23,10 +23,10 @@ MOST_GOOD = 200
 NOT_OF_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 
 
-def junit(report: Report) -> bytes:
-    """The whole file."""
+def junit(report: Report, folder: str) -> bytes:
+    """The whole file; paths within `folder` are told as from there."""
     run = report.run
-    cases = [_command(report), *_cases(report)]
+    cases = [_command(report), *_cases(report, folder)]
     counts = {
         "tests": str(len(cases)),
         "failures": str(sum(case.find("failure") is not None for case in cases)),
@@ -58,24 +58,24 @@ def _command(report: Report) -> ET.Element:
     return case
 
 
-def _cases(report: Report) -> Iterable[ET.Element]:
+def _cases(report: Report, folder: str) -> Iterable[ET.Element]:
     good: dict[str, int] = {}
     for check in report.checks:
         if check.outcome == "good":
             good[check.budget] = good.get(check.budget, 0) + 1
             if good[check.budget] > MOST_GOOD:
                 continue
-        yield _of(check, report.allow_empty)
+        yield _of(check, folder, report.allow_empty)
     for budget, count in good.items():
         if count > MOST_GOOD:
             yield _case(budget, f"{count - MOST_GOOD} more processes")
 
 
-def _of(check: Check, allow_empty: bool) -> ET.Element:
+def _of(check: Check, folder: str, allow_empty: bool) -> ET.Element:
     case = _case(check.budget, f"{check.process or 'all processes'} (--{check.budget} {check.limit})")
     culprit = sound_frame(check.culprit)
     if culprit is not None:
-        case.set("file", _text(culprit.file))
+        case.set("file", _text(culprit.file.removeprefix("file://").removeprefix(folder.rstrip("/") + "/")))
         case.set("line", str(culprit.line))
     if check.outcome == "exceeded":
         _said(case, "failure", check.sentence, check.cause or check.budget, _stacks(check))

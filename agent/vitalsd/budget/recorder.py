@@ -20,6 +20,7 @@ from pathlib import Path
 import msgspec
 
 from vitalsd.budget.model import Limits, ProcessRun
+from vitalsd.budget.names import name_of, words_of
 from vitalsd.budget.record import Record
 from vitalsd.capture.stacks import Late as LateThread
 from vitalsd.capture.stacks import StackSampler
@@ -33,10 +34,9 @@ from vitalsd.segment.reader import SegmentError, SegmentFile
 from vitalsd.segment.vitals import ProbeDisabled, read_vitals
 from vitalsd.sources.observer.events import Ended, Followed, Late
 from vitalsd.sources.observer.observer import Observer
-from vitalsd.targets.launchers import is_launcher, is_spawned
+from vitalsd.targets.launchers import is_launcher
 from vitalsd.targets.lockless import is_writer
 from vitalsd.targets.processes import read_key
-from vitalsd.targets.scrub import scrub
 
 __all__ = ["Recorder"]
 
@@ -49,10 +49,7 @@ JOIN_SECONDS = 10.0
 MOST_PROCESSES = 20_000
 MOST_STALLS = 5_000
 """Of all processes, with their stacks; of further processes the longest of each loop is kept."""
-MOST_BYTES_OF_COMMAND = 65_536
 LOCKLESS = "node"
-CODE = ("-c", "-e", "--eval", "-p", "--print")
-"""Behind these stands a program, which is no name."""
 CUT_OFF = "it ended in the middle of its probe's first word, and is not judged"
 PROC = Path("/proc")
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -145,7 +142,10 @@ class Recorder:
     def _look(self) -> None:
         """Whoever is there: new ones, all that live, and once more those that have ended since."""
         paths = sorted(self._folder.glob("*.seg"))
-        self._refused = {path: why for path, why in self._refused.items() if path in paths}
+        here = set(paths)
+        self._refused = {path: why for path, why in self._refused.items() if path in here}
+        for path in self._open.keys() - here:  # somebody has deleted it
+            self._close(path)
         newest = {self._pid_in(path): path for path in sorted(paths, key=_made_at)}
         for path in paths:
             if path not in self._open and not self._adopt(path):
@@ -180,7 +180,7 @@ class Recorder:
         self._refused.pop(path, None)
         header = file.header
         pid = file.holder() or header.pid
-        words = _words_of_program(pid)
+        words = words_of(PROC, pid)
         record = Record(
             WorkerKey(pid, header.start_ticks),
             self._name(words, header.runtime, header.version),
@@ -198,7 +198,7 @@ class Recorder:
 
     def _name(self, words: list[str], runtime: str, version: str) -> str:
         """What people know it by; the second of the same name is the second."""
-        shown = sound(scrub(_without_interpreter(words)) or f"a short-lived {runtime} {version}")
+        shown = sound(name_of(words) or f"a short-lived {runtime} {version}")
         self._names[shown] += 1
         return shown if self._names[shown] == 1 else f"{shown} #{self._names[shown]}"
 
@@ -287,39 +287,6 @@ def _shortened(run: ProcessRun) -> ProcessRun:
         for longest in [tuple(stall for stall in loop.stalls if not stall.pardon)[:1]]
     ]
     return msgspec.structs.replace(run, loops=tuple(loops))
-
-
-def _words(pid: int) -> list[str]:
-    """The command line of a process, if it is there."""
-    try:
-        with open(f"{PROC}/{pid}/cmdline", "rb") as file:  # noqa: PTH123 - text in
-            read = file.read(MOST_BYTES_OF_COMMAND)
-    except OSError:
-        return []
-    return [word.decode("utf-8", "replace") for word in read.rstrip(b"\0").split(b"\0")] if read else []
-
-
-def _words_of_program(pid: int) -> list[str]:
-    """The same; of an interpreter that multiprocessing has started for its parent's sake, the parent's."""
-    words = _words(pid)
-    if not is_spawned(" ".join(words)):
-        return words
-    try:
-        with open(f"{PROC}/{pid}/stat", "rb") as file:  # noqa: PTH123 - text in
-            parent = int(file.read(MOST_BYTES_OF_COMMAND).rpartition(b")")[2].split()[1])
-    except (OSError, ValueError, IndexError):
-        return words
-    return [*(_words(parent) or words), "(its child)"]
-
-
-def _without_interpreter(words: list[str]) -> list[str]:
-    """`uvicorn app:app`, where the kernel has `/usr/bin/python3 /usr/bin/uvicorn app:app`."""
-    names = [word.rpartition("/")[2] for word in words[:2]]
-    if len(words) > 1 and words[1] in CODE:
-        return [*names, "…"]
-    if len(words) > 1 and words[1].startswith("/"):
-        return [*([] if "." not in names[1] else names[:1]), names[1], *words[2:]]
-    return [*names[:1], *words[1:]]
 
 
 def _made_at(path: Path) -> float:

@@ -143,7 +143,7 @@ def _told(args: argparse.Namespace, report: Report, limits: Limits) -> int:
         elif args.json is not None:
             _write(args.json, document(report, limits))
         if args.junit is not None:
-            _write(args.junit, junit(report))
+            _write(args.junit, junit(report, str(Path.cwd())))
     except UsageError as error:
         tell(error)
         return code or error.exit_code

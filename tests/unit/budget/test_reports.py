@@ -76,7 +76,7 @@ def test_a_good_run_has_no_text() -> None:
 
 def test_junit_has_a_case_for_each_budget_and_process() -> None:
     """And one for the command; what it has is what its readers know."""
-    root = ET.fromstring(junit(report()))
+    root = ET.fromstring(junit(report(), "/work"))
 
     for element in root.iter():
         assert set(element.attrib) <= ATTRIBUTES[element.tag]
@@ -93,6 +93,10 @@ def test_junit_has_a_case_for_each_budget_and_process() -> None:
     counts = {name: root.get(name) for name in ("tests", "failures", "errors", "skipped")}
     assert counts == {"tests": "7", "failures": "2", "errors": "1", "skipped": "1"}
     assert root[0].get("timestamp") == "2023-11-14T22:13:20"
+    assert [case.get("file") for case in root.iter("testcase") if case.get("file")] == [
+        "app/parsing.py",
+        "/srv/app/parsing.py",
+    ]
     (failure, _) = root.iter("failure")
     assert failure.text == "seen 3 times:\nat parse (/work/app/parsing.py:12)"
 
@@ -101,7 +105,7 @@ def test_junit_of_very_many_processes() -> None:
     """Those that are good are told as one from some number on, those that are not one by one."""
     good = [process(loop(), name=f"n{number}") for number in range(500)]
     late = [process(loop(stall(1.0)), name=f"late{number}") for number in range(500)]
-    root = ET.fromstring(junit(judge(run(*good, *late), Limits(max_stall_seconds=0.1))))
+    root = ET.fromstring(junit(judge(run(*good, *late), Limits(max_stall_seconds=0.1)), "/"))
     names = [case.get("name") or "" for case in root.iter("testcase")]
     assert len(names) == 1 + MOST_GOOD + 1 + 500
     assert names[-1] == f"{500 - MOST_GOOD} more processes"
@@ -154,4 +158,4 @@ def test_whatever_names_there_are(function: str, file: str, name: str) -> None:
         properties = line.removeprefix("::error ").partition("::")[0]
         assert {one.partition("=")[0] for one in properties.split(",")} <= {"file", "line", "title"}
     json.loads(document(made, LIMITS))
-    ET.fromstring(junit(made))
+    ET.fromstring(junit(made, "/"))
