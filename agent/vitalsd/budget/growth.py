@@ -23,6 +23,8 @@ LEAST_SECONDS = 10.0
 EARLY = (0.25, 0.40)
 LATE = (0.85, 1.0)
 MOST_POINTS = 1024
+SPACING_SECONDS = 0.5
+"""Between points that tell the same."""
 LIVE = "live heap after full collections"
 USED = "heap in use"
 
@@ -44,8 +46,9 @@ class HeapSeries:
         self._last: tuple[int | None, int | None] = (None, None)
 
     def add(self, age_seconds: float, used_bytes: int | None, live_bytes: int | None) -> None:
-        """One reading; the probe tells the same until it has read again."""
-        if (used_bytes, live_bytes) == self._last:
+        """What is told now: the same until the probe has read again, which takes it a second at most."""
+        same = (used_bytes, live_bytes) == self._last
+        if same and self.points and age_seconds - self.points[-1].age_seconds < SPACING_SECONDS:
             return
         fresh = live_bytes if live_bytes != self._last[1] else None
         self._last = used_bytes, live_bytes

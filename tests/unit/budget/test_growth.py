@@ -58,12 +58,12 @@ def test_nobody_has_read_the_heap() -> None:
 
 
 def test_the_same_reading_is_told_once() -> None:
-    """A probe tells what it has read until it reads again; a live heap is news only when it changes."""
+    """A probe tells what it has read until it reads again, and a live heap is news only when it changes."""
     series = HeapSeries()
-    for age in (1.0, 1.1, 1.2):
+    for age in (1.0, 1.1, 1.2, 1.5):
         series.add(age, 5, 3)
-    series.add(2.0, 6, 3)
-    assert series.points == [HeapPoint(1.0, 5, 3), HeapPoint(2.0, 6, None)]
+    series.add(1.6, 6, 3)
+    assert series.points == [HeapPoint(1.0, 5, 3), HeapPoint(1.5, 5, None), HeapPoint(1.6, 6, None)]
 
 
 def test_room_is_bounded_and_floors_stay() -> None:
