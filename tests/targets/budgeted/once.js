@@ -3,7 +3,9 @@
 
 function parse(milliseconds) {
   const until = process.cpuUsage().user + milliseconds * 1e3;
-  while (process.cpuUsage().user < until);
+  let sum = 0;
+  while (process.cpuUsage().user < until) for (let i = 0; i < 1e6; i++) sum += i;
+  return sum;
 }
 
 setTimeout(() => {

@@ -21,7 +21,7 @@ const OLDEST = 18;
 
 /** Arm the probe in this thread; a second time does nothing. */
 function arm(given) {
-  if (process[ARMED] || !isKnown()) return;
+  if (process[ARMED] || !isKnown() || startsTests()) return;
   if (workerData?.[KEY] === 'watchdog') return;
   Object.defineProperty(process, ARMED, { value: { sight: null }, configurable: false });
   if (isMainThread) {
@@ -40,6 +40,11 @@ function isKnown() {
   const { electron, node } = process.versions;
   if (electron !== undefined || Number.parseInt(node, 10) < OLDEST || process.platform !== 'linux') return false;
   return !require('node:v8').startupSnapshot?.isBuildingSnapshot();
+}
+
+/** Whether it is `node --test`, which only starts others; Node 20 was seen to end when a session was opened with it. */
+function startsTests() {
+  return process.execArgv.includes('--test');
 }
 
 function later(milliseconds, start) {

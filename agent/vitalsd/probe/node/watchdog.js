@@ -215,7 +215,9 @@ class Watchdog {
       this._segment.turnOff(message.off);
     } else if (message.last) {
       this._publishAt = 0;
+      this._flushedAt.fill(0); // the last stall is counted after the last beat
       this._lookAtAll(monotonic());
+      this._sessions.closeAll();
       this._leaving.toldAll();
     } else if (message.error !== undefined) {
       this._tellError(message.error);
