@@ -33,6 +33,7 @@ NAMES = {
     "captures": "show captures, or one in full; pin, stop, cancel, delete or download one",
     "history": "print what the agent has recorded, as `backtest` reads it",
     "backtest": "run the detectors of growth over recorded samples",
+    "budget": "run a load test or a test suite, and fail it where its event loops were blocked",
     "config": "check, show or describe the configuration",
     "probe": "install the probe for services that start otherwise, or attach it to one that runs",
     "doctor": "say what works here, what does not, which permission is missing and how to grant it",

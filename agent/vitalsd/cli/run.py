@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vitalsd.cli.launching import LAUNCH, PRELOAD, launched, node_options
 from vitalsd.cli.manual import Manual
 from vitalsd.cli.memray_parts import own_memray
 from vitalsd.cli.options import add_config_options, config_loader
@@ -22,10 +23,8 @@ from vitalsd.probe.python.segment import in_memory
 if TYPE_CHECKING:
     from vitalsd.settings.model import Settings
 
-__all__ = ["Run", "node_options", "service_environment"]
+__all__ = ["LAUNCH", "PRELOAD", "Run", "node_options", "service_environment"]
 
-LAUNCH = Path(__file__).parent.parent / "probe" / "launch"
-PRELOAD = LAUNCH / "preload.js"
 SYSTEM_SEGMENTS = Path("/run/vitalsd")
 
 
@@ -100,25 +99,11 @@ def _say(sentence: str) -> None:
 
 def service_environment(environ: Mapping[str, str], name: str, settings: Settings) -> dict[str, str]:
     """The environment in which a Python or Node service arms the probe by itself."""
-    environment = dict(environ)
-    earlier = environment.get("PYTHONPATH")
-    environment["PYTHONPATH"] = f"{LAUNCH}{os.pathsep}{earlier}" if earlier else str(LAUNCH)
-    environment["NODE_OPTIONS"] = node_options(environment.get("NODE_OPTIONS"), PRELOAD)
-    environment["VITALSD_TARGET"] = name
-    environment["VITALSD_STALL_THRESHOLD"] = str(settings.stall.threshold)
-    if settings.sampling.segment_dir is not None:
-        environment["VITALSD_DIR"] = settings.sampling.segment_dir
+    environment = launched(environ, name, settings.stall.threshold, settings.sampling.segment_dir)
     memray = own_memray()
     if memray is not None:
         environment.setdefault("VITALSD_MEMRAY", memray)
     return environment
-
-
-def node_options(earlier: str | None, preload: Path) -> str:
-    """What Node is to load before a service, after what it was to load already."""
-    quoted = str(preload).replace("\\", "\\\\").replace('"', '\\"')
-    ours = f'--require "{quoted}"'
-    return ours if not earlier else f"{earlier} {ours}" if ours not in earlier else earlier
 
 
 def _restore_signals() -> None:
