@@ -26,6 +26,7 @@ NAMES = (
     "run",
     "watch",
     "status",
+    "top",
     "incidents",
     "capture",
     "captures",

@@ -1,0 +1,177 @@
+"""
+The columns of the table of workers: what each says, by what it sorts, and which give way where there is no room.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from vitalsd.cli.figures import figure
+from vitalsd.cli.moments import short
+from vitalsd.detect.growth.words import size
+from vitalsd.top.rows import SEVERITIES, Row, by_name, trouble
+from vitalsd.top.trail import drawn, late_level
+
+__all__ = ["COLUMNS", "TROUBLE", "Cell", "Column", "ordered", "shown"]
+
+GAP = 1
+POINTS, STEPS_PER_POINT = 12, 3
+"""Of a line in the table: three minutes, a quarter of one each."""
+NAME_LEAST, NAME_MOST = 12, 40
+SOON_SECONDS, VERY_SOON_SECONDS = 86_400.0, 3600.0
+LATE_SECONDS, VERY_LATE_SECONDS = 0.05, 0.25
+"""The lower bounds of the buckets that begin to be wrong: more than 50 ms is felt, more than 250 ms is a stall."""
+NEARLY = 0.9
+UNKNOWN = "-"
+TROUBLE = "trouble"
+"""The order in which what is worst comes first; it has no column."""
+
+
+class Cell(NamedTuple):
+    """What stands in one place of the table."""
+
+    text: str
+    tone: str = ""
+    """`critical`, `warning`, `faint`, or nothing."""
+
+
+class Column(NamedTuple):
+    """One column."""
+
+    name: str
+    title: str
+    width: int
+    weight: int
+    """The one with the least gives way first."""
+    cell: Callable[[Row, float], Cell]
+    rank: Callable[[Row], object]
+    """What it sorts by; None comes last whichever way."""
+    first: str = "most"
+    """Which end of it one wants to see first."""
+    align: str = "right"
+
+
+def _state(row: Row, _now: float) -> Cell:
+    if row.state == "stalled":
+        return Cell(f"stalled {figure('seconds', row.stalled_seconds)}", "critical")
+    return Cell(row.state, "critical" if row.state in ("down", "stopped") else "")
+
+
+def _delay(row: Row, _now: float) -> Cell:
+    if row.delay is None:
+        return Cell(UNKNOWN, "faint")
+    low, high = row.delay
+    text = f">{low:g}s" if high is None else f"<={_brief(high)}"
+    tone = "critical" if low >= VERY_LATE_SECONDS else "warning" if low >= LATE_SECONDS else ""
+    return Cell(text, tone)
+
+
+def _brief(seconds: float) -> str:
+    return f"{seconds:g}s" if seconds >= 1 else f"{seconds * 1000:g}ms"
+
+
+def _share(value: float | None) -> Cell:
+    if value is None:
+        return Cell(UNKNOWN, "faint")
+    return Cell(f"{value:.0%}", "warning" if value >= NEARLY else "")
+
+
+def _size(amount: int) -> str:
+    return size(amount).replace(" ", "")
+
+
+def _memory(row: Row, _now: float) -> Cell:
+    if row.resident_bytes is None:
+        return Cell(UNKNOWN, "faint")
+    return Cell(_size(row.resident_bytes))
+
+
+def _count(value: int | None) -> Cell:
+    return Cell(UNKNOWN if value is None else str(value), "" if value else "faint")
+
+
+def _limit(row: Row, _now: float) -> Cell:
+    if row.limit_bytes is None:
+        return Cell(UNKNOWN, "faint")
+    share = f"{row.limit_share:.0%} of " if row.limit_share is not None else ""
+    return Cell(share + _size(row.limit_bytes), "warning" if (row.limit_share or 0.0) >= NEARLY else "")
+
+
+def _full_in(row: Row, _now: float) -> Cell:
+    if row.left_seconds is None:
+        return Cell(UNKNOWN, "faint")
+    soon, very = row.left_seconds < SOON_SECONDS, row.left_seconds < VERY_SOON_SECONDS
+    return Cell(short(row.left_seconds), "critical" if very else "warning" if soon else "")
+
+
+def _open(row: Row, _now: float) -> Cell:
+    told = [(severity, count) for severity, count in zip(SEVERITIES, row.incidents, strict=True) if count]
+    if not told:
+        return Cell(UNKNOWN, "faint")
+    severity, count = told[0]
+    more = sum(row.incidents) - count
+    return Cell(f"{count} {severity[:4]}" + (f"+{more}" if more else ""), severity if severity != "info" else "")
+
+
+def _trail(which: int, level: Callable[[float | None], float | None]) -> Callable[[Row, float], Cell]:
+    def cell(row: Row, now: float) -> Cell:
+        if row.trail is None:
+            return Cell("")
+        return Cell(drawn([level(point[which]) for point in row.trail.points(POINTS, STEPS_PER_POINT, now)]))
+
+    return cell
+
+
+def _as_is(share: float | None) -> float | None:
+    return share
+
+
+def _by_state(row: Row) -> object:
+    return row.state != "up", row.stalled_seconds or 0.0, row.state
+
+
+def _by_delay(row: Row) -> object:
+    return row.delay[0] if row.delay is not None else None
+
+
+COLUMNS = (
+    Column("worker", "WORKER", NAME_LEAST, 100, lambda row, _: Cell(row.name), by_name, "least", "left"),
+    Column("state", "STATE", 12, 99, _state, _by_state, align="left"),
+    Column("delay", "DELAY", 8, 98, _delay, _by_delay),
+    Column("delay_trail", "3 MINUTES", POINTS, 20, _trail(0, late_level), _by_delay, align="left"),
+    Column("busy", "BUSY", 5, 97, lambda row, _: _share(row.busy_share), lambda row: row.busy_share),
+    Column("busy_trail", "3 MINUTES", POINTS, 10, _trail(1, _as_is), lambda row: row.busy_share, align="left"),
+    Column("stalls", "STALLS", 7, 93, lambda row, _: _count(row.stalls), lambda row: row.stalls),
+    Column("memory", "MEMORY", 7, 95, _memory, lambda row: row.resident_bytes),
+    Column("limit", "LIMIT", 14, 60, _limit, lambda row: row.limit_share),
+    Column("full_in", "FULL IN", 8, 94, _full_in, lambda row: row.left_seconds, "least"),
+    Column("cpu", "CPU", 5, 70, lambda row, _: _share(row.cpu_share), lambda row: row.cpu_share),
+    Column("restarts", "RESTARTS", 9, 65, lambda row, _: _count(row.restarts), lambda row: row.restarts),
+    Column("open", "OPEN", 8, 96, _open, lambda row: row.incidents, align="left"),
+)
+
+
+def shown(width: int) -> list[tuple[Column, int]]:
+    """The columns that so many characters have room for, and how wide each is; the name takes what is left."""
+    kept = list(COLUMNS)
+    while len(kept) > 1 and _needed(kept) > width:
+        kept.remove(min(kept, key=lambda column: column.weight))
+    spare = max(0, width - _needed(kept))
+    name = min(NAME_LEAST + spare, NAME_MOST)
+    return [(column, name if column.name == "worker" else column.width) for column in kept]
+
+
+def ordered(rows: Sequence[Row], name: str, *, reverse: bool) -> list[Row]:
+    """Sorted by one column, or by what is wrong; the other way round with `reverse`."""
+    if name == TROUBLE:
+        return sorted(rows, key=trouble, reverse=reverse)
+    column = next(each for each in COLUMNS if each.name == name)
+    known = [row for row in sorted(rows, key=by_name) if column.rank(row) is not None]
+    unknown = [row for row in sorted(rows, key=by_name) if column.rank(row) is None]
+    known.sort(key=column.rank, reverse=(column.first == "most") != reverse)  # type: ignore[arg-type]
+    return known + unknown
+
+
+def _needed(columns: Sequence[Column]) -> int:
+    return sum(column.width for column in columns) + GAP * (len(columns) - 1)

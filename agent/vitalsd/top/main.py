@@ -1,0 +1,129 @@
+"""The first screen: all workers, and below them what is wrong."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from textual import on
+from textual.app import ComposeResult
+from textual.widgets import Input, Static
+
+from vitalsd.top.columns import COLUMNS, TROUBLE, ordered, shown
+from vitalsd.top.header import header, view_line
+from vitalsd.top.keys import FILTER, MAIN, Keys, bindings
+from vitalsd.top.lines import Lines
+from vitalsd.top.rows import Row, fitting
+from vitalsd.top.screens import View
+from vitalsd.top.tables import IncidentList, WorkerTable
+
+__all__ = ["MainScreen"]
+
+INCIDENTS_SHARE = 3
+"""Incidents have at most this part of the screen, and no more lines than there are."""
+SORTED = (TROUBLE, *(column.name for column in COLUMNS if not column.name.endswith("_trail")))
+
+
+class MainScreen(View):
+    """Workers and incidents."""
+
+    BINDINGS = bindings(MAIN) + bindings(FILTER)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._sorted_by, self._reverse, self._words = TROUBLE, False, ""
+
+    def compose(self) -> ComposeResult:
+        """From top to bottom."""
+        yield Static(id="header")
+        yield WorkerTable(self.top.picture.clock)
+        yield IncidentList(self.top.picture.clock, name="incidents", title="OPEN INCIDENTS")
+        yield Input(id="filter", placeholder="words of names, states, commands", compact=True)
+        yield Keys(MAIN)
+
+    def on_mount(self) -> None:
+        """The list of workers has the keys."""
+        self.query_one("#filter").display = False
+        self.query_one(WorkerTable).focus()
+        self.changed()
+
+    def changed(self) -> None:
+        """Show what is known now."""
+        picture, table = self.top.picture, self.query_one(WorkerTable)
+        fit = fitting(picture.rows, self._words) if self._words else picture.rows
+        table.sorted_by, table.reverse = self._sorted_by, self._reverse
+        if self._words:
+            table.empty = "No worker fits the filter."
+        elif picture.heard_at is not None:
+            table.empty = (
+                "No target is found: start a service with `vitalsd run`, or name one in the configuration."
+            )
+        else:
+            table.empty = ""
+        table.show(ordered(fit, self._sorted_by, reverse=self._reverse))
+        found = picture.open_incidents()
+        incidents = self.query_one(IncidentList)
+        incidents.title = f"OPEN INCIDENTS {len(found)}" if found else "OPEN INCIDENTS"
+        incidents.styles.height = min(max(len(found), 1) + 1, max(3, self.size.height // INCIDENTS_SHARE))
+        incidents.show(found)
+        view = view_line(picture, self._sorted_by, self._words, len(fit), reverse=self._reverse)
+        self.query_one("#header", Static).update(header(picture, self.top.agent.name, view, picture.clock()))
+
+    @on(Lines.Opened)
+    def opened(self, message: Lines.Opened) -> None:
+        """A worker, or an incident."""
+        if isinstance(message.row, Row):
+            self.top.open_worker(message.row.place)
+        else:
+            self.top.open_incident(cast("dict[str, str]", message.row)["id"])
+
+    def action_sort(self, by: int) -> None:
+        """By the next column that is shown, or the one before."""
+        width = self.query_one(WorkerTable).size.width
+        there = {column.name for column, _ in shown(width)} | {TROUBLE, self._sorted_by}
+        names = [name for name in SORTED if name in there]
+        self._sorted_by, self._reverse = names[(names.index(self._sorted_by) + by) % len(names)], False
+        self.changed()
+
+    def action_reverse(self) -> None:
+        """The other end first."""
+        self._reverse = not self._reverse
+        self.changed()
+
+    def action_filter(self) -> None:
+        """Have the words typed."""
+        field = self.query_one("#filter", Input)
+        field.display = True
+        field.focus()
+        self.query_one(Keys).tell(FILTER)
+
+    def action_clear_filter(self) -> None:
+        """All workers again."""
+        self.query_one("#filter", Input).value = ""
+        self._keep()
+
+    @on(Input.Changed)
+    def typed(self, message: Input.Changed) -> None:
+        """Each letter filters at once."""
+        self._words = message.value.strip()
+        self.changed()
+
+    @on(Input.Submitted)
+    def _keep(self) -> None:
+        """Back to the list, filtered."""
+        field = self.query_one("#filter", Input)
+        field.display = bool(field.value.strip())
+        self.query_one(WorkerTable).focus()
+        self.query_one(Keys).tell(MAIN)
+
+    def action_stack(self) -> None:
+        """Of the worker that is chosen."""
+        self._capture(kind="stacks")
+
+    def action_capture(self) -> None:
+        """Of the worker that is chosen."""
+        self._capture(kind=None)
+
+    def _capture(self, kind: str | None) -> None:
+        row = self.query_one(WorkerTable).chosen
+        if row is not None:
+            self.top.capture(row.place, kind)
