@@ -20,9 +20,9 @@ __all__ = ["AskingScreen"]
 
 ABOUT = {
     "stacks": "where each thread is now, and each task: a moment",
-    "cpu": "where the time goes: a flame graph, and a speedscope file or a .cpuprofile",
-    "memory": "what is allocated and stays: by memray or V8's sampling",
-    "heap": "what is alive: a census by type, or a snapshot of V8's heap, which may hold the service",
+    "cpu": "where its time goes: a flame graph, and a profile to look into",
+    "memory": "what it allocates and keeps, by the line that does",
+    "heap": "what is alive, by type: a census, or a snapshot of Node's heap",
 }
 
 
@@ -76,6 +76,4 @@ class AskingScreen(View):
 
 
 def _said(kind: str) -> Text:
-    line = Text(f"{kind:8}", STYLES["head"], no_wrap=True, overflow="ellipsis")
-    line.append(ABOUT[kind], STYLES[""])
-    return line
+    return Text.assemble((f"{kind:8}", STYLES["head"]), ABOUT[kind])

@@ -1,5 +1,5 @@
 """
-The columns of the table of workers: what each says, by what it sorts, and which give way where there is no room.
+The columns of the table of workers: what each says, by what it sorts, and which have room first.
 """
 
 from __future__ import annotations
@@ -7,7 +7,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from vitalsd.cli.figures import figure
 from vitalsd.cli.moments import short
 from vitalsd.detect.growth.words import size
 from vitalsd.top.rows import SEVERITIES, Row, by_name, trouble
@@ -16,9 +15,10 @@ from vitalsd.top.trail import drawn, late_level
 __all__ = ["COLUMNS", "TROUBLE", "Cell", "Column", "ordered", "shown"]
 
 GAP = 1
-POINTS, STEPS_PER_POINT = 12, 3
-"""Of a line in the table: three minutes, a quarter of one each."""
-NAME_LEAST, NAME_MOST = 12, 40
+POINTS, STEPS_PER_POINT = 9, 4
+"""Of a line in the table: three minutes, a third of one each."""
+NAME_LEAST, NAME_MOST, NAME_FIRST = 6, 40, 20
+"""Of the name of a worker: it has as much as the longest needs, up to the last before others have their room."""
 SOON_SECONDS, VERY_SOON_SECONDS = 86_400.0, 3600.0
 LATE_SECONDS, VERY_LATE_SECONDS = 0.05, 0.25
 """The lower bounds of the buckets that begin to be wrong: more than 50 ms is felt, more than 250 ms is a stall."""
@@ -43,7 +43,7 @@ class Column(NamedTuple):
     title: str
     width: int
     weight: int
-    """The one with the least gives way first."""
+    """Those with more of it have their room first."""
     cell: Callable[[Row, float], Cell]
     rank: Callable[[Row], object]
     """What it sorts by; None comes last whichever way."""
@@ -52,10 +52,21 @@ class Column(NamedTuple):
     align: str = "right"
 
 
+def _name(row: Row, _now: float) -> Cell:
+    return Cell(row.name)
+
+
 def _state(row: Row, _now: float) -> Cell:
     if row.state == "stalled":
-        return Cell(f"stalled {figure('seconds', row.stalled_seconds)}", "critical")
+        return Cell(f"stalled {_lasts(row.stalled_seconds or 0.0)}", "critical")
     return Cell(row.state, "critical" if row.state in ("down", "stopped") else "")
+
+
+def _lasts(seconds: float) -> str:
+    """In at most four characters."""
+    if seconds < 100:
+        return f"{seconds:.1f}s" if seconds < 10 else f"{seconds:.0f}s"
+    return f"{seconds / 60:.0f}m" if seconds < 6000 else f"{seconds / 3600:.0f}h"
 
 
 def _delay(row: Row, _now: float) -> Cell:
@@ -136,30 +147,32 @@ def _by_delay(row: Row) -> object:
 
 
 COLUMNS = (
-    Column("worker", "WORKER", NAME_LEAST, 100, lambda row, _: Cell(row.name), by_name, "least", "left"),
+    Column("worker", "WORKER", NAME_LEAST, 100, _name, by_name, "least", "left"),
     Column("state", "STATE", 12, 99, _state, _by_state, align="left"),
-    Column("delay", "DELAY", 8, 98, _delay, _by_delay),
-    Column("delay_trail", "3 MINUTES", POINTS, 20, _trail(0, late_level), _by_delay, align="left"),
-    Column("busy", "BUSY", 5, 97, lambda row, _: _share(row.busy_share), lambda row: row.busy_share),
-    Column("busy_trail", "3 MINUTES", POINTS, 10, _trail(1, _as_is), lambda row: row.busy_share, align="left"),
-    Column("stalls", "STALLS", 7, 93, lambda row, _: _count(row.stalls), lambda row: row.stalls),
+    Column("delay", "DELAY", 7, 98, _delay, _by_delay),
+    Column("delay_trail", "3 MINUTES", POINTS, 75, _trail(0, late_level), _by_delay, align="left"),
+    Column("busy", "BUSY", 4, 97, lambda row, _: _share(row.busy_share), lambda row: row.busy_share),
+    Column("busy_trail", "3 MINUTES", POINTS, 55, _trail(1, _as_is), lambda row: row.busy_share, align="left"),
+    Column("stalls", "STALLS", 6, 93, lambda row, _: _count(row.stalls), lambda row: row.stalls),
     Column("memory", "MEMORY", 7, 95, _memory, lambda row: row.resident_bytes),
     Column("limit", "LIMIT", 14, 60, _limit, lambda row: row.limit_share),
-    Column("full_in", "FULL IN", 8, 94, _full_in, lambda row: row.left_seconds, "least"),
+    Column("full_in", "FULL IN", 7, 94, _full_in, lambda row: row.left_seconds, "least"),
     Column("cpu", "CPU", 5, 70, lambda row, _: _share(row.cpu_share), lambda row: row.cpu_share),
-    Column("restarts", "RESTARTS", 9, 65, lambda row, _: _count(row.restarts), lambda row: row.restarts),
+    Column("restarts", "RESTARTS", 8, 65, lambda row, _: _count(row.restarts), lambda row: row.restarts),
     Column("open", "OPEN", 8, 96, _open, lambda row: row.incidents, align="left"),
 )
 
 
-def shown(width: int) -> list[tuple[Column, int]]:
-    """The columns that so many characters have room for, and how wide each is; the name takes what is left."""
-    kept = list(COLUMNS)
-    while len(kept) > 1 and _needed(kept) > width:
-        kept.remove(min(kept, key=lambda column: column.weight))
-    spare = max(0, width - _needed(kept))
-    name = min(NAME_LEAST + spare, NAME_MOST)
-    return [(column, name if column.name == "worker" else column.width) for column in kept]
+def shown(width: int, longest: int) -> list[tuple[Column, int]]:
+    """The columns that so many characters have room for, and how wide each is; the name takes what it needs."""
+    name = min(max(longest, NAME_LEAST), NAME_MOST)
+    first = min(name, NAME_FIRST)
+    kept = list(COLUMNS[:2])
+    for column in sorted(COLUMNS[2:], key=lambda column: -column.weight):
+        if _needed([*kept, column], first) <= width:
+            kept.append(column)
+    name = max(NAME_LEAST, min(name, first + width - _needed(kept, first)))
+    return [(column, name if column.name == "worker" else column.width) for column in COLUMNS if column in kept]
 
 
 def ordered(rows: Sequence[Row], name: str, *, reverse: bool) -> list[Row]:
@@ -173,5 +186,5 @@ def ordered(rows: Sequence[Row], name: str, *, reverse: bool) -> list[Row]:
     return known + unknown
 
 
-def _needed(columns: Sequence[Column]) -> int:
-    return sum(column.width for column in columns) + GAP * (len(columns) - 1)
+def _needed(columns: Sequence[Column], name: int) -> int:
+    return name + sum(column.width + GAP for column in columns if column.name != "worker")

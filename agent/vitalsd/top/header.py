@@ -13,29 +13,15 @@ from vitalsd.top.picture import Picture
 from vitalsd.top.rows import SEVERITIES
 from vitalsd.top.tones import STYLES
 
-__all__ = ["clock_text", "header", "view_line"]
+__all__ = ["clock_text", "counts_line", "header", "view_line"]
 
 LATE_SECONDS = 5.0
 """The agent tells something each second."""
 
 
 def header(picture: Picture, agent: str, view: Text, now: float) -> Text:
-    """Two lines, and one more for each thing that is wrong with the agent."""
-    workers, down, found = picture.counts()
-    told = Text()
-    told.append("vitalsd top", STYLES["head"])
-    told.append(f"  {agent}  {clock_text(now)} UTC  ")
-    told.append(f"{workers} worker{'' if workers == 1 else 's'}")
-    if down:
-        told.append(f", {down} down", STYLES["critical"])
-    told.append("  ")
-    said = [(count, severity) for count, severity in zip(found, SEVERITIES, strict=True) if count]
-    for place, (count, severity) in enumerate(said):
-        told.append(", " if place else "")
-        told.append(f"{count} {severity}", STYLES[severity])
-    if not said and picture.heard_at is not None:
-        told.append("no incident", STYLES["good"])
-    told.append("\n")
+    """Which agent and when, what is looked at, and a line for each thing that is wrong with the agent."""
+    told = Text.assemble(("vitalsd top", STYLES["head"]), f"  {agent}  {clock_text(now)} UTC\n")
     told.append_text(view)
     for line, tone in _wrong(picture, now):
         told.append("\n")
@@ -43,14 +29,32 @@ def header(picture: Picture, agent: str, view: Text, now: float) -> Text:
     return told
 
 
+def counts_line(picture: Picture) -> Text:
+    """How many workers and open incidents there are."""
+    workers, down, found = picture.counts()
+    told = Text()
+    told.append(f"{workers} worker{'' if workers == 1 else 's'}")
+    if down:
+        told.append(", ")
+        told.append(f"{down} down", STYLES["critical"])
+    told.append("  ")
+    said = [(count, severity) for count, severity in zip(found, SEVERITIES, strict=True) if count]
+    for place, (count, severity) in enumerate(said):
+        told.append(", " if place else "")
+        told.append(f"{count} {severity}", STYLES[severity])
+    if not said and picture.heard_at is not None:
+        told.append("no incident", STYLES["good"])
+    return told
+
+
 def view_line(picture: Picture, sorted_by: str, words: str, count: int, *, reverse: bool) -> Text:
     """How the table is sorted, what it is filtered by, and which captures are under way."""
-    order = "what is wrong first"
+    order = "what is wrong"
     if sorted_by != TROUBLE:
-        order = "by " + next(each.title for each in COLUMNS if each.name == sorted_by).lower()
-    line = Text(f"{order}{', reversed' if reverse else ''}", STYLES["faint"])
+        order = next(each.title for each in COLUMNS if each.name == sorted_by).lower()
+    line = Text.assemble((f"sorted by {order}{', reversed' if reverse else ''}", STYLES["faint"]))
     if words:
-        line.append(f"  filter: {plain(words)} ({count} of {len(picture.rows)})", STYLES["warning"])
+        line.append(f"  {count} of {len(picture.rows)} with `{plain(words)}`, esc shows all", STYLES["warning"])
     for each in picture.captures_under_way()[:1]:
         share = each.get("progress")
         done = f" {share:.0%}" if share is not None else ""

@@ -16,12 +16,12 @@ __all__ = ["HelpScreen"]
 FIGURES = """\
 DELAY     what 99 of 100 callbacks of the latest loop waited at most, BUSY its share of time at work, STALLS how
           often it stood still: of the last minute
-3 MINUTES the delay, from 1 ms to 3 s in powers of ten, or the share of work: a quarter of a minute each, since
+3 MINUTES the delay, from 1 ms to 3 s in powers of ten, or the share of work: a third of a minute each, since
           this view was opened
 LIMIT     how much of the memory limit is used; FULL IN when it is met at the present pace
 OPEN      incidents that are open, the worst first
-Where there is no room, these give way in this order: 3 MINUTES of BUSY, then of DELAY, LIMIT, RESTARTS, CPU,
-STALLS, FULL IN, MEMORY, OPEN, BUSY, DELAY. The state of a worker and its name stay."""
+Columns have room in this order, each where there is some left: WORKER, STATE, DELAY, BUSY, OPEN, MEMORY, FULL IN,
+STALLS, 3 MINUTES of DELAY, CPU, RESTARTS, LIMIT, 3 MINUTES of BUSY."""
 MOVES = "Arrows, PgUp, PgDn, Home and End move; a click chooses, two open."
 
 

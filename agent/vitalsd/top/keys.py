@@ -47,7 +47,7 @@ SORTS = {"less_than_sign": "sort(-1)", "greater_than_sign": "sort(1)"}
 
 MAIN = (
     Key("enter", "open", "open the chosen worker or incident", {}),
-    Key("tab", "other list", "go to the other list, of workers or of incidents", {}),
+    Key("tab", "list", "go to the other list, of workers or of incidents", {}),
     Key("/", "filter", "show only workers whose name, state or command has these words", {"slash": "filter"}),
     Key("<>", "sort", "sort by another column, or by what is wrong first", SORTS),
     Key("r", "reverse", "the other end of the list first", {"r": "reverse"}),
@@ -62,7 +62,7 @@ FILTER = (
 )
 WORKER = (
     Key("enter", "open", "open the chosen incident", {}),
-    Key("tab", "other list", "go to the other part of the screen", {}),
+    Key("tab", "list", "go to the other part of the screen", {}),
     STACK,
     TAKE,
     BACK,
@@ -111,18 +111,28 @@ class Keys(Static):
     """The keys of a screen in its last line."""
 
     def __init__(self, keys: tuple[Key, ...]) -> None:
-        super().__init__(line_of(keys))
+        super().__init__()
+        self._keys = keys
+
+    def on_resize(self) -> None:
+        """Closer together where there is little room."""
+        self.tell(self._keys)
 
     def tell(self, keys: tuple[Key, ...]) -> None:
-        """Show others."""
-        self.update(line_of(keys))
+        """Show these."""
+        self._keys = keys
+        self.update(line_of(keys, self.size.width))
 
 
-def line_of(keys: tuple[Key, ...]) -> Text:
-    """`q quit  ? help`."""
-    line = Text(no_wrap=True, overflow="ellipsis")
-    for key in keys:
-        line.append("  " if line.plain else "")
-        line.append(key.shown, STYLES["key"])
-        line.append(f" {key.word}")
-    return line
+def line_of(keys: tuple[Key, ...], width: int) -> Text:
+    """`q quit  ? help`, closer together where there is little room, and in two lines where there is less."""
+    told = [Text.assemble((key.shown, STYLES["key"]), f" {key.word}") for key in keys]
+    line = Text("  ").join(told)
+    if line.cell_len <= width:
+        return line
+    lines = [Text()]
+    for key in told:
+        if lines[-1] and lines[-1].cell_len + 1 + key.cell_len > width:
+            lines.append(Text())
+        lines[-1] = Text(" ").join([lines[-1], key]) if lines[-1] else key
+    return Text("\n").join(lines)

@@ -46,6 +46,9 @@ class Lines(ScrollView, Generic[T], can_focus=True):
             super().__init__()
             self.row = row
 
+    class Chosen(Message):
+        """Another row is chosen."""
+
     def __init__(self, *, name: str, empty: str = "") -> None:
         super().__init__(name=name, id=name)
         self.rows: Sequence[T] = ()
@@ -147,6 +150,7 @@ class Lines(ScrollView, Generic[T], can_focus=True):
             self._chosen = self.key_of(self.rows[self._at])
             self._into_view()
             self.redraw()
+            self.post_message(self.Chosen())
 
     def _into_view(self) -> None:
         top, room = self.scroll_offset.y, max(1, self.size.height - 1)
@@ -156,7 +160,7 @@ class Lines(ScrollView, Generic[T], can_focus=True):
             self.scroll_to(y=self._at - room + 1, animate=False, immediate=True)
 
     def _strip(self, y: int) -> Strip:
-        width = self.size.width
+        width = self.scrollable_content_region.width
         place = y - 1 + self.scroll_offset.y
         if y == 0:
             segments = self.heading(width)
@@ -166,9 +170,11 @@ class Lines(ScrollView, Generic[T], can_focus=True):
             return Strip.blank(width)
         else:
             segments = self.line(self.rows[place], width)
-        strip = Strip(segments).adjust_cell_length(width)
-        is_chosen = y > 0 and self.has_focus and bool(self.rows) and place == self._at
-        return strip.apply_style(STYLES["chosen"]) if is_chosen else strip
+        style = STYLES[""]
+        if y > 0 and self.has_focus and self.rows and place == self._at:
+            style = STYLES["chosen"]
+            segments = [Segment(segment.text, style) for segment in segments]
+        return Strip(segments).adjust_cell_length(width, style)
 
 
 def padded(text: str, width: int, style: Style, *, right: bool = False) -> Segment:

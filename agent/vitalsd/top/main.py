@@ -4,22 +4,27 @@ from __future__ import annotations
 
 from typing import cast
 
+from rich.text import Text
 from textual import on
 from textual.app import ComposeResult
 from textual.widgets import Input, Static
 
-from vitalsd.top.columns import COLUMNS, TROUBLE, ordered, shown
-from vitalsd.top.header import header, view_line
+from vitalsd.top.columns import COLUMNS, TROUBLE, ordered
+from vitalsd.top.header import counts_line, header, view_line
 from vitalsd.top.keys import FILTER, MAIN, Keys, bindings
 from vitalsd.top.lines import Lines
 from vitalsd.top.rows import Row, fitting
-from vitalsd.top.screens import View
+from vitalsd.top.screens import View, body
 from vitalsd.top.tables import IncidentList, WorkerTable
 
 __all__ = ["MainScreen"]
 
 INCIDENTS_SHARE = 3
-"""Incidents have at most this part of the screen, and no more lines than there are."""
+"""Incidents have this part of the screen or what workers do not need, and no more lines than there are."""
+OTHER_LINES = 6
+"""Above, between and below the lists."""
+TALL = 30
+"""From so many lines on the sentence of an incident is shown beside it."""
 SORTED = (TROUBLE, *(column.name for column in COLUMNS if not column.name.endswith("_trail")))
 
 
@@ -37,6 +42,7 @@ class MainScreen(View):
         yield Static(id="header")
         yield WorkerTable(self.top.picture.clock)
         yield IncidentList(self.top.picture.clock, name="incidents", title="OPEN INCIDENTS")
+        yield Static(id="sentence")
         yield Input(id="filter", placeholder="words of names, states, commands", compact=True)
         yield Keys(MAIN)
 
@@ -50,7 +56,7 @@ class MainScreen(View):
         """Show what is known now."""
         picture, table = self.top.picture, self.query_one(WorkerTable)
         fit = fitting(picture.rows, self._words) if self._words else picture.rows
-        table.sorted_by, table.reverse = self._sorted_by, self._reverse
+        table.sorted_by = self._sorted_by
         if self._words:
             table.empty = "No worker fits the filter."
         elif picture.heard_at is not None:
@@ -63,9 +69,12 @@ class MainScreen(View):
         found = picture.open_incidents()
         incidents = self.query_one(IncidentList)
         incidents.title = f"OPEN INCIDENTS {len(found)}" if found else "OPEN INCIDENTS"
-        incidents.styles.height = min(max(len(found), 1) + 1, max(3, self.size.height // INCIDENTS_SHARE))
+        left = self.size.height - len(fit) - OTHER_LINES
+        incidents.styles.height = min(max(len(found), 1) + 1, max(3, self.size.height // INCIDENTS_SHARE, left))
         incidents.show(found)
-        view = view_line(picture, self._sorted_by, self._words, len(fit), reverse=self._reverse)
+        self._say_sentence()
+        order = view_line(picture, self._sorted_by, self._words, len(fit), reverse=self._reverse)
+        view = Text("  ").join([counts_line(picture), order])
         self.query_one("#header", Static).update(header(picture, self.top.agent.name, view, picture.clock()))
 
     @on(Lines.Opened)
@@ -76,10 +85,14 @@ class MainScreen(View):
         else:
             self.top.open_incident(cast("dict[str, str]", message.row)["id"])
 
+    @on(Lines.Chosen)
+    def chosen(self) -> None:
+        """Another incident has another sentence."""
+        self._say_sentence()
+
     def action_sort(self, by: int) -> None:
         """By the next column that is shown, or the one before."""
-        width = self.query_one(WorkerTable).size.width
-        there = {column.name for column, _ in shown(width)} | {TROUBLE, self._sorted_by}
+        there = {*self.query_one(WorkerTable).columns(), TROUBLE, self._sorted_by}
         names = [name for name in SORTED if name in there]
         self._sorted_by, self._reverse = names[(names.index(self._sorted_by) + by) % len(names)], False
         self.changed()
@@ -122,6 +135,12 @@ class MainScreen(View):
     def action_capture(self) -> None:
         """Of the worker that is chosen."""
         self._capture(kind=None)
+
+    def _say_sentence(self) -> None:
+        incident, place = self.query_one(IncidentList).chosen, self.query_one("#sentence", Static)
+        place.display = incident is not None and self.size.height >= TALL
+        if incident is not None:
+            place.update(body(incident["summary"]))
 
     def _capture(self, kind: str | None) -> None:
         row = self.query_one(WorkerTable).chosen

@@ -12,7 +12,7 @@ from textual.app import ComposeResult
 from textual.containers import VerticalScroll
 from textual.widgets import Static
 
-from vitalsd.cli.figures import figure, plain
+from vitalsd.cli.figures import figure, filled, plain, wide, within
 from vitalsd.cli.moments import lasting, moment
 from vitalsd.detect.growth.words import rate, size
 from vitalsd.times import unix
@@ -32,7 +32,8 @@ __all__ = ["WorkerScreen"]
 MOST_STALLS = 5
 MOST_ENDS = 3
 INCIDENT_LINES = 6
-LABEL = 9
+LABEL, LEGEND = 9, 8
+MARGIN, LEAST_COLUMNS = 1, 30
 CELL = {column.name: column.cell for column in COLUMNS}
 
 
@@ -72,7 +73,8 @@ class WorkerScreen(View):
         if row is None:
             told = body(f"{name} is no longer there: its target has one place less, or is gone.")
         else:
-            told = Text("\n").join(described(row, picture.target(row.target), now))
+            with within(max(self.size.width - MARGIN, LEAST_COLUMNS)):
+                told = Text("\n").join(described(row, picture.target(row.target), now))
         self.query_one("#text", Static).update(told)
 
     @on(Lines.Opened)
@@ -96,13 +98,13 @@ def described(row: Row, target: Target | None, now: float) -> Iterator[Text]:
     if worker is None:
         return
     if worker.command:
-        yield _line("command", body(worker.command[:400]))
+        yield _line("command", plain(worker.command[:400]))
     if row.trail is not None:
-        points = row.trail.points(KEPT, 1, now)
-        yield _line("delay", Text(drawn([late_level(late) for late, _ in points])), " 5 min, 1 ms to 3 s")
-        yield _line("busy", Text(drawn([busy for _, busy in points])), " 5 min, 0 to 100%")
-    yield _line("memory", body(_memory(row, worker)))
-    yield _line("process", body(_process(row, worker)))
+        points = row.trail.points(min(KEPT, wide() - LABEL - LEGEND), 1, now)
+        yield _drawing("delay", [late_level(late) for late, _ in points], " 1ms..3s")
+        yield _drawing("busy", [busy for _, busy in points], " 0..100%")
+    yield _line("memory", _memory(row, worker))
+    yield _line("process", _process(row, worker))
     yield from _loops(worker)
     yield from _stalls(worker, now)
     yield from _ends(row, target, now)
@@ -113,23 +115,28 @@ def described(row: Row, target: Target | None, now: float) -> Iterator[Text]:
             yield body(f"  {field}: {why}")
 
 
-def _line(label: str, text: Text, after: str = "") -> Text:
-    line = Text(f"{label:{LABEL}}", STYLES["faint"])
-    line.append_text(text)
-    line.append(after, STYLES["faint"])
+def _line(label: str, text: str) -> Text:
+    """In as many lines as it takes."""
+    line = Text(filled(plain(text), f"{label:{LABEL}}"))
+    line.stylize(STYLES["faint"], 0, LABEL)
     return line
 
 
+def _drawing(label: str, levels: list[float | None], scale: str) -> Text:
+    return Text.assemble((f"{label:{LABEL}}", STYLES["faint"]), drawn(levels), (scale, STYLES["faint"]))
+
+
 def _state(row: Row, now: float) -> Text:
-    cell = CELL["state"](row, now)
-    line = _line("state", Text(cell.text, STYLES[cell.tone]))
-    worker = row.worker
-    if worker is None or worker.key is None:
-        return line
-    started = unix(worker.process.started_at) if worker.process is not None else None
-    runs = f"{plain(worker.probe.runtime)} {plain(worker.probe.version)}, " if worker.probe is not None else ""
-    age = f", up for {lasting(now - started)}" if started is not None else ""
-    line.append(f", {runs}pid {worker.key.pid}{age}, seen by {plain(worker.lag_source)}")
+    cell, worker = CELL["state"](row, now), row.worker
+    facts = [cell.text]
+    if worker is not None and worker.key is not None:
+        started = unix(worker.process.started_at) if worker.process is not None else None
+        facts += [f"{worker.probe.runtime} {worker.probe.version}"] if worker.probe is not None else []
+        facts += [f"pid {worker.key.pid}"]
+        facts += [f"up for {lasting(now - started)}"] if started is not None else []
+        facts += [f"seen by {worker.lag_source}"]
+    line = _line("state", ", ".join(facts))
+    line.stylize(STYLES[cell.tone], LABEL, LABEL + len(cell.text))
     return line
 
 
