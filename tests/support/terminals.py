@@ -26,7 +26,9 @@ __all__ = ["Terminal", "at_terminal"]
 class Terminal:
     """What a command has drawn, and the keys that are pressed."""
 
-    def __init__(self, process: subprocess.Popen[bytes], master: int, slave: int, columns: int, lines: int) -> None:
+    def __init__(
+        self, process: subprocess.Popen[bytes], master: int, slave: int, columns: int, lines: int
+    ) -> None:
         self.process = process
         self.written = b""
         """All that was ever written to it."""
@@ -83,7 +85,9 @@ class Terminal:
     def is_restored(self) -> bool:
         """Whether keys are echoed again, the cursor is there, and the first page of the terminal."""
         self.shown()
-        last = {name: max(self.written.rfind(name + sign) for sign in (b"h", b"l")) for name in (ALTERNATE, CURSOR)}
+        last = {
+            name: max(self.written.rfind(name + sign) for sign in (b"h", b"l")) for name in (ALTERNATE, CURSOR)
+        }
         ends = {name: self.written[at + len(name) : at + len(name) + 1] for name, at in last.items() if at >= 0}
         is_drawn = ends.get(ALTERNATE, b"l") == b"l" and ends.get(CURSOR, b"h") == b"h"
         return is_drawn and termios.tcgetattr(self._slave) == self._before

@@ -1,11 +1,16 @@
 """
-What `vitalsd top` is shown in tests: a fleet with something of everything wrong, whose minutes pass at once, and an
-agent that answers from memory.
+What `vitalsd top` is shown in tests: a fleet with something of everything wrong, whose minutes pass at once, and
+an agent that answers from memory.
 """
 
 from __future__ import annotations
 
+import asyncio
+import math
 import queue
+import re
+import time
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -13,7 +18,16 @@ from msgspec.structs import replace
 
 from support.views import BARE, BLOCKED, BLOCKING, KILLED, NOW, OF_NODE, OVER, SHOP, WATCHED, FixedView
 from vitalsd.errors import VitalsdError
-from vitalsd.model import Histogram, MemoryTrend, RecentLoop, StallInProgress, TargetSnapshot, WorkerKey, WorkerSample
+from vitalsd.model import (
+    Histogram,
+    MemoryTrend,
+    RecentLoop,
+    StallInProgress,
+    TargetSnapshot,
+    WorkerKey,
+    WorkerSample,
+)
+from vitalsd.top.app import Top
 from vitalsd.top.told import decoded
 from vitalsd_exporters.web.edge import as_json
 from vitalsd_exporters.web.targets import targets_as_json
@@ -21,10 +35,15 @@ from vitalsd_exporters.web.targets import targets_as_json
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from textual.pilot import Pilot
+
     from vitalsd.model import Incident
     from vitalsd.top.told import Event
 
-__all__ = ["INCIDENTS", "CannedAgent", "Clock", "capture", "event", "fleet", "incidents", "many", "minutes"]
+__all__ = [
+    "INCIDENTS", "CannedAgent", "Clock", "capture", "event", "fleet", "hear", "incidents", "many", "minutes",
+    "picture_of", "play", "seen", "until",
+]  # fmt: skip
 
 MIB = 1 << 20
 SECONDS = 200
@@ -50,17 +69,18 @@ def event(name: str, things: object) -> Event:
     return told
 
 
-def _loop(second: int, *, share: float, late: int, stalled: float | None = None) -> Any:
-    """A loop that has been busy for this share; every 40 s one callback in ten falls into this bucket."""
+def _loop(second: int, *, share: float, late: int, bad: float = 0.25, stalled: float | None = None) -> Any:
+    """A loop whose callbacks wait in waves: in the bad part of each minute, some as long as this bucket is."""
     (main, *_) = WATCHED.probe.loops if WATCHED.probe is not None else ()
     bounds = main.delay.bounds
-    quick, slow = 45 * second, 5 * second if late < 3 else 50 * (second // 40)
-    buckets = tuple(quick + (slow if place >= late else 0) for place in range(len(bounds) + 1))
+    slow = sum(5 for each in range(second) if each % 60 >= 60 * (1 - bad))
+    worked = sum(share * (1 + 0.4 * math.sin(each / 15)) for each in range(second))
+    buckets = tuple(45 * second + (slow if place >= late else 0) for place in range(len(bounds) + 1))
     return replace(
         main,
         delay=Histogram(bounds, buckets, 1.0),
-        busy_seconds=share * second,
-        idle_seconds=(1 - share) * second,
+        busy_seconds=worked,
+        idle_seconds=second - worked,
         current_stall=StallInProgress(since=7001.0, seconds=stalled, stacks=(BLOCKED,)) if stalled else None,
     )
 
@@ -94,13 +114,24 @@ def fleet(second: int = SECONDS) -> tuple[tuple[TargetSnapshot, ...], FixedView]
     group = replace(leaking.memory.group, limit_bytes=512 * MIB, working_set_bytes=431 * MIB)
     leaking = replace(leaking, memory=replace(leaking.memory, limit_bytes=512 * MIB, group=group))
     shop = (
-        _worker("shop", 0, second, _loop(second, share=0.63, late=8, stalled=1.25), 128),
+        _worker(
+            "shop", 0, second, _loop(second, share=0.63, late=8, stalled=1.25 if second == SECONDS else None), 128
+        ),
         leaking,
         _worker("shop", 2, second, _loop(second, share=0.18, late=1), 131),
-        replace(_worker("shop", 3, second, _loop(second, share=0.2, late=1), 0), up=False, process=None, probe=None),
+        replace(
+            _worker("shop", 3, second, _loop(second, share=0.2, late=1), 0), up=False, process=None, probe=None
+        ),
     )
     web = tuple(
-        _worker("web", slot, second, _loop(second, share=0.35 + slot / 4, late=2 + slot), 88 + slot, OF_NODE)
+        _worker(
+            "web",
+            slot,
+            second,
+            _loop(second, share=0.35 + slot / 4, late=3 + 3 * slot, bad=0.4),
+            88 + slot,
+            OF_NODE,
+        )
         for slot in range(2)
     )
     killed = replace(KILLED, slot="3")
@@ -142,8 +173,8 @@ LEAK = replace(
     opened_at=NOW - 5400,
     cause=None,
     culprit=None,
-    summary="Worker 1 of `shop` leaks: its memory has grown steadily by 290 MiB in 4 h, about 52 MiB an hour, and meets "
-    "its limit of 512 MiB in 2 h 30 min; take a memory capture: vitalsd capture memory shop/1.",
+    summary="Worker 1 of `shop` leaks: its memory has grown steadily by 290 MiB in 4 h, about 52 MiB an hour, and "
+    "meets its limit of 512 MiB in 2 h 30 min; take a memory capture: vitalsd capture memory shop/1.",
     evidence={"reason": "the floor has risen in 8 of 8 steps", "time_to_limit_seconds": 9000},
     count=1,
     timeline=({"at": NOW - 5400, "event": "opened", "text": "warning: Worker 1 of `shop` leaks."},),
@@ -175,10 +206,10 @@ def capture(**more: Any) -> dict[str, Any]:
     told = {
         "id": "1n4a0a0r001", "kind": "cpu", "target": "shop", "worker": "0", "pid": PID, "state": "running",
         "asked_by": "person", "who": "127.0.0.1", "reason": "asked for in `vitalsd top`", "incident": None,
-        "seconds": 15.0, "asked_at": "2026-07-01T11:59:50.250Z", "about": "", "started_at": "2026-07-01T11:59:50.750Z",
-        "ended_at": None, "engine": "py-spy", "pause_seconds": None, "harm": None, "problem": None, "refusal": None,
-        "retry_after_seconds": None, "artifacts": [], "summary": {}, "pinned": False, "uploaded_at": None,
-        "upload_problem": None, "progress": 0.6, "waits_for": None,
+        "seconds": 15.0, "asked_at": "2026-07-01T11:59:50.250Z", "about": "", "ended_at": None,
+        "started_at": "2026-07-01T11:59:50.750Z", "engine": "py-spy", "pause_seconds": None, "harm": None,
+        "problem": None, "refusal": None, "retry_after_seconds": None, "artifacts": [], "summary": {},
+        "pinned": False, "uploaded_at": None, "upload_problem": None, "progress": 0.6, "waits_for": None,
     }  # fmt: skip
     return told | more
 
@@ -189,9 +220,63 @@ def many(count: int, second: int = 0) -> bytes:
         _worker("shop", slot, second, _loop(second, share=slot % 90 / 100, late=1 + slot % 5), 80 + slot % 100)
         for slot in range(count)
     )
-    recent = {each.key: {"main": RecentLoop(60.0, slot % 90 / 100, (0.001, 0.0025), 0)} for slot, each in enumerate(workers)}
+    recent = {
+        each.key: {"main": RecentLoop(60.0, slot % 90 / 100, (0.001, 0.0025), 0)}
+        for slot, each in enumerate(workers)
+    }
     view = FixedView(all_targets=(replace(SHOP, workers=workers),), last_minute=recent)
     return msgspec.json.encode({"targets": targets_as_json(view)})
+
+
+Script = Callable[["Pilot[int]"], Awaitable[None]]
+
+
+def play(script: Script, size: tuple[int, int] = (80, 24), agent: CannedAgent | None = None) -> None:
+    """Show the fleet of now on a terminal of this size, and do this with it."""
+    told = agent or CannedAgent()
+
+    async def main() -> None:
+        clock = Clock()
+        app = Top(told, clock)
+        async with app.run_test(size=size) as pilot:
+            for each in minutes(clock):
+                app.picture.hear(each)
+            hear(pilot, incidents(), event("captures", []))
+            await pilot.pause()
+            await script(pilot)
+
+    try:
+        asyncio.run(main())
+    finally:
+        told.told.put(None)
+
+
+def hear(pilot: Pilot[int], *news: Event) -> None:
+    """The agent tells something."""
+    app = pilot.app
+    assert isinstance(app, Top)
+    for each in news:
+        app.picture.hear(each)
+    app.on_heard()
+
+
+def seen(pilot: Pilot[int]) -> str:
+    """What stands on the terminal."""
+    lines = pilot.app.screen._compositor.render_strips()
+    return "\n".join(strip.text.rstrip() for strip in lines)
+
+
+async def until(pilot: Pilot[int], text: str) -> None:
+    """Wait until this stands there: what is asked in threads takes its time."""
+    deadline = time.monotonic() + 20.0
+    while text not in seen(pilot):
+        assert time.monotonic() < deadline, f"waited for `{text}`; it shows:\n{seen(pilot)}"
+        await pilot.pause(0.01)
+
+
+def picture_of(pilot: Pilot[int]) -> str:
+    """The same as an image that needs nothing of another host."""
+    return re.sub(r"\s*@font-face \{.*?\}", "", pilot.app.export_screenshot(), flags=re.DOTALL)
 
 
 class CannedAgent:

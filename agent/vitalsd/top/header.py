@@ -71,7 +71,8 @@ def _wrong(picture: Picture, now: float) -> list[tuple[str, str]]:
     if picture.gone_since is not None:
         since, lasts = clock_text(picture.gone_since), lasting(max(0.0, round(now - picture.gone_since)))
         then = "" if picture.heard_at is None else " What is shown is of then."
-        return [(f"The agent is gone since {since} UTC, for {lasts}.{then} {picture.gone_because}", "critical")]
+        gone = f"The agent has been gone for {lasts}, since {since} UTC.{then}"
+        return [(f"{gone} {picture.gone_because}", "critical")]
     if picture.heard_at is None:
         return [("The agent is asked.", "faint")]
     wrong = [(f"problem: {problem}", "warning") for problem in picture.problems]

@@ -43,7 +43,7 @@ class MainScreen(View):
         yield WorkerTable(self.top.picture.clock)
         yield IncidentList(self.top.picture.clock, name="incidents", title="OPEN INCIDENTS")
         yield Static(id="sentence")
-        yield Input(id="filter", placeholder="words of names, states, commands", compact=True)
+        yield Input(id="filter", placeholder="filter by words of names, states and commands", compact=True)
         yield Keys(MAIN)
 
     def on_mount(self) -> None:
@@ -123,8 +123,7 @@ class MainScreen(View):
     @on(Input.Submitted)
     def _keep(self) -> None:
         """Back to the list, filtered."""
-        field = self.query_one("#filter", Input)
-        field.display = bool(field.value.strip())
+        self.query_one("#filter").display = False
         self.query_one(WorkerTable).focus()
         self.query_one(Keys).tell(MAIN)
 
