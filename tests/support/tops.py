@@ -238,7 +238,7 @@ def play(script: Script, size: tuple[int, int] = (80, 24), agent: CannedAgent | 
     async def main() -> None:
         clock = Clock()
         app = Top(told, clock)
-        async with app.run_test(size=size) as pilot:
+        async with app.run_test(size=size, notifications=True) as pilot:
             for each in minutes(clock):
                 app.picture.hear(each)
             hear(pilot, incidents(), event("captures", []))

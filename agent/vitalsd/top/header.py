@@ -52,9 +52,10 @@ def view_line(picture: Picture, sorted_by: str, words: str, count: int, *, rever
     order = "what is wrong"
     if sorted_by != TROUBLE:
         order = next(each.title for each in COLUMNS if each.name == sorted_by).lower()
-    line = Text.assemble((f"sorted by {order}{', reversed' if reverse else ''}", STYLES["faint"]))
+    line = Text()
     if words:
-        line.append(f"  {count} of {len(picture.rows)} with `{plain(words)}`, esc shows all", STYLES["warning"])
+        line.append(f"{count} of {len(picture.rows)} with `{plain(words)}`, esc shows all  ", STYLES["warning"])
+    line.append(f"sorted by {order}{', reversed' if reverse else ''}", STYLES["faint"])
     for each in picture.captures_under_way()[:1]:
         share = each.get("progress")
         done = f" {share:.0%}" if share is not None else ""

@@ -43,8 +43,8 @@ def _evil(text: str):
         cause=text,
         culprit=frame,
         summary=text,
-        evidence={text: text, "reason": text, "stacks": [{"samples": 1, "frames": [told]}]},
-        timeline=({"at": 0.0, "event": text, "text": text},),
+        evidence={"reason": text, "by_type": {text: 1}, "stacks": [{"samples": 1, "frames": [told]}]},
+        timeline=({"at": 0.0, "event": "opened", "text": text},),
     )
     return targets_as_json(view), found
 
@@ -79,7 +79,7 @@ def test_what_others_have_written_is_letters(text: str) -> None:
             await pilot.press(*keys)
             note(pilot)
         await pilot.press("escape", "tab", "tab", "k")
-        await until(pilot, "failed")
+        await until(pilot, "The cpu capture of")
         note(pilot)
 
     play(look, (100, 30), agent)
