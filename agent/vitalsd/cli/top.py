@@ -31,7 +31,7 @@ class Top:
         add_agent_options(parser)
 
     def run(self, args: argparse.Namespace) -> int:
-        """Show it until somebody has seen enough; 2 where there is no terminal or no agent."""
+        """Show it until somebody has seen enough; 2 where there is no terminal, 1 where there is no agent."""
         _refuse_without_terminal()
         settings = settings_to_ask(args)
         try:
@@ -47,7 +47,7 @@ class Top:
         from vitalsd.top.app import Top as Live
 
         live = Live(LocalAgent(settings))
-        live.run()
+        live.run(mouse=False)  # a terminal that is left its mouse can select text
         return live.return_code or 0
 
 

@@ -22,7 +22,7 @@ LIMIT     how much of the memory limit is used; FULL IN when it is met at the pr
 OPEN      incidents that are open, the worst first
 Columns have room in this order, each where there is some left: WORKER, STATE, DELAY, BUSY, OPEN, MEMORY, FULL IN,
 STALLS, 3 MINUTES of DELAY, CPU, RESTARTS, LIMIT, 3 MINUTES of BUSY."""
-MOVES = "Arrows, PgUp, PgDn, Home and End move; a click chooses, two open."
+MOVES = "Arrows, PgUp, PgDn, Home and End move."
 
 
 class HelpScreen(View):

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from typing import Generic, TypeVar
 
+from rich.cells import cell_len, set_cell_size
 from rich.segment import Segment
 from rich.style import Style
-from textual import events
 from textual.binding import Binding
 from textual.geometry import Size
 from textual.message import Message
@@ -21,7 +21,7 @@ from textual.strip import Strip
 
 from vitalsd.top.tones import STYLES
 
-__all__ = ["Lines"]
+__all__ = ["Lines", "padded"]
 
 T = TypeVar("T")
 
@@ -114,14 +114,6 @@ class Lines(ScrollView, Generic[T], can_focus=True):
         self.show(self.rows)
         self._into_view()
 
-    def on_click(self, event: events.Click) -> None:
-        """Choose what was clicked; twice opens it."""
-        place = event.y - 1 + self.scroll_offset.y
-        if event.y > 0 and place < len(self.rows):
-            self._choose(place)
-            if event.chain > 1:
-                self.action_open()
-
     def action_move(self, by: int) -> None:
         """To the next, or the one before."""
         self._choose(self._at + by)
@@ -179,8 +171,6 @@ class Lines(ScrollView, Generic[T], can_focus=True):
 
 def padded(text: str, width: int, style: Style, *, right: bool = False) -> Segment:
     """A cell of exactly this width; what is too long ends in an ellipsis."""
-    from rich.cells import cell_len, set_cell_size
-
     if cell_len(text) > width:
         text = set_cell_size(text, max(0, width - 1)).rstrip() + "…"
     blank = " " * max(0, width - cell_len(text))
