@@ -72,7 +72,7 @@ def look(count: int, seconds: int) -> None:
 
     threading.Thread(target=tell, daemon=True).start()
     app.run(mouse=False)
-    print(shares[0])
+    print(f"\n{shares[0]}")
 
 
 def _spent() -> float:
