@@ -1,19 +1,20 @@
 """
 `vitalsd top` on a terminal of 80 columns, beside a real agent and a service that stalls.
 
-Uses blocks.py of tests/targets.
+Uses blocks.py and idles.py of tests/targets.
 """
 
 from __future__ import annotations
 
 import os
 import signal
+import sys
 from typing import TYPE_CHECKING
 
 import psutil
 import pytest
-from support.agent import VITALSD, Agent, watching
-from support.probed import probed
+from support.agent import VITALSD, Agent, running, watching
+from support.probed import TARGETS, probed
 from support.terminals import at_terminal
 from support.waiting import wait_for
 
@@ -86,6 +87,19 @@ def test_it_outlives_the_agent(agent: Agent, service: int) -> None:
             assert terminal.is_restored()
     finally:
         terminals.__exit__(None, None, None)
+
+
+def test_a_service_that_has_ended_is_told(agent: Agent) -> None:
+    """Its agent has ended with it, and has left word of how that was."""
+    with running(agent, [sys.executable, str(TARGETS / "idles.py"), "3600"], "--name", "shop") as run:
+        run.wait_agent_process()
+        agent.wait_scrape("its worker", lambda scrape: scrape.up("shop") == {"0"})
+        with top(agent) as terminal:
+            terminal.wait("shop/0")
+            run.end(signal.SIGKILL)
+            terminal.wait("shop has ended by SIGKILL")
+            terminal.press("q")
+            assert terminal.ended() == 0
 
 
 def test_an_agent_that_is_stopped_keeps_nobody_waiting(agent: Agent, service: int) -> None:

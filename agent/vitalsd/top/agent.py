@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from typing import Any
 
+from vitalsd.cli.absent import ended, ended_text
 from vitalsd.cli.capture import ask_for, lie
-from vitalsd.cli.client import fetch, listen, send
+from vitalsd.cli.client import NoAgentError, fetch, listen, send
 from vitalsd.cli.following import path_of
 from vitalsd.settings.model import Settings
 
@@ -25,8 +27,12 @@ class LocalAgent:
         return listen(self._settings, path)
 
     def get(self, path: str) -> bytes:
-        """The body of an answer."""
-        return b"".join(fetch(self._settings, path))
+        """The body of an answer; where the service has ended, and its agent with it, the error says how."""
+        try:
+            return b"".join(fetch(self._settings, path))
+        except NoAgentError as error:
+            said, _, _ = ended_text(ended(self._settings, error), time.time()).partition("\n")
+            raise NoAgentError(said) from error
 
     def ask_for(self, wanted: dict[str, Any]) -> dict[str, Any]:
         """Ask for a capture."""
