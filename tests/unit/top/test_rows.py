@@ -95,6 +95,14 @@ def test_every_column_sorts_both_ways(picture: Picture, name: str) -> None:
     assert all(column.rank(each) is None for each in there[len(known) :] + back[len(known) :])
 
 
+def test_a_name_is_letters() -> None:
+    """Of however long and whatever a service has made of it."""
+    evil = row(target="a\x1b[31m\u202e" + "b" * 100_000, slot="\n0")
+    assert evil.name.startswith("a?[31m?bbb")
+    assert evil.name.isprintable()
+    assert len(evil.name) < 500
+
+
 def test_workers_sort_by_number() -> None:
     """`shop/9` before `shop/10`, whatever a slot is called."""
     rows = [row(slot=slot) for slot in ("10", "9", "x2", "x10", "", "9" * 30)]
