@@ -98,7 +98,7 @@ def _worker(target: str, slot: int, second: int, loop: Any, mebibytes: float, li
         process=replace(
             like.process,
             state="S",
-            cpu_seconds=0.1 * slot * (second // 3 * 3),
+            cpu_seconds=0.2 * (3 - slot) * (second // 3 * 3),
             resident_bytes=int(mebibytes * MIB),
             started_at=NOW - 7500.0 * (slot + 1),
         ),

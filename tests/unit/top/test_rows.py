@@ -42,7 +42,7 @@ def test_a_row_has_what_is_known_of_a_worker(picture: Picture) -> None:
     assert (leaking.state, leaking.busy_share, leaking.delay) == ("up", 0.22, (0.001, 0.0025))
     assert leaking.limit_share == pytest.approx(431 / 512)
     assert (leaking.left_seconds, leaking.restarts, leaking.incidents) == (9000.0, 3, (0, 1, 0))
-    assert leaking.cpu_share == pytest.approx(0.1)
+    assert leaking.cpu_share == pytest.approx(0.4)
 
 
 def test_what_is_not_known_is_not_nought(picture: Picture) -> None:
