@@ -51,6 +51,7 @@ def test_what_is_not_code_is_there_too(wheel: Path) -> None:
         "vitalsd/probe/python/lifecycle.py",
         "vitalsd/probe/node/arm.js",
         "vitalsd/attach/evaluated.js",
+        "vitalsd/top/top.tcss",
     } <= names
 
 
