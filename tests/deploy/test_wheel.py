@@ -53,6 +53,7 @@ def test_what_is_not_code_is_there_too(wheel: Path) -> None:
         "vitalsd/attach/evaluated.js",
         "vitalsd/demo/pages.js",
         *(f"vitalsd/cli/shells/vitalsd.{shell}" for shell in ("bash", "zsh", "fish")),
+        "vitalsd/top/top.tcss",
     } <= names
 
 

@@ -28,6 +28,7 @@ NAMES = {
     "run": "start a service with the probe inside and the agent beside it",
     "watch": "watch services and serve what is seen: metrics, health and the API",
     "status": "show targets and workers as the agent of this machine sees them",
+    "top": "show workers and incidents live, on a terminal",
     "incidents": "show incidents, or one with its evidence and what to do",
     "capture": "take a profile or a snapshot of a worker: stacks, cpu, memory or heap",
     "captures": "show captures, or one in full; pin, stop, cancel, delete or download one",

@@ -24,7 +24,7 @@ from vitalsd.cli.options import add_agent_options, settings_to_ask
 from vitalsd.errors import UsageError, VitalsdError
 from vitalsd.settings.model import Settings
 
-__all__ = ["Capture", "lie", "print_json"]
+__all__ = ["Capture", "ask_for", "lie", "print_json"]
 
 LONGEST_SECONDS = 3600
 REASON = "asked for by `vitalsd capture`"
@@ -80,7 +80,7 @@ class Capture:
         """Ask, wait, show; 1 when it was refused, failed or cancelled."""
         body = _body(args)
         settings = settings_to_ask(args)
-        capture = _ask(settings, body)
+        capture = ask_for(settings, body)
         if capture["state"] != "refused" and not args.no_wait:
             capture = follow(settings, capture)
         saved = save(settings, capture, Path(args.output)) if args.output is not None else []
@@ -132,7 +132,7 @@ def _body(args: argparse.Namespace) -> dict[str, Any]:
     return {name: value for name, value in (wanted | more).items() if value is not None}
 
 
-def _ask(settings: Settings, body: dict[str, Any]) -> dict[str, Any]:
+def ask_for(settings: Settings, body: dict[str, Any]) -> dict[str, Any]:
     """The capture, a refused one too."""
     reply = send(settings, "POST", "/api/v1/captures", body)
     if reply.status == http.client.ACCEPTED:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import sys
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextvars import ContextVar
 from typing import Any
 
 import msgspec
@@ -27,6 +29,7 @@ __all__ = [
     "seconds",
     "table",
     "wide",
+    "within",
 ]
 
 NARROW, WIDE = 80, 120
@@ -44,10 +47,23 @@ EARLIEST = 1e9
 """A number above it is unix time."""
 FIGURES_WIDTH = 42
 """What a table has for figures, of what a terminal has."""
+_COLUMNS: ContextVar[int | None] = ContextVar("columns", default=None)
+
+
+@contextlib.contextmanager
+def within(columns: int) -> Iterator[None]:
+    """Write for so many columns meanwhile, whatever standard output has."""
+    before = _COLUMNS.set(columns)
+    try:
+        yield
+    finally:
+        _COLUMNS.reset(before)
 
 
 def wide() -> int:
     """How many columns there are to write in."""
+    if (columns := _COLUMNS.get()) is not None:
+        return columns
     if not sys.stdout.isatty():
         return NARROW
     return min(max(shutil.get_terminal_size().columns, NARROW), WIDE)

@@ -23,7 +23,7 @@ from vitalsd.incidents.query import Wanted
 from vitalsd.incidents.wording import sentence, without_advice, without_orders
 from vitalsd.settings.model import Settings
 
-__all__ = ["Incidents", "described", "listed", "short"]
+__all__ = ["Incidents", "described", "listed", "short", "what", "where"]
 
 MOST_CAPTURES = 100
 STATES = ("open", "resolved", "all")
@@ -93,13 +93,13 @@ def listed(incidents: Iterable[dict[str, Any]], now: float) -> str:
                 incident["id"],
                 moment(incident["opened_at"], now),
                 incident["severity"],
-                _where(incident),
+                where(incident),
                 incident["state"],
                 _lasted(incident, now),
                 str(incident["count"]),
             )
         )
-        causes.append(_what(incident))
+        causes.append(what(incident))
     if len(rows) == 1:
         return "No incident: nothing of the kind was found, or `--state` and `--target` leave none."
     widths = [max(len(row[column]) for row in rows) for column in range(len(HEADER))]
@@ -118,8 +118,8 @@ def described(incident: Mapping[str, Any], captures: Sequence[Mapping[str, Any]]
 
     told = {
         "incident": incident["id"],
-        "worker" if incident["worker"] else "target": _where(incident),
-        "what": _what(incident),
+        "worker" if incident["worker"] else "target": where(incident),
+        "what": what(incident),
         "state": f"{incident['state']}, {incident['severity']}",
         "opened": when(incident["opened_at"], now),
         "found": _found(incident, now),
@@ -169,8 +169,8 @@ def _resolved(incident: Mapping[str, Any], now: float) -> str | None:
 
 def short(incident: dict[str, Any], now: float) -> str:
     """One incident in one line, for `vitalsd status`."""
-    what = f"{incident['id']} {incident['severity']} {_where(incident)} {_what(incident)}"
-    return f"{what}, open for {_lasted(incident, now)}, {times(incident['count'])}"
+    told = f"{incident['id']} {incident['severity']} {where(incident)} {what(incident)}"
+    return f"{told}, open for {_lasted(incident, now)}, {times(incident['count'])}"
 
 
 def _captures(
@@ -215,18 +215,19 @@ def _path(args: argparse.Namespace) -> str:
     return "/api/v1/incidents?" + urlencode({name: value for name, value in filters.items() if value is not None})
 
 
-def _where(incident: Mapping[str, Any]) -> str:
+def where(incident: Mapping[str, Any]) -> str:
+    """`shop/0`, or the target where it is about no one worker."""
     return plain(f"{incident['target']}/{incident['worker']}" if incident["worker"] else incident["target"])
 
 
-def _what(incident: Mapping[str, Any]) -> str:
+def what(incident: Mapping[str, Any]) -> str:
     """`stall/blocking_cpu in parse (orders.py:41)`, `worker_down/SIGSEGV`."""
     fault = incident.get("fault", "").partition(",")[0]
-    what = "/".join(filter(None, (incident["kind"], incident["cause"] or fault)))
+    told = "/".join(filter(None, (incident["kind"], incident["cause"] or fault)))
     culprit = incident["culprit"]
     if culprit is None:
-        return plain(what)
-    return plain(f"{what} in {culprit['function']} ({culprit['file'].rpartition('/')[2]}:{culprit['line']})")
+        return plain(told)
+    return plain(f"{told} in {culprit['function']} ({culprit['file'].rpartition('/')[2]}:{culprit['line']})")
 
 
 def _lasted(incident: dict[str, Any], now: float) -> str:
