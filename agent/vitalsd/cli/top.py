@@ -8,6 +8,7 @@ import sys
 import time
 
 from vitalsd.cli.client import NoAgentError, ask
+from vitalsd.cli.manual import Manual
 from vitalsd.cli.options import add_agent_options, settings_to_ask
 from vitalsd.errors import UsageError
 
@@ -25,6 +26,11 @@ class Top:
     """
 
     name = "top"
+    manual = Manual(
+        {"vitalsd top": "workers and incidents of this machine's agent"},
+        {0: "it was left with `q`", 1: "no agent answers"},
+        ("docs/top.md",),
+    )
 
     def prepare(self, parser: argparse.ArgumentParser) -> None:
         """Add the arguments."""
@@ -35,9 +41,7 @@ class Top:
         _refuse_without_terminal()
         settings = settings_to_ask(args)
         try:
-            ask(
-                settings, "/api/v1/agent"
-            )  # a wrong option is told at once; an agent that goes later is waited for
+            ask(settings, "/api/v1/agent")  # no agent is told at once; one that goes later is waited for
         except NoAgentError as error:
             from vitalsd.cli.absent import ended, ended_text
 
