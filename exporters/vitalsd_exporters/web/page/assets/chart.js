@@ -91,7 +91,7 @@ function spaceOf(series, limit, forecast, width) {
   const all = [...series.flatMap(({ points }) => points), ...forecast];
   const times = all.map(([time]) => time);
   const from = Math.min(...times);
-  const to = Math.max(...times, from + MINUTE);
+  const to = Math.max(...times, from + MINUTE / 2);
   const top = Math.max(...all.map(([, value]) => value ?? 0), limit ?? 0, 1) * 1.06;
   return {
     ...{ from, to, top, width },

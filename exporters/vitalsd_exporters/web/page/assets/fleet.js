@@ -21,7 +21,7 @@ export function show(place, params, app) {
   app.title('Fleet');
 
   const box = h('input', {
-    ...{ type: 'search', id: 'filter', placeholder: 'Filter: target, worker, state, runtime', autocomplete: 'off' },
+    ...{ type: 'search', id: 'filter', placeholder: 'Filter: target, worker, state', autocomplete: 'off' },
     ...{ value: wanted.words, 'aria-label': 'Filter', on: { input: () => change({ words: box.value }) } },
   });
   const flat = toggle('Flat list', 'All workers in one list, without their targets', wanted.flat, (on) => change({ flat: on }));

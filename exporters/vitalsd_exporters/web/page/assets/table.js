@@ -47,6 +47,7 @@ export function table(given) {
   function update(rows) {
     state.rows = sorted(rows);
     set(grid, 'aria-rowcount', rows.length + 1);
+    vary(element, 'rows', rows.length);
     nothing.hidden = rows.length > 0;
     grid.hidden = rows.length === 0;
     if (rows.length === 0) text(nothing, typeof empty === 'function' ? empty() : empty);

@@ -9,7 +9,7 @@ import { live } from './live.js';
 const STEP = 3000;
 const MOST = 200;
 const FIGURES = {
-  delay: (row) => row.stuck_seconds ?? (row.delay_p99_seconds === null ? null : row.delay_p99_seconds[1] ?? row.delay_p99_seconds[0]),
+  delay,
   busy: (row) => row.busy_share,
   cpu: (row) => row.cpu_share,
   memory: (row) => row.memory_bytes,
@@ -30,6 +30,12 @@ export function timesOf(values) {
 /** Collect from now on. */
 export function collect() {
   setInterval(look, STEP);
+}
+
+/** A stall that lasts longer than the percentile says is the delay of now. */
+function delay({ stuck_seconds: stuck, delay_p99_seconds: bounds }) {
+  if (bounds === null) return stuck;
+  return Math.max(stuck ?? 0, bounds[1] ?? bounds[0]);
 }
 
 function look() {

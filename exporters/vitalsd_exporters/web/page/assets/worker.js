@@ -47,10 +47,11 @@ export function workerParts(name, slot, app) {
     const points = history?.points ?? [];
     const trail = trailOf(name, slot, 'memory');
     const recent = timesOf(trail).map((time, at) => [time, trail[at]]);
-    const last = points.length > 0 ? Date.parse(points.at(-1).at) : -Infinity;
-    const all = [...points.map((each) => [Date.parse(each.at), each.memory_high_bytes]), ...recent.filter(([time]) => time > last)];
+    const first = recent.find(([, value]) => value !== null)?.[0] ?? Infinity;
+    const earlier = points.map((each) => [Date.parse(each.at), each.memory_high_bytes]).filter(([time]) => time < first);
+    const all = [...earlier, ...recent.filter(([time]) => time >= first)];
     if (all.length < 2 || row === undefined) return fill(chart, h('p', { class: 'hint' }, 'It is drawn once there are two readings of it.'));
-    const now = JSON.stringify([all.length, last, row.limit_bytes, row.exhausted_at]);
+    const now = JSON.stringify([all.length, all.at(-1), row.limit_bytes, row.exhausted_at]);
     if (now === drawn) return undefined;
     drawn = now;
     const ahead = forecastOf(row, all.at(-1));
