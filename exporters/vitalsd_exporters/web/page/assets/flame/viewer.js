@@ -195,9 +195,9 @@ export class Viewer {
 
   _update() {
     const { way, isOwn } = this._state;
-    const hasOwn = this._shown.functions.some(({ origin }) => origin === 'own');
     const matches = this._matches && { ...this._matches, places: this._matches.boxes.length };
-    this._tools.update({ profile: this._profile, way, isOwn, hasOwn, isWhole: this._graph.isWhole, matches });
+    const { profile, hasOwn } = this._shown;
+    this._tools.update({ profile, way, isOwn, hasOwn, isWhole: this._graph.isWhole, matches });
   }
 
   /** What is selected, in words. */
