@@ -1,5 +1,5 @@
 """
-What the viewer of profiles takes for one of 100,000 samples, 17 frames deep in the median, in Debian's Chromium.
+What the viewer of profiles takes for one of 100,000 samples, 18 frames deep in the median, in Debian's Chromium.
 
 The samples are made up: requests of a web service through its framework, whose ends differ. Opening is from the
 text of the file until the picture is on the screen; a frame is a turn of the wheel over the graph, and drawing is
