@@ -21,6 +21,7 @@ from vitalsd.detect.growth.watch import GrowthWatch
 from vitalsd.errors import NotFound
 from vitalsd.failures import FAILURES
 from vitalsd.history.history import History
+from vitalsd.history.memory import MemoryPast
 from vitalsd.history.recent import Recent
 from vitalsd.incidents.book import Book
 from vitalsd.incidents.latest import Latest, LoopPlace
@@ -198,6 +199,10 @@ class State:
         """Where the memory of a worker is going, as far as it is known."""
         watch = self.growth(worker.target, worker.slot)
         return watch.trend if watch is not None else None
+
+    async def memory_past(self, target: str, worker: str, since: float) -> MemoryPast:
+        """The memory of one worker since then, minute by minute."""
+        return await self._history.memory(target, worker, since)
 
     def remedy(self, target: str) -> RemedyState:
         """How the remedy of this target stands."""

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from vitalsd.capture.breaker import Breaker
     from vitalsd.capture.model import AskedBy, Capture, CaptureKind
+    from vitalsd.history.memory import MemoryPast
     from vitalsd.incidents.latest import Latest, LoopPlace
     from vitalsd.incidents.query import Page, TotalOf, Wanted
     from vitalsd.model import (
@@ -195,6 +196,9 @@ class View(Protocol):
 
     def memory_trend(self, worker: WorkerSample) -> MemoryTrend | None:
         """Where the memory of a worker is going, as far as it is known."""
+
+    async def memory_past(self, target: str, worker: str, since: float) -> MemoryPast:
+        """The memory of one worker from unix time `since` on; the disk may be slow, and the answer says so."""
 
     def sources(self) -> tuple[SourceReading, ...]:
         """How the latest reading of each source of each target went."""

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>A profile</title>
 <meta name="viewport" content="width=device-width, initial-scale=1"><link rel="icon" href="/page/icon.svg">
-<link rel="stylesheet" href="/page/style.css"><script type="module" src="/open.js"></script></head>
+<link rel="stylesheet" href="/page/style.css"><link rel="stylesheet" href="/page/flame.css">
+<script type="module" src="/open.js"></script></head>
 <body><main><h1>A profile</h1><div id="place"></div></main></body></html>"""
 OPEN = """
 import { openFlame } from '/page/flame/open.js';
@@ -191,7 +192,7 @@ def test_the_wheel_is_the_pages_where_there_is_nothing_further(opened: Any) -> N
 
 
 def test_the_keyboard(opened: Any) -> None:
-    """Arrows go from box to box and say which, Enter goes there, + - 0 zoom, Shift moves, Escape ends it."""
+    """Arrows go from box to box and say which, Enter goes there, + - 0 zoom, Shift moves, Escape lets go."""
     viewer = opened(shop())
     viewer.canvas.focus()
     keys = viewer.page.keyboard

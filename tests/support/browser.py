@@ -81,6 +81,10 @@ class Visit:
         """A problem with these words is part of the test: it has to happen, and is none."""
         self._excused.append(words)
 
+    def has_seen(self, words: str) -> bool:
+        """Whether a problem with these words was there."""
+        return any(words in problem for problem in self._problems)
+
     def check(self) -> None:
         """Nothing else went wrong, and what was excused did."""
         missing = [words for words in self._excused if not any(words in problem for problem in self._problems)]

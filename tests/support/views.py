@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from support.captures import FakeCaptures
+from vitalsd.history.memory import MemoryPast, MemorySpan
 from vitalsd.incidents.latest import Latest, LoopPlace
 from vitalsd.incidents.query import Page, Wanted
 from vitalsd.model import (
@@ -427,6 +428,7 @@ class FixedView:
         }
     )
     cpu_shares: dict[WorkerKey | None, float] = field(default_factory=lambda: {WATCHED.key: 0.254})
+    pasts: dict[tuple[str, str], tuple[MemorySpan, ...]] = field(default_factory=dict)
     latest: dict[LoopPlace, dict[float, Latest]] = field(
         default_factory=lambda: {
             ("shop", "0", "main"): {1.0: (BLOCKING.id, EndedStall("0", "main", NOW - 29.25, 0.75))},
@@ -510,6 +512,11 @@ class FixedView:
     def remedies(self) -> RemedyCounts:
         """The counts, as they are."""
         return self.remedy_counts
+
+    async def memory_past(self, target: str, worker: str, since: float) -> MemoryPast:
+        """What is set of it, from then on."""
+        spans = self.pasts.get((target, worker), ())
+        return MemoryPast(tuple(span for span in spans if span.at >= since), self.history_problem)
 
     def recovering(self, worker: WorkerSample) -> Recovering | None:
         """As it is."""

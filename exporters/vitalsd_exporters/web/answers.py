@@ -15,6 +15,7 @@ from vitalsd_exporters.web.agent import AgentState
 from vitalsd_exporters.web.alerts import Message, Outcome
 from vitalsd_exporters.web.captures import Asked, Pinned
 from vitalsd_exporters.web.edge import is_time, told_name
+from vitalsd_exporters.web.history import MemoryHistory
 from vitalsd_exporters.web.targets import TargetMemory
 
 __all__ = ["COMPONENTS", "LISTS", "components"]
@@ -22,7 +23,7 @@ __all__ = ["COMPONENTS", "LISTS", "components"]
 PREFIX = "#/components/schemas/"
 TOLD = (
     *(TargetSnapshot, SourceReading, Incident, RuleState, Capture, RecentLoop, Outcome, TargetMemory),
-    *(AgentState, RemedyState),
+    *(AgentState, RemedyState, MemoryHistory),
 )
 """What answers are made of, with all that is in them."""
 TAKEN = (Asked, Pinned, Message)

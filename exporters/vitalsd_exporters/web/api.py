@@ -17,7 +17,9 @@ from vitalsd_exporters.web.alerts import alert_routes
 from vitalsd_exporters.web.captures import capture_routes
 from vitalsd_exporters.web.edge import as_json
 from vitalsd_exporters.web.guard import Guard
+from vitalsd_exporters.web.history import history_route
 from vitalsd_exporters.web.incidents import incident_routes
+from vitalsd_exporters.web.page.book import RowBook
 from vitalsd_exporters.web.page.routes import page_routes
 from vitalsd_exporters.web.page.stream import page_stream
 from vitalsd_exporters.web.reply import json_error, json_reply
@@ -37,6 +39,8 @@ __all__ = ["control_app"]
 def control_app(view: View, token: Token, listen_host: str) -> Starlette:
     """The whole app of the control port; `listen_host` is the host part of `exporters.control.listen`."""
 
+    book = RowBook(view)
+
     async def targets(_request: Request) -> Response:
         return json_reply({"targets": targets_as_json(view)})
 
@@ -54,7 +58,7 @@ def control_app(view: View, token: Token, listen_host: str) -> Starlette:
         wanted = request.query_params.get("view")
         if wanted not in (None, "page"):
             return json_error(f"`view` is `page`, or left out; not `{wanted}`.", 400)
-        return LiveStream(view) if wanted is None else page_stream(view)
+        return LiveStream(view) if wanted is None else page_stream(view, book)
 
     async def openapi(_request: Request) -> Response:
         from vitalsd_exporters.web.openapi import document  # few ask for it
@@ -66,6 +70,7 @@ def control_app(view: View, token: Token, listen_host: str) -> Starlette:
             *page_routes(token),
             Route("/api/v1/targets", targets),
             Route("/api/v1/targets/{name}", target),
+            history_route(view),
             Route("/api/v1/sources", sources),
             agent_route(view),
             Route("/api/v1/stream", stream),

@@ -12,6 +12,7 @@ import msgspec
 from vitalsd.capture.model import KINDS
 from vitalsd.incidents.query import MOST_LISTED
 from vitalsd_exporters.web.captures import STATES
+from vitalsd_exporters.web.history import MOST_HOURS
 
 __all__ = ["OPERATIONS", "Operation", "Parameter", "Sort"]
 
@@ -88,6 +89,20 @@ OPERATIONS = (
         "One target.",
         {200: ("The target.", "TargetSnapshot")},
         {404: "There is none of this name."},
+    ),
+    Operation(
+        "GET",
+        "/api/v1/targets/{name}/history",
+        "memoryHistory",
+        "The memory of one worker over the hours before, in some 400 spans at the most.",
+        {200: ("What is known.", "MemoryHistory")},
+        {400: "No worker is named, or a parameter has no such value.", 404: "Nothing is known of such a worker."},
+        (
+            Parameter("worker", "Its slot; there is no answer without it."),
+            Parameter(
+                "hours", "How far back; 24 without it.", {"type": "integer", "minimum": 1, "maximum": MOST_HOURS}
+            ),
+        ),
     ),
     Operation(
         "GET",

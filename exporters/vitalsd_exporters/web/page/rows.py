@@ -72,14 +72,13 @@ def worker_row(
     recent: Mapping[str, RecentLoop],
     trend: MemoryTrend | None,
     cpu_share: float | None,
-    stuck_seconds: float | None,
     still_open: Mapping[Severity, int] = NONE_OPEN,
 ) -> WorkerRow:
-    """The row of a worker; `stuck_seconds` is of now, all else as it was sampled."""
+    """The row of a worker as it was sampled; the stall that it is in now is for `book`."""
     runtime, version = _runtime(worker)
     loops = _watched(recent, runtime)
     process, memory = worker.process, worker.memory
-    state = _state(worker, stuck_seconds)
+    state = _state(worker)
     own = _own_bytes(worker)
     limit = memory.limit_bytes if memory is not None else None
     growth = trend.bytes_per_second if trend is not None else None
@@ -89,7 +88,7 @@ def worker_row(
         pid=worker.key.pid if worker.key is not None and worker.up else None,
         state=state,
         since_at=_since(worker, target, state),
-        stuck_seconds=round(stuck_seconds, 1) if state == "stuck" and stuck_seconds is not None else None,
+        stuck_seconds=None,
         lag_source=worker.lag_source,
         runtime=runtime,
         version=version,
@@ -157,14 +156,11 @@ def seen_bytes(count: int | None) -> int | None:
     return round(round(value, 2 if value < 10 else 1 if value < 100 else 0) * unit)
 
 
-def _state(worker: WorkerSample, stuck_seconds: float | None) -> WorkerState:
+def _state(worker: WorkerSample) -> WorkerState:
     if not worker.up:
         return "vacant" if worker.vacant else "down"
-    if (worker.pulse is not None and worker.pulse.state in STOPPED) or (
-        worker.pulse is None and worker.process is not None and worker.process.state in STOPPED
-    ):
-        return "stopped"
-    return "stuck" if stuck_seconds is not None else "up"
+    seen = worker.pulse or worker.process
+    return "stopped" if seen is not None and seen.state in STOPPED else "up"
 
 
 def _since(worker: WorkerSample, target: TargetSnapshot, state: WorkerState) -> str | None:

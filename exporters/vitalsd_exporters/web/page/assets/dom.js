@@ -50,6 +50,12 @@ export function set(node, name, value) {
   return node;
 }
 
+/** A part of a view under its heading, with a hint beside that. */
+export function section(title, hint, ...children) {
+  const header = h('header', {}, h('h2', {}, title), hint && h('span', { class: 'hint' }, hint));
+  return h('section', { class: 'section', 'aria-label': title }, header, children);
+}
+
 function made(node, attributes, children, known) {
   for (const [name, value] of Object.entries(attributes)) {
     if (name === 'on') listen(node, value);

@@ -2,15 +2,13 @@
 Every worker at a glance, below what is wrong in sentences: in groups of their targets, or all in one list.
 */
 
+import { columns } from './columns.js';
 import { fill, h, set, text } from './dom.js';
-import { between, openParts, rankOf, severity, tone, urgency } from './marks.js';
-import { grouped, hrefOf, opened, workerRow } from './rows.js';
+import { rankOf, severity, urgency } from './marks.js';
+import { grouped, hrefOf, workerRow } from './rows.js';
 import { part, shownOf, table } from './table.js';
-import { ago, bytes, count, duration, many, plain, share } from './words.js';
+import { duration, many, plain } from './words.js';
 
-const HOUR = 3600;
-const MIB = 1024 * 1024;
-const SOON = 6 * HOUR;
 const MOST_SENTENCES = 4;
 const WELL = 3;
 
@@ -100,31 +98,6 @@ export function show(place, params, app) {
   };
 }
 
-/** The columns of workers and of targets alike. */
-function columns(live, fold) {
-  const number = (name, title, note, cell, sort, more = {}) => ({ name, title, note, align: 'right', cell, sort, ...more });
-  return [
-    { name: 'name', title: 'Worker', cell: (row) => named(row, fold), sort: (row) => row.title },
-    { name: 'state', title: 'State', cell: (row) => row.parts, sort: (row) => row.urgent },
-    { name: 'open', title: 'Incidents', note: 'That are open, by severity', cell: (row) => (row.href ? openParts(row.open) : ''), sort: (row) => opened(row.open) },
-    number('delay', 'Delay p99', 'One callback in a hundred waits so long, or longer, in the last minute: the figure lies between these bounds', ({ delay_p99_seconds: its }) => between(its), (row) => row.delay_p99_seconds?.[0] ?? null),
-    number('busy', 'Busy', 'Of the time of the busiest loop, in the last minute', ({ busy_share: its }) => barred(its, share(its), ''), (row) => row.busy_share),
-    number('cpu', 'CPU', 'Of one processor, in the last minute', (row) => share(row.cpu_share), (row) => row.cpu_share, { wide: true }),
-    number('stalls', 'Stalls', 'That have ended in the last minute', (row) => zero(row.stalls), (row) => row.stalls, { wide: true }),
-    number('memory', 'Memory', 'Its own, against the limit that is met first', memory, (row) => row.limit_share ?? row.memory_bytes),
-    { name: 'forecast', title: 'Forecast', note: 'Where its memory is going', cell: (row) => forecast(row, live.now()), sort: (row) => row.exhausted_at },
-    number('restarts', 'Restarts', 'Of this place, since the agent began', (row) => zero(row.restarts), (row) => row.restarts),
-    { name: 'since', title: 'Since', wide: true, cell: (row) => (row.since_at ? { text: ago(row.since_at, live.now()), title: row.since_at } : ''), sort: (row) => row.since_at },
-    { name: 'what', title: 'Runtime', wide: true, cell: (row) => row.what, sort: (row) => row.what },
-  ];
-}
-
-function named(row, fold) {
-  if (row.sort === 'folded') return { text: `${row.count} more that are well`, press: () => fold(row.target) };
-  if (row.sort === 'unfolded') return { text: 'Fold those that are well', press: () => fold(row.target) };
-  return { text: row.title, href: row.href };
-}
-
 function sentence({ id, severity: its, target, worker, kind, summary: said }) {
   const whom = worker === '' ? plain(target, 60) : `${plain(target, 60)} / ${plain(worker, 20)}`;
   return h(
@@ -138,32 +111,6 @@ function sentence({ id, severity: its, target, worker, kind, summary: said }) {
 
 function more(n) {
   return h('li', {}, h('a', { href: '#/incidents' }, `and ${many(n, 'more that is open', 'more that are open')}`));
-}
-
-function memory(row) {
-  const words = row.limit_bytes === null ? bytes(row.memory_bytes) : `${bytes(row.memory_bytes)} / ${bytes(row.limit_bytes)}`;
-  const title = row.limit_share === null ? undefined : `${share(row.limit_share)} of the limit is used, by all who share it`;
-  return { ...barred(row.limit_share, words, tone(row.limit_share)), title };
-}
-
-function barred(value, words, mark) {
-  return { text: words, bar: value, mark };
-}
-
-/** What is nothing out of the ordinary is not loud. */
-function zero(n) {
-  return n === 0 || n === null ? { text: count(n), class: 'faint' } : count(n);
-}
-
-function forecast({ exhausted_at: at, growth_bytes_per_second: growth }, now) {
-  if (at !== null) {
-    const left = (Date.parse(at) - now) / 1000;
-    return { text: left > 0 ? `full ${ago(at, now)}` : 'full now', class: left < SOON ? 'critical' : 'warning', title: at };
-  }
-  if (growth === null) return { text: '–', class: 'faint' };
-  const hourly = growth * HOUR;
-  if (Math.abs(hourly) < MIB) return { text: 'steady', class: 'faint' };
-  return { text: `${hourly > 0 ? '+' : ''}${bytes(hourly)}/h`, class: 'quiet' };
 }
 
 function fits(row, { words, wrong }) {

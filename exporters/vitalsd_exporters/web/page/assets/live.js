@@ -85,7 +85,8 @@ async function once(begun) {
     }
     return new Error('The agent has ended the stream.');
   } catch (error) {
-    return error.name === 'AbortError' ? new Error('The agent has said nothing for 10 s.') : error;
+    if (error.name === 'AbortError') return new Error('The agent has said nothing for 10 s.');
+    return error instanceof TypeError ? new Error('Nothing answers at this address.') : error;
   } finally {
     clearInterval(guard);
     ending.abort();

@@ -8,22 +8,13 @@ stands behind a `?` in the fragment.
 
 import { fill, h, set, text } from './dom.js';
 import { listen, live } from './live.js';
+import { routeOf } from './routes.js';
 import { api } from './session.js';
 import { shell } from './shell.js';
+import { collect } from './trail.js';
 import { plain } from './words.js';
 
-const ROUTES = [
-  { first: '', view: 'fleet', section: '', names: [] },
-  { first: 'targets', view: 'target', section: '', names: ['name', 'slot'], least: 1 },
-  { first: 'incidents', view: 'incidents', section: 'incidents', names: [] },
-  { first: 'incidents', view: 'incident', section: 'incidents', names: ['id'], least: 1 },
-  { first: 'captures', view: 'captures', section: 'captures', names: [] },
-  { first: 'captures', view: 'capture', section: 'captures', names: ['id'], least: 1 },
-  { first: 'captures', view: 'viewer', section: 'captures', names: ['id', 'file'], least: 2 },
-  { first: 'rules', view: 'rules', section: 'rules', names: [] },
-];
-
-const around = shell(document.body, live);
+const around = shell(document.body, { live, api });
 let end = () => {};
 let turn = 0;
 let heading = 'vitalsd';
@@ -45,24 +36,6 @@ const app = {
   /** Say something to whoever listens to the page. */
   say: (words) => around.say(words),
 };
-
-/** The view of a fragment, and its parameters; null where it leads nowhere. */
-export function routeOf(hash) {
-  const [path, query = ''] = hash.replace(/^#?\/?/, '').split('?');
-  let parts;
-  try {
-    parts = path.split('/').filter((part) => part !== '').map(decodeURIComponent);
-  } catch {
-    return null; // a percent sign that says nothing
-  }
-  const [first = '', ...rest] = parts;
-  const route = ROUTES.find(
-    ({ first: its, names, least = 0 }) => its === first && rest.length >= least && rest.length <= names.length,
-  );
-  if (route === undefined) return null;
-  const params = Object.fromEntries(route.names.map((name, at) => [name, rest[at] ?? null]));
-  return { view: route.view, section: route.section, params: { ...params, query: new URLSearchParams(query) } };
-}
 
 async function arrive() {
   turn += 1;
@@ -114,4 +87,5 @@ live.on('incidents', tell);
 live.on('state', tell);
 window.addEventListener('hashchange', arrive);
 arrive();
+collect();
 listen();

@@ -30,10 +30,14 @@ export function workerRow(row) {
 /** Each target, and below it its workers but those that are folded; one with a single worker is that worker. */
 export function grouped(workers, targets, incidents, unfolded) {
   const by = new Map(targets.map((target) => [target.name, []]));
-  for (const row of workers) by.set(row.target, [...(by.get(row.target) ?? []), row]);
+  for (const row of workers) {
+    if (!by.has(row.target)) by.set(row.target, []);
+    by.get(row.target).push(row);
+  }
   const known = new Map(targets.map((target) => [target.name, target]));
+  const open = openByTarget(incidents);
   return [...by].flatMap(([name, rows]) => {
-    const head = targetRow(name, rows, known.get(name), incidents);
+    const head = targetRow(name, rows, known.get(name), open.get(name) ?? NOTHING.open);
     const group = (at) => [name === OWN && head.urgent > 0 ? LAST : head.urgent, name, at];
     if (rows.length === 1) return [{ ...workerRow(rows[0]), sort: 'alone', open: head.open, group: group(0) }];
     return [{ ...head, group: group(0) }, ...below(name, rows, unfolded.has(name), group)];
@@ -68,10 +72,19 @@ const NOTHING = {
   ...{ restarts: null, since_at: null, open: { critical: 0, warning: 0, info: 0 }, parts: '' },
 };
 
+/** Target -> severity -> how many are open of it, those that are nobody's of its workers too. */
+function openByTarget(incidents) {
+  const open = new Map();
+  for (const each of incidents) {
+    if (each.state !== 'open') continue;
+    if (!open.has(each.target)) open.set(each.target, { ...NOTHING.open });
+    open.get(each.target)[each.severity] += 1;
+  }
+  return open;
+}
+
 /** A target as a row: the worst of its workers, or what they have together. */
-function targetRow(name, rows, target, incidents) {
-  const open = { critical: 0, warning: 0, info: 0 };
-  for (const each of incidents) if (each.state === 'open' && each.target === name) open[each.severity] += 1;
+function targetRow(name, rows, target, open) {
   const itself = open.critical > 0 || target?.up === false ? 0 : open.warning > 0 ? 1 : WELL;
   return {
     ...together(rows),

@@ -7,14 +7,16 @@ import { openParts } from './marks.js';
 import { ago, clock, duration, many, plain } from './words.js';
 
 const ACTIVE = ['waiting', 'running', 'stopping'];
+const LOOKING = 'This page was opened without the token, by a cookie: open the link again to ask for captures.';
 const LOGO = 'M2 13h5l3-8 5 15 3-7h6';
 
 /** Build it into `root`: `place` is the view's, `section(name)` marks where one is, `say` and `arrived` tell. */
-export function shell(root, live) {
+export function shell(root, { live, api }) {
   const links = [link('', 'Fleet'), link('incidents', 'Incidents'), link('captures', 'Captures'), link('rules', 'Rules')];
   const [, incidents, captures] = links;
   const state = h('p', { class: 'connection', role: 'status' });
   const agent = h('p', { class: 'agent' });
+  const looking = h('p', { class: 'mark plain', hidden: true, title: LOOKING }, 'may only look');
   const problems = h('div', { class: 'problems', role: 'alert', hidden: true });
   const place = h('main', { id: 'main', tabindex: -1 });
   const voice = h('p', { class: 'unseen', 'aria-live': 'polite' });
@@ -27,7 +29,7 @@ export function shell(root, live) {
       { class: 'top' },
       h('a', { class: 'name', href: '#/' }, logo, 'vitalsd'),
       h('nav', { 'aria-label': 'Views' }, h('ul', {}, links.map((each) => h('li', {}, each.element)))),
-      h('div', { class: 'about' }, agent, state),
+      h('div', { class: 'about' }, looking, agent, state),
     ),
     problems,
     place,
@@ -51,6 +53,7 @@ export function shell(root, live) {
     const { state: its, lostSince, nextTry } = live;
     const words = { connecting: 'connecting', live: 'live', lost: 'connection lost', refused: 'not let in' }[its];
     set(state, 'class', `connection ${its}`);
+    looking.hidden = api.mayChange;
     text(state, words);
     const lines = [...lost(live, lostSince, nextTry), ...(live.agent?.problems ?? []).map((each) => h('p', {}, plain(each, 600)))];
     const now = lines.map((each) => each.textContent).join('\n');
@@ -111,7 +114,7 @@ function lost(live, since, nextTry) {
   if (live.state === 'refused') {
     return [
       h('p', {}, h('strong', {}, 'The agent does not let this page in. '), plain(live.reason ?? '', 300)),
-      h('p', {}, 'Open the link that it printed when it started, or http://HOST:PORT/?token=TOKEN with what is in its token file.'),
+      h('p', {}, `Open the link that it printed when it started, or ${location.origin}/?token=TOKEN with what is in its token file.`),
     ];
   }
   if (live.state !== 'lost') return [];

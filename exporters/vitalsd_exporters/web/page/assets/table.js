@@ -21,7 +21,7 @@ const NOTHING = { resorted: () => {}, rowClass: () => '', group: () => 0, empty:
  * A table: `columns` are `[{name, title, cell(row), sort(row), align, note, wide}]`, `key(row)` tells rows apart,
  * `open(row)` goes where Enter and a click lead, `empty` is a sentence or a function of one. A cell is a string or
  * `{text, class, href, title, bar, mark, press}`, or a list of these (`press` is called by its button); `order` is `{name, down}` at first, and `resorted` is
- * told of another. `wide` columns go where the window is narrow. `group(row)` comes before any order, always upwards;
+ * told of another. `wide` columns go where the window is narrow, `grow` is cut to the room that is left. `group(row)` comes before any order, always upwards;
  * `rowClass(row)` is for the stylesheet.
  */
 export function table(given) {
@@ -185,17 +185,18 @@ export function compare(a, b, down = false) {
   return down ? -order : order;
 }
 
-function head({ name, title, sort, align, note, wide }, sortBy) {
-  const classes = [align === 'right' ? 'right' : '', wide ? 'wide' : '', `col-${name}`].join(' ').trim();
+function head({ name, title, sort, align, note, wide, grow }, sortBy) {
+  const classes = classOf({ name, align, wide, grow });
   const words = sort ? h('button', { type: 'button', title: note, on: { click: () => sortBy(name) } }, title) : title;
   return h('th', { scope: 'col', class: classes, title: sort ? null : note }, words);
 }
 
+function classOf({ name, align, wide, grow }) {
+  return [align === 'right' && 'right', wide && 'wide', grow && 'grow', `col-${name}`].filter(Boolean).join(' ');
+}
+
 function line(name, columns) {
-  const cells = columns.map(({ align, wide, name: column }) => ({
-    element: h('td', { class: [align === 'right' ? 'right' : '', wide ? 'wide' : '', `col-${column}`].join(' ').trim() }),
-    told: null,
-  }));
+  const cells = columns.map((column) => ({ element: h('td', { class: classOf(column) }), told: null }));
   const element = h('tr', { 'data-key': name, tabindex: -1 }, cells.map((cell) => cell.element));
   return { element, cells, row: null };
 }

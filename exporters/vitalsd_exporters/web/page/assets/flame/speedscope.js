@@ -1,5 +1,5 @@
 /*
-Files of speedscope (www.speedscope.app/file-format-schema.json): of py-spy, of other tools, and those of this
+Files of speedscope (its file-format-schema.json): of py-spy, of other tools, and those of this
 agent, which has counted stacks and tells no time.
 */
 
