@@ -22,9 +22,15 @@ export function sparkline(values, { label, most = 0 }) {
   const known = values.filter(isKnown);
   const top = Math.max(most, ...known, Number.MIN_VALUE);
   const step = values.length > 1 ? SPARK.width / (values.length - 1) : 0;
-  const points = values.map((value, at) => (isKnown(value) ? [at * step, SPARK.height - 1 - (value / top) * (SPARK.height - 3)] : null));
+  const points = values.map((value, at) =>
+    isKnown(value) ? [at * step, SPARK.height - 1 - (value / top) * (SPARK.height - 3)] : null,
+  );
   const box = { viewBox: `0 0 ${SPARK.width} ${SPARK.height}`, preserveAspectRatio: 'none' };
-  return s('svg', { class: 'spark', ...box, role: 'img', 'aria-label': label }, pieces(points).map((piece) => drawn(piece, SPARK.height)));
+  return s(
+    'svg',
+    { class: 'spark', ...box, role: 'img', 'aria-label': label },
+    pieces(points).map((piece) => drawn(piece, SPARK.height)),
+  );
 }
 
 /**
@@ -50,9 +56,18 @@ export function lines({ series, limit = null, forecast = [], label, words = byte
     const marker = s('line', { class: 'marker', y1: TOP, y2: HEIGHT - BOTTOM, x1: -9, x2: -9 });
     const svg = s(
       'svg',
-      { class: 'chart', viewBox: `0 0 ${width} ${HEIGHT}`, width, height: HEIGHT, role: 'img', 'aria-label': label },
+      {
+        class: 'chart',
+        viewBox: `0 0 ${width} ${HEIGHT}`,
+        width,
+        height: HEIGHT,
+        role: 'img',
+        'aria-label': label,
+      },
       axes(space, words),
-      series.map(({ points }, at) => path(space, points).map((piece) => drawn(piece, HEIGHT - BOTTOM, at === 0, at))),
+      series.map(({ points }, at) =>
+        path(space, points).map((piece) => drawn(piece, HEIGHT - BOTTOM, at === 0, at)),
+      ),
       forecast.length > 0 && s('path', { class: 'forecast', d: stroke(forecast.map((point) => space.at(point))) }),
       limit !== null && limited(space, limit, words),
       marker,
@@ -70,7 +85,9 @@ export function lines({ series, limit = null, forecast = [], label, words = byte
   function point(event, svg, space, marker) {
     const its = svg.getBoundingClientRect();
     const time = space.timeOf(((event.clientX - its.left) * width) / its.width);
-    const nearest = series.map(({ name, points }) => ({ name, point: closest(points, time) })).filter((each) => each.point);
+    const nearest = series
+      .map(({ name, points }) => ({ name, point: closest(points, time) }))
+      .filter((each) => each.point);
     if (nearest.length === 0) return;
     const [x] = space.at(nearest[0].point);
     marker.setAttribute('x1', x);
@@ -133,7 +150,9 @@ function timeWords(time, step) {
 /** A step that reads well in units of 1024. */
 function rounded(value) {
   const unit = 1024 ** Math.max(0, Math.floor(Math.log(Math.max(1, value)) / Math.log(1024)));
-  const steps = [1, 2, 4, 5, 8, 10, 16, 20, 25, 32, 40, 50, 64, 80, 100, 128, 160, 200, 256, 320, 400, 512, 640, 800, 1024];
+  const steps = [
+    1, 2, 4, 5, 8, 10, 16, 20, 25, 32, 40, 50, 64, 80, 100, 128, 160, 200, 256, 320, 400, 512, 640, 800, 1024,
+  ];
   return steps.find((step) => step * unit >= value) * unit;
 }
 
@@ -141,7 +160,11 @@ function limited(space, limit, words) {
   const [, y] = space.at([space.from, limit]);
   return [
     s('line', { class: 'limit', x1: LEFT, x2: space.width - RIGHT, y1: y, y2: y }),
-    s('text', { class: 'limit-text', x: space.width - RIGHT, y: y > TOP + 14 ? y - 5 : y + 14, 'text-anchor': 'end' }, `limit ${words(limit)}`),
+    s(
+      'text',
+      { class: 'limit-text', x: space.width - RIGHT, y: y > TOP + 14 ? y - 5 : y + 14, 'text-anchor': 'end' },
+      `limit ${words(limit)}`,
+    ),
   ];
 }
 
@@ -152,7 +175,11 @@ function path(space, points) {
 function drawn(piece, ground, filled = true, at = 0) {
   const line = stroke(piece);
   return [
-    filled && s('path', { class: 'area', d: `${line}L${piece.at(-1)[0].toFixed(1)} ${ground}L${piece[0][0].toFixed(1)} ${ground}Z` }),
+    filled &&
+      s('path', {
+        class: 'area',
+        d: `${line}L${piece.at(-1)[0].toFixed(1)} ${ground}L${piece[0][0].toFixed(1)} ${ground}Z`,
+      }),
     s('path', { class: at > 0 ? 'line second' : 'line', d: piece.length > 1 ? line : `${line}h0.01` }),
   ];
 }

@@ -12,19 +12,83 @@ const SOON = 6 * HOUR;
 
 /** For rows of rows.js; `fold` is called for a target whose workers are to be folded, or no longer. */
 export function columns(live, fold) {
-  const number = (name, title, note, cell, sort, more = {}) => ({ name, title, note, align: 'right', cell, sort, ...more });
+  const number = (name, title, note, cell, sort, more = {}) => ({
+    name,
+    title,
+    note,
+    align: 'right',
+    cell,
+    sort,
+    ...more,
+  });
   return [
     { name: 'name', title: 'Worker', cell: (row) => named(row, fold), sort: (row) => row.title },
     { name: 'state', title: 'State', cell: (row) => row.parts, sort: (row) => row.urgent },
-    { name: 'open', title: 'Incidents', note: 'That are open, by severity', cell: (row) => (row.href ? openParts(row.open) : ''), sort: (row) => opened(row.open) },
-    number('delay', 'Delay p99', 'One callback in a hundred waits so long, or longer, in the last minute: the figure lies between these bounds', ({ delay_p99_seconds: its }) => between(its), (row) => row.delay_p99_seconds?.[0] ?? null),
-    number('busy', 'Busy', 'Of the time of the busiest loop, in the last minute', ({ busy_share: its }) => barred(its, share(its), ''), (row) => row.busy_share),
-    number('cpu', 'CPU', 'Of one processor, in the last minute', (row) => share(row.cpu_share), (row) => row.cpu_share, { wide: true }),
-    number('stalls', 'Stalls', 'That have ended in the last minute', (row) => zero(row.stalls), (row) => row.stalls, { wide: true }),
-    number('memory', 'Memory', 'Its own, against the limit that is met first', memory, (row) => row.limit_share ?? row.memory_bytes),
-    { name: 'forecast', title: 'Forecast', note: 'Where its memory is going', cell: (row) => forecast(row, live.now()), sort: (row) => row.exhausted_at },
-    number('restarts', 'Restarts', 'Of this place, since the agent began', (row) => zero(row.restarts), (row) => row.restarts),
-    { name: 'since', title: 'Since', wide: true, cell: (row) => (row.since_at ? { text: ago(row.since_at, live.now()), title: row.since_at } : ''), sort: (row) => row.since_at },
+    {
+      name: 'open',
+      title: 'Incidents',
+      note: 'That are open, by severity',
+      cell: (row) => (row.href ? openParts(row.open) : ''),
+      sort: (row) => opened(row.open),
+    },
+    number(
+      'delay',
+      'Delay p99',
+      'One callback in a hundred waits so long, or longer, in the last minute: the figure lies between these bounds',
+      ({ delay_p99_seconds: its }) => between(its),
+      (row) => row.delay_p99_seconds?.[0] ?? null,
+    ),
+    number(
+      'busy',
+      'Busy',
+      'Of the time of the busiest loop, in the last minute',
+      ({ busy_share: its }) => barred(its, share(its), ''),
+      (row) => row.busy_share,
+    ),
+    number(
+      'cpu',
+      'CPU',
+      'Of one processor, in the last minute',
+      (row) => share(row.cpu_share),
+      (row) => row.cpu_share,
+      { wide: true },
+    ),
+    number(
+      'stalls',
+      'Stalls',
+      'That have ended in the last minute',
+      (row) => zero(row.stalls),
+      (row) => row.stalls,
+      { wide: true },
+    ),
+    number(
+      'memory',
+      'Memory',
+      'Its own, against the limit that is met first',
+      memory,
+      (row) => row.limit_share ?? row.memory_bytes,
+    ),
+    {
+      name: 'forecast',
+      title: 'Forecast',
+      note: 'Where its memory is going',
+      cell: (row) => forecast(row, live.now()),
+      sort: (row) => row.exhausted_at,
+    },
+    number(
+      'restarts',
+      'Restarts',
+      'Of this place, since the agent began',
+      (row) => zero(row.restarts),
+      (row) => row.restarts,
+    ),
+    {
+      name: 'since',
+      title: 'Since',
+      wide: true,
+      cell: (row) => (row.since_at ? { text: ago(row.since_at, live.now()), title: row.since_at } : ''),
+      sort: (row) => row.since_at,
+    },
     { name: 'what', title: 'Runtime', wide: true, cell: (row) => row.what, sort: (row) => row.what },
   ];
 }
@@ -36,8 +100,10 @@ function named(row, fold) {
 }
 
 function memory(row) {
-  const words = row.limit_bytes === null ? bytes(row.memory_bytes) : `${bytes(row.memory_bytes)} / ${bytes(row.limit_bytes)}`;
-  const title = row.limit_share === null ? undefined : `${share(row.limit_share)} of the limit is used, by all who share it`;
+  const words =
+    row.limit_bytes === null ? bytes(row.memory_bytes) : `${bytes(row.memory_bytes)} / ${bytes(row.limit_bytes)}`;
+  const title =
+    row.limit_share === null ? undefined : `${share(row.limit_share)} of the limit is used, by all who share it`;
   return { ...barred(row.limit_share, words, tone(row.limit_share)), title };
 }
 
@@ -54,7 +120,11 @@ function zero(n) {
 export function forecast({ exhausted_at: at, growth_bytes_per_second: growth }, now) {
   if (at !== null) {
     const left = (Date.parse(at) - now) / 1000;
-    return { text: left > 0 ? `full ${ago(at, now)}` : 'full now', class: left < SOON ? 'critical' : 'warning', title: at };
+    return {
+      text: left > 0 ? `full ${ago(at, now)}` : 'full now',
+      class: left < SOON ? 'critical' : 'warning',
+      title: at,
+    };
   }
   if (growth === null) return { text: '–', class: 'faint' };
   const hourly = growth * HOUR;

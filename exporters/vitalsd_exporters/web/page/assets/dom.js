@@ -5,11 +5,56 @@ that a service has chosen can at worst look odd.
 
 const SVG = 'http://www.w3.org/2000/svg';
 const PLAIN = new Set([
-  ...['class', 'id', 'title', 'type', 'value', 'name', 'for', 'role', 'tabindex', 'scope', 'colspan', 'disabled', 'hidden'],
-  ...['placeholder', 'autocomplete', 'min', 'max', 'step', 'selected', 'checked', 'open', 'download', 'target', 'rel', 'lang'],
+  ...[
+    'class',
+    'id',
+    'title',
+    'type',
+    'value',
+    'name',
+    'for',
+    'role',
+    'tabindex',
+    'scope',
+    'colspan',
+    'disabled',
+    'hidden',
+  ],
+  ...[
+    'placeholder',
+    'autocomplete',
+    'min',
+    'max',
+    'step',
+    'selected',
+    'checked',
+    'open',
+    'download',
+    'target',
+    'rel',
+    'lang',
+  ],
 ]);
 const DRAWN = new Set([
-  ...['d', 'x', 'y', 'x1', 'y1', 'x2', 'y2', 'cx', 'cy', 'r', 'rx', 'ry', 'width', 'height', 'points', 'transform', 'viewBox'],
+  ...[
+    'd',
+    'x',
+    'y',
+    'x1',
+    'y1',
+    'x2',
+    'y2',
+    'cx',
+    'cy',
+    'r',
+    'rx',
+    'ry',
+    'width',
+    'height',
+    'points',
+    'transform',
+    'viewBox',
+  ],
   ...['fill', 'stroke', 'stroke-width', 'stroke-dasharray', 'stroke-linecap', 'text-anchor', 'dominant-baseline'],
   ...['preserveAspectRatio', 'vector-effect', 'pathLength'],
 ]);
@@ -67,7 +112,8 @@ function made(node, attributes, children, known) {
 
 function put(node, name, value, known) {
   if (name === 'href') {
-    if (!HERE.test(value)) throw new TypeError(`a link leads somewhere on this page or this host, not to ${value}`);
+    if (!HERE.test(value))
+      throw new TypeError(`a link leads somewhere on this page or this host, not to ${value}`);
   } else if (!known.has(name) && !PLAIN.has(name) && !/^(aria|data)-[a-z-]+$/.test(name)) {
     throw new TypeError(`there is no attribute ${name}`);
   }

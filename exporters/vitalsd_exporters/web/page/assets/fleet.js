@@ -16,7 +16,11 @@ const WELL = 3;
 export function show(place, params, app) {
   const { live } = app;
   const asked = params.query;
-  const wanted = { words: asked.get('q') ?? '', flat: asked.get('flat') === '1', wrong: asked.get('wrong') === '1' };
+  const wanted = {
+    words: asked.get('q') ?? '',
+    flat: asked.get('flat') === '1',
+    wrong: asked.get('wrong') === '1',
+  };
   const unfolded = new Set();
   app.title('Fleet');
 
@@ -24,8 +28,15 @@ export function show(place, params, app) {
     ...{ type: 'search', id: 'filter', placeholder: 'Filter: target, worker, state', autocomplete: 'off' },
     ...{ value: wanted.words, 'aria-label': 'Filter', on: { input: () => change({ words: box.value }) } },
   });
-  const flat = toggle('Flat list', 'All workers in one list, without their targets', wanted.flat, (on) => change({ flat: on }));
-  const wrong = toggle('Only what is wrong', 'Without workers that are up and have no open incident', wanted.wrong, (on) => change({ wrong: on }));
+  const flat = toggle('Flat list', 'All workers in one list, without their targets', wanted.flat, (on) =>
+    change({ flat: on }),
+  );
+  const wrong = toggle(
+    'Only what is wrong',
+    'Without workers that are up and have no open incident',
+    wanted.wrong,
+    (on) => change({ wrong: on }),
+  );
   const told = h('p', { class: 'told' });
   const tally = h('p', { class: 'tally' });
   const sentences = h('ul', { class: 'sentences', 'aria-label': 'The worst of what is open' });
@@ -64,7 +75,9 @@ export function show(place, params, app) {
     const all = wanted.words === '' && !wanted.wrong;
     const targets = all ? live.targets : [];
     const open = all ? unfolded : new Set(fitting.map((row) => row.target));
-    list.update(wanted.flat ? fitting.map(workerRow) : grouped(fitting, targets, [...live.incidents.values()], open));
+    list.update(
+      wanted.flat ? fitting.map(workerRow) : grouped(fitting, targets, [...live.incidents.values()], open),
+    );
     text(told, workers.length === 0 ? '' : shownOf(fitting.length, workers.length, 'worker'));
     text(tally, summary(workers));
     set(tally, 'class', `tally ${workers.some((row) => urgency(row) === 0) ? 'critical' : ''}`);
@@ -75,10 +88,17 @@ export function show(place, params, app) {
     const open = [...live.incidents.values()].filter((each) => each.state === 'open' && each.severity !== 'info');
     open.sort((a, b) => rankOf(a.severity) - rankOf(b.severity) || b.opened_at.localeCompare(a.opened_at));
     const shown = open.slice(0, MOST_SENTENCES);
-    const now = JSON.stringify([open.length, shown.map(({ id, severity: its, summary: said }) => [id, its, said])]);
+    const now = JSON.stringify([
+      open.length,
+      shown.map(({ id, severity: its, summary: said }) => [id, its, said]),
+    ]);
     if (now === before) return;
     before = now;
-    fill(sentences, shown.map((each) => sentence(each)), open.length > shown.length && more(open.length - shown.length));
+    fill(
+      sentences,
+      shown.map((each) => sentence(each)),
+      open.length > shown.length && more(open.length - shown.length),
+    );
     sentences.hidden = shown.length === 0;
   }
 
@@ -105,7 +125,12 @@ function sentence({ id, severity: its, target, worker, kind, summary: said }) {
     { class: its },
     part(severity(its)),
     h('a', { class: 'whom', href: hrefOf(target, worker === '' ? null : worker) }, whom),
-    h('a', { class: 'said', href: `#/incidents/${encodeURIComponent(id)}`, title: plain(said, 600) }, h('span', { class: 'quiet' }, `${kind} `), plain(said, 300)),
+    h(
+      'a',
+      { class: 'said', href: `#/incidents/${encodeURIComponent(id)}`, title: plain(said, 600) },
+      h('span', { class: 'quiet' }, `${kind} `),
+      plain(said, 300),
+    ),
   );
 }
 
@@ -117,7 +142,10 @@ function fits(row, { words, wrong }) {
   if (wrong && urgency(row) >= WELL) return false;
   const { target, worker, state, runtime, version, pid } = row;
   const told = `${target}/${worker} ${state} ${runtime} ${version ?? ''} ${pid ?? ''}`.toLowerCase();
-  return words.toLowerCase().split(/\s+/).every((word) => told.includes(word));
+  return words
+    .toLowerCase()
+    .split(/\s+/)
+    .every((word) => told.includes(word));
 }
 
 function nothing(live, { words, wrong }) {
@@ -132,7 +160,8 @@ function summary(workers) {
   const parts = [];
   for (const name of ['down', 'stopped', 'stuck']) {
     const some = workers.filter((row) => row.state === name);
-    const longest = name === 'stuck' ? ` for up to ${duration(Math.max(...some.map((row) => row.stuck_seconds)))}` : '';
+    const longest =
+      name === 'stuck' ? ` for up to ${duration(Math.max(...some.map((row) => row.stuck_seconds)))}` : '';
     if (some.length > 0) parts.push(`${many(some.length, 'worker')} ${name}${longest}`);
   }
   return parts.join(', ');

@@ -15,7 +15,9 @@ const SILENT = 10_000;
 const HIDDEN_PAUSE = 1000;
 /* Nothing is drawn in a tab that nobody sees, but its title is. */
 
-const listeners = new Map(['workers', 'incidents', 'captures', 'agent', 'state'].map((topic) => [topic, new Set()]));
+const listeners = new Map(
+  ['workers', 'incidents', 'captures', 'agent', 'state'].map((topic) => [topic, new Set()]),
+);
 const changed = new Set();
 let drawing = false;
 let ahead = 0;

@@ -78,7 +78,9 @@ function failed(place, words, why) {
 
 /** The tab tells how many incidents are open: who is on call has it in the background. */
 function tell() {
-  const open = [...live.incidents.values()].filter((each) => each.state === 'open' && each.severity !== 'info').length;
+  const open = [...live.incidents.values()].filter(
+    (each) => each.state === 'open' && each.severity !== 'info',
+  ).length;
   const lost = live.state === 'live' || live.state === 'connecting' ? '' : '(lost) ';
   text(document.querySelector('title'), `${lost}${open > 0 ? `(${open}) ` : ''}${plain(heading, 80)} · vitalsd`);
 }

@@ -45,7 +45,13 @@ export function urgency(row) {
   if (row.state === 'down' || row.state === 'stopped' || row.open.critical > 0) return 0;
   if (row.state === 'stuck' && row.stuck_seconds >= HARMFUL) return 0;
   if (row.open.warning > 0) return 1;
-  if (row.open.info > 0 || row.exhausted_at !== null || row.limit_share >= FULL || row.delay_p99_seconds?.[0] >= ANNOYING) return 2;
+  if (
+    row.open.info > 0 ||
+    row.exhausted_at !== null ||
+    row.limit_share >= FULL ||
+    row.delay_p99_seconds?.[0] >= ANNOYING
+  )
+    return 2;
   return row.state === 'vacant' ? 4 : 3;
 }
 
@@ -57,7 +63,10 @@ export function between(bounds) {
   const tone = low >= HARMFUL ? 'critical' : low >= ANNOYING ? 'warning' : '';
   if (high === null) return { text: `> ${duration(low)}`, class: tone };
   if (low === 0) return { text: `≤ ${duration(high)}`, class: tone };
-  return { text: worst < 1 === low < 1 ? spanned(low, high) : `${duration(low)} – ${duration(high)}`, class: tone };
+  return {
+    text: worst < 1 === low < 1 ? spanned(low, high) : `${duration(low)} – ${duration(high)}`,
+    class: tone,
+  };
 }
 
 /** How a share of something that ends looks: the class of its bar. */

@@ -18,12 +18,16 @@ export function routeOf(hash) {
   const [path, query = ''] = hash.replace(/^#?\/?/, '').split('?');
   let parts;
   try {
-    parts = path.split('/').filter((part) => part !== '').map(decodeURIComponent);
+    parts = path
+      .split('/')
+      .filter((part) => part !== '')
+      .map(decodeURIComponent);
   } catch {
     return null; // a percent sign that says nothing
   }
   const [first = '', ...rest] = parts;
-  const fits = ({ first: its, names, least = 0 }) => its === first && rest.length >= least && rest.length <= names.length;
+  const fits = ({ first: its, names, least = 0 }) =>
+    its === first && rest.length >= least && rest.length <= names.length;
   const route = ROUTES.find(fits);
   if (route === undefined) return null;
   const params = Object.fromEntries(route.names.map((name, at) => [name, rest[at] ?? null]));

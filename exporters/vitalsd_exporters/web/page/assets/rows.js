@@ -52,7 +52,11 @@ export function hrefOf(target, worker = null) {
 
 /** `python 3.12.4`, and whether its loop is seen from outside. */
 export function whatOf({ runtime, version, lag_source: from }) {
-  const known = [runtime === 'unknown' ? '' : plain(runtime, 20), version === null ? '' : plain(version, 20), FROM[from]];
+  const known = [
+    runtime === 'unknown' ? '' : plain(runtime, 20),
+    version === null ? '' : plain(version, 20),
+    FROM[from],
+  ];
   return known.filter(Boolean).join(' ') || '–';
 }
 
@@ -60,15 +64,44 @@ function below(name, rows, all, group) {
   const well = rows.filter((row) => urgency(row) >= WELL);
   const folded = !all && well.length >= FOLDED_FROM ? well : [];
   const shown = folded.length > 0 ? rows.filter((row) => urgency(row) < WELL) : rows;
-  const told = shown.map((row) => ({ ...workerRow(row), title: plain(row.worker, 20), sort: 'worker below', group: group(1) }));
-  if (folded.length > 0) told.push({ ...together(folded), sort: 'folded', id: `${name}//`, target: name, urgent: WELL, group: group(2) });
-  else if (all && well.length >= FOLDED_FROM) told.push({ ...NOTHING, sort: 'unfolded', id: `${name}//`, target: name, urgent: WELL, group: group(2) });
+  const told = shown.map((row) => ({
+    ...workerRow(row),
+    title: plain(row.worker, 20),
+    sort: 'worker below',
+    group: group(1),
+  }));
+  if (folded.length > 0)
+    told.push({
+      ...together(folded),
+      sort: 'folded',
+      id: `${name}//`,
+      target: name,
+      urgent: WELL,
+      group: group(2),
+    });
+  else if (all && well.length >= FOLDED_FROM)
+    told.push({ ...NOTHING, sort: 'unfolded', id: `${name}//`, target: name, urgent: WELL, group: group(2) });
   return told;
 }
 
 const NOTHING = {
-  ...{ href: null, title: '', what: '', count: 0, delay_p99_seconds: null, busy_share: null, cpu_share: null, stalls: null },
-  ...{ memory_bytes: null, limit_bytes: null, limit_share: null, growth_bytes_per_second: null, exhausted_at: null },
+  ...{
+    href: null,
+    title: '',
+    what: '',
+    count: 0,
+    delay_p99_seconds: null,
+    busy_share: null,
+    cpu_share: null,
+    stalls: null,
+  },
+  ...{
+    memory_bytes: null,
+    limit_bytes: null,
+    limit_share: null,
+    growth_bytes_per_second: null,
+    exhausted_at: null,
+  },
   ...{ restarts: null, since_at: null, open: { critical: 0, warning: 0, info: 0 }, parts: '' },
 };
 

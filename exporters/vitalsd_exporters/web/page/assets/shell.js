@@ -12,7 +12,12 @@ const LOGO = 'M2 13h5l3-8 5 15 3-7h6';
 
 /** Build it into `root`: `place` is the view's, `section(name)` marks where one is, `say` and `arrived` tell. */
 export function shell(root, { live, api }) {
-  const links = [link('', 'Fleet'), link('incidents', 'Incidents'), link('captures', 'Captures'), link('rules', 'Rules')];
+  const links = [
+    link('', 'Fleet'),
+    link('incidents', 'Incidents'),
+    link('captures', 'Captures'),
+    link('rules', 'Rules'),
+  ];
   const [, incidents, captures] = links;
   const state = h('p', { class: 'connection', role: 'status' });
   const agent = h('p', { class: 'agent' });
@@ -28,7 +33,15 @@ export function shell(root, { live, api }) {
       'header',
       { class: 'top' },
       h('a', { class: 'name', href: '#/' }, logo, 'vitalsd'),
-      h('nav', { 'aria-label': 'Views' }, h('ul', {}, links.map((each) => h('li', {}, each.element)))),
+      h(
+        'nav',
+        { 'aria-label': 'Views' },
+        h(
+          'ul',
+          {},
+          links.map((each) => h('li', {}, each.element)),
+        ),
+      ),
       h('div', { class: 'about' }, looking, agent, state),
     ),
     problems,
@@ -40,12 +53,23 @@ export function shell(root, { live, api }) {
     const open = { critical: 0, warning: 0, info: 0 };
     for (const each of live.incidents.values()) if (each.state === 'open') open[each.severity] += 1;
     const parts = openParts(open).filter((each) => each.class !== 'faint');
-    fill(incidents.badge, parts.map((each) => h('span', { class: each.class, title: each.title }, each.text)));
+    fill(
+      incidents.badge,
+      parts.map((each) => h('span', { class: each.class, title: each.title }, each.text)),
+    );
   }
 
   function countCaptures() {
     const running = [...live.captures.values()].filter((each) => ACTIVE.includes(each.state)).length;
-    fill(captures.badge, running > 0 && h('span', { class: 'mark busy', title: many(running, 'capture under way', 'captures under way') }, running));
+    fill(
+      captures.badge,
+      running > 0 &&
+        h(
+          'span',
+          { class: 'mark busy', title: many(running, 'capture under way', 'captures under way') },
+          running,
+        ),
+    );
   }
 
   let told = '';
@@ -55,7 +79,10 @@ export function shell(root, { live, api }) {
     set(state, 'class', `connection ${its}`);
     looking.hidden = api.mayChange;
     text(state, words);
-    const lines = [...lost(live, lostSince, nextTry), ...(live.agent?.problems ?? []).map((each) => h('p', {}, plain(each, 600)))];
+    const lines = [
+      ...lost(live, lostSince, nextTry),
+      ...(live.agent?.problems ?? []).map((each) => h('p', {}, plain(each, 600))),
+    ];
     const now = lines.map((each) => each.textContent).join('\n');
     if (now === told) return;
     told = now;
@@ -69,7 +96,11 @@ export function shell(root, { live, api }) {
     const { agent: its } = live;
     if (its === null) return;
     text(agent, `agent ${plain(its.version, 40)}`);
-    set(agent, 'title', `Since ${clock(its.started_at, live.now())} (${ago(its.started_at, live.now())}); samples every ${duration(its.interval_seconds)}.`);
+    set(
+      agent,
+      'title',
+      `Since ${clock(its.started_at, live.now())} (${ago(its.started_at, live.now())}); samples every ${duration(its.interval_seconds)}.`,
+    );
     if (version !== null && version !== its.version) location.reload(); // the files of this page are another agent's
     version = its.version;
     tellState();
@@ -95,7 +126,8 @@ export function shell(root, { live, api }) {
     /** Somebody has come to another view: reading goes on there. */
     arrived() {
       place.scrollTop = 0;
-      if (document.activeElement === document.body || document.activeElement?.closest('nav') === null) place.focus({ preventScroll: true });
+      if (document.activeElement === document.body || document.activeElement?.closest('nav') === null)
+        place.focus({ preventScroll: true });
     },
     end() {
       clearInterval(counting);
@@ -114,7 +146,11 @@ function lost(live, since, nextTry) {
   if (live.state === 'refused') {
     return [
       h('p', {}, h('strong', {}, 'The agent does not let this page in. '), plain(live.reason ?? '', 300)),
-      h('p', {}, `Open the link that it printed when it started, or ${location.origin}/?token=TOKEN with what is in its token file.`),
+      h(
+        'p',
+        {},
+        `Open the link that it printed when it started, or ${location.origin}/?token=TOKEN with what is in its token file.`,
+      ),
     ];
   }
   if (live.state !== 'lost') return [];

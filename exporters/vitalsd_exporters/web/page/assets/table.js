@@ -18,15 +18,22 @@ const LETTERS = new Intl.Collator('en', { numeric: true });
 const NOTHING = { resorted: () => {}, rowClass: () => '', group: () => 0, empty: 'There is nothing.' };
 
 /**
- * A table: `columns` are `[{name, title, cell(row), sort(row), align, note, wide}]`, `key(row)` tells rows apart,
- * `open(row)` goes where Enter and a click lead, `empty` is a sentence or a function of one. A cell is a string or
- * `{text, class, href, title, bar, mark, press}`, or a list of these (`press` is called by its button); `order` is `{name, down}` at first, and `resorted` is
- * told of another. `wide` columns go where the window is narrow, `grow` is cut to the room that is left. `group(row)` comes before any order, always upwards;
+ * A table: `columns` are `[{name, title, cell(row), sort(row), align, note, wide, grow}]`, `key(row)` tells rows apart,
+ * `open(row)` goes where Enter and a click lead, `empty` is a sentence or a function of one.
+ *
+ * A cell is a string or `{text, class, href, title, bar, mark, press}`, or a list of these (`press` is called by its
+ * button). `order` is `{name, down}` at first, and `resorted` is told of another. `wide` columns go where the window
+ * is narrow, `grow` is cut to the room that is left. `group(row)` comes before any order, always upwards;
  * `rowClass(row)` is for the stylesheet.
  */
 export function table(given) {
   const { label, columns, key, open, empty, order, resorted, rowClass, group } = { ...NOTHING, ...given };
-  const state = { rows: [], order: order ?? { name: columns[0].name, down: false }, active: null, moved: -Infinity };
+  const state = {
+    rows: [],
+    order: order ?? { name: columns[0].name, down: false },
+    active: null,
+    moved: -Infinity,
+  };
   const shown = new Map();
   const heads = columns.map((column) => head(column, sortBy));
   const before = spacer(columns.length);
@@ -34,7 +41,13 @@ export function table(given) {
   const body = h('tbody', {}, before, after);
   const grid = h('table', { 'aria-label': label }, h('thead', {}, h('tr', { 'aria-rowindex': 1 }, heads)), body);
   const nothing = h('p', { class: 'empty', hidden: true });
-  const element = h('div', { class: 'table', on: { scroll: draw, keydown: pressed, pointermove: held } }, grid, nothing);
+  const element = h(
+    'div',
+    { class: 'table', on: { scroll: draw, keydown: pressed, pointermove: held } },
+    grid,
+    nothing,
+  );
+  element.addEventListener('click', release, { capture: true });
   body.addEventListener('click', clicked);
   body.addEventListener('focusin', (event) => {
     state.active = placeOf(event.target)?.dataset.key ?? state.active;
@@ -74,7 +87,7 @@ export function table(given) {
     const same = state.order.name === name;
     const first = columns.find((column) => column.name === name).align === 'right';
     state.order = { name, down: same ? !state.order.down : first };
-    state.moved = -Infinity;
+    release();
     resorted(state.order);
     update(state.rows);
   }
@@ -82,13 +95,19 @@ export function table(given) {
   function draw() {
     columns.forEach((column, at) => {
       const its = state.order.name === column.name;
-      set(heads[at], 'aria-sort', its ? (state.order.down ? 'descending' : 'ascending') : column.sort ? 'none' : null);
+      set(
+        heads[at],
+        'aria-sort',
+        its ? (state.order.down ? 'descending' : 'ascending') : column.sort ? 'none' : null,
+      );
     });
     const top = Math.max(0, element.scrollTop);
     const first = Math.max(0, Math.floor(top / height) - SPARE);
     const last = Math.min(state.rows.length, Math.ceil((top + (element.clientHeight || 600)) / height) + SPARE);
     const focused = body.contains(document.activeElement) ? state.active : null;
-    const wanted = new Map(state.rows.slice(first, last).map((row, at) => [String(key(row)), { row, at: first + at }]));
+    const wanted = new Map(
+      state.rows.slice(first, last).map((row, at) => [String(key(row)), { row, at: first + at }]),
+    );
     for (const [name, line] of shown) {
       if (wanted.has(name)) continue;
       line.element.remove();
@@ -105,7 +124,8 @@ export function table(given) {
     }
     vary(before, 'height', `${first * height}px`);
     vary(after, 'height', `${(state.rows.length - last) * height}px`);
-    if (focused !== null && !body.contains(document.activeElement)) shown.get(focused)?.element.focus({ preventScroll: true });
+    if (focused !== null && !body.contains(document.activeElement))
+      shown.get(focused)?.element.focus({ preventScroll: true });
     measure();
   }
 
@@ -136,12 +156,20 @@ export function table(given) {
   function pressed(event) {
     if (event.target.closest('thead') || event.ctrlKey || event.metaKey || event.altKey) return;
     const at = state.rows.findIndex((row) => String(key(row)) === state.active);
-    const to = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: Infinity, PageDown: at + PAGE, PageUp: at - PAGE }[event.key];
+    const to = {
+      ArrowDown: at + 1,
+      ArrowUp: at - 1,
+      Home: 0,
+      End: Infinity,
+      PageDown: at + PAGE,
+      PageUp: at - PAGE,
+    }[event.key];
     if (to !== undefined) {
       event.preventDefault();
       held();
       go(Math.max(0, Math.min(state.rows.length - 1, to)));
     } else if (event.key === 'Enter' && at >= 0 && open && !event.target.closest('a, button')) {
+      release();
       open(state.rows[at]);
     }
   }
@@ -158,6 +186,11 @@ export function table(given) {
 
   function held() {
     state.moved = performance.now();
+  }
+
+  /** What was aimed at is hit: rows may move again. */
+  function release() {
+    state.moved = -Infinity;
   }
 
   function rowOf(target) {
@@ -188,7 +221,9 @@ export function compare(a, b, down = false) {
 
 function head({ name, title, sort, align, note, wide, grow }, sortBy) {
   const classes = classOf({ name, align, wide, grow });
-  const words = sort ? h('button', { type: 'button', title: note, on: { click: () => sortBy(name) } }, title) : title;
+  const words = sort
+    ? h('button', { type: 'button', title: note, on: { click: () => sortBy(name) } }, title)
+    : title;
   return h('th', { scope: 'col', class: classes, title: sort ? null : note }, words);
 }
 
@@ -198,13 +233,20 @@ function classOf({ name, align, wide, grow }) {
 
 function line(name, columns) {
   const cells = columns.map((column) => ({ element: h('td', { class: classOf(column) }), told: null }));
-  const element = h('tr', { 'data-key': name, tabindex: -1 }, cells.map((cell) => cell.element));
+  const element = h(
+    'tr',
+    { 'data-key': name, tabindex: -1 },
+    cells.map((cell) => cell.element),
+  );
   return { element, cells, row: null };
 }
 
 /** Nothing is touched of a cell that says what it said. */
 function writeCell(cell, content) {
-  const told = typeof content === 'string' ? content : JSON.stringify(content, (_, value) => (typeof value === 'function' ? String(value) : value));
+  const told =
+    typeof content === 'string'
+      ? content
+      : JSON.stringify(content, (_, value) => (typeof value === 'function' ? String(value) : value));
   if (cell.told === told) return;
   cell.told = told;
   fill(cell.element, [content].flat().map(part));

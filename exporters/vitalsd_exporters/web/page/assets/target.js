@@ -34,7 +34,13 @@ export function show(place, { name, slot }, app) {
 
   fill(
     place,
-    h('div', { class: 'bar-above' }, crumbs(name, slot), marks, h('div', { class: 'tools' }, askButton(app, name, slot))),
+    h(
+      'div',
+      { class: 'bar-above' },
+      crumbs(name, slot),
+      marks,
+      h('div', { class: 'tools' }, askButton(app, name, slot)),
+    ),
     told,
     parts.element,
     section('Incidents', 'open, and of late', incidents.element),
@@ -46,8 +52,15 @@ export function show(place, { name, slot }, app) {
   function drawMarks() {
     const row = live.workers.get(`${name}/${slot}`);
     const open = { critical: 0, warning: 0, info: 0 };
-    for (const each of live.incidents.values()) if (each.state === 'open' && fits(each, name, slot)) open[each.severity] += 1;
-    fill(marks, row && part(state(row)), openParts(open).filter((each) => each.class !== 'faint').map(part));
+    for (const each of live.incidents.values())
+      if (each.state === 'open' && fits(each, name, slot)) open[each.severity] += 1;
+    fill(
+      marks,
+      row && part(state(row)),
+      openParts(open)
+        .filter((each) => each.class !== 'faint')
+        .map(part),
+    );
   }
 
   let failed = false;
@@ -55,12 +68,18 @@ export function show(place, { name, slot }, app) {
     try {
       const detail = await app.api.get(`/api/v1/targets/${encodeURIComponent(name)}`);
       const worker = detail.workers.find((each) => each.slot === slot) ?? null;
-      if (ofWorker && worker === null) throw new Error(`No worker of ${plain(name, 60)} has the place ${plain(slot, 20)} now.`);
+      if (ofWorker && worker === null)
+        throw new Error(`No worker of ${plain(name, 60)} has the place ${plain(slot, 20)} now.`);
       failed = false;
       text(told, headline(detail, worker));
       told.className = 'quiet';
       parts.take?.(detail, worker);
-      fill(below, ofWorker ? factsOf(detail, worker, live.now()) : targetFacts(detail), exitsOf(detail, slot, live.now()), missingOf(detail, slot));
+      fill(
+        below,
+        ofWorker ? factsOf(detail, worker, live.now()) : targetFacts(detail),
+        exitsOf(detail, slot, live.now()),
+        missingOf(detail, slot),
+      );
     } catch (error) {
       if (failed || live.state !== 'live') return; // said already, here or by the shell
       failed = true;
@@ -93,7 +112,12 @@ function pool(name, app) {
     rowClass: (row) => `worker ${row.urgent === 0 ? 'urgent' : ''}`,
   });
   list.element.classList.add('short');
-  const draw = () => list.update([...live.workers.values()].filter((row) => row.target === name).map((row) => ({ ...workerRow(row), title: plain(row.worker, 20) })));
+  const draw = () =>
+    list.update(
+      [...live.workers.values()]
+        .filter((row) => row.target === name)
+        .map((row) => ({ ...workerRow(row), title: plain(row.worker, 20) })),
+    );
   const offs = [live.on('workers', draw), live.on('state', draw)];
   draw();
   return {
@@ -110,13 +134,20 @@ function fits(each, name, slot) {
 function headline({ supervisor, up, workers }, worker) {
   if (worker !== null) return plain(worker.command, 300);
   const running = workers.filter((each) => each.up).length;
-  const whose = supervisor === null ? '' : `, under ${supervisor.kind === 'plain' ? 'a parent process' : plain(supervisor.kind)} (pid ${supervisor.key.pid})`;
+  const whose =
+    supervisor === null
+      ? ''
+      : `, under ${supervisor.kind === 'plain' ? 'a parent process' : plain(supervisor.kind)} (pid ${supervisor.key.pid})`;
   return `${up ? 'Up' : 'Down'}: ${running} of ${workers.length} workers run${whose}.`;
 }
 
 function crumbs(name, slot) {
   const own = h('h1', {}, slot === null ? plain(name, 100) : `worker ${plain(slot, 20)}`);
-  const way = [h('a', { href: '#/' }, 'Fleet'), '/', slot !== null && [h('a', { href: hrefOf(name) }, plain(name, 60)), '/']];
+  const way = [
+    h('a', { href: '#/' }, 'Fleet'),
+    '/',
+    slot !== null && [h('a', { href: hrefOf(name) }, plain(name, 60)), '/'],
+  ];
   return h('div', { class: 'crumbs' }, way, own);
 }
 
@@ -124,5 +155,9 @@ function askButton(app, target, worker) {
   const may = app.api.mayChange;
   const why = may ? null : 'This page may only look: open the link with the token to ask for captures.';
   const ask = () => askForCapture(app, { target, worker });
-  return h('button', { type: 'button', class: 'primary', disabled: !may, title: why, on: { click: ask } }, 'Ask for a capture');
+  return h(
+    'button',
+    { type: 'button', class: 'primary', disabled: !may, title: why, on: { click: ask } },
+    'Ask for a capture',
+  );
 }

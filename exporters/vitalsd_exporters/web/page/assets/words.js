@@ -14,7 +14,8 @@ const SPANS = [
   [MINUTE, 'min', 1, 's'],
 ];
 /* Control characters, what turns the direction of writing, what has no width, and halves of characters. */
-const UNSEEN = /[\p{Cc}\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\u{e0000}-\u{e007f}]|\p{Cs}/gu;
+const UNSEEN =
+  /[\p{Cc}\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\u{e0000}-\u{e007f}]|\p{Cs}/gu;
 
 /** `0.4 ms`, `1.2 s`, `3 min 20 s`, `2 d 4 h`. */
 export function duration(seconds) {
@@ -81,7 +82,9 @@ export function plain(string, most = 200) {
   const whole = String(string);
   const some = whole.length > most * 2 ? whole.slice(0, most * 2) : whole;
   const letters = [...some.replace(UNSEEN, shown)];
-  return letters.length > most || some.length < whole.length ? `${letters.slice(0, most - 1).join('')}…` : letters.join('');
+  return letters.length > most || some.length < whole.length
+    ? `${letters.slice(0, most - 1).join('')}…`
+    : letters.join('');
 }
 
 /** `1 worker`, `2 workers`. */
@@ -91,7 +94,11 @@ export function many(n, one, more = `${one}s`) {
 
 /** The last part of a path. */
 export function basename(path) {
-  return plain(String(path ?? '').split('/').pop());
+  return plain(
+    String(path ?? '')
+      .split('/')
+      .pop(),
+  );
 }
 
 function known(value) {

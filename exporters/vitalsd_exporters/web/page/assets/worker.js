@@ -31,14 +31,32 @@ export function workerParts(name, slot, app) {
   function draw() {
     const row = live.workers.get(`${name}/${slot}`);
     if (row === undefined) return;
-    const delay = row.state === 'stuck' ? { text: `stuck ${duration(row.stuck_seconds)}`, class: 'critical' } : between(row.delay_p99_seconds);
-    tell(cards.delay, delay, trailOf(name, slot, 'delay'), row.stalls === null ? '' : `${many(row.stalls, 'stall')} in the last minute`, 0.01);
+    const delay =
+      row.state === 'stuck'
+        ? { text: `stuck ${duration(row.stuck_seconds)}`, class: 'critical' }
+        : between(row.delay_p99_seconds);
+    tell(
+      cards.delay,
+      delay,
+      trailOf(name, slot, 'delay'),
+      row.stalls === null ? '' : `${many(row.stalls, 'stall')} in the last minute`,
+      0.01,
+    );
     tell(cards.busy, { text: share(row.busy_share) }, trailOf(name, slot, 'busy'), many(row.loops, 'loop'), 1);
     tell(cards.cpu, { text: share(row.cpu_share) }, trailOf(name, slot, 'cpu'), '', 1);
-    const used = row.limit_bytes === null ? 'no limit' : `${share(row.limit_share)} of ${bytes(row.limit_bytes)} is used, by all who share it`;
+    const used =
+      row.limit_bytes === null
+        ? 'no limit'
+        : `${share(row.limit_share)} of ${bytes(row.limit_bytes)} is used, by all who share it`;
     const going = forecast(row, live.now()).text;
     const said = going === UNKNOWN ? used : `${going}; ${used}`;
-    tell(cards.memory, { text: bytes(row.memory_bytes), class: tone(row.limit_share) }, trailOf(name, slot, 'memory'), said, row.limit_bytes ?? 0);
+    tell(
+      cards.memory,
+      { text: bytes(row.memory_bytes), class: tone(row.limit_share) },
+      trailOf(name, slot, 'memory'),
+      said,
+      row.limit_bytes ?? 0,
+    );
   }
 
   let drawn = '';
@@ -48,20 +66,29 @@ export function workerParts(name, slot, app) {
     const trail = trailOf(name, slot, 'memory');
     const recent = timesOf(trail).map((time, at) => [time, trail[at]]);
     const first = recent.find(([, value]) => value !== null)?.[0] ?? Infinity;
-    const earlier = points.map((each) => [Date.parse(each.at), each.memory_high_bytes]).filter(([time]) => time < first);
+    const earlier = points
+      .map((each) => [Date.parse(each.at), each.memory_high_bytes])
+      .filter(([time]) => time < first);
     const all = [...earlier, ...recent.filter(([time]) => time >= first)];
-    if (all.length < 2 || row === undefined) return fill(chart, h('p', { class: 'hint' }, 'It is drawn once there are two readings of it.'));
+    if (all.length < 2 || row === undefined)
+      return fill(chart, h('p', { class: 'hint' }, 'It is drawn once there are two readings of it.'));
     const now = JSON.stringify([all.length, all.at(-1), row.limit_bytes, row.exhausted_at]);
     if (now === drawn) return undefined;
     drawn = now;
     const ahead = forecastOf(row, all.at(-1));
     const label = `Memory of worker ${plain(slot, 20)}: ${bytes(row.memory_bytes)} now, ${forecast(row, live.now()).text}.`;
-    return fill(chart, lines({ series: [{ name: 'its own', points: all }], limit: row.limit_bytes, forecast: ahead, label }), history?.problem && h('p', { class: 'hint' }, plain(history.problem, 300)));
+    return fill(
+      chart,
+      lines({ series: [{ name: 'its own', points: all }], limit: row.limit_bytes, forecast: ahead, label }),
+      history?.problem && h('p', { class: 'hint' }, plain(history.problem, 300)),
+    );
   }
 
   async function askHistory() {
     try {
-      history = await app.api.get(`/api/v1/targets/${encodeURIComponent(name)}/history?worker=${encodeURIComponent(slot)}&hours=${DAY_HOURS}`);
+      history = await app.api.get(
+        `/api/v1/targets/${encodeURIComponent(name)}/history?worker=${encodeURIComponent(slot)}&hours=${DAY_HOURS}`,
+      );
     } catch (error) {
       history = { points: [], problem: error.message };
     }
@@ -74,8 +101,15 @@ export function workerParts(name, slot, app) {
   draw();
   askHistory();
   return {
-    element: h('div', { class: 'cards figures' }, Object.values(cards).map((each) => each.element)),
-    more: [section('Loops', '', loops.element), section('Memory', 'the highest of each minute of the last day', chart)],
+    element: h(
+      'div',
+      { class: 'cards figures' },
+      Object.values(cards).map((each) => each.element),
+    ),
+    more: [
+      section('Loops', '', loops.element),
+      section('Memory', 'the highest of each minute of the last day', chart),
+    ],
     take: (_, worker) => loops.take(worker),
     end() {
       clearInterval(asking);
@@ -90,7 +124,20 @@ function card(title, note) {
   const figure = h('p', { class: 'figure' });
   const spark = h('div', { class: 'sparking' });
   const hint = h('p', { class: 'hint' });
-  return { title, figure, spark, hint, element: h('section', { class: 'card', 'aria-label': title }, h('h3', { title: note }, title), figure, spark, hint) };
+  return {
+    title,
+    figure,
+    spark,
+    hint,
+    element: h(
+      'section',
+      { class: 'card', 'aria-label': title },
+      h('h3', { title: note }, title),
+      figure,
+      spark,
+      hint,
+    ),
+  };
 }
 
 function tell({ title, figure, spark, hint }, said, trail, words, most) {
@@ -104,7 +151,12 @@ function tell({ title, figure, spark, hint }, said, trail, words, most) {
 function forecastOf({ growth_bytes_per_second: growth, exhausted_at: at, limit_bytes: limit }, [time, value]) {
   if (growth === null || growth <= 0 || value === null || (at === null && limit === null)) return [];
   const until = Math.min(at === null ? Infinity : Date.parse(at), time + AHEAD);
-  return until > time ? [[time, value], [until, value + (growth * (until - time)) / 1000]] : [];
+  return until > time
+    ? [
+        [time, value],
+        [until, value + (growth * (until - time)) / 1000],
+      ]
+    : [];
 }
 
 /** Each loop of the worker, with what it is stuck in. */
@@ -113,13 +165,51 @@ function loopsTable() {
     label: 'Loops',
     columns: [
       { name: 'name', title: 'Loop', cell: (loop) => plain(loop.name, 40), sort: (loop) => loop.name },
-      { name: 'flavour', title: 'Seen by', cell: (loop) => plain(loop.flavour ?? 'the observer', 20), sort: (loop) => loop.flavour },
+      {
+        name: 'flavour',
+        title: 'Seen by',
+        cell: (loop) => plain(loop.flavour ?? 'the observer', 20),
+        sort: (loop) => loop.flavour,
+      },
       { name: 'now', title: 'Now', cell: nowOf, grow: true },
-      { name: 'p99', title: 'Delay p99', align: 'right', cell: (loop) => between(loop.recent?.delay_p99_between_seconds), sort: (loop) => loop.recent?.delay_p99_between_seconds?.[0] },
-      { name: 'worst', title: 'Worst delay', note: 'Since it began', align: 'right', cell: (loop) => duration(loop.delay_max_seconds), sort: (loop) => loop.delay_max_seconds },
-      { name: 'busy', title: 'Busy', align: 'right', cell: (loop) => ({ text: share(loop.recent?.busy_share ?? null), bar: loop.recent?.busy_share ?? null }), sort: (loop) => loop.recent?.busy_share },
-      { name: 'stalls', title: 'Stalls', note: 'Since it began, with the seconds of all', align: 'right', cell: (loop) => `${count(loop.stalls)} (${duration(loop.stall_seconds)})`, sort: (loop) => loop.stalls },
-      { name: 'ready', title: 'Ready', note: 'Callbacks that wait for their turn', align: 'right', cell: (loop) => count(loop.ready_callbacks ?? null), sort: (loop) => loop.ready_callbacks },
+      {
+        name: 'p99',
+        title: 'Delay p99',
+        align: 'right',
+        cell: (loop) => between(loop.recent?.delay_p99_between_seconds),
+        sort: (loop) => loop.recent?.delay_p99_between_seconds?.[0],
+      },
+      {
+        name: 'worst',
+        title: 'Worst delay',
+        note: 'Since it began',
+        align: 'right',
+        cell: (loop) => duration(loop.delay_max_seconds),
+        sort: (loop) => loop.delay_max_seconds,
+      },
+      {
+        name: 'busy',
+        title: 'Busy',
+        align: 'right',
+        cell: (loop) => ({ text: share(loop.recent?.busy_share ?? null), bar: loop.recent?.busy_share ?? null }),
+        sort: (loop) => loop.recent?.busy_share,
+      },
+      {
+        name: 'stalls',
+        title: 'Stalls',
+        note: 'Since it began, with the seconds of all',
+        align: 'right',
+        cell: (loop) => `${count(loop.stalls)} (${duration(loop.stall_seconds)})`,
+        sort: (loop) => loop.stalls,
+      },
+      {
+        name: 'ready',
+        title: 'Ready',
+        note: 'Callbacks that wait for their turn',
+        align: 'right',
+        cell: (loop) => count(loop.ready_callbacks ?? null),
+        sort: (loop) => loop.ready_callbacks,
+      },
     ],
     key: (loop) => loop.name,
     empty: 'None is seen: what is missing, below, says why.',
@@ -136,7 +226,8 @@ function loopsTable() {
 }
 
 function nowOf({ current_stall: stall, running }) {
-  if (!stall) return running === false ? { text: 'does not run', class: 'faint' } : { text: 'on time', class: 'state up' };
+  if (!stall)
+    return running === false ? { text: 'does not run', class: 'faint' } : { text: 'on time', class: 'state up' };
   const frame = stall.stacks?.[0]?.frames?.[0];
   const where = frame ? ` in ${plain(frame.function, 80)} (${plain(frame.file, 80)}:${frame.line})` : '';
   return { text: `■ stuck ${duration(stall.seconds)}${where}`, class: 'state stuck' };
