@@ -193,8 +193,8 @@ def _harmful(capture: Capture) -> Finding:
         at=capture.ended_at or capture.asked_at,
         summary=(
             f"A `{capture.kind}` capture by {capture.engine} has harmed worker {capture.worker} of "
-            f"`{capture.target}`: {capture.harm}. {capture.engine} is not used there for an hour or more; see "
-            f"capture {capture.id}."
+            f"`{capture.target}`: {capture.harm}. {capture.engine} is not used for `{capture.kind}` there for an "
+            f"hour or more; see capture {capture.id}."
         ),
         evidence={"capture": capture.id, "engine": capture.engine, "pause_seconds": capture.pause_seconds},
     )

@@ -240,6 +240,6 @@ async def test_harm_is_an_incident(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     world.find("starvation")
     await world.ended()
     incident = world.incident("capture_harmful")
-    assert "cpu-engine is not used there" in incident.summary
+    assert "cpu-engine is not used for `cpu` there" in incident.summary
     assert incident.evidence["capture"] == world.incident("starvation").captures[0]
     await world.close()

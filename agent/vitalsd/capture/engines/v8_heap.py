@@ -99,7 +99,7 @@ class V8Heap:
         summary = summary_of(file, grown, before) | {"snapshot_bytes": came.bytes, "nodes": digest.nodes}
         if job.redact:
             summary["redacted_strings"] = digest.redacted
-        return Made(FILES, came.held_seconds, summary, known_to_hold=True)
+        return Made(FILES, came.held_seconds, summary)
 
 
 def _write(job: Job, file: CensusFile) -> None:
