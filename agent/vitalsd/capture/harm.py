@@ -11,13 +11,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+from vitalsd.model import HELD_TIMES
+
 __all__ = ["HarmWatch", "harm_of"]
 
 LOOK_SECONDS = 0.05
 MOST_PAUSE_SECONDS = 0.25
 """Ten times what any engine should need: by then a load balancer counts it."""
-MUCH_LONGER = 3.0
-"""Than was told: what takes a second on a host at rest takes two where everybody computes."""
 TOLD_SECONDS = 0.1
 
 
@@ -46,7 +46,7 @@ def harm_of(pause_seconds: float | None, told_seconds: float | None) -> str | No
 
     `told_seconds` is how long it was known to hold: who has asked for it was told, and such a pause is no harm.
     """
-    most = max(MOST_PAUSE_SECONDS, MUCH_LONGER * (told_seconds or 0.0))
+    most = max(MOST_PAUSE_SECONDS, HELD_TIMES * (told_seconds or 0.0))
     if pause_seconds is None or pause_seconds <= most:
         return None
     held = f"it held the service for {pause_seconds:.2f} s"
