@@ -135,8 +135,9 @@ class StallEvidence(msgspec.Struct, frozen=True):
     """Of a Node: how often V8 was asked what it is at, and how often that was collecting garbage."""
 
 
-HELD_TIMES = 3.0
-"""What is known to hold a service for so long on a host at rest may take as many times that on one that is not."""
+HELD_TIMES = 4.0
+"""What is known to hold a service for so long on a host at rest may take as many times that where captures are
+still taken: with twice as many at work as there are processors, each has half of one and less of its caches."""
 
 
 class Hold(msgspec.Struct, frozen=True):

@@ -39,8 +39,8 @@ def test_it_is_told_as_what_it_is() -> None:
 @pytest.mark.parametrize(
     ("seconds", "of", "severity"),
     [
-        (9.2, hold(NOON), "info"),
-        (9.4, hold(NOON), "warning"),
+        (12.3, hold(NOON), "info"),
+        (12.5, hold(NOON), "warning"),
         (60.0, hold(NOON), "warning"),
         (5.2, hold(NOON, asked_by="incident", who="0abc"), "warning"),
         (5.2, hold(NOON, asked_by="alert"), "warning"),
@@ -65,8 +65,8 @@ def test_it_is_the_captures_on_a_loaded_host_too() -> None:
         (1.9, 60.0, hold(NOON), True),
         (-0.5, 5.0, hold(NOON), False),
         (2.1, 5.0, hold(NOON), False),
-        (0.1, 1.8, hold(NOON, 0.63, kind="cpu", watches=True), True),
-        (0.1, 2.0, hold(NOON, 0.63, kind="cpu", watches=True), False),
+        (0.1, 2.5, hold(NOON, 0.63, kind="cpu", watches=True), True),
+        (0.1, 2.6, hold(NOON, 0.63, kind="cpu", watches=True), False),
     ],
 )
 def test_what_is_the_services_own(began: float, seconds: float, of: Hold, is_held: bool) -> None:

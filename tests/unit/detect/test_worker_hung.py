@@ -89,8 +89,8 @@ def test_who_is_held_by_a_capture_of_ours_does_not_hang():
     assert judged.state.reason == (
         "it is held by capture 1n4bcpc0009 (heap, asked for by a person), for 17.0 s so far; some 14.0 s were told"
     )
-    assert not judge(silent, ours=hold(NOW - 17.2, told_seconds=5.0)).findings
-    assert judge(silent, ours=hold(NOW - 17.2, told_seconds=5.0, runs=False)).findings
+    assert not judge(silent, ours=hold(NOW - 17.2, told_seconds=4.0)).findings
+    assert judge(silent, ours=hold(NOW - 17.2, told_seconds=4.0, runs=False)).findings
     assert judge(silent, ours=hold(NOW - 60, told_seconds=14.0)).findings
 
 
