@@ -1,4 +1,4 @@
-"""Captures that hold a real Node service: told before, told as what they are meanwhile, and spared where it can be."""
+"""Captures that hold a real Node service: told before, told as what they are then, and spared where it can be."""
 
 from __future__ import annotations
 
@@ -48,10 +48,10 @@ class Asked:
         found: list[dict[str, Any]] = json.loads(done.stdout)["incidents"] if done.returncode == 0 else []
         return found
 
-    def stalls(self, capture: str) -> list[dict[str, Any]]:
-        """Those that are told as this capture's doing, once they are over."""
+    def stall(self, capture: str) -> dict[str, Any] | None:
+        """The one that is told as this capture's doing, once it is over."""
         of = [each for each in self.incidents() if each["evidence"].get("capture") == capture]
-        return [each for each in of if "so far" not in each["summary"]]
+        return next((each for each in of if "so far" not in each["summary"]), None)
 
 
 def filled(agent: Agent) -> None:
@@ -74,7 +74,7 @@ def test_a_snapshot_that_was_asked_for(tmp_path: Path) -> None:
         assert said.splitlines()[0].startswith("The heap capture of shop/0 by v8 will hold the service for about ")
         assert capture["holds_seconds"] > 3.0
         assert capture["pause_seconds"] > 0.5
-        (stall,) = wait_for("the stall", lambda: asked.stalls(capture["id"]))
+        stall = wait_for("the stall", lambda: asked.stall(capture["id"]))
         assert stall["kind"] == "stall"
         assert f"by capture {capture['id']} (heap, asked for by a person)." in stall["summary"]
         assert (stall["cause"], stall["culprit"], stall["captures"]) == (None, None, [])
