@@ -137,7 +137,7 @@ class StallEvidence(msgspec.Struct, frozen=True):
 
 HELD_TIMES = 4.0
 """What is known to hold a service for so long on a host at rest may take as many times that where captures are
-still taken: with twice as many at work as there are processors, each has half of one and less of its caches."""
+still taken: with eight to ten at work on two processors it was up to 2.7 times (`python -m bench holds_node`)."""
 
 
 class Hold(msgspec.Struct, frozen=True):
