@@ -128,6 +128,7 @@ class Daemon:
         )
         self._capturing = Capturing(self.state, self._observer, self._book, settings)
         self._investigation.changed = self._capturing.follow
+        self._investigation.holds_of = self._capturing.holds_of
         self.state.desk = self._capturing.desk
         self._remedying = Remedying(self._book, self._capturing.desk, settings)
         self._remedying.expect = self._exits.expect

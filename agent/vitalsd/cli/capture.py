@@ -8,14 +8,15 @@ from __future__ import annotations
 import argparse
 import http.client
 import math
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from vitalsd.capture.model import KINDS
-from vitalsd.cli.captured import files, sentence, summary
+from vitalsd.capture.model import ACTIVE, KINDS
+from vitalsd.cli.captured import files, held_for, sentence, summary
 from vitalsd.cli.client import send
 from vitalsd.cli.downloads import save
 from vitalsd.cli.following import follow
@@ -81,6 +82,8 @@ class Capture:
         body = _body(args)
         settings = settings_to_ask(args)
         capture = ask_for(settings, body)
+        if capture["state"] in ACTIVE and (price := held_for(capture)) is not None:
+            print(price, file=sys.stderr, flush=True)
         if capture["state"] != "refused" and not args.no_wait:
             capture = follow(settings, capture)
         saved = save(settings, capture, Path(args.output)) if args.output is not None else []

@@ -37,7 +37,7 @@ class Doctor:
 
     def run(self, args: argparse.Namespace) -> int:
         """Look and print; 1 when the main job cannot be done. Nothing of a service is touched."""
-        from vitalsd.doctor.agent import look_at_agent
+        from vitalsd.doctor.agent import look_at_agent, target_of
         from vitalsd.doctor.checks import check_agent, check_process
         from vitalsd.doctor.process import look_at_process
         from vitalsd.doctor.report import as_text
@@ -45,7 +45,11 @@ class Doctor:
         settings = config_loader(args)().settings
         pid = _pid(args.pid) if args.pid is not None else None
         agent = look_at_agent(settings)
-        process = look_at_process(pid, settings) if pid is not None else None
+        process = None
+        if pid is not None:
+            target = target_of(settings, pid) if agent.captures.breakers else None
+            breakers = [each for each in agent.captures.breakers if each.target == target]
+            process = look_at_process(pid, settings, breakers=breakers)
         diagnoses = (
             [check_agent(agent)] if process is None else [check_agent(agent), check_process(agent, process)]
         )

@@ -28,9 +28,11 @@ from vitalsd.model.samples import (
     WorkerSample,
 )
 from vitalsd.model.stalls import (
+    HELD_TIMES,
     Cause,
     Doing,
     EndedStall,
+    Hold,
     HostEvidence,
     StackRefusal,
     StallEvidence,
@@ -89,6 +91,7 @@ __all__ = [
     "EXIT_REASONS",
     "GC_BOUNDS_SECONDS",
     "GC_GENERATIONS",
+    "HELD_TIMES",
     "IN_ORDER",
     "OBSERVED_LOOP",
     "OF_THE_HOST",
@@ -109,6 +112,7 @@ __all__ = [
     "HeapSpace",
     "HeartbeatSource",
     "Histogram",
+    "Hold",
     "HostEvidence",
     "Incident",
     "LagSource",
