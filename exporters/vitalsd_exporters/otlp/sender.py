@@ -136,11 +136,11 @@ def seconds_asked_for(retry_after: str | None, now: float) -> float | None:
     if retry_after is None:
         return None
     try:
-        seconds = float(int(retry_after))
+        seconds: float = int(retry_after)  # compared as it is: hundreds of digits are no float
     except ValueError:
         try:
             at = parsedate_to_datetime(retry_after)
-        except ValueError:
+            seconds = (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() - now
+        except (ValueError, OverflowError):
             return None
-        seconds = (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() - now
     return min(max(0.0, seconds), LONGEST_ASKED_SECONDS)
