@@ -14,6 +14,7 @@ import msgspec
 
 from vitalsd.model import Incident
 from vitalsd.times import rfc3339
+from vitalsd_exporters.quoted import quoted
 from vitalsd_exporters.runbooks import page_of, runbook_url
 
 __all__ = ["Alert", "Labels", "Message", "Wording", "labels_of", "message"]
@@ -75,15 +76,15 @@ def _annotations(alert: Alert, wording: Wording, link: str) -> list[tuple[str, s
     more = len(alert.ids) - 1
     others = f" And {more} more like it." if more else ""
     told = [
-        ("summary", lead.summary),
-        ("description", _description(lead) + others),
+        ("summary", quoted(lead.summary)),
+        ("description", quoted(_description(lead)) + others),
         ("incident", link),
         ("opened_at", rfc3339(lead.opened_at) or ""),
     ]
     if lead.culprit is not None:
-        told.append(("culprit", f"{lead.culprit.function} ({lead.culprit.file}:{lead.culprit.line})"))
+        told.append(("culprit", quoted(f"{lead.culprit.function} ({lead.culprit.file}:{lead.culprit.line})")))
     if lead.advice:
-        told.append(("advice", lead.advice))
+        told.append(("advice", quoted(lead.advice)))
     if lead.captures:
         told.append(("capture", f"{wording.base_url}/api/v1/captures/{lead.captures[-1]}"))
     told.append(("runbook_url", runbook_url(wording.runbooks, page_of(lead.kind, lead.cause))))

@@ -4,6 +4,7 @@ import msgspec
 import pytest
 from support.alerts import NOW, incident
 
+from vitalsd.model import Frame
 from vitalsd_exporters.alertmanager.alert import Alert, Wording, labels_of, message
 
 BASE = "http://127.0.0.1:18781"
@@ -76,6 +77,22 @@ def test_annotations_say_what_to_do():
         "endsAt": "2026-07-01T12:04:00.250Z",
         "generatorURL": f"{BASE}/api/v1/incidents/a",
     }
+
+
+def test_what_a_service_has_named_wakes_nobody_else_and_leads_nowhere():
+    """Slack would make a mention or a link of it; no annotation that quotes the service has any of that."""
+    evil = Frame("<!channel> <http://evil|click>", "<a>.js", 1)
+    one = incident(
+        culprit=evil,
+        summary="The loop waits in <lambda>.",
+        advice="see <lambda>",
+        evidence={"reason": "<!here> ran"},
+        captures=("c1",),
+    )
+    said = told(one)["annotations"]
+    assert not [text for text in said.values() if "<" in text or ">" in text]
+    assert said["culprit"] == "‹!channel› ‹http://evil|click› (‹a›.js:1)"
+    assert said["summary"] == "The loop waits in ‹lambda›."
 
 
 def test_what_there_is_nothing_of_is_left_out():
