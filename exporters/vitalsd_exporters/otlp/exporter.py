@@ -70,7 +70,8 @@ class Exporter:
         if self._settings.endpoint is None:
             return None
         tally = self._tally
-        return Exported(self._settings.endpoint, tally.sent, tally.failed, tally.dropped_points, tally.problem)
+        counts = tally.sent, tally.failed, tally.dropped_points
+        return Exported(self._settings.endpoint, *counts, tally.trouble.problem)
 
     async def run(self) -> None:
         """Push, for ever."""
@@ -79,7 +80,7 @@ class Exporter:
             if self._settings.endpoint is None:
                 await self._changed.wait()
                 continue
-            self._tally.problem = None
+            self._tally.trouble.problem = None
             async with asyncio.TaskGroup() as tasks:
                 pushing = tasks.create_task(self._push(self._settings))
                 await self._changed.wait()
