@@ -49,7 +49,7 @@ class Notifier:
         self._control_url = control_url
         self._clock = clock
         self._settings = settings
-        self._board = Board((), LEAST_HOLD_SECONDS)
+        self._board = Board((), LEAST_HOLD_SECONDS, self._settings.keep_firing_for)
         self._peers: dict[AlertmanagerPeer, tuple[Peer, asyncio.Task[None]]] = {}
         self._seen: tuple[Incident, ...] | None = None
         self._seen_at = 0.0
@@ -95,6 +95,7 @@ class Notifier:
         static = tuple((label.name, label.value) for label in settings.labels)
         wording = Wording(settings.external_url or self._control_url, settings.runbooks, static)
         self._board.static = static
+        self._board.keep_seconds = settings.keep_firing_for
         self._board.hold_seconds = max(LEAST_HOLD_SECONDS, settings.interval)
         for peer, _ in self._peers.values():
             peer.pace(settings.interval, settings.timeout, wording)

@@ -39,8 +39,10 @@ class Incidents:
 
 
 def settings(*servers, **more):
-    """With these peers."""
-    return Alertmanager(peers=[AlertmanagerPeer(server.url) for server in servers], **more)
+    """With these peers, who hear at once that something is over."""
+    return Alertmanager(
+        peers=[AlertmanagerPeer(server.url) for server in servers], **{"keep_firing_for": 0.0, **more}
+    )
 
 
 def run(incidents, configured, steps):
