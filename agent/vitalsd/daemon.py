@@ -257,7 +257,9 @@ class Daemon:
             remedies.cancel()
             notifying.cancel()
             exporting.cancel()
+            telling = tasks.create_task(self._notifier.finish())
             await self._capturing.close()
+            await telling
             captures.cancel()
             self._give_back()
             await asyncio.wait(serving)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
+import select
 import signal
 import subprocess
 import threading
-import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, Self
 
@@ -154,7 +154,8 @@ class Pretender:
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 pretender.headers.append({**self.headers, "path": self.path})
                 pretender.bodies.append(body)
-                time.sleep(pretender.delay_seconds)
+                # Until then, or until whoever asked has hung up.
+                select.select([self.connection], [], [], pretender.delay_seconds)
                 with pretender._turn:
                     pretender._now -= 1
                 status = 400 if pretender.refuses(body) else pretender.status

@@ -40,6 +40,10 @@ class Outbox:
         # What would follow soon comes along.
         return [alerts[labels] for labels, at in due_at.items() if at - self.interval_seconds / 2 <= now]
 
+    def unsent(self, alerts: Mapping[Labels, Alert]) -> list[Alert]:
+        """What it was not told as it is now; after a failure that is everything."""
+        return [alert for alert in alerts.values() if self._due_at(alert) == float("-inf")]
+
     def took(self, alerts: Iterable[Alert], now: float) -> None:
         """It has these now."""
         self._sent |= {alert.labels: (alert.ends_at, now) for alert in alerts}

@@ -90,6 +90,17 @@ class Peer:
             except TimeoutError:
                 pass
 
+    @property
+    def untold(self) -> int:
+        """How many alerts it has not heard of as they are now."""
+        return len(self._outbox.unsent(self._alerts))
+
+    async def finish(self) -> None:
+        """Tell it what it has not heard, whatever pause there would be; `run` has ended by then."""
+        unsent = self._outbox.unsent(self._alerts)
+        if unsent:
+            await self._tell(unsent)
+
     async def _tell(self, due: list[Alert]) -> bool:
         """Send all of it, in as many messages as it takes; what follows one that fails is not sent."""
         left = deque(due[at : at + MOST_IN_ONE] for at in range(0, len(due), MOST_IN_ONE))
