@@ -158,7 +158,8 @@ class Daemon:
             f"http://{self._listeners[1].addresses[0]}",
         )
         self.state.notified = self._notifier.counts
-        self._exporter = Exporter(self.state, settings.exporters.otlp)
+        port = int(self._listeners[0].addresses[0].rpartition(":")[2])
+        self._exporter = Exporter(self.state, settings.exporters.otlp, port=port)
         self.state.exported = self._exporter.counts
         self._token_stored = token_file is not None or self._store_token(settings)
         begin(settings)

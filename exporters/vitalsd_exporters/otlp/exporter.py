@@ -42,6 +42,7 @@ class Exporter:
         view: View,
         settings: Otlp,
         *,
+        port: int = 0,
         host: str | None = None,
         clock: Callable[[], float] = time.time,
         draw: Callable[[], float] = random.random,
@@ -49,6 +50,7 @@ class Exporter:
         self._view = view
         self._settings = settings
         self._host = host or socket.gethostname()
+        self._agent = f"{self._host}:{port}"
         self._clock = clock
         self._draw = draw
         # Not later than the agent's own counters begin: it has computed for no longer than it has lived.
@@ -118,6 +120,6 @@ class Exporter:
 
             if self._starts is None:
                 self._starts = Starts()
-            return encode(families, self._starts, Moment(now, steady, self._started_at, self._host))
+            return encode(families, self._starts, Moment(now, steady, self._started_at, self._host, self._agent))
 
         return await self._aside.run(make)

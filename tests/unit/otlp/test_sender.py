@@ -22,7 +22,7 @@ from vitalsd_exporters.otlp.tally import Tally
 from vitalsd_exporters.prometheus.collector import VitalsCollector
 from vitalsd_exporters.push import pauses
 
-MADE = encode(VitalsCollector(FixedView()).collect(), Starts(), Moment(1e9, 1.0, 1e9, "node"))
+MADE = encode(VitalsCollector(FixedView()).collect(), Starts(), Moment(1e9, 1.0, 1e9, "node", "node:18780"))
 
 
 @pytest.fixture(autouse=True)
