@@ -33,7 +33,8 @@ OUTER = [(name, f"{SITE}/starlette/{name}.py") for name in ("run", "app", "handl
 OWN = [(f"view_{number}", f"/srv/shop/api/view_{number % 7}.py") for number in range(40)]
 INNER = [(f"call_{number}", f"{SITE}/library_{number % 9}/part_{number}.py") for number in range(300)]
 PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Bench</title>
-<link rel="icon" href="/page/icon.svg"><link rel="stylesheet" href="/page/style.css"><link rel="stylesheet" href="/page/flame.css">
+<link rel="icon" href="/page/icon.svg"><link rel="stylesheet" href="/page/style.css">
+<link rel="stylesheet" href="/page/flame.css">
 <script type="module" src="/bench.js"></script></head><body><main><div id="place"></div></main></body></html>"""
 SCRIPT = """
 import { openFlame } from '/page/flame/open.js';

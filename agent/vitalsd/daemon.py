@@ -164,7 +164,8 @@ class Daemon:
             f"http://{self._listeners[1].addresses[0]}",
         )
         self.state.notified = self._notifier.counts
-        self._exporter = Exporter(self.state, settings.exporters.otlp)
+        port = int(self._listeners[0].addresses[0].rpartition(":")[2])
+        self._exporter = Exporter(self.state, settings.exporters.otlp, port=port)
         self.state.exported = self._exporter.counts
         self._token_stored = token_file is not None or self._store_token(settings)
         begin(settings)
@@ -263,7 +264,9 @@ class Daemon:
             remedies.cancel()
             notifying.cancel()
             exporting.cancel()
+            telling = tasks.create_task(self._notifier.finish())
             await self._capturing.close()
+            await telling
             captures.cancel()
             self._give_back()
             await asyncio.wait(serving)

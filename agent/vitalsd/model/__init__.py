@@ -13,6 +13,7 @@ from vitalsd.model.incidents import (
     Incident,
     RuleState,
     Severity,
+    cause_is_identity,
 )
 from vitalsd.model.lateness import late_loops, late_seconds, stalled_seconds
 from vitalsd.model.runtimes import ANONYMOUS, anonymous, gc_names, is_for_computing
@@ -150,6 +151,7 @@ __all__ = [
     "WorkerSample",
     "Zombie",
     "anonymous",
+    "cause_is_identity",
     "gc_names",
     "is_for_computing",
     "late_loops",

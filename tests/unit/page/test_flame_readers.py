@@ -200,7 +200,7 @@ def test_frames_that_close_in_the_wrong_order() -> None:
 
 
 def test_any_part_may_be_something_else() -> None:
-    """Wherever something is of another type than it should be, a file is read and laid out or told to be broken."""
+    """Wherever something is of another type than it should be, a file is laid out or told to be broken."""
     put = {"function": "put", "file": "/srv/cache.py", "line": 31}
     whole: list[Any] = [
         shop(),
