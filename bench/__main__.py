@@ -21,18 +21,8 @@ NAMES = (
     *("throughput", "idle", "iteration", "agent", "memory", "observer", "truth", "start", "budget", "causes"),
     *("causes_node", "truth_node", "throughput_node", "idle_node"),
     *("history", "census", "profiles", "leaks", "tracking", "chaos", "discovery", "recycling"),
-    *(
-        "health",
-        "v8stacks",
-        "attach",
-        "captures_node",
-        "holds_node",
-        "ways_out",
-        "paging",
-        "page",
-        "viewer",
-        "top",
-    ),
+    *("health", "v8stacks", "attach", "captures_node", "holds_node"),
+    *("ways_out", "paging", "page", "viewer", "top"),
 )
 
 
