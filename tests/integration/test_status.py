@@ -12,8 +12,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from support.agent import Agent, watching
+from support.agent import VITALSD, Agent, watching
 from support.probed import probed
+from support.terminals import at_terminal
 from support.waiting import wait_for
 
 
@@ -58,6 +59,19 @@ def test_a_stall_shows_in_the_table_while_it_lasts(agent: Agent) -> None:
         with watching(agent, "--pid", str(service.pid), "--name", "shop"):
             # A request takes as long as half a block: sooner or later one falls into a block.
             wait_for("a stall in the table", lambda: "stalled 0." in _status(agent).stdout, 60)
+
+
+def test_a_terminal_is_told_the_link_to_the_page_and_nobody_need_know_the_ports(agent: Agent) -> None:
+    """The only agent that runs is meant by who names none; a file or another program gets no link with a token."""
+    with probed(["blocks.py"], agent.segments) as service, watching(agent, "--pid", str(service.pid)):
+        agent.wait_scrape("the worker", lambda scrape: bool(scrape.all("vitals_worker_up")))
+        token = (agent.storage / f"control-{agent.control_port}.token").read_text().strip()
+        piped = agent.command("status")
+        assert (piped.returncode, token in piped.stdout) == (0, False)
+        with at_terminal([VITALSD, "status"], agent.environment, 200) as terminal:
+            assert terminal.process.wait(30) == 0
+            link = f"page: http://127.0.0.1:{agent.control_port}/?token={token}"
+            wait_for("the link", lambda: link in terminal.shown())
 
 
 def test_json_is_one_document_with_everything(agent: Agent) -> None:

@@ -14,6 +14,7 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import msgspec
 
@@ -24,7 +25,7 @@ from vitalsd.settings.model import Settings
 from vitalsd.settings.storage import token_path
 from vitalsd.settings.types import split_listen
 
-__all__ = ["NoAgentError", "Reply", "ask", "fetch", "listen", "reachable", "send"]
+__all__ = ["NoAgentError", "Reply", "ask", "fetch", "listen", "page_link", "reachable", "send"]
 
 TIMEOUT_SECONDS = 5.0
 PIECE_BYTES = 1 << 18
@@ -66,6 +67,13 @@ def ask(settings: Settings, path: str) -> Any:
     if reply.status != http.client.OK:
         raise reply.refusal()
     return reply.json()
+
+
+def page_link(settings: Settings) -> str:
+    """What opens the page in a browser of this machine, token and all."""
+    host, port = reachable(settings.exporters.control.listen)
+    named = f"[{host}]" if ":" in host else host
+    return f"http://{named}:{port}/?token={quote(_token(settings)[0], safe='')}"
 
 
 def send(settings: Settings, method: str, path: str, body: object = None) -> Reply:

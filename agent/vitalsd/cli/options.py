@@ -88,6 +88,7 @@ def settings_to_ask(args: argparse.Namespace) -> Settings:
 
     Raises ConfigErrors where what it takes is what is wrong.
     """
+    from vitalsd.cli.nearby import nearby
     from vitalsd.settings.load import find_config, load_for_asking
     from vitalsd.settings.problems import ConfigErrors
 
@@ -98,7 +99,7 @@ def settings_to_ask(args: argparse.Namespace) -> Settings:
         told = "\n".join(map(str, problems))
         note = "the configuration is wrong, and the agent is asked by what can be read of it"
         print(f"{told}\nnote: {note}", file=sys.stderr)
-    return settings
+    return nearby(settings)
 
 
 def _no_file(args: argparse.Namespace) -> list[Problem]:

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from vitalsd.cli.client import NoAgentError, ask
+from vitalsd.cli.client import NoAgentError, ask, page_link
 from vitalsd.cli.ended import end_lines, gone_note, restart_lines
 from vitalsd.cli.figures import INDENT, filled, plain, wide
 from vitalsd.cli.incidents import short
@@ -85,6 +85,8 @@ class Status:
         else:
             told = "\n".join(_lines(answer, time.time(), settings.capture.per_hour, whole=args.all))
             print("\n".join(map(_fitted, told.split("\n"))))
+            if sys.stdout.isatty():  # the link opens the page to whoever reads it
+                print(f"\npage: {page_link(settings)}")
             if args.rules:
                 print(f"\n{rule_table(answer['rules'])}")
         return 0 if all(target["up"] for target in answer["targets"]) else 1
