@@ -21,7 +21,7 @@ NAMES = (
     *("throughput", "idle", "iteration", "agent", "memory", "observer", "truth", "start", "causes"),
     *("causes_node", "truth_node", "throughput_node", "idle_node"),
     *("history", "census", "profiles", "leaks", "tracking", "chaos", "discovery", "recycling"),
-    *("health", "v8stacks", "attach", "captures_node", "ways_out"),
+    *("health", "v8stacks", "attach", "captures_node", "ways_out", "paging"),
 )
 
 

@@ -94,10 +94,12 @@ def _view() -> object:
     from msgspec.structs import replace
     from support.views import SHOP, WATCHED, FixedView
 
+    from vitalsd.model import EXIT_REASONS
+
     assert WATCHED.probe is not None
     probe = replace(WATCHED.probe, loops=WATCHED.probe.loops[:1])
     workers = tuple(replace(WATCHED, target="many", slot=str(slot), probe=probe) for slot in range(WORKERS))
-    ends = {worker.slot: dict(replace(SHOP).restarts.get("0", {})) for worker in workers}
+    ends = {worker.slot: dict.fromkeys(EXIT_REASONS, 1) for worker in workers}
     return FixedView(all_targets=(replace(SHOP, name="many", workers=workers, restarts=ends),), all_incidents=())
 
 

@@ -321,6 +321,7 @@ class Daemon:
                     await ended.wait()
         log.info("service_ended", pid=key.pid)
         await take_leave(key, self._settings, lambda name: self._exits.of(name)[0], self._book)
+        self._rounds.note_ends()
         self.stop()
 
     async def _reload_on_signal(self) -> None:

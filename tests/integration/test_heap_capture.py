@@ -65,7 +65,7 @@ def test_what_grows_and_who_holds_it(
     any_python: str, tmp_path: Path, what: str, kind: str, chain: list[str]
 ) -> None:
     """The type that leaks is first, and the chain that most of its samples have begins with who holds them."""
-    with probed(["grows.py", what, "1000"], tmp_path, any_python) as service:
+    with probed(["grows.py", what, "2500"], tmp_path, any_python) as service:
         service.line()
         who = subject(service)
         assert CensusEngine(Settings()).fit(who).fits

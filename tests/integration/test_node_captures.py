@@ -30,6 +30,7 @@ from vitalsd.capture.engines.stacks import ProbeStackEngine
 from vitalsd.capture.engines.v8_cpu import V8Cpu
 from vitalsd.capture.engines.v8_heap import V8Heap
 from vitalsd.capture.engines.v8_memory import V8Memory
+from vitalsd.capture.engines.v8_stacks import V8OutsideStacks
 from vitalsd.probe.python.protocol import ANSWER, CPU, DONE, MAGIC, REFUSED, REQUEST, SNAPSHOT, STREAMED, VERSION
 from vitalsd.settings.model import Settings
 
@@ -128,10 +129,71 @@ def test_a_cpu_profile_without_a_probe(tmp_path: Path) -> None:
     top = rows(made, "top_functions")
     assert is_culprit(top[0]), top
     assert top[0]["self_share"] > 0.5
-    assert made.summary["samples"] > 50
+    assert made.summary["samples"] > 10  # a hundred a second, of time on a processor
     assert made.summary["unseen_share"] < 0.2
     assert {file.name for file in (tmp_path / "one").iterdir()} >= set(made.files)
     assert "renderPage" in (tmp_path / "one" / "profile.svg").read_text()
+
+
+@contextlib.contextmanager
+def untouched(script: str) -> Iterator[Subject]:
+    """A Node that nobody has touched, once it has said a line; skipped where it may not be looked into."""
+    assert NODE is not None
+    with subprocess.Popen([NODE, "-e", script], stdout=subprocess.PIPE, text=True) as plain:
+        try:
+            assert plain.stdout is not None
+            plain.stdout.readline()
+            subject = subject_of(plain.pid)
+            if not V8OutsideStacks(SETTINGS).fit(subject).fits:
+                pytest.skip(V8OutsideStacks(SETTINGS).fit(subject).why)
+            yield subject
+            assert "TracerPid:\t0" in Path(f"/proc/{plain.pid}/status").read_text()
+        finally:
+            plain.kill()
+
+
+BUSY = "function priceEverything() { for (;;) Math.sqrt(Math.random()); }"
+WAITS = "function askShell() { require('child_process').execSync('sleep 60'); }"
+MAIN = "%s console.log('ready'); setImmediate(function serve() { %s(); });"
+THREAD = """\
+const { Worker } = require('worker_threads');
+new Worker("%s priceEverything();", { eval: true });
+console.log('ready');
+setInterval(() => {}, 1e6);
+"""
+
+
+@pytest.mark.parametrize(
+    ("script", "thread", "active", "function"),
+    [
+        (MAIN % (BUSY, "priceEverything"), 0, True, "priceEverything"),
+        (MAIN % (WAITS, "askShell"), 0, False, "askShell"),
+        (THREAD % BUSY, 1, True, "priceEverything"),
+    ],
+    ids=["computes", "waits", "thread"],
+)
+def test_stacks_without_a_probe(script: str, thread: int, active: bool, function: str, tmp_path: Path) -> None:
+    """Of whoever runs JavaScript, the main thread first, and whether it has a processor; nothing is stopped."""
+    with untouched(script) as subject:
+
+        def is_told() -> bool:
+            folder = tmp_path / f"{time.monotonic_ns()}"
+            take(V8OutsideStacks(SETTINGS), job_of(subject, folder))
+            threads = json.loads((folder / "stacks.json").read_text())["threads"]
+            assert threads[0]["name"] == "MainThread"
+            found = threads[thread] if len(threads) > thread else {"frames": [], "active": None}
+            return function in [frame["function"] for frame in found["frames"]] and found["active"] is active
+
+        wait_for("the stack", is_told)
+
+
+def test_stacks_of_a_node_at_rest(tmp_path: Path) -> None:
+    """It has none, which is no failure."""
+    with untouched("console.log('ready'); setInterval(() => {}, 1e6)") as subject:
+        made = take(V8OutsideStacks(SETTINGS), job_of(subject, tmp_path / "one"))
+    assert made.summary["thread_count"] == 1
+    (one,) = json.loads((tmp_path / "one" / "stacks.json").read_text())["threads"]
+    assert (one["name"], one["frames"]) == ("MainThread", [])
 
 
 def test_who_may_not_be_sampled(tmp_path: Path) -> None:

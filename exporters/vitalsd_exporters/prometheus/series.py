@@ -66,8 +66,12 @@ NEVER: dict[str, tuple[Cause, ...]] = {
     "node": ("ready_flood", "gil_contention"),
 }
 """Runtime -> causes that its loops cannot have. From outside, too, the runtime is known by the program's name."""
-GC_UNTOLD_SECONDS = (0.25, 5.0)
-"""Bounds of collections that a probe counts and a scrape leaves out, which has them for three generations."""
+GC_TOLD_SECONDS = (0.001, 0.01, 0.05, 0.25, 1.0)
+"""Of the bounds by which a probe counts collections: a scrape has them for three generations of each worker."""
+SPACES_TOLD = ("new_space", "old_space", "large_object_space", "code_space", "trusted_space")
+MOST_RESOURCES = 6
+OTHER = "other"
+"""All that is not told by its name: a sum over them stays true."""
 WARNING_OR_WORSE: tuple[Severity, ...] = ("warning", "critical")
 WITH_WORSE = (
     *("stall", "starvation", "leak", "exhaustion", "fd_exhaustion", "heap_exhaustion"),
@@ -211,15 +215,25 @@ def probe_rows(worker: WorkerSample) -> Iterator[Row]:
         yield from _known(labels | {"channel": channel}, {"vitals_unhandled_errors_total": count})
     for generation, pauses in zip(gc_names(probe.runtime), probe.gc_pauses, strict=True):
         yield from _histogram("vitals_gc_pause_seconds", labels | {"generation": generation}, _told(pauses))
-    for resource in probe.resources:
-        yield from _known(labels | {"type": resource.type}, {"vitals_active_resources": resource.count})
-    for space in probe.spaces:
-        yield from _known(labels | {"space": space.name}, {"vitals_heap_space_used_bytes": space.used_bytes})
+    counts = {resource.type: resource.count for resource in probe.resources}
+    frequent = sorted(counts, key=lambda kind: (-(counts[kind] or 0), kind))[:MOST_RESOURCES]
+    for kind, number in _with_other(counts, frequent).items():
+        yield _row("vitals_active_resources", labels | {"type": kind}, number)
+    used = {space.name: space.used_bytes for space in probe.spaces}
+    for name, size in _with_other(used, SPACES_TOLD).items():
+        yield _row("vitals_heap_space_used_bytes", labels | {"space": name}, size)
+
+
+def _with_other(values: Mapping[str, float | None], told: Collection[str]) -> dict[str, float]:
+    """Those that are told by name, and what all others come to where there are some."""
+    known = {name: value for name, value in values.items() if value is not None}
+    rest = [value for name, value in known.items() if name not in told]
+    return {name: value for name, value in known.items() if name in told} | ({OTHER: sum(rest)} if rest else {})
 
 
 def _told(pauses: Histogram) -> Histogram:
     """The same in fewer buckets: of a worker no more is told than Prometheus should be asked to keep."""
-    kept = [at for at, bound in enumerate(pauses.bounds) if bound not in GC_UNTOLD_SECONDS]
+    kept = [at for at, bound in enumerate(pauses.bounds) if bound in GC_TOLD_SECONDS]
     bounds = tuple(pauses.bounds[at] for at in kept)
     return Histogram(bounds, (*(pauses.buckets[at] for at in kept), pauses.buckets[-1]), pauses.sum)
 

@@ -31,7 +31,7 @@ from vitalsd.capture.pyspy_fit import fit_of_pyspy
 from vitalsd.capture.stacktext import StackReport, as_json, as_text, summary_of
 from vitalsd.settings.model import Settings
 
-__all__ = ["ProbeStackEngine", "PySpyStacks"]
+__all__ = ["ProbeStackEngine", "PySpyStacks", "Seen", "made_of"]
 
 TEXT, JSON = "stacks.txt", "stacks.json"
 FILES = {TEXT: "text/plain; charset=utf-8", JSON: "application/json"}
@@ -43,7 +43,7 @@ TASK_SECONDS = 8.0
 LOOK_SECONDS = 0.002
 
 
-class _Seen(msgspec.Struct, frozen=True):
+class Seen(msgspec.Struct, frozen=True):
     """What an engine saw."""
 
     engine: str
@@ -86,7 +86,7 @@ class PySpyStacks:
             tasks.cancel()
             await asyncio.wait([watching, tasks])
             held.close()
-        return _made(job, _Seen(self.name, taken_at, threads, 0, held.longest_seconds), listed, reason)
+        return made_of(job, Seen(self.name, taken_at, threads, 0, held.longest_seconds), listed, reason)
 
 
 @register
@@ -118,8 +118,8 @@ class ProbeStackEngine:
         except NoCensus as error:
             raise CaptureError(str(error)) from None
         listed, reason = await _tasks(job.subject)
-        seen = _Seen(self.name, taken_at, told.threads, told.untold, told.held_seconds)
-        return _made(job, seen, listed, reason)
+        seen = Seen(self.name, taken_at, told.threads, told.untold, told.held_seconds)
+        return made_of(job, seen, listed, reason)
 
 
 async def _tasks(subject: Subject) -> tuple[TaskList | None, str | None]:
@@ -146,7 +146,8 @@ async def _watch(held: HeldWatch) -> None:
         await asyncio.sleep(LOOK_SECONDS)
 
 
-def _made(job: Job, seen: _Seen, tasks: TaskList | None, no_tasks_reason: str | None) -> Made:
+def made_of(job: Job, seen: Seen, tasks: TaskList | None, no_tasks_reason: str | None) -> Made:
+    """Write the page and the JSON of what was seen."""
     worker = job.subject.worker
     report = StackReport(
         f"{worker.target}/{worker.slot}",
