@@ -163,11 +163,13 @@ def test_force_is_passed_on(run: Any, at: Desk) -> None:
 
 def test_what_holds_the_service_is_told_before(run: Any, at: Desk) -> None:
     """On standard error, as soon as it was asked for; whoever does not wait for it reads it too."""
-    price = "The heap capture of shop/0 by v8 will hold the service for about 3.1s, longer on a host that is busy."
+    price = (
+        "The heap capture of shop/0 by v8 will hold the service for about 3.1s: less where few large objects live"
+    )
     at.captures.priced = {"engine": "v8", "holds_seconds": 3.145}
     for words in ((), ("--no-wait",), ("--json",)):
         code, _, err = run("capture", "heap", "shop", *words)
-        assert (code, err.splitlines()[0]) == (0, price)
+        assert (code, err.splitlines()[0].startswith(price)) == (0, True)
     at.captures.priced = {"engine": "perf"}
     assert "hold" not in run("capture", "cpu", "shop")[2]
 

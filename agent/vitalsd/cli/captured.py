@@ -107,7 +107,10 @@ def held_for(capture: Mapping[str, Any]) -> str | None:
     if holds is None:
         return None
     what = f"{capture['kind']} capture of {where(capture)} by {capture['engine']}"
-    return f"The {what} will hold the service for about {seconds(holds)}, longer on a host that is busy."
+    return (
+        f"The {what} will hold the service for about {seconds(holds)}: "
+        "less where few large objects live in it, longer on a host that is busy."
+    )
 
 
 def summary(capture: Mapping[str, Any]) -> str:
