@@ -1,0 +1,36 @@
+"""Of targets and their workers: who is up, what it is, how often it was replaced."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from vitalsd.model import TargetSnapshot, WorkerSample
+from vitalsd_exporters.prometheus.series.rows import Row, known_rows, labels_of, row, runtime_of
+
+__all__ = ["target_rows", "worker_rows"]
+
+
+def target_rows(target: TargetSnapshot) -> Iterator[Row]:
+    """What belongs to the target and its slots, and stays while a slot has no process."""
+    yield row("vitals_target_up", {"target": target.name}, target.up)
+    for slot, reasons in target.restarts.items():
+        for reason, count in reasons.items():
+            labels = {"target": target.name, "worker": slot, "reason": reason}
+            yield row("vitals_worker_restarts_total", labels, count)
+
+
+def worker_rows(worker: WorkerSample) -> Iterator[Row]:
+    """Whether the worker is there, and what it is."""
+    labels = labels_of(worker)
+    if not worker.vacant:
+        yield row("vitals_worker_up", labels, worker.up)
+    if worker.up:
+        probe = worker.probe
+        what = {
+            "runtime": runtime_of(worker),
+            "version": probe.version if probe else "unknown",
+            "lag_source": worker.lag_source,
+        }
+        yield row("vitals_worker_info", labels | what, 1)
+        if worker.pulse is not None:
+            yield from known_rows(labels, {"vitals_worker_heartbeat_timestamp_seconds": worker.pulse.heartbeat_at})
