@@ -77,7 +77,9 @@ def _pushed(rounds: int) -> list[Figure]:
     from vitalsd_exporters.prometheus.collector import VitalsCollector
 
     collector, starts = VitalsCollector(_view()), Starts()
-    moment = Moment(time.time(), time.clock_gettime(time.CLOCK_BOOTTIME), time.time() - 60.0, "bench")
+    moment = Moment(
+        time.time(), time.clock_gettime(time.CLOCK_BOOTTIME), time.time() - 60.0, "bench", "bench:18780"
+    )
     gathered = _milliseconds(rounds, lambda: list(collector.collect()))
     families = list(collector.collect())
     made = _milliseconds(rounds, lambda: encode(families, starts, moment))

@@ -128,6 +128,7 @@ class Daemon:
         )
         self._capturing = Capturing(self.state, self._observer, self._book, settings)
         self._investigation.changed = self._capturing.follow
+        self._investigation.holds_of = self._capturing.holds_of
         self.state.desk = self._capturing.desk
         self._remedying = Remedying(self._book, self._capturing.desk, settings)
         self._remedying.expect = self._exits.expect
@@ -163,7 +164,8 @@ class Daemon:
             f"http://{self._listeners[1].addresses[0]}",
         )
         self.state.notified = self._notifier.counts
-        self._exporter = Exporter(self.state, settings.exporters.otlp)
+        port = int(self._listeners[0].addresses[0].rpartition(":")[2])
+        self._exporter = Exporter(self.state, settings.exporters.otlp, port=port)
         self.state.exported = self._exporter.counts
         self._token_stored = token_file is not None or self._store_token(settings)
         begin(settings)
@@ -262,7 +264,9 @@ class Daemon:
             remedies.cancel()
             notifying.cancel()
             exporting.cancel()
+            telling = tasks.create_task(self._notifier.finish())
             await self._capturing.close()
+            await telling
             captures.cancel()
             self._give_back()
             await asyncio.wait(serving)

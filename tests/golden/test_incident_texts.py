@@ -272,7 +272,8 @@ FOUND: list[dict[str, Any]] = [
         "kind": "capture_harmful",
         "severity": "warning",
         "summary": "A `stacks` capture by py-spy has harmed worker 0 of `shop`: it held the service for 0.31 s, "
-        "and 0.25 s is the most. py-spy is not used there for an hour or more; see capture 1n4bcpc0009.",
+        "and 0.25 s is the most. py-spy is not used for `stacks` there for an hour or more; "
+        "see capture 1n4bcpc0009.",
         "evidence": {"capture": "1n4bcpc0009", "engine": "py-spy", "pause_seconds": 0.31},
     },
 ]

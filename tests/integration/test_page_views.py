@@ -218,9 +218,21 @@ def test_a_capture_is_deleted_only_after_a_question(visitor: Visit, served: Crow
     assert served.view.captures.one(PROFILE.id) is not None
     page.click("main >> text=Delete")
     page.click("dialog >> text=Delete it")
-    page.wait_for_function("location.hash == '#/captures'")
+    page.wait_for_url("**#/captures")
     assert served.view.captures.one(PROFILE.id) is None
     _rows(page, 1)
+
+
+def test_a_question_ends_with_its_view(visitor: Visit, served: Crowd) -> None:
+    """Who goes back has not answered it."""
+    page = visitor.page
+    go(page, "#/captures")
+    go(page, f"#/captures/{PROFILE.id}")
+    page.click("main >> text=Delete")
+    page.wait_for_selector("dialog")
+    page.go_back()
+    page.wait_for_selector("dialog", state="detached")
+    assert served.view.captures.one(PROFILE.id) is not None
 
 
 def test_a_capture_is_pinned(visitor: Visit, served: Crowd) -> None:
@@ -272,6 +284,25 @@ def test_rules_say_why_they_have_not_fired(visitor: Visit, served: Crowd) -> Non
     assert page.locator("details.group").count() == 1
 
 
+@pytest.mark.parametrize(
+    ("place", "told"),
+    [
+        ("#/incidents/gone", "No incident is called `gone`"),
+        ("#/captures/gone", "No capture is called `gone`"),
+        (f"#/captures/{PROFILE.id}/gone.speedscope.json", "has no such file"),
+        (f"#/captures/{PROFILE.id}/profile.bin", "profile.bin"),
+    ],
+)
+def test_what_is_not_there_is_told(visitor: Visit, place: str, told: str) -> None:
+    """In the API's own sentence, with nothing to do to it; a link may be older than what it leads to."""
+    if "gone" in place:
+        visitor.excuse("404")
+    go(visitor.page, place)
+    visitor.page.wait_for_selector("main [role=alert]:not(:empty)")
+    assert told in visitor.page.inner_text("main")
+    assert visitor.page.locator("main button").count() == 0
+
+
 @needs_axe
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_everybody_can_use_them(chromium: Browser, served: Crowd, scheme: str) -> None:
@@ -307,9 +338,7 @@ def test_no_view_is_wider_than_the_window(chromium: Browser, served: Crowd, widt
 
 def _rows(page: Page, count: int) -> None:
     """As soon as the table has so many rows, of which as many as fit are elements."""
-    page.wait_for_function(
-        "(count) => document.querySelector('table')?.getAttribute('aria-rowcount') == count + 1", arg=count
-    )
+    page.wait_for_selector(f"table[aria-rowcount='{count + 1}']", state="attached")
 
 
 def _words(text: str) -> str:

@@ -206,6 +206,30 @@ def test_targets_of_the_configuration_are_not_watched(agent: Agent) -> None:
         assert agent.targets().keys() <= {"echoes", "vitalsd"}
 
 
+@pytest.mark.parametrize(
+    ("config", "options", "logs"),
+    [
+        ("", (), False),
+        ("log: {level: info}", (), True),
+        ("log: {level: info}", ("--log-level", "warning"), False),
+        ("log: {level: error}", ("--log-level", "info"), True),
+    ],
+)
+def test_the_agent_logs_as_the_configuration_says(
+    agent: Agent, config: str, options: tuple[str, ...], logs: bool
+) -> None:
+    """What is wrong and no more where nobody says, since the terminal is the service's; an option says it last."""
+    file = agent.folder / "vitalsd.yaml"
+    file.write_text(config)
+    with running(agent, ["sleep", "3600"], "--config", str(file), *options) as service:
+        agent.wait_scrape("the service", lambda scrape: bool(scrape.up("sleep")))
+        beside = service.agent_process()
+        assert beside is not None
+        service.end()
+        beside.wait(30)
+        assert ("agent_started" in service.said()) == logs
+
+
 def test_the_agent_is_a_stranger_to_the_service(agent: Agent) -> None:
     """It is nobody's child, in a session and group of its own, and has none of the service's descriptors."""
     with running(agent, ECHOES, stdin=subprocess.PIPE) as service:

@@ -6,6 +6,7 @@ The page around it is a few lines of this file, under the policy of the agent's 
 
 from __future__ import annotations
 
+import contextlib
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -122,17 +123,13 @@ class Viewer:
 @pytest.fixture
 def opened(chromium: Browser, origin: str, pieces: dict[str, Any]) -> Iterator[Any]:
     """Return a function that opens a document, as somebody with these habits."""
-    visits = []
+    with contextlib.ExitStack() as visits:
 
-    def open_it(document: Any, **ways: Any) -> Viewer:
-        pieces["/file"] = document if isinstance(document, str) else json.dumps(document)
-        visiting = visit(chromium, origin, **{"reduced_motion": "reduce", **ways})
-        visits.append(visiting)
-        return Viewer(visiting.__enter__())
+        def open_it(document: Any, **ways: Any) -> Viewer:
+            pieces["/file"] = document if isinstance(document, str) else json.dumps(document)
+            return Viewer(visits.enter_context(visit(chromium, origin, **{"reduced_motion": "reduce", **ways})))
 
-    yield open_it
-    for visiting in visits:
-        visiting.__exit__(None, None, None)
+        yield open_it
 
 
 def test_it_draws(opened: Any) -> None:
@@ -195,7 +192,7 @@ def test_the_wheel_is_the_pages_where_there_is_nothing_further(opened: Any) -> N
 
 
 def test_the_keyboard(opened: Any) -> None:
-    """Arrows go from box to box and say which, Enter goes there, + - 0 zoom, Shift moves, Escape lets go."""
+    """Arrows go from box to box and say which, Enter goes there, + - 0 zoom, Shift moves, Escape ends it."""
     viewer = opened(shop())
     viewer.canvas.focus()
     keys = viewer.page.keyboard

@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
+import select
 import signal
 import subprocess
 import threading
-import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, Self
 
@@ -17,7 +17,7 @@ from support.waiting import wait_for
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 SILENT = """\
@@ -126,6 +126,8 @@ class Pretender:
         self.status = status
         self.delay_seconds = delay_seconds
         self.text = "no"
+        self.refuses: Callable[[list[dict[str, Any]]], bool] = lambda _body: False
+        """Which messages it answers with 400, whatever it is told to answer."""
         self.bodies: list[list[dict[str, Any]]] = []
         self.headers: list[dict[str, str]] = []
         self.most_at_once = self._now = 0
@@ -152,12 +154,14 @@ class Pretender:
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 pretender.headers.append({**self.headers, "path": self.path})
                 pretender.bodies.append(body)
-                time.sleep(pretender.delay_seconds)
+                # Until then, or until whoever asked has hung up.
+                select.select([self.connection], [], [], pretender.delay_seconds)
                 with pretender._turn:
                     pretender._now -= 1
-                answer = pretender.text.encode() if pretender.status != 200 else b""
+                status = 400 if pretender.refuses(body) else pretender.status
+                answer = pretender.text.encode() if status != 200 else b""
                 with contextlib.suppress(OSError):  # who asked has not waited
-                    self.send_response(pretender.status)
+                    self.send_response(status)
                     self.send_header("Content-Length", str(len(answer)))
                     self.end_headers()
                     self.wfile.write(answer)

@@ -29,7 +29,7 @@ class Point:
     name: str
     unit: str
     kind: str
-    """`gauge`, `counter`, `updown` or `histogram`."""
+    """`gauge`, `counter` or `histogram`."""
     attributes: dict[str, str]
     start: float
     """Unix time; 0 where there is none."""
@@ -43,7 +43,7 @@ class Point:
     @property
     def who(self) -> tuple[str, str | None]:
         """Target and slot."""
-        return self.resource["service.name"], self.resource.get("service.instance.id")
+        return self.resource["service.name"], self.attributes.get("worker")
 
 
 def points_of(request: ExportMetricsServiceRequest) -> list[Point]:
@@ -62,7 +62,8 @@ def _point(resource: dict[str, str], metric: Any, data: Any) -> Point:
     if kind != "gauge":
         assert getattr(metric, kind).aggregation_temporality == CUMULATIVE
     if kind == "sum":
-        kind = "counter" if metric.sum.is_monotonic else "updown"
+        assert metric.sum.is_monotonic
+        kind = "counter"
     common = {
         "resource": resource,
         "name": metric.name,
@@ -184,7 +185,11 @@ Series = tuple[str, tuple[tuple[str, str], ...]]
 
 
 def as_prometheus(points: list[Point]) -> dict[Series, float]:
-    """As Prometheus names what it takes by OTLP: sample and sorted labels -> value."""
+    """
+    As a Prometheus has what it takes by OTLP, beside its `target_info`: sample and sorted labels -> value.
+
+    Of a resource it keeps two attributes, as `job` and `instance`; labels are those of the points.
+    """
     samples: dict[Series, float] = {}
     for point in points:
         name = (
@@ -192,10 +197,12 @@ def as_prometheus(points: list[Point]) -> dict[Series, float]:
             + UNITS.get(point.unit, "")
             + ("_total" if point.kind == "counter" else "")
         )
-        target, slot = point.who
-        labels = {"target": target, **({"worker": slot} if slot is not None else {}), **point.attributes}
+        whose = {"job": point.resource["service.name"], "instance": point.resource["service.instance.id"]}
+        labels = {name.replace(".", "_"): value for name, value in point.attributes.items()} | whose
         if point.kind != "histogram":
-            samples[name, tuple(sorted(labels.items()))] = point.value
+            series = name, tuple(sorted(labels.items()))
+            assert series not in samples, "two points are one series there"
+            samples[series] = point.value
             continue
         upto = 0
         for bound, count in zip((*map(str, point.bounds), "+Inf"), point.buckets, strict=True):

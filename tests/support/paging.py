@@ -63,6 +63,7 @@ def page(folder: Path, away_seconds: float) -> Paged:
     more = {
         "VITALSD__EXPORTERS__ALERTMANAGER__PEERS": json.dumps([{"url": told}]),
         "VITALSD__EXPORTERS__ALERTMANAGER__INTERVAL": "2s",
+        "VITALSD__EXPORTERS__ALERTMANAGER__KEEP_FIRING_FOR": "2s",
         "VITALSD__STALL__RESOLVE_AFTER": "10s",
     }
     agent = Agent(folder / "agent", more)

@@ -13,6 +13,7 @@ from vitalsd.model.incidents import (
     Incident,
     RuleState,
     Severity,
+    cause_is_identity,
 )
 from vitalsd.model.lateness import late_loops, late_seconds, stalled_seconds
 from vitalsd.model.runtimes import ANONYMOUS, anonymous, gc_names, is_for_computing
@@ -28,9 +29,11 @@ from vitalsd.model.samples import (
     WorkerSample,
 )
 from vitalsd.model.stalls import (
+    HELD_TIMES,
     Cause,
     Doing,
     EndedStall,
+    Hold,
     HostEvidence,
     StackRefusal,
     StallEvidence,
@@ -89,6 +92,7 @@ __all__ = [
     "EXIT_REASONS",
     "GC_BOUNDS_SECONDS",
     "GC_GENERATIONS",
+    "HELD_TIMES",
     "IN_ORDER",
     "OBSERVED_LOOP",
     "OF_THE_HOST",
@@ -109,6 +113,7 @@ __all__ = [
     "HeapSpace",
     "HeartbeatSource",
     "Histogram",
+    "Hold",
     "HostEvidence",
     "Incident",
     "LagSource",
@@ -146,6 +151,7 @@ __all__ = [
     "WorkerSample",
     "Zombie",
     "anonymous",
+    "cause_is_identity",
     "gc_names",
     "is_for_computing",
     "late_loops",

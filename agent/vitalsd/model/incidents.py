@@ -16,6 +16,7 @@ __all__ = [
     "Incident",
     "RuleState",
     "Severity",
+    "cause_is_identity",
 ]
 
 Severity = Literal["info", "warning", "critical"]
@@ -26,6 +27,16 @@ OF_THE_HOST: frozenset[Cause | None] = frozenset({"host_wide", "cpu_contention"}
 """Causes that all workers of a target have in common: they are one incident of the target, which has no worker."""
 
 LATE_FOR_THE_HOST = frozenset({"stall", "starvation"})
+
+
+def is_of_the_host(kind: str, cause: Cause | None) -> bool:
+    """Whether it is what all workers of a target have in common, whichever of these causes it has by now."""
+    return cause in OF_THE_HOST and kind in LATE_FOR_THE_HOST
+
+
+def cause_is_identity(kind: str, cause: Cause | None) -> bool:
+    """Whether the cause tells an incident from another; where it does not, it may change while it lasts."""
+    return kind not in ONE_OF_A_WORKER and not is_of_the_host(kind, cause)
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -54,9 +65,9 @@ class Finding(msgspec.Struct, frozen=True):
     @property
     def place(self) -> tuple[str, str, str, str, str, str]:
         """What makes it the same incident: target, worker, kind, fault, cause, the culprit's function, no line."""
-        if self.cause in OF_THE_HOST and self.kind in LATE_FOR_THE_HOST:
+        if is_of_the_host(self.kind, self.cause):
             return self.target, "", "host", "", "", ""
-        if self.kind in ONE_OF_A_WORKER:
+        if not cause_is_identity(self.kind, self.cause):
             return self.target, self.worker, self.kind, self.fault, "", ""
         culprit = self.culprit
         function = f"{culprit.file}:{culprit.function}" if culprit is not None else ""

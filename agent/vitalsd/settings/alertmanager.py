@@ -65,6 +65,15 @@ class Alertmanager(Section, frozen=True):
             "hears nothing more takes it for resolved after four times this.",
         ),
     ] = 60.0
+    keep_firing_for: Annotated[
+        Duration,
+        Meta(
+            ge=0.0,
+            le=86400.0,
+            description="For so long an alert fires on after its incident is over: one that comes back meanwhile "
+            "is no further page. `0s`: not at all.",
+        ),
+    ] = 300.0
     timeout: Annotated[
         Duration, Meta(ge=0.1, le=600.0, description="How long one message to one of them may take.")
     ] = 10.0

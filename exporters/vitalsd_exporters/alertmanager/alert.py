@@ -1,8 +1,9 @@
 """
 An incident as Alertmanager has it: labels that say which alert it is, annotations that say what to do.
 
-Labels are identity: what changes while an incident lasts, and what each worker's restart changes, is an
-annotation. Incidents that differ by nothing but their culprit or their fault are one alert. Pure; an alert is
+Labels are identity: what may change while an incident lasts, and what each worker's restart changes, is told in
+annotations, or one hang would page anew with each cause that is found of it. Incidents that differ by nothing but
+their culprit or their fault are one alert. Pure; an alert is
 written as JSON only when it is sent.
 """
 
@@ -12,8 +13,9 @@ from functools import lru_cache
 
 import msgspec
 
-from vitalsd.model import Incident
+from vitalsd.model import Incident, cause_is_identity
 from vitalsd.times import rfc3339
+from vitalsd_exporters.quoted import quoted
 from vitalsd_exporters.runbooks import page_of, runbook_url
 
 __all__ = ["Alert", "Labels", "Message", "Wording", "labels_of", "message"]
@@ -47,8 +49,9 @@ class Alert(msgspec.Struct, frozen=True):
 
 def labels_of(incident: Incident, static: Labels = ()) -> Labels:
     """Whose alert an incident is: nothing is empty, as Alertmanager has it."""
-    cause = incident.cause if incident.cause not in (None, "unknown") else ""
-    return _labels(incident.kind, incident.target, incident.worker, incident.severity, cause or "", static)
+    tells = incident.cause not in (None, "unknown") and cause_is_identity(incident.kind, incident.cause)
+    cause = incident.cause if tells and incident.cause is not None else ""
+    return _labels(incident.kind, incident.target, incident.worker, incident.severity, cause, static)
 
 
 @lru_cache(maxsize=1024)
@@ -75,25 +78,29 @@ def _annotations(alert: Alert, wording: Wording, link: str) -> list[tuple[str, s
     more = len(alert.ids) - 1
     others = f" And {more} more like it." if more else ""
     told = [
-        ("summary", lead.summary),
-        ("description", _description(lead) + others),
+        ("summary", quoted(lead.summary)),
+        ("description", quoted(_description(alert)) + others),
         ("incident", link),
         ("opened_at", rfc3339(lead.opened_at) or ""),
     ]
     if lead.culprit is not None:
-        told.append(("culprit", f"{lead.culprit.function} ({lead.culprit.file}:{lead.culprit.line})"))
+        told.append(("culprit", quoted(f"{lead.culprit.function} ({lead.culprit.file}:{lead.culprit.line})")))
     if lead.advice:
-        told.append(("advice", lead.advice))
+        told.append(("advice", quoted(lead.advice)))
     if lead.captures:
         told.append(("capture", f"{wording.base_url}/#/captures/{lead.captures[-1]}"))
     told.append(("runbook_url", runbook_url(wording.runbooks, page_of(lead.kind, lead.cause))))
     return told
 
 
-def _description(lead: Incident) -> str:
-    """Since when and how often, and why it is taken for what it is."""
+def _description(alert: Alert) -> str:
+    """Since when and how often, why it is taken for what it is, and whether it fires on though it is over."""
+    lead = alert.lead
     whose = f"worker {lead.worker} of {lead.target}" if lead.worker else lead.target
     times = f", found {lead.count} times" if lead.count > 1 else ""
     reason = lead.evidence.get("reason")
     why = f" {reason}." if isinstance(reason, str) and reason else ""
-    return f"{lead.kind} of {whose} since {rfc3339(lead.opened_at)}{times}.{why}"
+    over = ""
+    if alert.ends_at is None and lead.resolved_at is not None:
+        over = f" It was over at {rfc3339(lead.resolved_at)}, and may come back."
+    return f"{lead.kind} of {whose} since {rfc3339(lead.opened_at)}{times}.{why}{over}"

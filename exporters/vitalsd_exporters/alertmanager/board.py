@@ -2,7 +2,8 @@
 Which alerts there are now: those of open incidents, those that are over and are still told so, and those that
 nobody was told of while they lasted.
 
-It is made anew of the incidents, which outlive the agent, so there is no spool beside them. An incident whose
+It is made anew of the incidents, which outlive the agent, so there is no spool beside them. One that is over fires
+on for a while: it may come back, and each time would be a page. An incident whose
 timeline has `notified` since it was opened was told to somebody. One without was not, and what is over is then
 told as if it were open still, and resolved afterwards: an Alertmanager drops what it hears of only when it is
 over. Pure and told the time; microseconds for each incident, when one has changed.
@@ -30,8 +31,10 @@ RANK = {"critical": 0, "warning": 1, "info": 2}
 class Board:
     """What is to be told, and what was."""
 
-    def __init__(self, static: Labels, hold_seconds: float) -> None:
+    def __init__(self, static: Labels, hold_seconds: float, keep_seconds: float) -> None:
         self.static = static
+        self.keep_seconds = keep_seconds
+        """How long an alert fires on when its incident is over."""
         self.hold_seconds = hold_seconds
         """How long what is told late is told as if it were open: longer than an Alertmanager waits for a group."""
         self.left_out = 0
@@ -39,8 +42,10 @@ class Board:
         self._told: dict[str, float] = {}
         """Incident -> when it was first told to somebody, since it was last opened."""
         self._fired: dict[Labels, Alert] = {}
+        self._taken: set[Labels] = set()
+        """Those of them that somebody has taken."""
         self._gone: dict[Labels, Alert] = {}
-        """Those that fired and have no incident any more: it has another severity now, or was forgotten."""
+        """Those that fired and lost their incident then: it has another severity now, or was forgotten."""
 
     def take(self, incidents: Iterable[Incident], now: float) -> Mapping[Labels, Alert]:
         """The alerts of these incidents at unix time `now`, the most important first."""
@@ -56,16 +61,20 @@ class Board:
         ended = {labels: _alert(labels, found, over=True) for labels, found in over.items() if labels not in fired}
         self._forget(now)
         for labels, alert in self._fired.items():
-            if labels not in fired and labels not in ended and any(name in self._told for name in alert.ids):
+            was_told = labels in self._taken or any(name in self._told for name in alert.ids)
+            if was_told and labels not in fired and labels not in ended:
                 self._gone[labels] = replace(alert, ends_at=now)
         self._fired = fired
+        self._taken &= fired.keys()
         self._told = {name: at for name, at in self._told.items() if name in known}
-        return self._bounded({**self._gone, **ended, **fired})
+        gone = {labels: self._kept(alert, now) for labels, alert in self._gone.items()}
+        return self._bounded({**gone, **ended, **fired})
 
     def told(self, alert: Alert, now: float) -> list[str]:
         """Somebody has taken it while it fires; the answer is of which of its incidents nobody knew."""
         fresh = [name for name in alert.ids if name not in self._told]
         self._told |= dict.fromkeys(fresh, now)
+        self._taken.add(alert.labels)
         return fresh
 
     def _fires(self, incident: Incident, now: float) -> bool | None:
@@ -75,7 +84,9 @@ class Board:
             return True
         if told_at is None:
             return True if now - incident.resolved_at <= LATE_SECONDS else None
-        over_at = incident.resolved_at if told_at <= incident.resolved_at else told_at + self.hold_seconds
+        over_at = incident.resolved_at + self.keep_seconds
+        if told_at > incident.resolved_at:
+            over_at = max(over_at, told_at + self.hold_seconds)
         if now < over_at:
             return True
         return False if now - over_at <= RESENT_SECONDS else None
@@ -97,11 +108,19 @@ class Board:
             self._told[incident.id] = told_at
         return told_at
 
+    def _keep_seconds(self, alert: Alert) -> float:
+        """Of one without an incident; labels that the configuration has no more are for nobody."""
+        return self.keep_seconds if labels_of(alert.lead, self.static) == alert.labels else 0.0
+
+    def _kept(self, alert: Alert, now: float) -> Alert:
+        fires = alert.ends_at is not None and now < alert.ends_at + self._keep_seconds(alert)
+        return replace(alert, ends_at=None) if fires else alert
+
     def _forget(self, now: float) -> None:
         self._gone = {
             labels: alert
             for labels, alert in list(self._gone.items())[-MOST_ALERTS:]
-            if alert.ends_at is not None and now - alert.ends_at <= RESENT_SECONDS
+            if alert.ends_at is not None and now - alert.ends_at <= self._keep_seconds(alert) + RESENT_SECONDS
         }
 
     def _bounded(self, alerts: dict[Labels, Alert]) -> Mapping[Labels, Alert]:

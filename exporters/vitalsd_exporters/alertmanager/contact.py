@@ -3,22 +3,14 @@
 from __future__ import annotations
 
 import base64
-import ssl
+from functools import partial
 
 from vitalsd.errors import VitalsdError
 from vitalsd.settings.model import AlertmanagerPeer
-from vitalsd_exporters.push.contact import (
-    Contact,
-    Headers,
-    Place,
-    addresses_of,
-    is_address,
-    place_of,
-    secret,
-    tls_of,
-)
+from vitalsd_exporters.push.contact import Headers, Place, place_of, secret
+from vitalsd_exporters.push.reach import Reach, TlsFiles
 
-__all__ = ["alerts_of", "find", "needs_nobody"]
+__all__ = ["alerts_of", "reach_of"]
 
 
 def alerts_of(url: str) -> Place:
@@ -26,16 +18,11 @@ def alerts_of(url: str) -> Place:
     return place_of(url, "/api/v2/alerts")
 
 
-def needs_nobody(peer: AlertmanagerPeer, place: Place) -> bool:
-    """Whether it is an address, asked without secrets and certificates."""
-    return not place.is_tls and peer.bearer_token_file is None and peer.password_file is None and is_address(place)
-
-
-def find(peer: AlertmanagerPeer, place: Place, tls: ssl.SSLContext | None) -> Contact:
-    """Look it up; `tls` is what an earlier look-up has brought. Raises VitalsdError, OSError."""
-    if place.is_tls and tls is None:
-        tls = tls_of(peer.ca_file, peer.cert_file, peer.key_file)
-    return Contact(addresses_of(place), _authorization(peer), tls)
+def reach_of(peer: AlertmanagerPeer) -> Reach:
+    """How it is asked."""
+    is_secret = peer.bearer_token_file is not None or peer.password_file is not None
+    files = TlsFiles(peer.ca_file, peer.cert_file, peer.key_file)
+    return Reach(alerts_of(peer.url), files, partial(_authorization, peer) if is_secret else None)
 
 
 def _authorization(peer: AlertmanagerPeer) -> Headers:

@@ -3,7 +3,8 @@ Tells all Alertmanagers of all incidents: looks once in a second whether any has
 what is.
 
 Does nothing at all without peers. Costs a look at one object each second, microseconds for each incident when
-one has changed, and a message to each peer each minute while there is something to tell.
+one has changed, and a message to each peer each minute while there is something to tell. An agent that ends tells
+what was found last, within a bounded time: with a service that crashes its agent ends too.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ log = structlog.get_logger(__name__)
 LOOK_SECONDS = 1.0
 ANEW_SECONDS = 10.0
 """Time alone ends what is told late, and what is told of the past."""
+LAST_SECONDS = 3.0
+"""For what is told when the agent ends: whoever comes after it waits for its ports."""
 LEAST_HOLD_SECONDS = 60.0
 """Twice what an Alertmanager waits for more of a group, by default."""
 
@@ -49,7 +52,7 @@ class Notifier:
         self._control_url = control_url
         self._clock = clock
         self._settings = settings
-        self._board = Board((), LEAST_HOLD_SECONDS)
+        self._board = Board((), LEAST_HOLD_SECONDS, self._settings.keep_firing_for)
         self._peers: dict[AlertmanagerPeer, tuple[Peer, asyncio.Task[None]]] = {}
         self._seen: tuple[Incident, ...] | None = None
         self._seen_at = 0.0
@@ -83,6 +86,18 @@ class Notifier:
                 except TimeoutError:
                     pass
 
+    async def finish(self) -> None:
+        """When `run` has been cancelled: tell each what it has not heard, once, all at once, and not for long."""
+        self._look()
+        telling = [asyncio.create_task(peer.finish()) for peer, _ in self._peers.values()]
+        if telling:
+            await asyncio.wait(telling, timeout=LAST_SECONDS)
+            for each in telling:
+                each.cancel()
+        for peer, _ in self._peers.values():
+            if peer.untold:
+                log.warning("alerts_not_told", peer=peer.settings.url, count=peer.untold)
+
     def _settle(self, tasks: asyncio.TaskGroup) -> None:
         """Have a task for each peer that is configured, and none for others."""
         settings = self._settings
@@ -95,6 +110,7 @@ class Notifier:
         static = tuple((label.name, label.value) for label in settings.labels)
         wording = Wording(settings.external_url or self._control_url, settings.runbooks, static)
         self._board.static = static
+        self._board.keep_seconds = settings.keep_firing_for
         self._board.hold_seconds = max(LEAST_HOLD_SECONDS, settings.interval)
         for peer, _ in self._peers.values():
             peer.pace(settings.interval, settings.timeout, wording)

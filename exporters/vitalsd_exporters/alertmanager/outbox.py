@@ -12,11 +12,10 @@ import random
 from collections.abc import Callable, Iterable, Mapping
 
 from vitalsd_exporters.alertmanager.alert import Alert, Labels
+from vitalsd_exporters.push.pauses import Pauses
 
-__all__ = ["FIRST_RETRY_SECONDS", "Outbox"]
+__all__ = ["Outbox"]
 
-FIRST_RETRY_SECONDS = 1.0
-LONGEST_RETRY_SECONDS = 60.0
 NEVER: tuple[float | None, float] = None, float("-inf")
 
 
@@ -25,10 +24,9 @@ class Outbox:
 
     def __init__(self, interval_seconds: float, draw: Callable[[], float] = random.random) -> None:
         self.interval_seconds = interval_seconds
-        self._draw = draw
         self._sent: dict[Labels, tuple[float | None, float]] = {}
         """What it was last told of its end, and when."""
-        self._retry_seconds = FIRST_RETRY_SECONDS
+        self._pauses = Pauses(draw)
         self._retry_at = float("-inf")
 
     def due(self, alerts: Mapping[Labels, Alert], now: float) -> list[Alert]:
@@ -42,21 +40,23 @@ class Outbox:
         # What would follow soon comes along.
         return [alerts[labels] for labels, at in due_at.items() if at - self.interval_seconds / 2 <= now]
 
+    def unsent(self, alerts: Mapping[Labels, Alert]) -> list[Alert]:
+        """What it was not told as it is now; after a failure that is everything."""
+        return [alert for alert in alerts.values() if self._due_at(alert) == float("-inf")]
+
     def took(self, alerts: Iterable[Alert], now: float) -> None:
         """It has these now."""
         self._sent |= {alert.labels: (alert.ends_at, now) for alert in alerts}
 
     def succeeded(self) -> None:
         """It has all that was due."""
-        self._retry_seconds = FIRST_RETRY_SECONDS
+        self._pauses.after_success()
 
     def failed(self, now: float) -> float:
         """It could not be told; the answer is in how many seconds it is tried again."""
         self._sent.clear()
-        pause = self._retry_seconds * (0.5 + self._draw() / 2)
+        pause = self._pauses.after_failure(self.interval_seconds)
         self._retry_at = now + pause
-        longest = min(LONGEST_RETRY_SECONDS, self.interval_seconds)
-        self._retry_seconds = max(FIRST_RETRY_SECONDS, min(2 * self._retry_seconds, longest))
         return pause
 
     def wait_seconds(self, alerts: Mapping[Labels, Alert], now: float) -> float | None:

@@ -1,29 +1,27 @@
 """
 Tells one Alertmanager what there is, in a task of its own: one that is slow or gone delays nobody else.
 
-At most one connection at a time. What it refuses as wrong (400) is not asked again until the next interval: it has
-taken what was right of it. Anything else is tried again, and what is wrong is logged once.
+At most one connection at a time. What it refuses as wrong (400) is not asked again until the next interval, and
+was not told; it may have taken the rest of such a message, so its halves are told, down to what is wrong. Anything
+else is tried again, and what is wrong is logged once.
 """
 
 from __future__ import annotations
 
 import asyncio
-import ssl
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 
-import h11
 import msgspec
 import structlog
 
-from vitalsd.errors import VitalsdError
 from vitalsd.settings.model import AlertmanagerPeer
 from vitalsd_exporters.alertmanager.alert import Alert, Labels, Wording, message
-from vitalsd_exporters.alertmanager.contact import alerts_of, find, needs_nobody
+from vitalsd_exporters.alertmanager.contact import reach_of
 from vitalsd_exporters.alertmanager.outbox import Outbox
-from vitalsd_exporters.push.aside import Aside
-from vitalsd_exporters.push.contact import Contact
-from vitalsd_exporters.push.post import Answer, post
+from vitalsd_exporters.push.reach import UnansweredError
+from vitalsd_exporters.push.trouble import Trouble
 
 __all__ = ["LASTS_INTERVALS", "Peer"]
 
@@ -33,7 +31,8 @@ LASTS_INTERVALS = 4
 """What Prometheus takes: two messages may be lost, and the alert goes on."""
 MOST_IN_ONE = 64
 """Alerts in a message: some 100 KB."""
-TOLD_LETTERS = 300
+MOST_HALVED = 16
+"""Messages that are told again by halves in a turn: two wrong alerts are found, and all wrong are no flood."""
 
 
 class Peer:
@@ -47,7 +46,7 @@ class Peer:
         steady: Callable[[], float] = time.monotonic,
     ) -> None:
         self.settings = settings
-        self._place = alerts_of(settings.url)
+        self._reach = reach_of(settings)
         self._told = told
         """Told what it has taken while it fires."""
         self._clock = clock
@@ -55,15 +54,16 @@ class Peer:
         self._outbox = Outbox(60.0)
         self._alerts: Mapping[Labels, Alert] = {}
         self._changed = asyncio.Event()
-        self._aside: Aside[Contact] = Aside()
-        self._tls: ssl.SSLContext | None = None
-        self._complained = False
+        self._trouble = Trouble()
         self.wording = Wording("")
         self.timeout_seconds = 10.0
         self.sent = self.failed = 0
         """Messages, and those of them that came to nothing."""
-        self.problem: str | None = None
+
+    @property
+    def problem(self) -> str | None:
         """Why it could not be told last, if that is so."""
+        return self._trouble.problem
 
     def pace(self, interval_seconds: float, timeout_seconds: float, wording: Wording) -> None:
         """How often, and how, it is told."""
@@ -90,75 +90,68 @@ class Peer:
             except TimeoutError:
                 pass
 
+    @property
+    def untold(self) -> int:
+        """How many alerts it has not heard of as they are now."""
+        return len(self._outbox.unsent(self._alerts))
+
+    async def finish(self) -> None:
+        """Tell it what it has not heard, whatever pause there would be; `run` has ended by then."""
+        unsent = self._outbox.unsent(self._alerts)
+        if unsent:
+            await self._tell(unsent)
+
     async def _tell(self, due: list[Alert]) -> bool:
         """Send all of it, in as many messages as it takes; what follows one that fails is not sent."""
-        for at in range(0, len(due), MOST_IN_ONE):
-            batch = due[at : at + MOST_IN_ONE]
-            problem = await self._send(batch)
+        left = deque(due[at : at + MOST_IN_ONE] for at in range(0, len(due), MOST_IN_ONE))
+        halved = refused = 0
+        while left:
+            batch = left.popleft()
+            status, problem = await self._send(batch)
             if problem is not None:
-                self._fail(problem)
-                return False
+                self.failed += 1
+                self._complain(problem)
+                if status != 400:
+                    self._put_off()
+                    return False
+                if len(batch) > 1 and halved < MOST_HALVED:
+                    halved += 1
+                    middle = len(batch) // 2
+                    left.extendleft((batch[middle:], batch[:middle]))
+                    continue
+                refused += 1
             self._outbox.took(batch, self._steady())
-            for alert in batch:
-                if alert.ends_at is None:
-                    self._told(alert)
+            if problem is None:
+                self._note(batch)
+        if not refused and self._trouble.ends():
+            log.info("notifications_taken_again", peer=self.settings.url)
         return True
 
-    async def _send(self, batch: Iterable[Alert]) -> str | None:
-        """One message; what was in the way."""
+    async def _send(self, batch: Iterable[Alert]) -> tuple[int, str | None]:
+        """One message; the status of its answer, 0 without one, and what is wrong with it."""
         self.sent += 1
         try:
-            async with asyncio.timeout(self.timeout_seconds):
-                answer = await post(self._place, await self._contact(), self._body(batch))
-        except TimeoutError:
-            return f"it has not answered within {self.timeout_seconds:g} s"
-        except (OSError, h11.ProtocolError, VitalsdError) as error:
-            if isinstance(error, ssl.SSLError):
-                self._tls = None  # its files may be others by then
-            return _one_line(str(getattr(error, "strerror", None) or error) or type(error).__name__)
+            answer = await self._reach.post(self._body(batch), self.timeout_seconds)
+        except UnansweredError as error:
+            return 0, str(error)
         except Exception as error:  # an agent does not end of a peer
             log.exception("notification_broke", peer=self.settings.url)
-            return type(error).__name__
-        return self._judged(answer)
+            return 0, type(error).__name__
+        return answer.status, None if answer.status // 100 == 2 else f"it answers {answer.status} {answer.text}"
 
-    def _judged(self, answer: Answer) -> str | None:
-        if answer.status // 100 == 2:
-            if self.problem is not None:
-                log.info("notifications_taken_again", peer=self.settings.url)
-            self.problem, self._complained = None, False
-            return None
-        said = _one_line(f"it answers {answer.status} {answer.text}".strip())
-        if answer.status != 400:
-            return said
-        # It has taken what is right of it, and would refuse the rest again.
-        self.failed += 1
-        self._complain(said)
-        return None
+    def _note(self, taken: Iterable[Alert]) -> None:
+        for alert in taken:
+            if alert.ends_at is None:
+                self._told(alert)
 
-    def _fail(self, problem: str) -> None:
-        self.failed += 1
+    def _put_off(self) -> None:
         seconds = self._outbox.failed(self._steady())
-        self._complain(problem)
         log.debug("notification_retried", peer=self.settings.url, seconds=round(seconds, 1))
 
     def _complain(self, problem: str) -> None:
-        """Once, until it is well again."""
-        if not self._complained:
-            log.warning("notification_failed", peer=self.settings.url, reason=problem)
-        self.problem, self._complained = problem, True
-
-    async def _contact(self) -> Contact:
-        if needs_nobody(self.settings, self._place):
-            return Contact((self._place.host,))
-        tls = self._tls
-        contact = await self._aside.run(lambda: find(self.settings, self._place, tls))
-        self._tls = contact.tls
-        return contact
+        if self._trouble.begins(problem):
+            log.warning("notification_failed", peer=self.settings.url, reason=self._trouble.problem)
 
     def _body(self, batch: Iterable[Alert]) -> bytes:
         until = self._clock() + LASTS_INTERVALS * self._outbox.interval_seconds
         return msgspec.json.encode([message(alert, self.wording, until) for alert in batch])
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())[:TOLD_LETTERS]

@@ -2,9 +2,9 @@
 Families of a scrape as one message of OTLP, compressed.
 
 Runs beside the loop, in a thread, on what the loop has gathered. Costs some 9 us for each point and, once, 4 MiB
-for protobuf: nothing is loaded of it before there is something to push. `target` and `worker` are the resource,
-every other label is an attribute. A worker's counters begin with its process; what is seen from outside, not
-before the agent.
+for protobuf: nothing is loaded of it before there is something to push. A resource is a target as one agent sees
+it, all labels of a scrape are attributes. A worker's counters begin with its process; what is seen from outside,
+not before the agent.
 """
 
 from __future__ import annotations
@@ -61,6 +61,8 @@ class Moment(NamedTuple):
     """A clock that is never set."""
     agent_started_at: float
     host: str
+    agent: str
+    """Which one it is: the host, and the port that is its own."""
 
 
 class Made(NamedTuple):
@@ -124,52 +126,51 @@ class Message:
         self._moment = moment
         self._births = births
         self._now_ns = _ns(moment.now)
-        self.resources: dict[Place, ResourceMetrics] = {}
+        self.resources: dict[str, ResourceMetrics] = {}
+        """By the target."""
         self.points = 0
         starts.begin(moment.now, moment.steady)
 
     def add(self, family: Family, told: Instrument) -> None:
         """All samples of one metric."""
-        metrics: dict[Place, Metric] = {}
+        metrics: dict[str, Metric] = {}
         buckets: list[Sample] = []
         for sample in family.samples:
-            place = _place(sample)
-            if place not in metrics:
-                metrics[place] = self._metric(place, family, told)
+            target, _ = _place(sample)
+            if target not in metrics:
+                metrics[target] = self._metric(target, family, told)
             if told.kind != "histogram":
-                self._number(metrics[place], family.name, told, sample)
+                self._number(metrics[target], family.name, told, sample)
             elif sample.name.endswith("_sum"):
-                self._histogram(metrics[place], family.name, buckets, sample)
+                self._histogram(metrics[target], family.name, buckets, sample)
                 buckets = []
             elif sample.name.endswith("_bucket"):
                 buckets.append(sample)
 
-    def _metric(self, place: Place, family: Family, told: Instrument) -> Metric:
-        if place not in self.resources:
-            self.resources[place] = self._resource(place)
+    def _metric(self, target: str, family: Family, told: Instrument) -> Metric:
+        if target not in self.resources:
+            self.resources[target] = self._resource(target)
         metric: Metric = (
-            self.resources[place]
+            self.resources[target]
             .scope_metrics[0]
             .metrics.add(name=told.name, description=family.documentation, unit=told.unit)
         )
-        if told.kind in ("counter", "updown"):
-            metric.sum.is_monotonic = told.kind == "counter"
+        if told.kind == "counter":
+            metric.sum.is_monotonic = True
             metric.sum.aggregation_temporality = AGGREGATION_TEMPORALITY_CUMULATIVE
         elif told.kind == "histogram":
             metric.histogram.aggregation_temporality = AGGREGATION_TEMPORALITY_CUMULATIVE
         return metric
 
-    def _resource(self, place: Place) -> ResourceMetrics:
-        target, slot = place
-        who = {"service.name": target, "host.name": self._moment.host}
-        if slot:
-            who["service.instance.id"] = slot
+    def _resource(self, target: str) -> ResourceMetrics:
+        moment = self._moment
+        who = {"service.name": target, "service.instance.id": moment.agent, "host.name": moment.host}
         scope = ScopeMetrics()
         scope.scope.name, scope.scope.version = "vitalsd", __version__
         return ResourceMetrics(resource=Resource(attributes=_attributes(who)), scope_metrics=[scope])
 
     def _number(self, metric: Metric, family: str, told: Instrument, sample: Sample) -> None:
-        point = NumberDataPoint(time_unix_nano=self._now_ns, attributes=_attributes(_own(sample)))
+        point = NumberDataPoint(time_unix_nano=self._now_ns, attributes=_attributes(sample.labels))
         if told.unit in ("s", "By/s") or not float(sample.value).is_integer():
             point.as_double = sample.value
         else:
@@ -177,8 +178,7 @@ class Message:
         if told.kind == "gauge":
             metric.gauge.data_points.append(point)
         else:
-            falls = told.kind == "updown"
-            point.start_time_unix_nano = self._start_ns(family, sample, sample.value, falls=falls)
+            point.start_time_unix_nano = self._start_ns(family, sample, sample.value)
             metric.sum.data_points.append(point)
         self.points += 1
 
@@ -189,7 +189,7 @@ class Message:
             HistogramDataPoint(
                 start_time_unix_nano=self._start_ns(family, total, upto[-1]),
                 time_unix_nano=self._now_ns,
-                attributes=_attributes(_own(total)),
+                attributes=_attributes(total.labels),
                 count=upto[-1],
                 sum=total.value,
                 bucket_counts=[upto[0], *(after - before for before, after in pairwise(upto))],
@@ -198,19 +198,14 @@ class Message:
         )
         self.points += 1
 
-    def _start_ns(self, family: str, sample: Sample, value: float, *, falls: bool = False) -> int:
+    def _start_ns(self, family: str, sample: Sample, value: float) -> int:
         series = (family, *sample.labels.values())
-        return _ns(self._starts.of(series, value, self._born(family, _place(sample)), falls=falls))
+        return _ns(self._starts.of(series, value, self._born(family, _place(sample))))
 
     def _born(self, family: str, place: Place) -> float | None:
         if place[1]:
             return None if family in UNKNOWN_START else self._births.get((place, family in SEEN_FROM_OUTSIDE))
         return self._moment.agent_started_at if family.startswith("vitalsd_") else None
-
-
-def _own(sample: Sample) -> dict[str, str]:
-    """What is not told by the resource."""
-    return {name: value for name, value in sample.labels.items() if name not in ("target", "worker")}
 
 
 def _attributes(labels: dict[str, str]) -> list[KeyValue]:

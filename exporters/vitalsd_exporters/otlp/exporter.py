@@ -42,6 +42,7 @@ class Exporter:
         view: View,
         settings: Otlp,
         *,
+        port: int = 0,
         host: str | None = None,
         clock: Callable[[], float] = time.time,
         draw: Callable[[], float] = random.random,
@@ -49,6 +50,7 @@ class Exporter:
         self._view = view
         self._settings = settings
         self._host = host or socket.gethostname()
+        self._agent = f"{self._host}:{port}"
         self._clock = clock
         self._draw = draw
         # Not later than the agent's own counters begin: it has computed for no longer than it has lived.
@@ -70,7 +72,8 @@ class Exporter:
         if self._settings.endpoint is None:
             return None
         tally = self._tally
-        return Exported(self._settings.endpoint, tally.sent, tally.failed, tally.dropped_points, tally.problem)
+        counts = tally.sent, tally.failed, tally.dropped_points
+        return Exported(self._settings.endpoint, *counts, tally.trouble.problem)
 
     async def run(self) -> None:
         """Push, for ever."""
@@ -79,7 +82,7 @@ class Exporter:
             if self._settings.endpoint is None:
                 await self._changed.wait()
                 continue
-            self._tally.problem = None
+            self._tally.trouble.problem = None
             async with asyncio.TaskGroup() as tasks:
                 pushing = tasks.create_task(self._push(self._settings))
                 await self._changed.wait()
@@ -117,6 +120,6 @@ class Exporter:
 
             if self._starts is None:
                 self._starts = Starts()
-            return encode(families, self._starts, Moment(now, steady, self._started_at, self._host))
+            return encode(families, self._starts, Moment(now, steady, self._started_at, self._host, self._agent))
 
         return await self._aside.run(make)

@@ -1,11 +1,11 @@
 """
-What each metric of the Prometheus port is called here: by a rule, and where the semantic conventions have the same
-quantity, by their name.
+What each metric of the Prometheus port is called here, by a rule.
 
 The rule is the way back of the one by which Prometheus names what it takes by OTLP: suffixes become units, and the
 first word after the prefix a namespace where several metrics share it. So whoever stores these in a Prometheus has
-the names of docs/metrics.md, and every rule and dashboard goes on. Conventions that may still change (`nodejs.*`,
-`v8js.*`, `cpython.*`) are not used: a name that changes breaks what people have built on it. Pure.
+the names of docs/metrics.md, and rules and dashboards go on. The names that the semantic conventions have for some
+of these may all change still (`process.*`, `nodejs.*`, `v8js.*` and `cpython.*` are in development), and one that
+changes breaks what people have built on it. Pure.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from typing import Literal, NamedTuple
 
 from vitalsd_exporters.prometheus.catalogue import CATALOGUE, Descriptor
 
-__all__ = ["CONVENTIONS", "INSTRUMENTS", "Instrument", "instrument"]
+__all__ = ["INSTRUMENTS", "Instrument", "instrument"]
 
-Kind = Literal["gauge", "counter", "updown", "histogram"]
+Kind = Literal["gauge", "counter", "histogram"]
 
 
 class Instrument(NamedTuple):
@@ -24,21 +24,10 @@ class Instrument(NamedTuple):
 
     name: str
     kind: Kind
-    """`updown` is a sum that may fall."""
     unit: str
     """In UCUM; empty where a number is a yes or a no."""
 
 
-CONVENTIONS = {
-    "vitals_process_cpu_seconds_total": Instrument("process.cpu.time", "counter", "s"),
-    "vitals_process_resident_memory_bytes": Instrument("process.memory.usage", "updown", "By"),
-    "vitals_process_open_fds": Instrument("process.unix.file_descriptor.count", "updown", "{file_descriptor}"),
-    "vitals_process_threads": Instrument("process.thread.count", "updown", "{thread}"),
-}
-"""
-Release candidates of version 1.44. `process.context_switches` is not among them: it counts all threads, and ours
-the main thread.
-"""
 UNITS = {"_bytes_per_second": "By/s", "_seconds": "s", "_bytes": "By"}
 NAMESPACES = (
     *("capture", "config", "cpu", "eventloop", "executor", "gc", "heap", "malloc", "memory", "otlp", "process"),
@@ -73,9 +62,6 @@ COUNTED = {
 
 def instrument(descriptor: Descriptor) -> Instrument:
     """What a metric of the catalogue is here."""
-    agreed = CONVENTIONS.get(descriptor.name)
-    if agreed is not None:
-        return agreed
     name = descriptor.family
     if descriptor.type == "info":
         return Instrument(_dotted(descriptor.name), "gauge", "")

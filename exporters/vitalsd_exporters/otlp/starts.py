@@ -48,15 +48,15 @@ class Starts:
             }
         self._ahead = now - steady
 
-    def of(self, series: Hashable, value: float, born: float | None, *, falls: bool = False) -> float:
-        """When `series` began that is at `value`; `born` where that is known, `falls` where it may fall."""
+    def of(self, series: Hashable, value: float, born: float | None) -> float:
+        """When `series` began that is at `value`; `born` where that is known."""
         now = self._now
         known = self._known.get(series)
         if known is None:
             start = now if born is None else born
         elif born is not None and known.born is not None and born > known.born + SAME_SECONDS:
             start = max(born, known.at)
-        elif value < known.value and not falls:
+        elif value < known.value:
             start = known.at
         else:
             start = known.start

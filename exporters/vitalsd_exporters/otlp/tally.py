@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from vitalsd_exporters.push.trouble import Trouble
 
 __all__ = ["Tally"]
 
@@ -16,5 +18,4 @@ class Tally:
     failed: int = 0
     """Those of them that were not taken."""
     dropped_points: int = 0
-    problem: str | None = None
-    """What was wrong the last time, if it was."""
+    trouble: Trouble = field(default_factory=Trouble)

@@ -72,7 +72,10 @@ class VitalsCollector:
         for target in targets:
             yield from self._target(target)
         names = {target.name for target in targets}
-        yield from _whole("incidents", lambda: self._incidents(names))
+        yield from _whole(
+            "incidents", lambda: series.incident_rows(view.incidents(), view.incident_totals(), names)
+        )
+        yield from _whole("leads", lambda: self._leads.rows(view.incidents(), names))
         yield from _whole("captures", lambda: series.capture_rows(view.captures.counts(), names))
         yield from _whole("remedies", lambda: series.remedy_rows(view.remedies()))
         yield from _whole("sources", lambda: series.source_rows(view.sources()))
@@ -88,11 +91,6 @@ class VitalsCollector:
             if worker.up:
                 yield from _whole("stalls", partial(self._stalls, worker), **where)
                 yield from _whole("trend", partial(self._trend, worker), **where)
-
-    def _incidents(self, targets: set[str]) -> Iterator[series.Row]:
-        incidents = self._view.incidents()
-        yield from series.incident_rows(incidents, self._view.incident_totals(), targets)
-        yield from self._leads.rows(incidents, targets)
 
     def _trend(self, worker: WorkerSample) -> Iterator[series.Row]:
         return series.trend_rows(worker, self._view.memory_trend(worker))

@@ -2,8 +2,9 @@
 Of the incidents that are open, those that alerts quote: for each target, kind and severity one, with its culprit.
 
 A culprit is a name that the service has chosen, and a service may make up functions for ever. So of each target a
-few dozen new names an hour become label values, and none is long; further ones are told as an empty label, which
-an alert then leaves out. Costs nothing while nothing is open.
+few dozen new functions an hour become label values, and none is long; further ones are told as an empty label,
+which an alert then leaves out. A function has the line that was told of it first: which one is late changes with
+each stall, and would be another series each time. Costs nothing while nothing is open.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from typing import TYPE_CHECKING
 
 from prometheus_client.samples import Sample
 
+from vitalsd_exporters.quoted import quoted
+
 if TYPE_CHECKING:
     from vitalsd.model import Frame, Incident
     from vitalsd_exporters.prometheus.series import Row
@@ -22,7 +25,7 @@ __all__ = ["Leads"]
 
 NAME = "vitals_incident_info"
 MOST_NAMES = 32
-"""Of one target, within an hour."""
+"""Functions of one target, within an hour."""
 MOST_LETTERS = 200
 HOUR = 3600.0
 
@@ -32,8 +35,8 @@ class Leads:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._told: dict[str, dict[str, float]] = {}
-        """Target -> culprit -> when it was told last."""
+        self._told: dict[str, dict[tuple[str, str], tuple[str, float]]] = {}
+        """Target -> function and file -> as what it is told, and when it was told last."""
 
     def rows(self, incidents: Collection[Incident], targets: Collection[str]) -> Iterator[Row]:
         """One of each target, kind and severity: what was found most often, which seldom changes."""
@@ -52,16 +55,21 @@ class Leads:
     def _culprit(self, target: str, culprit: Frame | None) -> str:
         if culprit is None:
             return ""
-        place = f" ({culprit.file.rpartition('/')[2]}:{culprit.line})"
-        name = culprit.function[: MOST_LETTERS // 2] + place[-MOST_LETTERS // 2 :]
         now = self._clock()
         told = self._told.setdefault(target, {})
-        for old in [each for each, at in told.items() if now - at > HOUR]:
+        for old in [each for each, (_, at) in told.items() if now - at > HOUR]:
             del told[old]
-        if name not in told and len(told) >= MOST_NAMES:
+        who = culprit.function, culprit.file
+        if who not in told and len(told) >= MOST_NAMES:
             return ""
-        told[name] = now
+        name = told[who][0] if who in told else _name(culprit)
+        told[who] = name, now
         return name
+
+
+def _name(culprit: Frame) -> str:
+    place = f" ({culprit.file.rpartition('/')[2]}:{culprit.line})"
+    return quoted(culprit.function[: MOST_LETTERS // 2] + place[-MOST_LETTERS // 2 :])
 
 
 def _rank(incident: Incident) -> tuple[int, float, str]:

@@ -20,6 +20,7 @@ NOT_ALERTED = {
         "growth",
         "info",
     ): "memory that may or may not be a leak: proven, it is `leak`; in time, `exhaustion` says when",
+    ("stall", "info"): "a capture that somebody has asked for holds the worker, for as long as was told",
     ("imbalance", "info"): "a worker that rests while the others are full costs capacity, and is nobody's page",
 }
 """Kind and severity -> why no alert is made of it."""

@@ -8,12 +8,19 @@ from vitalsd_exporters.alertmanager.alert import labels_of
 from vitalsd_exporters.alertmanager.board import LATE_SECONDS, MOST_ALERTS, RESENT_SECONDS, Board
 
 HOLD = 60.0
+KEEP = 300.0
 
 
 @pytest.fixture
 def board():
-    """One without labels of its own."""
-    return Board((), HOLD)
+    """One without labels of its own, to which what is over is over."""
+    return Board((), HOLD, 0.0)
+
+
+@pytest.fixture
+def patient():
+    """One that has alerts fire on."""
+    return Board((), HOLD, KEEP)
 
 
 def state(alerts):
@@ -39,7 +46,7 @@ def test_it_is_noted_once(board):
     assert tell(board, alerts, NOW + 60) == []
     told = noted(incident(), NOW)
     assert tell(board, board.take([told], NOW + 120), NOW + 120) == []
-    again = Board((), HOLD)
+    again = Board((), HOLD, 0.0)
     assert tell(again, again.take([told], NOW + 180), NOW + 180) == []
 
 
@@ -50,6 +57,56 @@ def test_over_is_told_for_five_minutes(board):
     assert state(board.take([over], NOW + 101)) == {"critical": NOW + 100}
     assert state(board.take([over], NOW + 100 + RESENT_SECONDS)) == {"critical": NOW + 100}
     assert board.take([over], NOW + 101 + RESENT_SECONDS) == {}
+
+
+def test_what_is_over_fires_on_for_a_while(patient):
+    """By the incident's own times, so the next agent goes on with it; then it is told when it was really over."""
+    tell(patient, patient.take([incident()], NOW), NOW)
+    over = resolved(noted(incident(), NOW), NOW + 100)
+    for board in (patient, Board((), HOLD, KEEP)):
+        assert state(board.take([over], NOW + 101)) == {"critical": None}
+        assert state(board.take([over], NOW + 99 + KEEP)) == {"critical": None}
+        assert state(board.take([over], NOW + 100 + KEEP)) == {"critical": NOW + 100}
+        assert state(board.take([over], NOW + 100 + KEEP + RESENT_SECONDS)) == {"critical": NOW + 100}
+        assert board.take([over], NOW + 101 + KEEP + RESENT_SECONDS) == {}
+
+
+def test_what_comes_and_goes_is_one_page(patient):
+    """A stall of a moment every 75 s, for an hour: nobody hears that it is over, nor that it is there again."""
+    one, changes = incident(), set()
+    for turn in range(48):
+        began = NOW + 75 * turn
+        if turn:
+            one = noted(replace(one, state="open", resolved_at=None), began, "reopened")
+        tell(patient, alerts := patient.take([one], began), began)
+        changes.add(tuple(state(alerts).items()))
+        one = resolved(noted(one, began), began + 60)
+        changes.add(tuple(state(patient.take([one], began + 61)).items()))
+    assert changes == {(("critical", None),)}
+    assert state(patient.take([one], NOW + 75 * 47 + 60 + KEEP)) == {"critical": NOW + 75 * 47 + 60}
+
+
+def test_what_comes_back_now_more_and_now_less_severe_is_two(patient):
+    """Each severity is an alert of its own, and either fires on while the other is found."""
+    one, changes = incident(), []
+    for turn in range(48):
+        began, severity = NOW + 75 * turn, ("critical", "warning")[turn % 2]
+        one = replace(one, state="open", resolved_at=None, severity=severity)
+        one = noted(one, began, "reopened") if turn else one
+        tell(patient, alerts := patient.take([one], began), began)
+        changes.append(state(alerts))
+        one = resolved(noted(one, began), began + 60)
+        changes.append(state(patient.take([one], began + 61)))
+    both = {"critical": None, "warning": None}
+    assert all(each == both for each in changes[2:])
+
+
+def test_what_was_missed_fires_as_long_as_anything_else(patient):
+    """Told late, it is held for a while; told early, it fires on like others."""
+    missed = resolved(incident(), NOW + 100)
+    tell(patient, patient.take([missed], NOW + 110), NOW + 110)
+    assert state(patient.take([missed], NOW + 99 + KEEP)) == {"critical": None}
+    assert state(patient.take([missed], NOW + 100 + KEEP)) == {"critical": NOW + 100}
 
 
 def test_over_is_told_by_the_next_agent_too(board):
@@ -67,7 +124,7 @@ def test_what_nobody_was_told_of_while_it_lasted_is_told_as_fired_and_then_as_ov
     assert state(board.take([missed], NOW + 459)) == {"critical": None}
     assert state(board.take([missed], NOW + 460)) == {"critical": NOW + 100}
     told = noted(missed, NOW + 400)
-    after_a_restart = Board((), HOLD)
+    after_a_restart = Board((), HOLD, 0.0)
     assert state(after_a_restart.take([told], NOW + 459)) == {"critical": None}
     assert state(after_a_restart.take([told], NOW + 460)) == {"critical": NOW + 100}
     assert state(after_a_restart.take([told], NOW + 460 + RESENT_SECONDS)) == {"critical": NOW + 100}
@@ -114,7 +171,7 @@ def test_an_incident_that_comes_back_fires_again_and_is_noted_again(board):
     assert state(alerts) == {"critical": None}
     assert tell(board, alerts, NOW + 202) == ["a"]
     missed = resolved(back, NOW + 300)
-    assert state(Board((), HOLD).take([missed], NOW + 301)) == {"critical": None}
+    assert state(Board((), HOLD, 0.0).take([missed], NOW + 301)) == {"critical": None}
 
 
 def test_incidents_alike_are_one_alert_until_the_last_is_over(board):
@@ -147,6 +204,14 @@ def test_other_labels_of_the_configuration_end_the_alerts_of_those_before(board)
     }
 
 
+def test_labels_that_are_configured_no_more_do_not_fire_on(patient):
+    """They were another name of the same, and are nobody's now."""
+    tell(patient, patient.take([incident()], NOW), NOW)
+    patient.static = (("cluster", "eu"),)
+    alerts = patient.take([noted(incident(), NOW)], NOW + 30)
+    assert sorted(alert.ends_at or 0 for alert in alerts.values()) == [0, NOW + 30]
+
+
 def test_a_clock_that_is_set_back_loses_nothing(board):
     """What was over in the future is over."""
     over = resolved(noted(incident(), NOW), NOW + 100)
@@ -165,8 +230,8 @@ def test_thousands_of_incidents_are_a_bounded_number_of_alerts(board):
         assert board.left_out >= 200
         assert all(alert.ends_at is None for alert in alerts.values())
         tell(board, alerts, NOW + turn)
-        remembered = len(board._told) + len(board._gone) + len(board._fired)
-        assert remembered <= 5 * MOST_ALERTS
+        remembered = len(board._told) + len(board._gone) + len(board._fired) + len(board._taken)
+        assert remembered <= 6 * MOST_ALERTS
     assert sum(alert.lead.severity == "critical" for alert in alerts.values()) >= 300
     board.take([], NOW + 10)
     board.take([], NOW + 5000)

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 
 import pytest
+import structlog
 from msgspec.structs import replace
 from support.alertmanager import Pretender
 from support.alerts import NOW, incident, noted, resolved
@@ -39,8 +40,10 @@ class Incidents:
 
 
 def settings(*servers, **more):
-    """With these peers."""
-    return Alertmanager(peers=[AlertmanagerPeer(server.url) for server in servers], **more)
+    """With these peers, who hear at once that something is over."""
+    return Alertmanager(
+        peers=[AlertmanagerPeer(server.url) for server in servers], **{"keep_firing_for": 0.0, **more}
+    )
 
 
 def run(incidents, configured, steps):
@@ -155,3 +158,72 @@ def test_what_goes_wrong_here_does_not_end_the_agent():
             await until(lambda: len(server.sent()) == 1)
 
         run(incidents, settings(server), steps)
+
+
+def ended(incidents, configured, at_last, before=lambda _notifier: True):
+    """Run a notifier until it has peers and `before` is so, do `at_last`, and end it as an agent does."""
+
+    async def all_of_it():
+        notifier = Notifier(incidents, incidents.note, configured, "http://agent", clock=lambda: NOW + 5)
+        running = asyncio.create_task(notifier.run())
+        async with asyncio.timeout(SOON):
+            while not (notifier.counts() and before(notifier)):  # noqa: ASYNC110 - it is in another thread
+                await asyncio.sleep(0.01)
+        at_last()
+        running.cancel()
+        await notifier.finish()
+
+    asyncio.run(all_of_it())
+
+
+def test_an_agent_that_ends_tells_what_it_found_last():
+    """Though it was opened in the same moment, and one that was told already hears nothing twice."""
+    incidents = Incidents(incident())
+    with Pretender() as server:
+        ended(
+            incidents,
+            settings(server),
+            lambda: setattr(incidents, "now", (*incidents.now, incident("b", target="web"))),
+            lambda _notifier: incidents.notes,
+        )
+    assert [each["labels"]["target"] for each in server.sent()] == ["shop", "web"]
+    assert [name for name, _ in incidents.notes] == ["a", "b"]
+
+
+def test_an_agent_that_ends_tries_one_that_failed_once_more():
+    """Whatever pause it would have made; it may be back."""
+    incidents = Incidents(incident())
+    with Pretender(500) as server:
+        ended(
+            incidents,
+            settings(server),
+            lambda: setattr(server, "status", 200),
+            lambda notifier: notifier.counts()[0].failed,
+        )
+    assert incidents.notes == [("a", "Alertmanager was told, as VitalsdStall")]
+
+
+def test_an_agent_that_ends_waits_for_nobody_for_long(monkeypatch):
+    """One that does not answer keeps neither the agent nor the others; that it was not told is in the log."""
+    monkeypatch.setattr(notifier_module, "LAST_SECONDS", 0.5)
+    incidents = Incidents()
+    with structlog.testing.capture_logs() as logs, Pretender(delay_seconds=60.0) as slow, Pretender() as good:
+        ended(
+            incidents,
+            settings(slow, good),
+            lambda: setattr(incidents, "now", (incident(),)),
+        )
+        assert len(good.sent()) == 1
+        assert len(slow.sent()) == 1
+    assert [(each["event"], each["peer"]) for each in logs if each["log_level"] == "warning"] == [
+        ("alerts_not_told", slow.url)
+    ]
+    assert [name for name, _ in incidents.notes] == ["a"]
+
+
+def test_an_agent_that_tells_nobody_ends_at_once():
+    """Without peers there is no last word."""
+    incidents = Incidents(incident())
+    notifier = Notifier(incidents, incidents.note, settings(), "http://agent", clock=lambda: NOW)
+    asyncio.run(notifier.finish())
+    assert incidents.notes == []

@@ -16,12 +16,10 @@ from support.alertmanager import Pretender
 from support.alerts import NOW, incident
 
 from vitalsd.settings.model import AlertmanagerPeer
-from vitalsd_exporters.alertmanager import outbox as outbox_module
-from vitalsd_exporters.alertmanager import peer as peer_module
 from vitalsd_exporters.alertmanager.alert import Alert, Wording, labels_of
 from vitalsd_exporters.alertmanager.contact import alerts_of
-from vitalsd_exporters.alertmanager.peer import MOST_IN_ONE, Peer
-from vitalsd_exporters.push.contact import Contact
+from vitalsd_exporters.alertmanager.peer import MOST_HALVED, MOST_IN_ONE, Peer
+from vitalsd_exporters.push import pauses, reach
 
 SOON = 10.0
 
@@ -29,7 +27,7 @@ SOON = 10.0
 @pytest.fixture(autouse=True)
 def retry_soon(monkeypatch):
     """Nobody waits for a second here."""
-    monkeypatch.setattr(outbox_module, "FIRST_RETRY_SECONDS", 0.05)
+    monkeypatch.setattr(pauses, "FIRST_RETRY_SECONDS", 0.05)
 
 
 def alert(target="shop", ends_at=None):
@@ -86,11 +84,33 @@ def test_what_may_pass_is_tried_again(status):
     assert peer.problem == f"it answers {status} no"
 
 
-def test_what_is_wrong_is_not_tried_again():
-    """Of a message that is refused the rest was taken."""
+def test_what_is_wrong_is_not_tried_again_and_was_not_told():
+    """Until the next interval; nobody may believe that it was taken."""
     with Pretender(400) as server:
-        peer = told(lambda peer: peer.taken, alert(), url=server.url)
-    assert (peer.sent, peer.failed, peer.problem) == (1, 1, "it answers 400 no")
+        peer = told(lambda peer: peer._outbox.wait_seconds(peer._alerts, 0), alert(), url=server.url)
+    assert (peer.sent, peer.failed, peer.problem, peer.taken) == (1, 1, "it answers 400 no", [])
+
+
+def test_of_a_message_with_something_wrong_in_it_the_rest_was_told():
+    """One that it refuses keeps no other from being told, nor from being known as told; it is logged once."""
+    many = [alert(f"t{at}") for at in range(MOST_IN_ONE)]
+    with structlog.testing.capture_logs() as logs, Pretender() as server:
+        server.refuses = lambda body: any(each["labels"]["target"] == "t7" for each in body)
+        peer = told(lambda peer: len(peer.taken) == len(many) - 1, *many, url=server.url)
+        assert {dict(each.labels)["target"] for each in many} - {
+            dict(each.labels)["target"] for each in peer.taken
+        } == {"t7"}
+        assert (peer.problem, peer.failed) == ("it answers 400 no", 7)
+    assert [each["event"] for each in logs if each["log_level"] != "debug"] == ["notification_failed"]
+
+
+def test_one_that_refuses_everything_is_not_flooded():
+    """By halves it would be asked two times for each alert."""
+    many = [alert(f"t{at}") for at in range(4 * MOST_IN_ONE)]
+    with Pretender(400) as server:
+        peer = told(lambda peer: peer._outbox.wait_seconds(peer._alerts, 0), *many, url=server.url)
+    assert peer.taken == []
+    assert peer.sent <= 4 + 2 * MOST_HALVED
 
 
 def test_nobody_there():
@@ -191,12 +211,12 @@ def test_a_look_up_that_hangs_has_one_thread(monkeypatch):
     release = threading.Event()
     started = []
 
-    def find(*_arguments):
+    def look_up(_place):
         started.append(1)
         release.wait(SOON)
         raise OSError("late")
 
-    monkeypatch.setattr(peer_module, "find", find)
+    monkeypatch.setattr(reach, "addresses_of", look_up)
     peer = told(lambda peer: peer.failed >= 2, alert(), url="http://alertmanager:9093", timeout=0.1)
     release.set()
     assert (started, peer.problem) == ([1], "a name or a file was asked for earlier, and there is no answer yet")
@@ -250,7 +270,7 @@ def test_an_authority_that_was_replaced_holds_at_once(certificates, tmp_path):
 
 def test_another_address_of_its_host(monkeypatch):
     """The next one is asked when nobody answers at the first."""
-    monkeypatch.setattr(peer_module, "find", lambda *_: Contact(("127.0.0.2", "127.0.0.1")))
+    monkeypatch.setattr(reach, "addresses_of", lambda _place: ("127.0.0.2", "127.0.0.1"))
     with Pretender() as server:
         peer = told(lambda peer: peer.taken or peer.failed, alert(), url=f"http://alertmanager:{server.port}")
     assert (peer.failed, len(server.bodies)) == (0, 1)

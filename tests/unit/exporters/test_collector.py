@@ -19,7 +19,7 @@ class Broken(FixedView):
         super().__init__()
         setattr(self, question, self._fail)
 
-    def _fail(self):
+    def _fail(self, *_arguments):
         raise RuntimeError("no answer")
 
 
@@ -54,21 +54,34 @@ def test_a_fixed_view_is_rendered_without_a_complaint():
 
 
 @pytest.mark.parametrize(
-    ("question", "part", "lost", "kept"),
+    ("question", "parts", "lost", "kept"),
     [
-        ("targets", "targets", "vitals_worker_up", "vitalsd_source_success"),
-        ("sources", "sources", "vitalsd_source_success", "vitals_worker_up"),
-        ("agent", "agent", "vitalsd_cpu_seconds", "vitals_worker_up"),
-        ("incidents", "incidents", "vitals_incidents_open", "vitals_worker_up"),
+        ("targets", ["targets"], "vitals_worker_up", "vitalsd_source_success"),
+        ("sources", ["sources"], "vitalsd_source_success", "vitals_worker_up"),
+        ("agent", ["agent"], "vitalsd_cpu_seconds", "vitals_worker_up"),
+        ("incidents", ["incidents", "leads"], "vitals_incidents_open", "vitals_worker_up"),
+        ("incident_totals", ["incidents"], "vitals_incidents_open", "vitals_incident"),
     ],
 )
-def test_a_question_that_fails_costs_only_its_own_metrics(question, part, lost, kept):
+def test_a_question_that_fails_costs_only_its_own_metrics(question, parts, lost, kept):
     """The scrape goes on, and the log says what is missing."""
     with capture_logs() as logs:
         found = families(Broken(question))
     assert lost not in found
     assert kept in found
-    assert [(entry["event"], entry["part"]) for entry in logs] == [("metrics_part_failed", part)]
+    assert [(entry["event"], entry["part"]) for entry in logs] == [("metrics_part_failed", part) for part in parts]
+
+
+def test_who_is_to_blame_is_a_part_of_its_own(monkeypatch):
+    """A culprit that cannot be told does not hide that something is wrong."""
+    view = FixedView()
+    collector = VitalsCollector(view)
+    monkeypatch.setattr(collector._leads, "_culprit", Broken("agent")._fail)
+    with capture_logs() as logs:
+        found = {family.name for family in collector.collect()}
+    assert "vitals_incidents_open" in found
+    assert "vitals_incident" not in found
+    assert [entry["part"] for entry in logs] == ["leads"]
 
 
 def test_a_part_that_fails_half_way_leaves_nothing_behind():

@@ -63,6 +63,22 @@ def test_a_service_that_makes_up_functions_has_so_many_of_them_an_hour():
     assert told(leads, of("of another", target="b"), targets=("b",))[0]["culprit"] == "of another (orders.py:41)"
 
 
+def test_a_function_that_is_late_in_another_line_each_time_is_one_name():
+    """Which line a sample meets is chance; the first that was told stays, and other functions have their room."""
+    leads = Leads()
+    moving = [replace(BLOCKING, culprit=Frame("parse", "/srv/shop/orders.py", 41 + at)) for at in range(100)]
+    assert {told(leads, each)[0]["culprit"] for each in moving} == {"parse (orders.py:41)"}
+    assert told(leads, of("late"))[0]["culprit"] == "late (orders.py:41)"
+    elsewhere = replace(BLOCKING, culprit=Frame("parse", "/srv/other/orders.py", 7))
+    assert told(leads, elsewhere)[0]["culprit"] == "parse (orders.py:7)"
+
+
+def test_a_name_cannot_mention_anybody():
+    """A label ends in messages of whoever is told, some of whom read `<` and `>`."""
+    assert told(Leads(), of("<lambda>"))[0]["culprit"] == "‹lambda› (orders.py:41)"
+    assert told(Leads(), of("<!channel>"))[0]["culprit"] == "‹!channel› (orders.py:41)"
+
+
 def test_a_name_of_any_length_has_its_place_at_the_end():
     """However long the function or the file is called."""
     long = replace(BLOCKING, culprit=Frame("f" * 10_000, "/srv/" + "d" * 10_000 + ".py", 41))

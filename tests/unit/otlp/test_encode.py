@@ -10,14 +10,15 @@ from support.otlp import as_prometheus, partly, points_of
 from support.views import NOW, OBSERVED, SHOP, WATCHED, WEB, FixedView
 
 from vitalsd_exporters.otlp.encode import Moment, encode, rejected
-from vitalsd_exporters.otlp.names import CONVENTIONS, INSTRUMENTS
+from vitalsd_exporters.otlp.names import INSTRUMENTS
 from vitalsd_exporters.otlp.starts import Starts
 from vitalsd_exporters.prometheus.catalogue import CATALOGUE
 from vitalsd_exporters.prometheus.collector import VitalsCollector
 
 about = partial(pytest.approx, rel=0, abs=0.001)
+AGENT = "node-7:18780"
 AGENT_STARTED = NOW - 100.0
-MOMENT = Moment(NOW, 5000.0, AGENT_STARTED, "node-7")
+MOMENT = Moment(NOW, 5000.0, AGENT_STARTED, "node-7", AGENT)
 
 
 def exported(view=None, starts=None, moment=MOMENT):
@@ -30,20 +31,16 @@ def exported(view=None, starts=None, moment=MOMENT):
     return points
 
 
-def renamed(name):
-    """How a sample is called after a way through OTLP into a Prometheus."""
-    told = INSTRUMENTS.get(name.removesuffix("_total"))
-    if name not in CONVENTIONS:
-        return name
-    units = {"s": "_seconds", "By": "_bytes"}
-    return told.name.replace(".", "_") + units.get(told.unit, "") + ("_total" if told.kind == "counter" else "")
+def whose(sample):
+    """The two labels that a Prometheus makes of a resource."""
+    return {"job": sample.labels.get("target", "vitalsd"), "instance": AGENT}
 
 
 def test_everything_that_a_scrape_says_is_there_and_nothing_else():
-    """Every sample with its labels and its value, through names, units, buckets and resources and back."""
+    """A Prometheus has the names and labels of a scrape, and another `job`: rules and dashboards go by them."""
     view = FixedView(all_targets=(*FixedView().all_targets, WEB))
     scraped = {
-        (renamed(sample.name), tuple(sorted(({"target": "vitalsd"} | sample.labels).items()))): float(sample.value)
+        (sample.name, tuple(sorted((sample.labels | whose(sample)).items()))): float(sample.value)
         for family in VitalsCollector(view, "3.12.4").collect()
         for sample in family.samples
     }
@@ -57,19 +54,27 @@ def test_the_view_shows_every_metric():
     assert len(INSTRUMENTS) == len(CATALOGUE)
 
 
-def test_resources_are_target_slot_and_host():
-    """No pid; what is of no worker has no instance, what is of no target is the agent's."""
+def test_a_resource_is_a_target_as_one_agent_sees_it():
+    """No pid and no slot, so what is of a pool as a whole has the `instance` of its workers, as in a scrape."""
     points = exported()
-    assert all(point.resource["host.name"] == "node-7" for point in points)
-    assert all(set(point.resource) <= {"service.name", "service.instance.id", "host.name"} for point in points)
+    assert {tuple(point.resource.items()) for point in points} == {
+        (("service.name", target), ("service.instance.id", AGENT), ("host.name", "node-7"))
+        for target in ("shop", "legacy", "web", "vitalsd")
+    }
     assert {point.who for point in points if point.name == "vitals.target.up"} == {
         ("shop", None),
         ("legacy", None),
         ("web", None),
     }
     assert {point.who for point in points if point.name == "vitalsd.build_info"} == {("vitalsd", None)}
-    assert ("shop", "0") in {point.who for point in points if point.name == "process.cpu.time"}
-    assert not any({"target", "worker", "le"} & point.attributes.keys() for point in points)
+    assert ("shop", "0") in {point.who for point in points if point.name == "vitals.process.cpu"}
+
+
+def test_two_agents_are_never_one_series():
+    """Of one target on two hosts, or of two services on one."""
+    there = MOMENT._replace(host="node-8", agent="node-8:18780")
+    beside = MOMENT._replace(agent="node-7:18790")
+    assert as_prometheus(exported() + exported(moment=there) + exported(moment=beside))
 
 
 def one(points, name, who, **attributes):
@@ -87,7 +92,7 @@ def test_counters_of_a_worker_begin_with_its_process():
     points = exported()
     started = WATCHED.process.started_at
     shop = "shop", "0"
-    for name in ("process.cpu.time", "process.memory.usage", "vitals.eventloop.iterations"):
+    for name in ("vitals.process.cpu", "vitals.eventloop.iterations"):
         assert one(points, name, shop).start == about(started)
     assert one(points, "vitals.gc.pause", shop, generation="2").start == about(started)
     assert one(points, "vitals.worker.restarts", shop, reason="error").start == about(NOW)
@@ -123,7 +128,7 @@ def test_a_worker_that_was_replaced_is_a_reset():
     view = FixedView(all_targets=(replace(SHOP, workers=(replaced, *SHOP.workers[1:])),))
     after = exported(view, starts, MOMENT._replace(now=NOW + 60, steady=5060.0))
     shop = "shop", "0"
-    assert one(after, "process.cpu.time", shop).start == about(NOW + 30)
+    assert one(after, "vitals.process.cpu", shop).start == about(NOW + 30)
     assert one(after, "vitals.eventloop.delay", shop, loop="main").start == about(NOW + 30)
     assert one(after, "vitals.worker.restarts", shop, reason="error").start == about(NOW)
 

@@ -3,7 +3,7 @@
 import pytest
 from support.otlp import UNITS
 
-from vitalsd_exporters.otlp.names import CONVENTIONS, INSTRUMENTS, Instrument
+from vitalsd_exporters.otlp.names import INSTRUMENTS, Instrument
 from vitalsd_exporters.prometheus.catalogue import CATALOGUE
 
 
@@ -14,11 +14,10 @@ def prometheus_name(told):
 
 @pytest.mark.parametrize("descriptor", CATALOGUE, ids=lambda each: each.name)
 def test_a_prometheus_that_takes_it_has_the_names_of_the_scrape(descriptor):
-    """So that every rule, query and dashboard holds for both; agreed names are the exception."""
+    """So that every rule, query and dashboard has what it asks for."""
     told = INSTRUMENTS[descriptor.family]
-    if descriptor.name not in CONVENTIONS:
-        assert prometheus_name(told) == descriptor.name
-        assert told.kind == ("gauge" if descriptor.type == "info" else descriptor.type)
+    assert prometheus_name(told) == descriptor.name
+    assert told.kind == ("gauge" if descriptor.type == "info" else descriptor.type)
 
 
 def test_no_two_have_one_name():
@@ -42,8 +41,8 @@ def test_no_unit_makes_a_ratio_of_a_number():
         ("vitals_worker", Instrument("vitals.worker.info", "gauge", "")),
         ("vitals_unhandled_errors", Instrument("vitals.unhandled_errors", "counter", "{error}")),
         ("vitalsd_cpu_seconds", Instrument("vitalsd.cpu", "counter", "s")),
-        ("vitals_process_cpu_seconds", Instrument("process.cpu.time", "counter", "s")),
-        ("vitals_process_threads", Instrument("process.thread.count", "updown", "{thread}")),
+        ("vitals_process_cpu_seconds", Instrument("vitals.process.cpu", "counter", "s")),
+        ("vitals_process_threads", Instrument("vitals.process.threads", "gauge", "{thread}")),
         (
             "vitals_process_context_switches",
             Instrument("vitals.process.context_switches", "counter", "{context_switch}"),
@@ -53,8 +52,3 @@ def test_no_unit_makes_a_ratio_of_a_number():
 def test_the_rule(family, told):
     """By example."""
     assert INSTRUMENTS[family] == told
-
-
-def test_agreed_names_are_of_metrics_that_there_are():
-    """One that was renamed would silently lose its agreed name."""
-    assert set(CONVENTIONS) <= {descriptor.name for descriptor in CATALOGUE}

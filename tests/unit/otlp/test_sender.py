@@ -15,20 +15,20 @@ from support.otlp import Collector, partly
 from support.views import FixedView
 
 from vitalsd.settings.model import Otlp
-from vitalsd_exporters.otlp import sender as sender_module
 from vitalsd_exporters.otlp.encode import Moment, encode
 from vitalsd_exporters.otlp.sender import Sender, seconds_asked_for
 from vitalsd_exporters.otlp.starts import Starts
 from vitalsd_exporters.otlp.tally import Tally
 from vitalsd_exporters.prometheus.collector import VitalsCollector
+from vitalsd_exporters.push import pauses
 
-MADE = encode(VitalsCollector(FixedView()).collect(), Starts(), Moment(1e9, 1.0, 1e9, "node"))
+MADE = encode(VitalsCollector(FixedView()).collect(), Starts(), Moment(1e9, 1.0, 1e9, "node", "node:18780"))
 
 
 @pytest.fixture(autouse=True)
 def retry_soon(monkeypatch):
     """Nobody waits for a second here."""
-    monkeypatch.setattr(sender_module, "FIRST_RETRY_SECONDS", 0.05)
+    monkeypatch.setattr(pauses, "FIRST_RETRY_SECONDS", 0.05)
 
 
 def delivered(endpoint, seconds=30.0, times=1, meanwhile=lambda _tally: None, **settings):
@@ -67,7 +67,7 @@ def test_what_may_pass_is_tried_again(status):
 
         tally = delivered(collector.endpoint, meanwhile=relent)
     assert collector.exports[-1].answered == 200
-    assert (tally.sent, tally.dropped_points, tally.problem) == (tally.failed + 1, 0, None)
+    assert (tally.sent, tally.dropped_points, tally.trouble.problem) == (tally.failed + 1, 0, None)
 
 
 def _when(so, collector, status):
@@ -82,7 +82,7 @@ def test_what_is_wrong_is_dropped_at_once(status):
     with Collector(status, b"no \x08\x01 such thing") as collector:
         tally = delivered(collector.endpoint)
     assert (tally.sent, tally.failed, tally.dropped_points) == (1, 1, MADE.points)
-    assert tally.problem == f"it answers {status} no such thing"
+    assert tally.trouble.problem == f"it answers {status} no such thing"
 
 
 def test_a_collector_that_wants_a_pause_gets_it():
@@ -101,7 +101,7 @@ def test_pauses_grow_up_to_the_interval_and_are_never_quite_the_same():
     now, pauses = [0.0], []
     draws = iter([0.0, 1.0] * 4)
     sender = Sender(Otlp("http://127.0.0.1:1", interval=4.0), Tally(), lambda: next(draws), lambda: now[0])
-    sender._retry_seconds = 1.0
+    sender._pauses._seconds = 1.0
     for _ in range(8):
         sender._put_off("no")
         pauses.append(sender._not_before - now[0])
@@ -112,7 +112,7 @@ def test_a_slow_collector_is_waited_for_no_longer_than_allowed():
     """And then it is as good as not there."""
     with Collector(delay_seconds=5) as collector:
         tally = delivered(collector.endpoint, seconds=0.5, timeout=0.2)
-    assert tally.problem == "it has not answered within 0.2 s"
+    assert tally.trouble.problem == "it has not answered within 0.2 s"
     assert (tally.sent == tally.failed >= 1, tally.dropped_points) == (True, MADE.points)
 
 
@@ -121,7 +121,7 @@ def test_nobody_there():
     (port,) = free_ports(1)
     tally = delivered(f"http://127.0.0.1:{port}", seconds=0.3)
     assert tally.sent == tally.failed >= 2
-    assert str(port) in tally.problem
+    assert str(port) in tally.trouble.problem
 
 
 def test_points_that_were_not_taken_are_counted():
@@ -129,7 +129,7 @@ def test_points_that_were_not_taken_are_counted():
     with Collector(body=partly(7, "too old")) as collector:
         tally = delivered(collector.endpoint)
     assert (tally.sent, tally.failed, tally.dropped_points) == (1, 0, 7)
-    assert tally.problem == "it has not taken 7 points: too old"
+    assert tally.trouble.problem == "it has not taken 7 points: too old"
 
 
 def test_it_is_logged_once_until_it_is_well():
@@ -173,8 +173,8 @@ def test_a_file_of_headers_that_is_wrong_is_told_without_what_is_in_it(tmp_path,
     file.write_text(text)
     with Collector() as collector:
         tally = delivered(collector.endpoint, seconds=0.02, headers_file=str(file))
-    assert tally.problem.endswith(problem)
-    assert "cret" not in tally.problem
+    assert tally.trouble.problem.endswith(problem)
+    assert "cret" not in tally.trouble.problem
     assert collector.exports == []
 
 
@@ -188,9 +188,9 @@ def test_tls_by_the_authorities_of_the_configuration(tmp_path):
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
     with Collector(tls=context) as collector:
-        assert delivered(collector.endpoint, ca_file=str(certificate)).problem is None
+        assert delivered(collector.endpoint, ca_file=str(certificate)).trouble.problem is None
         with contextlib.redirect_stderr(None):  # the server's, of a handshake that fails
-            assert "verif" in delivered(collector.endpoint, seconds=0.02).problem
+            assert "verif" in delivered(collector.endpoint, seconds=0.02).trouble.problem
     assert len(collector.exports) == 1
 
 
@@ -201,6 +201,10 @@ def test_tls_by_the_authorities_of_the_configuration(tmp_path):
         ("7", 7.0),
         ("-7", 0.0),
         ("999999", 900.0),
+        ("9" * 400, 900.0),
+        ("-" + "9" * 400, 0.0),
+        ("9" * 5000, None),
+        ("Thu, 01 Jan 99999999999999999999 00:00:00 GMT", None),
         ("Thu, 01 Jan 1970 00:17:00 GMT", 20.0),
         ("Thu, 01 Jan 1970 00:00:00 GMT", 0.0),
         ("soon", None),

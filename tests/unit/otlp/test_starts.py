@@ -6,10 +6,10 @@ BORN = 1000.0
 AHEAD = 900.0
 
 
-def told(starts, now, *values, ahead=AHEAD, falls=False):
+def told(starts, now, *values, ahead=AHEAD):
     """One export of `(value, born)` each; where each begins."""
     starts.begin(now, now - ahead)
-    return [starts.of(number, value, born, falls=falls) for number, (value, born) in enumerate(values)]
+    return [starts.of(number, value, born) for number, (value, born) in enumerate(values)]
 
 
 def test_a_counter_begins_with_its_process():
@@ -42,13 +42,6 @@ def test_what_falls_has_begun_anew_after_it_was_last_told():
     told(starts, 1060.0, (50, BORN), (50, None))
     assert told(starts, 1120.0, (5, BORN), (5, None)) == [1060.0, 1060.0]
     assert told(starts, 1180.0, (6, BORN), (6, None)) == [1060.0, 1060.0]
-
-
-def test_what_may_fall_goes_on():
-    """Memory that was given back is no new process."""
-    starts = Starts()
-    told(starts, 1060.0, (50, BORN), falls=True)
-    assert told(starts, 1120.0, (5, BORN), falls=True) == [BORN]
 
 
 def test_a_clock_that_is_set_begins_nothing_anew():

@@ -15,6 +15,13 @@ pytestmark = needs_node
 GOLDEN = Path(__file__).parents[2] / "golden" / "profile.speedscope.json"
 READ = """
 const { read } = await load('flame/read.js');
+const { Shown } = await load('flame/shown.js');
+const layOut = (profile) => {
+  for (const own of [false, true]) {
+    const shown = new Shown(profile, own);
+    for (const way of ['heavy', 'time', 'sandwich']) shown.boxes(way, shown.heaviest);
+  }
+};
 const told = ({ name, unit, places, paths, samples, weights, inTime, total, idle }) => ({
   name, unit, inTime, total, idle,
   stacks: Array.from(samples, (path, index) => {
@@ -30,6 +37,7 @@ const told = ({ name, unit, places, paths, samples, weights, inTime, total, idle
 return given.map((text) => {
   try {
     const { profiles, first, notes } = read(text);
+    profiles.forEach(layOut);
     return { profiles: profiles.map(told), first, notes };
   } catch (error) {
     return { error: error.message, kind: error.constructor.name };
@@ -192,7 +200,7 @@ def test_frames_that_close_in_the_wrong_order() -> None:
 
 
 def test_any_part_may_be_something_else() -> None:
-    """Wherever something is of another type than it should be, the file is read or told to be broken: no crash."""
+    """Wherever something is of another type than it should be, a file is laid out or told to be broken."""
     put = {"function": "put", "file": "/srv/cache.py", "line": 31}
     whole: list[Any] = [
         shop(),

@@ -6,9 +6,11 @@ Whether it may be taken now the agent's policy decides; what it refuses is told 
 
 import { fill, h } from './dom.js';
 import { KINDS, costOf, stops } from './kinds.js';
+import { modal } from './modal.js';
 import { plain } from './words.js';
 
 const FIRST_UP = '';
+const LOOKS_ONLY = 'This page may only look: open the link with the token to capture, stop or delete.';
 
 /** Opens the dialog, with this target and worker chosen, and goes to the capture that was asked for. */
 export function askForCapture(app, { target, worker, kind = 'stacks' } = {}) {
@@ -103,9 +105,7 @@ export function askForCapture(app, { target, worker, kind = 'stacks' } = {}) {
   go.disabled = targets.length === 0;
   choose({});
   dialog.append(form);
-  dialog.addEventListener('close', () => dialog.remove());
-  document.body.append(dialog);
-  dialog.showModal();
+  modal(dialog);
   if (target) dialog.querySelector('input:checked')?.focus();
   return dialog;
 }
@@ -126,9 +126,6 @@ export function mayButton(app, attributes, text) {
 export function whyNot(app) {
   return app.api.mayChange ? null : h('p', { class: 'hint' }, LOOKS_ONLY);
 }
-
-const LOOKS_ONLY =
-  'This page may only look: open it by the link with the token, which `vitalsd status` tells, to capture, stop or delete.';
 
 /** The body of the request: what was chosen, and nothing that was left empty. */
 export function bodyOf({ target, worker, kind }, { seconds, reason, force, redact }) {

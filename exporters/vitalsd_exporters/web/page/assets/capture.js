@@ -54,6 +54,7 @@ export function show(place, { id }, app) {
     section('summary', () => inside(capture, now), capture.summary);
     section('files', () => files(capture, app), capture.artifacts);
     text(raw, lines(JSON.stringify(capture, null, 2)));
+    json.hidden = false;
   };
   const look = async () => {
     try {
@@ -64,6 +65,7 @@ export function show(place, { id }, app) {
     } catch (error) {
       if (state.over || state.gone) return;
       text(problem, plain(error.message, 1000));
+      if (state.capture === null) fill(places.head, h('h1', {}, 'Capture'));
       if (error.status === 404) fill(places.act);
     }
   };
@@ -89,7 +91,7 @@ export function show(place, { id }, app) {
       deeds(capture, app, { change, gone: () => app.go('#/captures') }),
     );
 
-  const json = h('details', { class: 'json' }, h('summary', {}, 'As JSON'), raw);
+  const json = h('details', { class: 'json', hidden: true }, h('summary', {}, 'As JSON'), raw);
   fill(
     place,
     places.head,

@@ -66,7 +66,10 @@ export function show(place, params, app) {
     columns: columnsOf(app.live),
     key: (row) => row.id,
     open: (row) => app.go(addressOf(row)),
-    empty: 'No capture fits: none was asked for, or the filters leave none.',
+    empty: () =>
+      app.live.state === 'connecting'
+        ? 'Asking the agent…'
+        : 'No capture fits: none was asked for, or the filters leave none.',
   });
   const more = h('button', { type: 'button', on: { click: () => askForOlder() } }, 'Show older ones');
 
@@ -108,10 +111,10 @@ export function show(place, params, app) {
     h('footer', { class: 'more' }, more, note),
   );
   draw();
-  const off = app.live.on('captures', draw);
+  const offs = ['captures', 'state'].map((topic) => app.live.on(topic, draw));
   const ages = setInterval(draw, AGES_MILLISECONDS);
   return () => {
-    off();
+    for (const off of offs) off();
     clearInterval(ages);
     bar.end();
     list.end();

@@ -15,6 +15,7 @@ const READERS = [
 ];
 const IN_PLACE = /^(?:stacks|census)\.txt$/;
 const PAGES = /\.(?:svg|html)$/;
+const ANEW = { target: '_blank', rel: 'noopener' };
 const MOST_SHOWN_BYTES = 4 * 2 ** 20;
 const WHAT = [
   [/\.svg$/, 'flame graph'],
@@ -65,10 +66,10 @@ export function fileList(capture, app) {
       h(
         'li',
         {},
-        h('a', { href: pathOf(capture.id, name) }, plain(name)),
+        h('a', { href: pathOf(capture.id, name), ...(PAGES.test(name) ? ANEW : { download: name }) }, plain(name)),
         h('span', { class: 'quiet' }, ` ${bytes(size)}${whatIs(name) ? `, ${whatIs(name)}` : ''}`),
         views.has(name) ? h('a', { class: 'button', href: viewerOf(capture, name) }, 'Open in the viewer') : null,
-        PAGES.test(name) ? h('span', { class: 'quiet' }, ' (a page of its own)') : null,
+        PAGES.test(name) ? h('span', { class: 'quiet' }, ' (a page of its own, in a new tab)') : null,
         IN_PLACE.test(name) && size <= MOST_SHOWN_BYTES ? inPlace(capture.id, name, app) : null,
       ),
     ),

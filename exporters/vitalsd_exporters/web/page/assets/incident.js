@@ -23,7 +23,7 @@ export function show(place, { id }, app) {
     ]),
   );
   const raw = h('pre', { class: 'raw', tabindex: '0' });
-  const json = h('details', { class: 'json' }, h('summary', {}, 'As JSON'), raw);
+  const json = h('details', { class: 'json', hidden: true }, h('summary', {}, 'As JSON'), raw);
   const drawn = new Map();
   const state = { incident: null, captures: new Map(), asked: false, again: false, timer: 0, over: false };
 
@@ -63,6 +63,7 @@ export function show(place, { id }, app) {
       minute,
     ]);
     text(raw, lines(JSON.stringify(incident, null, 2)));
+    json.hidden = false;
   };
   const look = async () => {
     if (state.asked) {

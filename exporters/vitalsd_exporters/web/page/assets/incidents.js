@@ -61,7 +61,10 @@ export function show(place, params, app) {
     key: (row) => row.id,
     open: (row) => app.go(addressOf(row)),
     rowClass: (row) => (row.state === 'resolved' ? 'past' : ''),
-    empty: 'No incident fits: nothing of the kind was found, or the filters leave none.',
+    empty: () =>
+      app.live.state === 'connecting'
+        ? 'Asking the agent…'
+        : 'No incident fits: nothing of the kind was found, or the filters leave none.',
   });
   const more = h('button', { type: 'button', on: { click: () => askForOlder() } }, 'Show older ones');
 
@@ -105,10 +108,10 @@ export function show(place, params, app) {
     h('footer', { class: 'more' }, more, note),
   );
   draw();
-  const off = app.live.on('incidents', draw);
+  const offs = ['incidents', 'state'].map((topic) => app.live.on(topic, draw));
   const ages = setInterval(draw, AGES_MILLISECONDS);
   return () => {
-    off();
+    for (const off of offs) off();
     clearInterval(ages);
     bar.end();
     list.end();

@@ -9,7 +9,7 @@ const A_LINE = 2000;
 
 /** One part under its heading; `level` is that of the heading. */
 export function part(told, { level = 3, culprit = null } = {}) {
-  if (told.sentence !== undefined) return h('p', { class: 'said' }, coded(told.sentence));
+  if (told.sentence !== undefined) return h('p', { class: 'lone' }, coded(told.sentence));
   const note = told.note ? h('span', { class: 'quiet' }, ` ${told.note}`) : null;
   return h('section', { class: 'part' }, h(`h${level}`, {}, told.heading, note), inside(told, culprit));
 }

@@ -51,7 +51,7 @@ export function stack(frames, culprit = null) {
     return h('li', { class: run.own ? 'frame own' : 'frame' }, ...line(run.frame), ...marks(run, blamed));
   });
   if (left > 0) list.push(h('li', { class: 'frame' }, `and ${count(left)} more, in the JSON below`));
-  return h('ol', { class: 'stack' }, list);
+  return h('ol', { class: 'frames' }, list);
 }
 
 function fold(run) {
@@ -66,7 +66,7 @@ function fold(run) {
       h('summary', {}, `${count(run.frames.length)} frames of ${plain(told)}`),
       h(
         'ol',
-        { class: 'stack' },
+        { class: 'frames' },
         run.frames.map(({ frame }) => h('li', { class: 'frame' }, ...line(frame))),
       ),
     ),

@@ -9,11 +9,12 @@ export function show(place, { id, file }, app) {
   app.title(`${file} of capture ${id}`);
   const stage = h('div', { class: 'stage' }, h('p', { class: 'hint', role: 'status' }, 'Fetching the file ...'));
   const state = { over: false, end: null };
+  const leaving = new AbortController();
   const open = async () => {
     try {
       const [{ openFlame }, answer] = await Promise.all([
         import('./flame/open.js'),
-        app.api.open(pathOf(id, file)),
+        app.api.open(pathOf(id, file), { signal: leaving.signal }),
       ]);
       const text = await answer.text();
       if (state.over) return;
@@ -43,6 +44,7 @@ export function show(place, { id, file }, app) {
   open();
   return () => {
     state.over = true;
+    leaving.abort();
     state.end?.();
   };
 }

@@ -13,6 +13,8 @@ export const AXIS = 22;
 
 const GAP = 1;
 const MARKED = 3;
+/** Of the screen: narrower boxes are painted as one with what is beside them. */
+const MERGED_PIXELS = 1.5;
 const INSET = 5;
 const FONT_PIXELS = 12;
 const SMALL_PIXELS = 11;
@@ -38,7 +40,7 @@ export class Painter {
     const { boxes, view } = scene;
     if (!(boxes.width > 0)) return 0;
     const scale = width / (view.right - view.left);
-    const frame = { scene, width, scale, least: 1 / ratio / scale, drawn: 0 };
+    const frame = { scene, width, scale, least: MERGED_PIXELS / ratio / scale, drawn: 0 };
     const shown = Math.ceil((height - AXIS) / ROW);
     context.textBaseline = 'middle';
     const first = Math.floor(view.top);
@@ -60,7 +62,7 @@ export class Painter {
       const called = boxes.called[box];
       this._context.fillStyle = this._fill(scene, called);
       this._context.fillRect(x, y, wide > 3 ? wide - GAP : wide, ROW - GAP);
-      if (called === scene.chosen && !isMany) this._mark(palette, x, y, wide);
+      if (called === scene.chosen && box !== scene.selected && !isMany) this._mark(palette, x, y, wide);
       frame.drawn += 1;
       if (wide < LEAST_TEXT || isMany) return;
       const isQuiet = scene.matched !== null && scene.matched[called] !== 1;

@@ -17,7 +17,7 @@ export function legend() {
       );
       const sum = h('li', {}, 'All ', h('b', {}, amount(total, unit)));
       const others = total - [...byOrigin.values()].reduce((all, value) => all + value, 0);
-      const rest = others > total * LEAST ? h('li', {}, 'outside of it ', h('b', {}, share(others / total))) : null;
+      const rest = others > total * LEAST ? h('li', {}, 'outside own code ', h('b', {}, share(others / total))) : null;
       const waiting = idle > 0 ? h('li', {}, 'Nothing ran ', h('b', {}, amount(idle, unit))) : null;
       fill(element, sum, waiting, rows, rest);
     },

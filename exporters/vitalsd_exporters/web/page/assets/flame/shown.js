@@ -18,6 +18,7 @@ export class Shown {
     this.functions.forEach((called, number) => {
       called.line = this.lines[number][0]?.[0] ?? 0;
     });
+    this.hasOwn = this.functions.some(({ origin }) => origin === 'own');
     this._layouts = new Map();
   }
 
