@@ -16,7 +16,7 @@ test: .venv/ready node-services ## every test; installs what they need from Debi
 	@scripts/debian-packages
 	$(RUN) pytest -n 4 --dist loadfile --no-loadscope-reorder --durations 25
 
-node-services: ## Express and Fastify from npm, which tests run as services
+node-services: ## Express, Fastify and axe-core from npm, which tests use
 	@scripts/npm-packages
 
 check: lint types unit ## what runs before a commit
@@ -41,7 +41,8 @@ lock: $(UV) ## resolve the dependencies again
 	$(UV) lock --upgrade
 
 clean: ## remove what make has built
-	rm -rf .venv .tools tests/targets/shops/node_modules dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .tools dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf tests/targets/shops/node_modules tests/support/axe/node_modules
 
 .tools/bin/uv:
 	$(PYTHON) -m venv .tools

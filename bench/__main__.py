@@ -18,10 +18,11 @@ from pathlib import Path
 from bench.figures import Figure, table
 
 NAMES = (
-    *("throughput", "idle", "iteration", "agent", "memory", "observer", "truth", "start", "causes"),
+    *("throughput", "idle", "iteration", "agent", "memory", "observer", "truth", "start", "budget", "causes"),
     *("causes_node", "truth_node", "throughput_node", "idle_node"),
     *("history", "census", "profiles", "leaks", "tracking", "chaos", "discovery", "recycling"),
-    *("health", "v8stacks", "attach", "captures_node", "ways_out", "paging"),
+    *("health", "v8stacks", "attach", "captures_node", "holds_node"),
+    *("ways_out", "paging", "page", "viewer", "top"),
 )
 
 

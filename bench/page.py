@@ -32,7 +32,7 @@ BARS = {
 WORKERS, INCIDENTS = 500, 5_000
 UPDATES, QUICK_UPDATES = 30, 5
 MINUTES, QUICK_MINUTES = 10.0, 0.5
-ROW = "main tbody tr"
+ROW = "main tbody tr:not(.spacer)"
 
 
 def run(quick: bool) -> list[Figure]:

@@ -12,19 +12,20 @@ import asyncio
 import contextlib
 import time
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
 from vitalsd.capture.desk import Desk
 from vitalsd.capture.engines.registry import Subject
+from vitalsd.capture.holding import Holding
 from vitalsd.capture.ledger import Ledger
 from vitalsd.capture.model import Capture, RefusalWord
 from vitalsd.capture.store import Store
 from vitalsd.capture.triggers import TRIGGERS, Trigger, triggered
 from vitalsd.errors import NotFound
 from vitalsd.incidents.book import Book
-from vitalsd.model import Finding, Incident, WorkerKey
+from vitalsd.model import Finding, Hold, Incident, WorkerKey, WorkerSample
 from vitalsd.settings.model import Settings
 from vitalsd.settings.storage import storage_dir
 from vitalsd.sources.observer.observer import Observer
@@ -67,6 +68,7 @@ class Capturing:
         self.ledger = Ledger(lambda: storage_dir(settings.storage), listen)
         store = Store(lambda: storage_dir(settings.storage), listen)
         self.desk = Desk(self, self.ledger, store, settings)
+        self._holding = Holding()
         self._orders: OrderedDict[tuple[str, str], _Order] = OrderedDict()
         """Incident and kind of capture -> what became of it."""
 
@@ -147,6 +149,10 @@ class Capturing:
         if incident is not None and incident.state == "open":
             self._ask(incident, order)
 
+    def holds_of(self, worker: WorkerSample) -> Sequence[Hold]:
+        """The captures of late that are known to hold this worker."""
+        return self._holding.of(worker, self.ledger.recent())
+
     def subject(self, target: str, worker: str | None) -> Subject:
         """The worker as it is now, the first that is up where none is named; raises NotFound."""
         return self._state.subject(target, worker)
@@ -193,8 +199,8 @@ def _harmful(capture: Capture) -> Finding:
         at=capture.ended_at or capture.asked_at,
         summary=(
             f"A `{capture.kind}` capture by {capture.engine} has harmed worker {capture.worker} of "
-            f"`{capture.target}`: {capture.harm}. {capture.engine} is not used there for an hour or more; see "
-            f"capture {capture.id}."
+            f"`{capture.target}`: {capture.harm}. {capture.engine} is not used for `{capture.kind}` there for an "
+            f"hour or more; see capture {capture.id}."
         ),
         evidence={"capture": capture.id, "engine": capture.engine, "pause_seconds": capture.pause_seconds},
     )

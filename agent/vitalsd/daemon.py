@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import socket
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -127,6 +128,7 @@ class Daemon:
         )
         self._capturing = Capturing(self.state, self._observer, self._book, settings)
         self._investigation.changed = self._capturing.follow
+        self._investigation.holds_of = self._capturing.holds_of
         self.state.desk = self._capturing.desk
         self._remedying = Remedying(self._book, self._capturing.desk, settings)
         self._remedying.expect = self._exits.expect
@@ -149,7 +151,11 @@ class Daemon:
         )
         self._loop: asyncio.AbstractEventLoop | None = None
         token_file = settings.exporters.control.token_file
-        self.token = load_token(Path(token_file) if token_file is not None else None)
+        self.token = load_token(
+            Path(token_file) if token_file is not None else None,
+            place=f"{socket.gethostname()} {settings.exporters.control.listen}",
+            kept=_kept_token(settings),
+        )
         self._listeners = self._listen(settings)
         self._notifier = Notifier(
             self._book.incidents,
@@ -319,6 +325,7 @@ class Daemon:
                     await ended.wait()
         log.info("service_ended", pid=key.pid)
         await take_leave(key, self._settings, lambda name: self._exits.of(name)[0], self._book)
+        self._rounds.note_ends()
         self.stop()
 
     async def _reload_on_signal(self) -> None:
@@ -365,6 +372,14 @@ class Daemon:
         self.state.reload_problem, self.state.reload_succeeded_at = None, time.time()
         own_log.configure(settings.log.level, settings.log.format)
         log.info("config_reloaded")
+
+
+def _kept_token(settings: Settings) -> Path | None:
+    """Where the agent before has left the token that it made; None where there is no place for one."""
+    try:
+        return token_path(settings)
+    except UsageError:
+        return None
 
 
 def _become_small() -> None:

@@ -66,7 +66,8 @@ async def take_leave(
     """The service has ended: say how to who asks later; an end out of order is an incident as well."""
     name = settings.targets[0].name
     end = await _how_it_ended(service, lambda: ends(name))
-    if end is not None and end.reason in OUT_OF_ORDER:
+    loops = any((each.kind, each.target, each.state) == ("crash_loop", name, "open") for each in book.incidents())
+    if end is not None and end.reason in OUT_OF_ORDER and not loops:
         book.take([of_service(name, end)])
     found = [each for each in book.incidents() if each.state == "open" and each.target == name]
     await asyncio.to_thread(leave, settings, _left(name, service, end, len(found)))

@@ -116,8 +116,12 @@ class Rounds:
         found = self._finder.find(now, again=again)
         self._exits.follow(found)
         self._pulses.follow(found)
-        self._book.keep_slots(self._finder.slots(self._exits.last))
+        self._book.keep_slots(self._finder.slots(self._exits.last, lambda target: self._exits.of(target)[0]))
         return found
+
+    def note_ends(self) -> None:
+        """This agent is about to end with its service: the next one is to know how that has ended."""
+        self._find(time.monotonic(), again=True)
 
     def _round(self, found: Found, now: float, *, early: bool) -> None:
         """Read everything once, and have it judged."""

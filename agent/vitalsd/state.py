@@ -21,6 +21,7 @@ from vitalsd.detect.growth.watch import GrowthWatch
 from vitalsd.errors import NotFound
 from vitalsd.failures import FAILURES
 from vitalsd.history.history import History
+from vitalsd.history.memory import MemoryPast
 from vitalsd.history.recent import Recent
 from vitalsd.incidents.book import Book
 from vitalsd.incidents.latest import Latest, LoopPlace
@@ -37,6 +38,7 @@ from vitalsd.model import (
     TargetSnapshot,
     WorkerKey,
     WorkerSample,
+    is_for_computing,
 )
 from vitalsd.remedy.model import RemedyCounts, RemedyState
 from vitalsd.remedying import Remedying
@@ -113,6 +115,19 @@ class State:
         """Every target, its probes read at this instant."""
         return tuple(self._refreshed(target) for target in self._round.targets)
 
+    def sampled(self) -> tuple[TargetSnapshot, ...]:
+        """Every target as the latest round left it."""
+        return self._round.targets
+
+    def stalled(self) -> Mapping[tuple[str, str], float]:
+        """Target and slot -> seconds of the longest stall that the observer sees it in now."""
+        told: dict[tuple[str, str], float] = {}
+        for place, seat in self._seats.items():
+            for late in self._observer.late(seat.key) if seat.key is not None else ():
+                if not is_for_computing(late.runtime, late.loop):
+                    told[place] = max(late.seconds, told.get(place, 0.0))
+        return told
+
     def _refreshed(self, target: TargetSnapshot) -> TargetSnapshot:
         workers = tuple(
             self._sampler.refresh_probe(worker, self._seats[target.name, worker.slot]) for worker in target.workers
@@ -152,6 +167,10 @@ class State:
         """Loop -> what it did in the last minute."""
         return self._recent.of(worker, time.monotonic(), time.time())
 
+    def cpu_share(self, worker: WorkerSample) -> float | None:
+        """Of one processor, in the last minute."""
+        return self._recent.cpu_share(worker)
+
     def incidents(self) -> tuple[Incident, ...]:
         """Every open incident and the latest resolved."""
         return self._book.incidents()
@@ -180,6 +199,10 @@ class State:
         """Where the memory of a worker is going, as far as it is known."""
         watch = self.growth(worker.target, worker.slot)
         return watch.trend if watch is not None else None
+
+    async def memory_past(self, target: str, worker: str, since: float) -> MemoryPast:
+        """The memory of one worker since then, minute by minute."""
+        return await self._history.memory(target, worker, since)
 
     def remedy(self, target: str) -> RemedyState:
         """How the remedy of this target stands."""

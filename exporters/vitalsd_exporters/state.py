@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from vitalsd.capture.breaker import Breaker
     from vitalsd.capture.model import AskedBy, Capture, CaptureKind
+    from vitalsd.history.memory import MemoryPast
     from vitalsd.incidents.latest import Latest, LoopPlace
     from vitalsd.incidents.query import Page, TotalOf, Wanted
     from vitalsd.model import (
@@ -181,11 +182,23 @@ class View(Protocol):
     def targets(self) -> tuple[TargetSnapshot, ...]:
         """Every target; stalls in progress and loop counters are read at this very call."""
 
+    def sampled(self) -> tuple[TargetSnapshot, ...]:
+        """Every target as the latest round of sampling left it; the same object until there is another round."""
+
+    def stalled(self) -> Mapping[tuple[str, str], float]:
+        """Target and slot -> seconds of the longest stall that it is in at this very call; no other is told."""
+
     def recent(self, worker: WorkerSample) -> Mapping[str, RecentLoop]:
         """Loop of a worker -> what it did in the minute before this call, or in less where less is known."""
 
+    def cpu_share(self, worker: WorkerSample) -> float | None:
+        """Of one processor in the minute before this sample, or in less where less is known."""
+
     def memory_trend(self, worker: WorkerSample) -> MemoryTrend | None:
         """Where the memory of a worker is going, as far as it is known."""
+
+    async def memory_past(self, target: str, worker: str, since: float) -> MemoryPast:
+        """The memory of one worker from unix time `since` on; the disk may be slow, and the answer says so."""
 
     def sources(self) -> tuple[SourceReading, ...]:
         """How the latest reading of each source of each target went."""

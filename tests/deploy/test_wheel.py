@@ -32,7 +32,7 @@ def test_only_our_names_reach_site_packages(wheel: Path) -> None:
     """Nothing generically named is installed."""
     names = {name.split("/")[0] for name in zipfile.ZipFile(wheel).namelist()}
 
-    assert {name for name in names if not name.endswith(".dist-info")} == {
+    assert {name for name in names if not name.endswith((".dist-info", ".data"))} == {
         "vitalsd",
         "vitalsd_exporters",
         "vitalsd_probe.py",
@@ -40,7 +40,7 @@ def test_only_our_names_reach_site_packages(wheel: Path) -> None:
 
 
 def test_what_is_not_code_is_there_too(wheel: Path) -> None:
-    """The schema, the launcher and the type markers come along."""
+    """The schema, the launcher, the demo's pages, the shells' scripts and the type markers come along."""
     names = set(zipfile.ZipFile(wheel).namelist())
 
     assert {
@@ -51,7 +51,17 @@ def test_what_is_not_code_is_there_too(wheel: Path) -> None:
         "vitalsd/probe/python/lifecycle.py",
         "vitalsd/probe/node/arm.js",
         "vitalsd/attach/evaluated.js",
+        "vitalsd/demo/pages.js",
+        *(f"vitalsd/cli/shells/vitalsd.{shell}" for shell in ("bash", "zsh", "fish")),
+        "vitalsd/top/top.tcss",
     } <= names
+
+
+def test_the_manual_comes_along(wheel: Path) -> None:
+    """Where `man` looks for it, below the environment that it is installed into; nothing else is put there."""
+    names = zipfile.ZipFile(wheel).namelist()
+
+    assert [name.partition(".data/")[2] for name in names if ".data/" in name] == ["data/share/man/man1/vitalsd.1"]
 
 
 def test_an_installed_wheel_works(wheel: Path, tmp_path: Path) -> None:

@@ -131,7 +131,7 @@ def test_the_page_of_stalls_says_by_which_causes_none_is_silenced() -> None:
 
 def test_sections_that_look_like_causes_are_causes() -> None:
     """One that is renamed is renamed here."""
-    others = ["stall", *PARTS, "causes", "what-is-not-told"]
+    others = ["stall", *PARTS, "held-by-a-capture", "causes", "what-is-not-told"]
     assert [name for name in anchors(KINDS_AND_PAGES["stall"]) if name not in (*others, *CAUSES)] == []
 
 

@@ -272,7 +272,8 @@ FOUND: list[dict[str, Any]] = [
         "kind": "capture_harmful",
         "severity": "warning",
         "summary": "A `stacks` capture by py-spy has harmed worker 0 of `shop`: it held the service for 0.31 s, "
-        "and 0.25 s is the most. py-spy is not used there for an hour or more; see capture 1n4bcpc0009.",
+        "and 0.25 s is the most. py-spy is not used for `stacks` there for an hour or more; "
+        "see capture 1n4bcpc0009.",
         "evidence": {"capture": "1n4bcpc0009", "engine": "py-spy", "pause_seconds": 0.31},
     },
 ]
@@ -301,6 +302,13 @@ def capture(incident: str) -> dict[str, Any]:
 
 def texts() -> list[str]:
     """Each incident in full."""
+    return [
+        described(each, captures, unix(each["updated_at"]) + READ_AFTER_SECONDS) for each, captures in incidents()
+    ]
+
+
+def incidents() -> list[tuple[dict[str, Any], list[dict[str, Any]]]]:
+    """Each as the API tells it, with its captures."""
     lines = (GOLDEN / "backtest.jsonl").read_text(encoding="utf-8").splitlines()
     leak, *_, exhaustion = [msgspec.json.decode(line) for line in lines]
     leak["evidence"] |= {
@@ -310,16 +318,16 @@ def texts() -> list[str]:
         "census_share": 0.125,
         "pool": {"others": 3, "alike": 0},
     }
+    told = [as_json(BLOCKING), leak, exhaustion, *map(as_json, opened())]
+    return [(each, [capture(leak["id"])] if each is leak else []) for each in told]
+
+
+def opened() -> list[Incident]:
+    """Those that are not from the recording."""
     numbers = count(1)
     life = Incidents(draw=lambda _bits: next(numbers))
     found = [Finding(target="shop", worker="0", at=NOW, **each) for each in FOUND]
-    told = [as_json(BLOCKING), leak, exhaustion, *map(as_json, life.take(found, NOW)), *map(as_json, pools())]
-    return [
-        described(
-            each, [capture(leak["id"])] if each is leak else (), unix(each["updated_at"]) + READ_AFTER_SECONDS
-        )
-        for each in told
-    ]
+    return [*life.take(found, NOW), *pools()]
 
 
 def pools() -> list[Incident]:

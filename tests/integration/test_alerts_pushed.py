@@ -100,7 +100,9 @@ def test_an_incident_is_an_alert_whatever_other_peers_do(tmp_path: Path) -> None
             assert said["culprit"].startswith("ask_slowly (")
             assert said["runbook_url"] == "https://wiki.example/vitalsd/docs/incidents/stall.md#blocking_call"
             assert alert["generatorURL"] == said["incident"]
-            path = said["incident"].removeprefix(f"http://127.0.0.1:{agent.control_port}")
+            page = f"http://127.0.0.1:{agent.control_port}/#/incidents/"
+            assert said["incident"].startswith(page)
+            path = "/api/v1/incidents/" + said["incident"].removeprefix(page)
             token = (agent.storage / f"control-{agent.control_port}.token").read_text().strip()
             status, body = agent.get(path, agent.control_port, token=token)
             assert status == 200

@@ -19,7 +19,7 @@ from support.waiting import wait_for
 
 AS = """
 import ctypes, encodings.idna, os, sys
-import vitalsd.cli.doctor, vitalsd.cli.options, vitalsd.doctor.agent, vitalsd.doctor.checks
+import vitalsd.cli.doctor, vitalsd.doctor.agent, vitalsd.doctor.checks, vitalsd.settings.load
 import vitalsd.doctor.process, vitalsd.doctor.report
 from vitalsd.capture.engines.registry import load_engines
 from vitalsd.cli import main

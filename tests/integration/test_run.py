@@ -206,6 +206,30 @@ def test_targets_of_the_configuration_are_not_watched(agent: Agent) -> None:
         assert agent.targets().keys() <= {"echoes", "vitalsd"}
 
 
+@pytest.mark.parametrize(
+    ("config", "options", "logs"),
+    [
+        ("", (), False),
+        ("log: {level: info}", (), True),
+        ("log: {level: info}", ("--log-level", "warning"), False),
+        ("log: {level: error}", ("--log-level", "info"), True),
+    ],
+)
+def test_the_agent_logs_as_the_configuration_says(
+    agent: Agent, config: str, options: tuple[str, ...], logs: bool
+) -> None:
+    """What is wrong and no more where nobody says, since the terminal is the service's; an option says it last."""
+    file = agent.folder / "vitalsd.yaml"
+    file.write_text(config)
+    with running(agent, ["sleep", "3600"], "--config", str(file), *options) as service:
+        agent.wait_scrape("the service", lambda scrape: bool(scrape.up("sleep")))
+        beside = service.agent_process()
+        assert beside is not None
+        service.end()
+        beside.wait(30)
+        assert ("agent_started" in service.said()) == logs
+
+
 def test_the_agent_is_a_stranger_to_the_service(agent: Agent) -> None:
     """It is nobody's child, in a session and group of its own, and has none of the service's descriptors."""
     with running(agent, ECHOES, stdin=subprocess.PIPE) as service:
@@ -314,7 +338,7 @@ def test_a_service_that_is_restarted_at_once_has_an_agent_that_goes_on(agent: Ag
         with running(agent, ECHOES, "--name", "shop") as again:
             agent.wait_scrape(
                 "the new life of the service",
-                lambda scrape: scrape.one("vitals_worker_restarts_total", target="shop", reason="unknown") == 1,
+                lambda scrape: scrape.one("vitals_worker_restarts_total", target="shop", reason="signal") == 1,
                 60,
             )
             assert again.workers("shop") == {"0": again.pid}
@@ -419,3 +443,21 @@ def test_the_agents_counters_follow_the_same_service(agent: Agent) -> None:
         assert scrape.one("vitals_process_open_fds", target="sleep") >= 3
         assert scrape.all("vitals_eventloop_stalls_total", target="sleep") == []
         assert agent.get("/health/sleep") == (200, '{"status":"ok"}')
+
+
+def test_a_service_that_is_started_again_and_again_is_in_a_crash_loop(agent: Agent) -> None:
+    """Each life has an agent of its own, and each of these knows how the ones before have ended."""
+    dies = [sys.executable, "-c", "import time, sys; time.sleep(2); sys.exit(3)"]
+    for _ in range(5):
+        with running(agent, dies, "--name=shop") as service:
+            agent.wait_scrape("the worker", lambda scrape: scrape.up("shop") == {"0"})
+            assert service.process.wait(30) == 3
+            beside = service.agent_process()
+            if beside is not None:
+                beside.wait(30)
+    with running(agent, ["sleep", "60"], "--name=shop"):
+        is_told = {"kind": "crash_loop", "target": "shop", "severity": "critical"}
+        scrape = agent.wait_scrape("the loop", lambda scrape: scrape.one("vitals_incidents_open", **is_told) == 1)
+    assert scrape.one("vitals_worker_restarts_total", target="shop", worker="0", reason="error") == 5
+    assert scrape.one("vitals_worker_restarts_total", target="shop", worker="0", reason="unknown") == 0
+    assert scrape.one("vitals_incidents_total", kind="worker_down", target="shop", severity="critical") == 1

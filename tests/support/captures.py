@@ -81,6 +81,8 @@ class FakeCaptures:
     )
     refusal: Refusal | None = None
     """What the next ones asked for get."""
+    priced: dict[str, object] = field(default_factory=dict)
+    """What is known of the next ones asked for: their engine, and for how long it holds."""
     workers: dict[str, tuple[str, ...]] = field(default_factory=lambda: {"shop": ("0", "1"), "legacy": ("0", "1")})
     shares: dict[str, float] = field(default_factory=dict)
     waits: dict[str, str] = field(default_factory=dict)
@@ -152,6 +154,7 @@ class FakeCaptures:
             seconds=seconds if seconds is not None else 15.0,
             asked_at=AT,
         )
+        capture = replace(capture, **self.priced)
         if self.refusal is not None:
             no = self.refusal
             capture = replace(

@@ -15,6 +15,8 @@ from vitalsd_exporters.rules.model import Alert
 __all__ = ["CASES", "Case", "as_promtool", "judged_cases"]
 
 STEP_SECONDS = 30
+BRIDGED_STEPS = 2
+"""For as long as a scrape that fails is bridged, an incident that is over looks as if it were not."""
 ALL = 480
 """Samples, four hours: more than any case asks for."""
 GROUPS = ("vitalsd.recording", "vitalsd.incidents", "vitalsd.services", "vitalsd.agent")
@@ -116,6 +118,7 @@ SERVICES = (
     Case("each scrape sees a stall of 2 s", {f"vitals_eventloop_stall_current_seconds{{{WORKER}}}": flat(2)}, 30),
     Case("nobody runs", {f"vitals_target_up{{{SHOP}}}": "1+0x9 0+0x100"}, 8, ("VitalsdTargetDown/critical",)),
     Case("a restart takes a minute", {f"vitals_target_up{{{SHOP}}}": "1+0x9 0 0 0 1+0x100"}, 8),
+    Case("a target of the whole fleet runs elsewhere", {f"vitals_target_up{{{SHOP}}}": flat(0)}, 60),
     Case("a pod is removed", {f"vitals_target_up{{{SHOP}}}": "1+0x9 0 0 stale"}, 12),
     Case(
         "a worker crashes every four minutes",
@@ -242,8 +245,10 @@ AGENT = (
     Case("an Alertmanager is gone", peer(0.5, 0.5), 22, ("VitalsdNotificationsFail/warning",)),
     Case("it is away for a moment", peer(0.5, 0.1), 22),
     Case("nobody has anything to tell it", peer(0, 0), 22),
-    Case("a collector is gone", otlp(0.5, 0.5, 0), 22, ("VitalsdOtlpFails/warning",)),
+    Case("a collector is gone", otlp(0.5, 0.5, 150), 22, ("VitalsdOtlpFails/warning",)),
     Case("it refuses some", otlp(0.5, 0.1, 0), 22),
+    Case("it was restarted", {**otlp(0.5, 0, 0), "vitalsd_otlp_request_failures_total": "0+0x9 1+0x60",
+         "vitalsd_otlp_dropped_points_total": "0+0x9 300+0x60"}, 14),
     Case("it takes a part", otlp(0.5, 0, 3), 22, ("VitalsdOtlpDropsPoints/warning",)),
     Case("remedy has stopped", {f"vitalsd_remedy_stopped{{{SHOP}}}": flat(1)}, 7,
          ("VitalsdRemedyStopped/warning",)),
@@ -270,10 +275,14 @@ def judged_cases() -> list[Case]:
         told = f"{rule.alert}/{rule.severity}"
         minutes = (10 + looks) * STEP_SECONDS / 60
         cases.append(Case(f"{kind[1]} is open", {name: f"0+0x9 1+0x{looks}"}, minutes, (told,)))
-        if looks:
-            brief = " ".join(["0+0x9", *["1"] * looks, "0+0x9"])
+        if looks > BRIDGED_STEPS:
+            brief = " ".join(["0+0x9", *["1"] * (looks - BRIDGED_STEPS), "0+0x60"])
             cases.append(Case(f"{kind[1]} was open", {name: brief}, minutes))
-            assert brief.count(" 1") == looks
+            assert brief.count(" 1") == looks - BRIDGED_STEPS
+            gaps = " ".join(["0+0x9", *["1+0x9 stale"] * (2 + looks // 10)])
+            cases.append(Case(f"{kind[1]} is open, and scrapes fail", {name: gaps}, minutes + 1, (told,)))
+            often = f"{name.replace('incidents_open', 'incidents_total')}"
+            cases.append(Case(f"{kind[1]} comes and goes", {often: "0+0.4x120"}, 50, (told,)))
         own = name.replace('"shop"', '"vitalsd"')
         cases.append(Case(f"{kind[1]} of the agent", {own: "0+0x9 1+0x9"}, 10 * STEP_SECONDS / 60))
     return cases

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from support.captures import FakeCaptures
+from vitalsd.history.memory import MemoryPast, MemorySpan
 from vitalsd.incidents.latest import Latest, LoopPlace
 from vitalsd.incidents.query import Page, Wanted
 from vitalsd.model import (
@@ -42,6 +43,7 @@ from vitalsd.model import (
     WorkerKey,
     WorkerSample,
     Zombie,
+    stalled_seconds,
 )
 from vitalsd.remedy.model import RemedyCounts, RemedyState
 from vitalsd.settings.model import AlertLabels, Health
@@ -425,6 +427,8 @@ class FixedView:
             OBSERVED.key: {"main": RecentLoop(12.0, 0.125, (0.0, 0.001), 0)},
         }
     )
+    cpu_shares: dict[WorkerKey | None, float] = field(default_factory=lambda: {WATCHED.key: 0.254})
+    pasts: dict[tuple[str, str], tuple[MemorySpan, ...]] = field(default_factory=dict)
     latest: dict[LoopPlace, dict[float, Latest]] = field(
         default_factory=lambda: {
             ("shop", "0", "main"): {1.0: (BLOCKING.id, EndedStall("0", "main", NOW - 29.25, 0.75))},
@@ -445,6 +449,23 @@ class FixedView:
     def targets(self) -> tuple[TargetSnapshot, ...]:
         """The targets, as they are."""
         return self.all_targets
+
+    def sampled(self) -> tuple[TargetSnapshot, ...]:
+        """The same targets."""
+        return self.all_targets
+
+    def stalled(self) -> dict[tuple[str, str], float]:
+        """Of the same targets."""
+        told = {
+            (target.name, worker.slot): stalled_seconds(worker)
+            for target in self.all_targets
+            for worker in target.workers
+        }
+        return {place: seconds for place, seconds in told.items() if seconds is not None}
+
+    def cpu_share(self, worker: WorkerSample) -> float | None:
+        """As it is."""
+        return self.cpu_shares.get(worker.key)
 
     def recent(self, worker: WorkerSample) -> dict[str, RecentLoop]:
         """The last minute, as it is."""
@@ -491,6 +512,11 @@ class FixedView:
     def remedies(self) -> RemedyCounts:
         """The counts, as they are."""
         return self.remedy_counts
+
+    async def memory_past(self, target: str, worker: str, since: float) -> MemoryPast:
+        """What is set of it, from then on."""
+        spans = self.pasts.get((target, worker), ())
+        return MemoryPast(tuple(span for span in spans if span.at >= since), self.history_problem)
 
     def recovering(self, worker: WorkerSample) -> Recovering | None:
         """As it is."""

@@ -161,6 +161,17 @@ def test_force_is_passed_on(run: Any, at: Desk) -> None:
     assert at.captures.asked[0]["force"] is True
 
 
+def test_what_holds_the_service_is_told_before(run: Any, at: Desk) -> None:
+    """On standard error, as soon as it was asked for; whoever does not wait for it reads it too."""
+    price = "The heap capture of shop/0 by v8 will hold the service for about 3.1s, longer on a host that is busy."
+    at.captures.priced = {"engine": "v8", "holds_seconds": 3.145}
+    for words in ((), ("--no-wait",), ("--json",)):
+        code, _, err = run("capture", "heap", "shop", *words)
+        assert (code, err.splitlines()[0]) == (0, price)
+    at.captures.priced = {"engine": "perf"}
+    assert "hold" not in run("capture", "cpu", "shop")[2]
+
+
 def test_one_need_not_wait(run: Any, at: Desk) -> None:
     """Then its id is told."""
     code, out, _ = run("capture", "cpu", "shop", "--no-wait")

@@ -18,7 +18,7 @@ from support.engine import FakeEngine
 from support.loops import in_loop
 from support.views import WATCHED
 
-from vitalsd.capture.engines.registry import CaptureError, Subject
+from vitalsd.capture.engines.registry import CaptureError, Fit, Subject
 from vitalsd.capture.hostlock import host_lock
 from vitalsd.capture.model import ACTIVE, Capture
 from vitalsd.capture.policy import Facts
@@ -233,6 +233,32 @@ async def test_a_storm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @in_loop
+async def test_who_is_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever judges the worker knows the captures that hold it: while they run, and what was measured after."""
+    world = World(tmp_path, monkeypatch)
+    engine = world.engines["heap"]
+    engine.answer = Fit(True, "it can", holds_seconds=3.1)
+    engine.pause_seconds = 5.2
+    engine.go.clear()
+    more = {"reason": "why not", "asked_by": "person", "who": "127.0.0.1"}
+    assert world.capturing.holds_of(world.worker) == ()
+    asked = world.capturing.desk.ask("heap", "shop", "0", **more)
+    await engine.began.wait()
+    world.worker = replace(world.worker, at=time.time())
+    (hold,) = world.capturing.holds_of(world.worker)
+    assert (hold.capture, hold.told_seconds, hold.pause_seconds, hold.runs) == (asked.id, 3.1, None, True)
+    assert (hold.kind, hold.asked_by, hold.watches) == ("heap", "person", False)
+    engine.go.set()
+    world.capturing.desk.ask("stacks", "shop", "0", **more)
+    await world.ended()
+    (hold,) = world.capturing.holds_of(world.worker)
+    assert (hold.pause_seconds, hold.runs) == (5.2, False)
+    assert world.capturing.holds_of(replace(world.worker, key=replace(KEY, pid=KEY.pid + 1))) == ()
+    assert world.capturing.holds_of(replace(world.worker, at=time.time() + 3600)) == ()
+    await world.close()
+
+
+@in_loop
 async def test_harm_is_an_incident(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A capture that has harmed the service is told as what it is, with what was switched off."""
     world = World(tmp_path, monkeypatch)
@@ -240,6 +266,6 @@ async def test_harm_is_an_incident(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     world.find("starvation")
     await world.ended()
     incident = world.incident("capture_harmful")
-    assert "cpu-engine is not used there" in incident.summary
+    assert "cpu-engine is not used for `cpu` there" in incident.summary
     assert incident.evidence["capture"] == world.incident("starvation").captures[0]
     await world.close()

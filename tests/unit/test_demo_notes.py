@@ -12,7 +12,13 @@ def worker(pid: int = 10, stalls: tuple[dict[str, Any], ...] = (), **probe: Any)
     calm = {"unhandled_errors": [0, 0, 0, 0, 0, None, None], "tasks": 3, "heap_used_bytes": 20 * MEBIBYTE}
     pool = {"executor_threads": 4, "executor_busy": 0, "executor_queued": 0}
     loops = [{"name": "main", "recent_stalls": list(stalls)}]
-    return {"slot": "0", "up": True, "key": {"pid": pid}, "probe": calm | pool | {"loops": loops} | probe}
+    return {
+        "target": "shop",
+        "slot": "0",
+        "up": True,
+        "key": {"pid": pid},
+        "probe": calm | pool | {"loops": loops} | probe,
+    }
 
 
 def stall(ended_at: str, *functions: str) -> dict[str, Any]:
@@ -26,7 +32,7 @@ def test_a_stall_is_told_once() -> None:
     notes = Notes([worker()])
     stalled = worker(stalls=(stall("2026-07-01T12:00:00.000Z", "parse", "handle"),))
 
-    assert notes.look([stalled]) == ["worker 0 stalled for 1.00 s in parse()"]
+    assert notes.look([stalled]) == ["shop/0 stalled for 1.00 s in parse()"]
     assert notes.look([stalled]) == []
 
 
@@ -41,9 +47,18 @@ def test_a_replaced_worker_starts_anew() -> None:
     """The replacement is told, and its own small counters are no step down or up."""
     notes = Notes([worker(tasks=9_000, unhandled_errors=[7, 0, 0, 0, 0, None, None])])
 
-    assert notes.look([worker(pid=11)]) == ["worker 0 was replaced: process 11 in the place of 10"]
+    assert notes.look([worker(pid=11)]) == ["shop/0 was replaced: process 11 in the place of 10"]
     assert notes.look([worker(pid=11, unhandled_errors=[2, 1, 0, 0, 0, None, None])]) == [
-        "worker 0 has more errors that nobody handled, by channel: task 2, coroutine 1"
+        "shop/0 has more errors that nobody handled, by channel: task 2, coroutine 1"
+    ]
+
+
+def test_slots_of_two_services_are_not_taken_for_each_other() -> None:
+    """Each worker is told by target and slot, and has a past of its own."""
+    notes = Notes([worker(), worker(pid=20) | {"target": "pages"}])
+
+    assert notes.look([worker(tasks=600), worker(pid=20) | {"target": "pages"}]) == [
+        "shop/0 has ever more tasks: 600"
     ]
 
 
@@ -53,11 +68,11 @@ def test_growth_is_told_by_the_step() -> None:
 
     assert notes.look([worker(heap_used_bytes=40 * MEBIBYTE)]) == []
     assert notes.look([worker(heap_used_bytes=52 * MEBIBYTE)]) == [
-        "worker 0 has a heap of 52 MiB, 32 MiB more than before"
+        "shop/0 has a heap of 52 MiB, 32 MiB more than before"
     ]
     assert notes.look([worker(heap_used_bytes=10 * MEBIBYTE)]) == []
     assert notes.look([worker(heap_used_bytes=42 * MEBIBYTE)]) == [
-        "worker 0 has a heap of 42 MiB, 32 MiB more than before"
+        "shop/0 has a heap of 42 MiB, 32 MiB more than before"
     ]
 
 

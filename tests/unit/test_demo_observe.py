@@ -48,12 +48,15 @@ def test_a_percentile_of_nothing_is_unknown() -> None:
     assert percentile(0.99, {}, counts) == 0.5
 
 
-def test_the_culprit_is_the_innermost_function_of_the_stack_seen_most() -> None:
-    """Stacks without frames blame nobody."""
+def test_the_culprit_is_whom_an_incident_would_blame() -> None:
+    """The innermost function of the service's own that most samples share; stacks without frames blame nobody."""
+    outer = {"function": "handle", "file": "/srv/shop.js", "line": 3}
+    inner = {"function": "parse", "file": "/srv/shop.js", "line": 9}
+    native = {"function": "stringify", "file": "native", "line": 0}
     stacks = [
-        {"samples": 1, "frames": [{"function": "rare"}]},
-        {"samples": 2, "frames": [{"function": "parse"}, {"function": "handle"}]},
-        {"samples": 9, "frames": []},
+        {"samples": 1, "frames": [outer]},
+        {"samples": 9, "frames": [native, inner, outer]},
+        {"samples": 1, "frames": []},
     ]
 
     assert culprit(stacks) == "parse"

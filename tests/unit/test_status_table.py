@@ -116,3 +116,39 @@ def test_what_remedy_is_at_is_a_line_of_each_target():
     )
     off = RemedyState("off", "off", "remedy.mode is off")
     assert list(remedy_lines(targets_as_json(FixedView(remedy_state=off)))) == []
+
+
+def crowd(count, **of_each):
+    """A target with so many workers, these slots with something else about them."""
+    workers = tuple(
+        replace(BARE, slot=str(slot), missing={}, **of_each.get(f"_{slot}", {})) for slot in range(count)
+    )
+    return targets_as_json(FixedView(all_targets=(replace(LEGACY, workers=workers),)))
+
+
+def test_of_very_many_workers_those_in_trouble_come_first():
+    """Forty rows, and how many are left out and whether they are well; all of them where somebody wants them."""
+    down = {"up": False, "key": None, "process": None}
+    targets = crowd(500, _300=down, _499=down)
+    text = table(targets, NOW, {("legacy", "444")}, whole=False)
+    told = [line.split() for line in text.splitlines() if line.startswith("legacy ")]
+    assert [row[1] for row in told[:4]] == ["300", "444", "499", "0"]
+    assert len(told) == 40
+    assert "and 460 more rows, all well: vitalsd status --all" in text
+    assert len([line for line in table(targets, NOW).splitlines() if line.startswith("legacy ")]) == 500
+    bad = table(crowd(50, **{f"_{slot}": down for slot in range(45)}), NOW, whole=False)
+    assert "and 10 more rows, 5 of workers in trouble: vitalsd status --all" in bad
+
+
+def test_columns_stay_aligned_whatever_a_thread_is_called():
+    """No name is obeyed by the terminal, breaks a line, turns its direction or pushes the columns away."""
+    targets = targets_as_json(FixedView())
+    for target in targets:
+        for worker in target["workers"]:
+            for loop in (worker["probe"] or {"loops": []})["loops"]:
+                loop["name"] = "\x1b[2J\u202eevil\n" + "n" * 10_000
+    _, head, *lines = table(targets, NOW).splitlines()
+    rows = [line for line in lines if line.startswith(("shop ", "legacy ", "gone "))]
+    assert "\x1b" not in "".join(lines) and "\u202e" not in "".join(lines)
+    assert max(map(len, rows)) <= 160
+    assert {line[head.index("SOURCE") - 1] for line in rows if len(line) > head.index("SOURCE")} == {" "}

@@ -1,5 +1,6 @@
 """
-Which engine is left alone on which target for a while, since it has done harm there or has failed twice.
+Which engine is left alone for which kind of capture of which target for a while, since it has done harm there or
+has failed twice. What it does for another kind is another matter: a profile that held tells nothing of a snapshot.
 
 Pure, of the captures of before, like the rest of the policy. It opens for an hour, for twice as long each time it
 does so again, up to a day, and one that is done closes it. After its time the next capture is a trial: if that
@@ -12,7 +13,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from vitalsd.capture.model import Capture
+from vitalsd.capture.model import Capture, CaptureKind
 
 __all__ = ["Breaker", "Opened", "open_breaker", "open_breakers"]
 
@@ -37,24 +38,29 @@ class Breaker(msgspec.Struct, frozen=True):
     engine: str
     rest_seconds: float
     reason: str
+    kind: CaptureKind | None = None
+    """Of which captures; None of all, as agents of before have told it."""
 
 
 def open_breakers(recent: Sequence[Capture], now: float) -> tuple[Breaker, ...]:
     """All engines that are left alone somewhere; `recent` is latest first."""
-    places = dict.fromkeys((each.target, each.engine) for each in recent if each.engine is not None)
-    found = ((target, engine, open_breaker(target, engine, recent, now)) for target, engine in places)
+    places = dict.fromkeys((each.target, each.engine, each.kind) for each in recent if each.engine is not None)
+    found = ((place, open_breaker(*place, recent, now)) for place in places)
     return tuple(
-        Breaker(target, engine, opened.rest_seconds, opened.reason)
-        for target, engine, opened in found
+        Breaker(target, engine, opened.rest_seconds, opened.reason, kind)
+        for (target, engine, kind), opened in found
         if opened is not None
     )
 
 
-def open_breaker(target: str, engine: str, recent: Sequence[Capture], now: float) -> Opened | None:
-    """Whether the engine is to be left alone there, for how long and why; `recent` is latest first."""
+def open_breaker(
+    target: str, engine: str, kind: CaptureKind, recent: Sequence[Capture], now: float
+) -> Opened | None:
+    """Whether the engine is to be left alone for this there, how long and why; `recent` is latest first."""
+    place = target, engine, kind
     times, since, failed_at, reason = 0, 0.0, None, ""
     for capture in reversed(recent):
-        if (capture.target, capture.engine) != (target, engine) or capture.ended_at is None:
+        if (capture.target, capture.engine, capture.kind) != place or capture.ended_at is None:
             continue
         if capture.harm is not None:
             times, since, reason = times + 1, capture.ended_at, f"it did harm there: {_clause(capture.harm)}"

@@ -91,5 +91,11 @@ class Chooser:
             )
 
         kinds: tuple[CaptureKind, ...] = (wanted.kind, "heap") if wanted.kind == "memory" else (wanted.kind,)
-        rungs = (rung for kind in kinds for rung in ladder(self.engines, kind, subject))
+        rungs = [
+            (engine, fit)
+            for kind in kinds
+            for engine, fit in ladder(self.engines, kind, subject)
+            # A snapshot instead, which holds the service, is nothing that was asked for.
+            if kind == wanted.kind or fit.holds_seconds is None
+        ]
         return choose(rungs, refuse, wanted.kind)

@@ -151,7 +151,8 @@ class Desk:
         order.turn = asked_by != "person", next(self._number)
         queue = self._looks if kind == "stacks" else self._watches
         queue.put_nowait((*order.turn, capture.id))
-        capture = self._outcomes.put(replace(capture, engine=chosen.engine.name))
+        told = {"engine": chosen.engine.name, "holds_seconds": chosen.holds_seconds}
+        capture = self._outcomes.put(replace(capture, **told))
         log.info("capture_waits", **keys_of(capture))
         return capture
 

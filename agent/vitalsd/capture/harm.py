@@ -11,6 +11,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+from vitalsd.model import HELD_TIMES
+
 __all__ = ["HarmWatch", "harm_of"]
 
 LOOK_SECONDS = 0.05
@@ -38,8 +40,16 @@ class HarmWatch:
         return round(self._longest, 3) if self._longest > TOLD_SECONDS else None
 
 
-def harm_of(pause_seconds: float | None) -> str | None:
-    """What it did that it must not do, in a sentence; None when there is nothing to say."""
-    if pause_seconds is None or pause_seconds <= MOST_PAUSE_SECONDS:
+def harm_of(pause_seconds: float | None, told_seconds: float | None) -> str | None:
+    """
+    What it did that it must not do, in a sentence; None when there is nothing to say.
+
+    `told_seconds` is how long it was known to hold: who has asked for it was told, and such a pause is no harm.
+    """
+    most = max(MOST_PAUSE_SECONDS, HELD_TIMES * (told_seconds or 0.0))
+    if pause_seconds is None or pause_seconds <= most:
         return None
-    return f"it held the service for {pause_seconds:.2f} s, and {MOST_PAUSE_SECONDS:g} s is the most"
+    held = f"it held the service for {pause_seconds:.2f} s"
+    if told_seconds is not None and most > MOST_PAUSE_SECONDS:
+        return f"{held}, and some {told_seconds:.1f} s were told"
+    return f"{held}, and {MOST_PAUSE_SECONDS:g} s is the most"

@@ -79,7 +79,7 @@ async def make(
         ended_at=clock(),
         pause_seconds=made.pause_seconds,
         summary=made.summary,
-        harm=None if made.known_to_hold else harm_of(made.pause_seconds),
+        harm=harm_of(made.pause_seconds, capture.holds_seconds),
     )
     artifacts = await _whole(asyncio.to_thread(store.finish, done, made.files))
     return replace(done, artifacts=artifacts)

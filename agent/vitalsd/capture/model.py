@@ -121,6 +121,8 @@ class Capture(msgspec.Struct, frozen=True):
     ended_at: float | None = None
     engine: str | None = None
     """Which engine takes it; None until one is chosen."""
+    holds_seconds: float | None = None
+    """For how long its engine is known to hold the service, about, as is told before; None where it should not."""
     pause_seconds: float | None = None
     """For how long the service's interpreter, or the whole process, was held at a time, at the most; measured."""
     harm: str | None = None

@@ -6,7 +6,8 @@ engine that does harm there, the disk, the queue. Then what protects from too mu
 cooldown and budget. The captures of before are all there is to know, so a restart of the agent changes nothing.
 
 Stacks take a moment, and those of an incident that says something else than the last are evidence that nobody has
-yet: they wait for no cooldown, as long as half of the hour's budget is left for all else.
+yet: they wait for no cooldown, as long as half of the hour's budget is left for all else. Nor does an incident's
+evidence wait for what a person has asked for, which may have shown nothing of it.
 
 A time that lies in the future, since a clock was set back, counts as if it lay as far in the past: it keeps nobody
 waiting for longer than twice what it should, and nothing is forgotten that would count otherwise.
@@ -95,7 +96,7 @@ def refusal(
         return Refusal("budget", "capture.per_hour is 0, so nothing is captured at all: set it higher")
     return (
         _of_worker(wanted, facts, engine)
-        or (_of_price(wanted, facts, settings, engine, holds_seconds) if heavy else None)
+        or _of_price(wanted, facts, settings, engine, holds_seconds, heavy=heavy)
         or _of_room(wanted, facts, heaps if heavy else None)
         or _of_host(facts)
         or _of_engine(wanted, engine, recent, now)
@@ -121,13 +122,19 @@ def _of_worker(wanted: Wanted, facts: Facts, engine: str) -> Refusal | None:
 
 
 def _of_price(
-    wanted: Wanted, facts: Facts, settings: CaptureSettings, engine: str, holds_seconds: float | None
+    wanted: Wanted,
+    facts: Facts,
+    settings: CaptureSettings,
+    engine: str,
+    holds_seconds: float | None,
+    *,
+    heavy: bool,
 ) -> Refusal | None:
     """What a person may ask for all the same."""
     if wanted.asked_by == "person":
         return None
     if holds_seconds is None:
-        return _of_load(wanted, facts, engine)
+        return _of_load(wanted, facts, engine) if heavy else None
     is_last = _is_last_evidence(wanted)
     if holds_seconds <= settings.max_hold or (is_last and settings.near_heap_limit):
         return None
@@ -205,11 +212,12 @@ def _of_host(facts: Facts) -> Refusal | None:
 
 
 def _of_engine(wanted: Wanted, engine: str, recent: Sequence[Capture], now: float) -> Refusal | None:
-    opened = open_breaker(wanted.target, engine, recent, now)
+    opened = open_breaker(wanted.target, engine, wanted.kind, recent, now)
     if opened is None:
         return None
     rest = opened.rest_seconds
-    told = f"{engine} is not used on {wanted.target} for another {_short(rest)}, since {opened.reason}"
+    where = f"for `{wanted.kind}` of {wanted.target}"
+    told = f"{engine} is not used {where} for another {_short(rest)}, since {opened.reason}"
     return Refusal("breaker", f"{told}; `vitalsd doctor` shows what else would do", rest)
 
 
@@ -250,6 +258,8 @@ def _of_cooldown(
         if (capture.target, capture.kind) != (wanted.target, wanted.kind) or not _counts(capture):
             continue
         if may_be_fresh and capture.about != wanted.about:
+            continue
+        if (wanted.asked_by, capture.asked_by) == ("incident", "person"):
             continue
         active = capture.state in ACTIVE
         ended_at = now if active or capture.ended_at is None else capture.ended_at

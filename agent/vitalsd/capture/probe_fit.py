@@ -36,11 +36,12 @@ def fit_of_probe(subject: Subject, does: str, runtime: str | None = "python") ->
     Whether the process is stopped is the policy's to say, of every engine.
     """
     own = "node" if is_node(subject) else "python"
+    if runtime is not None and runtime != own:
+        told = f"it asks the probe of {NAMES[runtime]}, and process {subject.pid} is {own}"
+        return Fit(False, told, foreign=True)
     if subject.segment is None:
         advice = ATTACH_A_PROBE.format(subject.pid) if own == "node" else GET_A_PROBE
         return Fit(False, f"there is no probe in process {subject.pid}", advice)
-    if runtime is not None and runtime != own:
-        return Fit(False, f"it asks the probe of {NAMES[runtime]}, and process {subject.pid} is {own}")
     path = socket_of(subject.segment)
     if not path.is_socket():
         return Fit(

@@ -12,6 +12,6 @@ __all__ = ["fit_of_pyspy"]
 def fit_of_pyspy(subject: Subject, does: str) -> Fit:
     """`does` is what it would do."""
     if is_node(subject):
-        return Fit(False, "py-spy knows Python, and this is node")
+        return Fit(False, "py-spy knows Python, and this is node", foreign=True)
     problem = may_look(subject.pid, subject.proc)
     return Fit(True, does) if problem is None else Fit(False, *problem)

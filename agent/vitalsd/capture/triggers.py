@@ -14,6 +14,7 @@ from typing import Literal
 import msgspec
 
 from vitalsd.capture.model import CaptureKind
+from vitalsd.detect.holds import HELD
 from vitalsd.model import Incident
 
 __all__ = ["TRIGGERS", "Trigger", "triggered"]
@@ -66,7 +67,7 @@ TRIGGERS: dict[str, tuple[Trigger, ...]] = {
 
 def triggered(incident: Incident, *, late: bool) -> Iterator[Trigger]:
     """What an open incident asks for as it is now; `late` is whether the worker's loop is late at this moment."""
-    if incident.state != "open" or not incident.worker:
+    if incident.state != "open" or not incident.worker or incident.fault == HELD:
         return
     for trigger in TRIGGERS.get(incident.kind, ()):
         if trigger.causes and (incident.cause or "unknown") not in trigger.causes:

@@ -108,7 +108,13 @@ class Turns:
         await self._shelf.make_room(most)
         before = await self._shelf.before(wanted, order.engine)
         known = self._outcomes.known(name)
-        running = replace(known, state="running", engine=order.engine.name, started_at=self._clock())
+        running = replace(
+            known,
+            state="running",
+            engine=order.engine.name,
+            holds_seconds=chosen.holds_seconds,
+            started_at=self._clock(),
+        )
         self._outcomes.put(running)
         log.info("capture_began", **keys_of(running))
         order.began = time.monotonic()

@@ -10,6 +10,7 @@ from typing import BinaryIO
 
 import msgspec
 
+from vitalsd.cli.manual import Manual
 from vitalsd.errors import UsageError
 
 __all__ = ["Backtest"]
@@ -22,6 +23,17 @@ class Backtest:
     """Run the detectors of growth over recorded samples, as `vitalsd history export` writes them."""
 
     name = "backtest"
+    manual = Manual(
+        examples={
+            "vitalsd backtest samples.jsonl": "what would have opened, when and why",
+            "vitalsd history export | vitalsd backtest -": "of what the agent has recorded",
+        },
+        codes={0: "the samples were judged, whatever was found"},
+        read=(
+            "docs/backtest.md",
+            "docs/leaks.md",
+        ),
+    )
 
     def prepare(self, parser: argparse.ArgumentParser) -> None:
         """Add the arguments."""

@@ -8,22 +8,24 @@ from __future__ import annotations
 import argparse
 import http.client
 import math
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from vitalsd.capture.model import KINDS
-from vitalsd.cli.captured import files, sentence, summary
+from vitalsd.capture.model import ACTIVE, KINDS
+from vitalsd.cli.captured import files, held_for, sentence, summary
 from vitalsd.cli.client import send
 from vitalsd.cli.downloads import save
 from vitalsd.cli.following import follow
+from vitalsd.cli.manual import Manual
 from vitalsd.cli.options import add_agent_options, settings_to_ask
 from vitalsd.errors import UsageError, VitalsdError
 from vitalsd.settings.model import Settings
 
-__all__ = ["Capture", "lie", "print_json"]
+__all__ = ["Capture", "ask_for", "lie", "print_json"]
 
 LONGEST_SECONDS = 3600
 REASON = "asked for by `vitalsd capture`"
@@ -41,6 +43,21 @@ class Capture:
     """
 
     name = "capture"
+    manual = Manual(
+        examples={
+            "vitalsd capture cpu shop/0 --seconds 10": "a flame graph of worker 0",
+            "vitalsd capture stacks --pid 4711": "where each thread is now",
+            "vitalsd capture memory shop --output .": "what is allocated, with its files copied here",
+        },
+        codes={
+            0: "it is taken, or asked for with --no-wait",
+            1: "it was refused, failed or cancelled, and why is told",
+        },
+        read=(
+            "docs/permissions.md",
+            "docs/leaks.md",
+        ),
+    )
 
     def prepare(self, parser: argparse.ArgumentParser) -> None:
         """Add the arguments."""
@@ -64,7 +81,9 @@ class Capture:
         """Ask, wait, show; 1 when it was refused, failed or cancelled."""
         body = _body(args)
         settings = settings_to_ask(args)
-        capture = _ask(settings, body)
+        capture = ask_for(settings, body)
+        if capture["state"] in ACTIVE and (price := held_for(capture)) is not None:
+            print(price, file=sys.stderr, flush=True)
         if capture["state"] != "refused" and not args.no_wait:
             capture = follow(settings, capture)
         saved = save(settings, capture, Path(args.output)) if args.output is not None else []
@@ -116,7 +135,7 @@ def _body(args: argparse.Namespace) -> dict[str, Any]:
     return {name: value for name, value in (wanted | more).items() if value is not None}
 
 
-def _ask(settings: Settings, body: dict[str, Any]) -> dict[str, Any]:
+def ask_for(settings: Settings, body: dict[str, Any]) -> dict[str, Any]:
     """The capture, a refused one too."""
     reply = send(settings, "POST", "/api/v1/captures", body)
     if reply.status == http.client.ACCEPTED:

@@ -9,7 +9,7 @@ from vitalsd.cli.figures import INDENT, cut, facts, figure, filled, is_table, pl
 from vitalsd.cli.moments import moment, unix
 from vitalsd.detect.growth.words import size
 
-__all__ = ["TABLES", "brief", "described", "files", "listed", "sentence", "summary", "where"]
+__all__ = ["TABLES", "brief", "described", "files", "held_for", "listed", "sentence", "summary", "where"]
 
 HEADER = ("ID", "ASKED", "KIND", "WORKER", "STATE", "TOOK", "HELD", "BY")
 TABLES = {
@@ -63,6 +63,7 @@ def described(capture: Mapping[str, Any]) -> str:
         "asked": capture["asked_at"],
         "started": capture["started_at"],
         "ended": capture["ended_at"],
+        "known to hold": seconds(capture.get("holds_seconds"), None),
         "held": seconds(capture["pause_seconds"], None),
         "harm": capture["harm"],
         "pinned": "yes" if capture["pinned"] else None,
@@ -98,6 +99,15 @@ def sentence(capture: Mapping[str, Any]) -> str:
     if state == "cancelled":
         return f"The {what} was cancelled, and nothing of it is kept."
     return f"The {what} is {state}."
+
+
+def held_for(capture: Mapping[str, Any]) -> str | None:
+    """What it costs the service, for who has just asked for it; None where that is nothing to speak of."""
+    holds = capture.get("holds_seconds")
+    if holds is None:
+        return None
+    what = f"{capture['kind']} capture of {where(capture)} by {capture['engine']}"
+    return f"The {what} will hold the service for about {seconds(holds)}, longer on a host that is busy."
 
 
 def summary(capture: Mapping[str, Any]) -> str:

@@ -14,6 +14,7 @@ from vitalsd.cli.capture import lie, print_json
 from vitalsd.cli.captured import described, files, listed
 from vitalsd.cli.client import NoAgentError, ask, send
 from vitalsd.cli.downloads import save
+from vitalsd.cli.manual import Manual
 from vitalsd.cli.options import add_agent_options, settings_to_ask
 from vitalsd.errors import UsageError, VitalsdError
 from vitalsd.settings.model import Settings
@@ -34,13 +35,31 @@ class Captures:
     """Show captures, refused ones too, or one in full; or pin, stop, cancel, delete or download one."""
 
     name = "captures"
+    manual = Manual(
+        examples={
+            "vitalsd captures": "the latest twenty, refused ones too",
+            "vitalsd captures 1nggebck9wb": "one, with what is in it",
+            "vitalsd captures 1nggebck9wb --download .": "copy its files",
+        },
+        codes={
+            0: "it was printed or done",
+            1: "there is none of that ID, it cannot be done, or no agent answers",
+        },
+        read=(
+            "docs/permissions.md",
+            "docs/api.md",
+        ),
+    )
 
     def prepare(self, parser: argparse.ArgumentParser) -> None:
         """Add the arguments."""
         parser.add_argument("id", nargs="?", metavar="ID", help="show this one in full")
         parser.add_argument("--target", metavar="T", help="list those of one target")
-        parser.add_argument("--kind", choices=KINDS, help="list those of one kind")
-        parser.add_argument("--state", choices=get_args(CaptureState), help="list those in one state")
+        states = get_args(CaptureState)
+        parser.add_argument("--kind", choices=KINDS, metavar="KIND", help=f"list those of one: {', '.join(KINDS)}")
+        parser.add_argument(
+            "--state", choices=states, metavar="STATE", help=f"list those in one: {', '.join(states)}"
+        )
         parser.add_argument("--incident", metavar="I", help="list those that are evidence of one incident")
         parser.add_argument("--limit", type=int, default=20, metavar="N", help="list the latest N (20)")
         what = parser.add_mutually_exclusive_group()

@@ -24,7 +24,7 @@ from vitalsd.settings.model import Settings
 from vitalsd.settings.storage import token_path
 from vitalsd.settings.types import split_listen
 
-__all__ = ["NoAgentError", "Reply", "ask", "fetch", "reachable", "send"]
+__all__ = ["NoAgentError", "Reply", "ask", "fetch", "listen", "reachable", "send"]
 
 TIMEOUT_SECONDS = 5.0
 PIECE_BYTES = 1 << 18
@@ -80,6 +80,15 @@ def fetch(settings: Settings, path: str) -> Iterator[bytes]:
         if answer.status != http.client.OK:
             raise Reply(answer.status, answer.read(), settings.exporters.control.listen).refusal()
         while piece := answer.read(PIECE_BYTES):
+            yield piece
+
+
+def listen(settings: Settings, path: str) -> Iterator[bytes]:
+    """The pieces of an answer that goes on, each as soon as it is there; an error where none comes for long."""
+    with _exchange(settings, "GET", path) as answer:
+        if answer.status != http.client.OK:
+            raise Reply(answer.status, answer.read(), settings.exporters.control.listen).refusal()
+        while piece := answer.read1(PIECE_BYTES):
             yield piece
 
 

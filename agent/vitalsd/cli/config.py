@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from vitalsd.cli.manual import Manual
 from vitalsd.settings.load import find_config, load
 from vitalsd.settings.schema import schema_text
 from vitalsd.settings.show import show
@@ -19,6 +20,18 @@ class Config:
     """Check, show or describe the configuration."""
 
     name = "config"
+    manual = Manual(
+        examples={
+            "vitalsd config check vitalsd.yaml": "everything that is wrong with it, at once",
+            "vitalsd config show --sources": "what holds here, and where it comes from",
+            "vitalsd config schema > vitalsd.schema.json": "for editors",
+        },
+        codes={0: "it is valid, or printed"},
+        read=(
+            "docs/configuration.md",
+            "config/vitalsd.yaml",
+        ),
+    )
 
     def prepare(self, parser: argparse.ArgumentParser) -> None:
         """Add the three things that can be asked."""

@@ -8,6 +8,7 @@ import sys
 
 import msgspec
 
+from vitalsd.cli.manual import Manual
 from vitalsd.cli.options import add_agent_options, config_loader
 from vitalsd.errors import UsageError
 
@@ -18,17 +19,25 @@ class Doctor:
     """Say what works here, what does not, which permission is missing and how to grant it."""
 
     name = "doctor"
+    manual = Manual(
+        examples={
+            "vitalsd doctor": "of this machine and its agent",
+            "vitalsd doctor --pid 4711": "ways into a process, and what could be captured of it",
+        },
+        codes={0: "the main job can be done", 1: "it cannot, and what would change it is told"},
+        read=("docs/permissions.md",),
+    )
 
     def prepare(self, parser: argparse.ArgumentParser) -> None:
         """Add the arguments."""
         parser.add_argument("--pid", metavar="P", help="a process: ways into it, and what could be captured of it")
-        add_agent_options(parser)
         parser.add_argument("--storage-dir", metavar="DIR", help="where the agent keeps what it has stored")
         parser.add_argument("--json", action="store_true", help="print facts and checks as one JSON document")
+        add_agent_options(parser)
 
     def run(self, args: argparse.Namespace) -> int:
         """Look and print; 1 when the main job cannot be done. Nothing of a service is touched."""
-        from vitalsd.doctor.agent import look_at_agent
+        from vitalsd.doctor.agent import look_at_agent, target_of
         from vitalsd.doctor.checks import check_agent, check_process
         from vitalsd.doctor.process import look_at_process
         from vitalsd.doctor.report import as_text
@@ -36,7 +45,11 @@ class Doctor:
         settings = config_loader(args)().settings
         pid = _pid(args.pid) if args.pid is not None else None
         agent = look_at_agent(settings)
-        process = look_at_process(pid, settings) if pid is not None else None
+        process = None
+        if pid is not None:
+            target = target_of(settings, pid) if agent.captures.breakers else None
+            breakers = [each for each in agent.captures.breakers if each.target == target]
+            process = look_at_process(pid, settings, breakers=breakers)
         diagnoses = (
             [check_agent(agent)] if process is None else [check_agent(agent), check_process(agent, process)]
         )

@@ -11,10 +11,25 @@ from typing import Any
 
 from vitalsd.cli.captured import TABLES
 from vitalsd.cli.ends import ENDS, end, ends
-from vitalsd.cli.figures import INDENT, cut, facts, figure, filled, is_table, placed, plain, seconds, table, wide
+from vitalsd.cli.figures import (
+    EARLIEST,
+    INDENT,
+    cut,
+    facts,
+    figure,
+    filled,
+    is_moment,
+    is_table,
+    placed,
+    plain,
+    seconds,
+    table,
+    wide,
+)
 from vitalsd.cli.growing import ABOUT, growing
-from vitalsd.cli.moments import lasting, when
+from vitalsd.cli.moments import when
 from vitalsd.detect.growth.words import rate, size
+from vitalsd.times import rfc3339
 
 __all__ = ["evidence"]
 
@@ -91,14 +106,14 @@ class _Words:
             return self._word(name, value)
         if name.endswith("bytes_per_second"):
             return rate(value)
+        if is_moment(name) and value > EARLIEST:
+            return str(when(rfc3339(value), self._now))
         if name in ("grew", "floors"):
             return size(value) if self._in_bytes else f"{value:,}"
-        if name.endswith("seconds") and value >= 100:
-            return lasting(value)
         return figure(name, value) + self._then(name)
 
     def _word(self, name: str, value: object) -> str:
-        if name == "since" or name.endswith("_at"):
+        if is_moment(name):
             told = when(value, self._now) if isinstance(value, str) else None
             return told if told is not None else figure(name, value)
         if name in ("state", "parent_state") and value in STATES:

@@ -2,28 +2,34 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import sys
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextvars import ContextVar
 from typing import Any
 
 import msgspec
 
+from vitalsd.cli.moments import lasting, stamp
 from vitalsd.detect.growth.words import size
 
 __all__ = [
+    "EARLIEST",
     "INDENT",
     "cut",
     "facts",
     "figure",
     "filled",
+    "is_moment",
     "is_table",
     "placed",
     "plain",
     "seconds",
     "table",
     "wide",
+    "within",
 ]
 
 NARROW, WIDE = 80, 120
@@ -35,12 +41,29 @@ NAMES = ("function", "type", "coroutine", "name", "chain", "pool")
 PLACES = ("at", "origin", "waits_at")
 """The field that says where that is."""
 NO_FIGURES = (*NAMES, *PLACES, "file", "line", "id")
+LONG_SECONDS = 100
+"""From here on a duration is told in minutes and more."""
+EARLIEST = 1e9
+"""A number above it is unix time."""
 FIGURES_WIDTH = 42
 """What a table has for figures, of what a terminal has."""
+_COLUMNS: ContextVar[int | None] = ContextVar("columns", default=None)
+
+
+@contextlib.contextmanager
+def within(columns: int) -> Iterator[None]:
+    """Write for so many columns meanwhile, whatever standard output has."""
+    before = _COLUMNS.set(columns)
+    try:
+        yield
+    finally:
+        _COLUMNS.reset(before)
 
 
 def wide() -> int:
     """How many columns there are to write in."""
+    if (columns := _COLUMNS.get()) is not None:
+        return columns
     if not sys.stdout.isatty():
         return NARROW
     return min(max(shutil.get_terminal_size().columns, NARROW), WIDE)
@@ -113,6 +136,8 @@ def figure(name: str, value: object) -> str:
     if isinstance(value, bool) or value is None:
         return "-" if value is None else "yes" if value else "no"
     if isinstance(value, int | float):
+        if is_moment(name) and value > EARLIEST:
+            return stamp(value)
         if name.endswith("share"):
             return f"{value:.1%}"
         if name.endswith("bytes"):
@@ -120,9 +145,14 @@ def figure(name: str, value: object) -> str:
         if "bytes_per_second" in name:
             return f"{size(value)}/s"
         if name.endswith("seconds"):
-            return seconds(float(value))
+            return lasting(value) if value >= LONG_SECONDS else seconds(float(value))
         return f"{value:.6g}" if isinstance(value, float) else str(value)
     return plain(value if isinstance(value, str) else msgspec.json.encode(value).decode())
+
+
+def is_moment(name: str) -> bool:
+    """Whether a figure of this name is a time, not how long something took."""
+    return name == "since" or name.endswith("_at")
 
 
 def seconds(duration: float | None, unknown: str | None = "-") -> str:

@@ -10,6 +10,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vitalsd.cli.manual import Manual
 from vitalsd.errors import UsageError, VitalsdError
 
 if TYPE_CHECKING:
@@ -26,6 +27,14 @@ class History:
     """Export what was recorded of memory, heap, files, threads and tasks, as `vitalsd backtest` reads it."""
 
     name = "history"
+    manual = Manual(
+        examples={
+            "vitalsd history export > samples.jsonl": "everything there is, of eight days at most",
+            "vitalsd history export --target shop --since 2d": "of one target",
+        },
+        codes={0: "it was printed", 1: "there is no history, or none of that target or worker"},
+        read=("docs/backtest.md",),
+    )
 
     def prepare(self, parser: argparse.ArgumentParser) -> None:
         """Add what can be asked, and its arguments."""

@@ -12,6 +12,7 @@ import msgspec
 
 from vitalsd.cli.client import NoAgentError, ask
 from vitalsd.cli.figures import INDENT, cut, facts, filled, plain
+from vitalsd.cli.manual import Manual
 from vitalsd.cli.moments import moment, unix, when
 from vitalsd.cli.moments import short as short_span
 from vitalsd.cli.options import add_agent_options, settings_to_ask
@@ -19,12 +20,13 @@ from vitalsd.detect.words import times
 from vitalsd.errors import VitalsdError
 from vitalsd.incidents.grower import without_grower
 from vitalsd.incidents.query import Wanted
-from vitalsd.incidents.wording import sentence, without_advice
+from vitalsd.incidents.wording import sentence, without_advice, without_orders
 from vitalsd.settings.model import Settings
 
-__all__ = ["Incidents", "described", "listed", "short"]
+__all__ = ["Incidents", "described", "listed", "short", "what", "where"]
 
 MOST_CAPTURES = 100
+STATES = ("open", "resolved", "all")
 HEADER = ("ID", "OPENED", "SEVERITY", "WORKER", "STATE", "LASTED", "COUNT")
 
 
@@ -32,17 +34,32 @@ class Incidents:
     """Show incidents: those that are open and those that were, or one with its timeline and its stacks."""
 
     name = "incidents"
+    manual = Manual(
+        examples={
+            "vitalsd incidents": "the latest twenty",
+            "vitalsd incidents --state open --target shop": "what is wrong with shop now",
+            "vitalsd incidents 1ngdqswbdrk": "one, with evidence and timeline",
+        },
+        codes={
+            0: "they were printed, be there some or none",
+            1: "there is none of that ID, or no agent answers and none has left any",
+        },
+        read=(
+            "docs/incidents.md",
+            "docs/leaks.md",
+        ),
+    )
 
     def prepare(self, parser: argparse.ArgumentParser) -> None:
         """Add the arguments."""
         parser.add_argument("id", nargs="?", metavar="ID", help="show this one in full")
         parser.add_argument(
-            "--state", choices=("open", "resolved", "all"), default="all", help="which to list (all)"
+            "--state", choices=STATES, default="all", metavar="STATE", help=f"list {', '.join(STATES)} (all)"
         )
         parser.add_argument("--target", metavar="T", help="list those of one target")
         parser.add_argument("--limit", type=int, default=20, metavar="N", help="list the latest N (20)")
-        add_agent_options(parser)
         parser.add_argument("--json", action="store_true", help="print what the API answers")
+        add_agent_options(parser)
 
     def run(self, args: argparse.Namespace) -> int:
         """Ask the agent and print; an id that does not exist is an error."""
@@ -76,13 +93,13 @@ def listed(incidents: Iterable[dict[str, Any]], now: float) -> str:
                 incident["id"],
                 moment(incident["opened_at"], now),
                 incident["severity"],
-                _where(incident),
+                where(incident),
                 incident["state"],
                 _lasted(incident, now),
                 str(incident["count"]),
             )
         )
-        causes.append(_what(incident))
+        causes.append(what(incident))
     if len(rows) == 1:
         return "No incident: nothing of the kind was found, or `--state` and `--target` leave none."
     widths = [max(len(row[column]) for row in rows) for column in range(len(HEADER))]
@@ -101,8 +118,8 @@ def described(incident: Mapping[str, Any], captures: Sequence[Mapping[str, Any]]
 
     told = {
         "incident": incident["id"],
-        "worker" if incident["worker"] else "target": _where(incident),
-        "what": _what(incident),
+        "worker" if incident["worker"] else "target": where(incident),
+        "what": what(incident),
         "state": f"{incident['state']}, {incident['severity']}",
         "opened": when(incident["opened_at"], now),
         "found": _found(incident, now),
@@ -111,7 +128,7 @@ def described(incident: Mapping[str, Any], captures: Sequence[Mapping[str, Any]]
     }
     in_captures = {name: value for each in captures for name, value in each["summary"].items()}
     parts = [
-        filled(incident["summary"]),
+        filled(_past(incident, plain(incident["summary"]))),
         facts(told),
         evidence(incident, in_captures, now),
         *map(brief, captures),
@@ -122,11 +139,17 @@ def described(incident: Mapping[str, Any], captures: Sequence[Mapping[str, Any]]
 
 def _event(entry: Mapping[str, Any], incident: Mapping[str, Any]) -> str:
     """One line of the timeline or more; the summary, which stands above, is not said again."""
-    text = plain(entry["text"])
+    text = _past(incident, plain(entry["text"]))
     severity, _, said = text.partition(": ")
     above = without_grower(without_advice(sentence(incident["summary"]), incident.get("advice", "")))
+    above = _past(incident, plain(above))
     text = severity if said and said == above else text
     return filled(text, f"{INDENT}{entry['at']}  {entry['event']:8}  ")
+
+
+def _past(incident: Mapping[str, Any], text: str) -> str:
+    """What is over gives no orders: an agent takes them away as it ends one, and one of before has not."""
+    return text if incident["state"] == "open" else without_orders(text)
 
 
 def _found(incident: Mapping[str, Any], now: float) -> str:
@@ -146,8 +169,8 @@ def _resolved(incident: Mapping[str, Any], now: float) -> str | None:
 
 def short(incident: dict[str, Any], now: float) -> str:
     """One incident in one line, for `vitalsd status`."""
-    what = f"{incident['id']} {incident['severity']} {_where(incident)} {_what(incident)}"
-    return f"{what}, open for {_lasted(incident, now)}, {times(incident['count'])}"
+    told = f"{incident['id']} {incident['severity']} {where(incident)} {what(incident)}"
+    return f"{told}, open for {_lasted(incident, now)}, {times(incident['count'])}"
 
 
 def _captures(
@@ -192,18 +215,19 @@ def _path(args: argparse.Namespace) -> str:
     return "/api/v1/incidents?" + urlencode({name: value for name, value in filters.items() if value is not None})
 
 
-def _where(incident: Mapping[str, Any]) -> str:
-    return f"{incident['target']}/{incident['worker']}" if incident["worker"] else str(incident["target"])
+def where(incident: Mapping[str, Any]) -> str:
+    """`shop/0`, or the target where it is about no one worker."""
+    return plain(f"{incident['target']}/{incident['worker']}" if incident["worker"] else incident["target"])
 
 
-def _what(incident: Mapping[str, Any]) -> str:
+def what(incident: Mapping[str, Any]) -> str:
     """`stall/blocking_cpu in parse (orders.py:41)`, `worker_down/SIGSEGV`."""
     fault = incident.get("fault", "").partition(",")[0]
-    what = "/".join(filter(None, (incident["kind"], incident["cause"] or fault)))
+    told = "/".join(filter(None, (incident["kind"], incident["cause"] or fault)))
     culprit = incident["culprit"]
     if culprit is None:
-        return what
-    return f"{what} in {culprit['function']} ({culprit['file'].rpartition('/')[2]}:{culprit['line']})"
+        return plain(told)
+    return plain(f"{told} in {culprit['function']} ({culprit['file'].rpartition('/')[2]}:{culprit['line']})")
 
 
 def _lasted(incident: dict[str, Any], now: float) -> str:

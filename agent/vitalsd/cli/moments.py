@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from vitalsd.times import unix
 
-__all__ = ["lasting", "moment", "short", "unix", "when"]
+__all__ = ["lasting", "moment", "short", "stamp", "unix", "when"]
 
 
 def moment(text: str | None, now: float) -> str:
@@ -25,7 +25,15 @@ def when(text: str | None, now: float) -> str | None:
     if at is None:
         return None
     age = f"{lasting(now - at)} ago" if now >= at else f"in {lasting(at - now)}"
-    return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M:%S} UTC, {age}"
+    return f"{stamp(at)}, {age}"
+
+
+def stamp(at: float) -> str:
+    """`2026-07-01 12:00:00 UTC`, of unix time."""
+    try:
+        return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M:%S} UTC"
+    except (OverflowError, ValueError, OSError):
+        return "an unknown time"
 
 
 def lasting(seconds: float) -> str:

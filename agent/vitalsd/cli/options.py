@@ -1,4 +1,9 @@
-"""The options that several commands share, and the configuration they amount to."""
+"""
+The options that several commands share, and the configuration they amount to.
+
+What reads a configuration brings YAML along, at a twentieth of a second, so it is imported once there is one to
+read: a help text and a Tab need none.
+"""
 
 from __future__ import annotations
 
@@ -9,17 +14,22 @@ import re
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from vitalsd.errors import UsageError
-from vitalsd.settings.keys import Leaf, fields
-from vitalsd.settings.layer import Layer
-from vitalsd.settings.load import Loaded, Override, find_config, load, load_for_asking
-from vitalsd.settings.model import Settings, Target
-from vitalsd.settings.problems import FLAG, ConfigErrors, Place, Problem
+
+if TYPE_CHECKING:
+    from vitalsd.settings.load import Loaded, Override
+    from vitalsd.settings.model import Settings
+    from vitalsd.settings.problems import Problem
 
 __all__ = ["add_agent_options", "add_config_options", "config_loader", "refuse_unwatchable", "settings_to_ask"]
 
 CAP_SYS_PTRACE = 1 << 19
+FOUND = "Without --config the file is $VITALSD_CONFIG, else /etc/vitalsd/vitalsd.yaml where that is, else none."
+CONFIGURATION = f"""{FOUND}
+A variable VITALSD__SECTION__KEY overrules the file, and an option overrules both."""
+WHICH_AGENT = f"As it was started. {FOUND}"
 STAND_IN = {"name": "service", "pid": 1}
 KEYS = {
     "listen": "exporters.prometheus.listen",
@@ -30,26 +40,29 @@ KEYS = {
 }
 
 
-def add_config_options(parser: argparse.ArgumentParser) -> None:
+def add_config_options(parser: argparse.ArgumentParser, level: str = "info") -> None:
     """Add what overrides the configuration."""
-    parser.add_argument(
-        "--config", metavar="FILE", help="the configuration (default: every default, or /etc/vitalsd)"
-    )
-    parser.add_argument("--listen", metavar="ADDR", help="where metrics and health are served (0.0.0.0:18780)")
-    parser.add_argument("--control-listen", metavar="ADDR", help="where page and API are served (127.0.0.1:18781)")
-    parser.add_argument("--log-level", metavar="LEVEL", help="debug, info, warning or error")
-    parser.add_argument("--log-format", metavar="FORMAT", help="auto, json or console")
+    group = parser.add_argument_group("configuration", CONFIGURATION)
+    group.add_argument("--config", metavar="FILE", help="the file to read")
+    group.add_argument("--listen", metavar="ADDR", help="where metrics and health are served (0.0.0.0:18780)")
+    group.add_argument("--control-listen", metavar="ADDR", help="where page and API are served (127.0.0.1:18781)")
+    group.add_argument("--log-level", metavar="LEVEL", help=f"debug, info, warning or error ({level})")
+    group.add_argument("--log-format", metavar="FORMAT", help="auto, json or console (auto)")
 
 
 def add_agent_options(parser: argparse.ArgumentParser) -> None:
     """Add what says which agent is meant: the same as it was started with."""
-    parser.add_argument("--config", metavar="FILE", help="the agent's configuration")
-    parser.add_argument("--listen", metavar="ADDR", help="where the agent serves metrics and health")
-    parser.add_argument("--control-listen", metavar="ADDR", help="where the agent serves its API")
+    group = parser.add_argument_group("which agent", WHICH_AGENT)
+    group.add_argument("--config", metavar="FILE", help="its configuration")
+    group.add_argument("--listen", metavar="ADDR", help="where it serves metrics and health (0.0.0.0:18780)")
+    group.add_argument("--control-listen", metavar="ADDR", help="where it serves its API (127.0.0.1:18781)")
 
 
 def config_loader(args: argparse.Namespace, **target: object) -> Callable[[], Loaded]:
     """A function that loads the configuration as it is at that moment; `target` stands for the file's targets."""
+    from vitalsd.settings.load import Override, find_config, load
+    from vitalsd.settings.problems import ConfigErrors
+
     overrides = _overrides(args)
     problems = [*_problems_of(target), *_no_file(args)]
     if target:
@@ -75,6 +88,9 @@ def settings_to_ask(args: argparse.Namespace) -> Settings:
 
     Raises ConfigErrors where what it takes is what is wrong.
     """
+    from vitalsd.settings.load import find_config, load_for_asking
+    from vitalsd.settings.problems import ConfigErrors
+
     if missing := _no_file(args):
         raise ConfigErrors(missing)
     settings, problems = load_for_asking(find_config(args.config, os.environ), os.environ, _overrides(args))
@@ -86,10 +102,14 @@ def settings_to_ask(args: argparse.Namespace) -> Settings:
 
 
 def _no_file(args: argparse.Namespace) -> list[Problem]:
+    from vitalsd.settings.problems import FLAG, Place, Problem
+
     return [Problem(Place(FLAG, "--config"), 'expected a file, got ""')] if args.config == "" else []
 
 
 def _overrides(args: argparse.Namespace) -> list[Override]:
+    from vitalsd.settings.load import Override
+
     return [
         Override("--" + name.replace("_", "-"), key, str(getattr(args, name)))
         for name, key in KEYS.items()
@@ -99,6 +119,11 @@ def _overrides(args: argparse.Namespace) -> list[Override]:
 
 def _problems_of(target: Mapping[str, object]) -> list[Problem]:
     """What is wrong with the options that describe a target, each blamed by its own name."""
+    from vitalsd.settings.keys import Leaf, fields
+    from vitalsd.settings.layer import Layer
+    from vitalsd.settings.model import Target
+    from vitalsd.settings.problems import FLAG, Place, Problem
+
     problems: list[Problem] = []
     for option, value in target.items():
         layer = Layer(Place(FLAG, f"--{option}"))

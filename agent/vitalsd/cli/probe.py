@@ -21,6 +21,7 @@ from pathlib import Path
 
 from vitalsd import __version__
 from vitalsd.cli.attach import Attach
+from vitalsd.cli.manual import Manual
 from vitalsd.cli.memray_parts import copy_memray
 from vitalsd.cli.run import node_options
 from vitalsd.errors import UsageError
@@ -43,12 +44,23 @@ class Probe:
     """Install the probe, for services that start without `vitalsd run`, or attach it to one that runs already."""
 
     name = "probe"
+    manual = Manual(
+        examples={
+            "vitalsd probe install /opt/vitalsd": "for services that do not start by `vitalsd run`",
+            "vitalsd probe attach shop/0": "into a Node service that runs already",
+        },
+        codes={0: "it is there", 1: "it cannot be attached, and why is told"},
+        read=(
+            "README.md",
+            "docs/permissions.md",
+        ),
+    )
 
     def prepare(self, parser: argparse.ArgumentParser) -> None:
         """Add the arguments."""
         asked = parser.add_subparsers(dest="asked", required=True, metavar="install|attach")
         install = asked.add_parser("install", help="copy the probe into a folder")
-        install.add_argument("folder", metavar="DIR")
+        install.add_argument("folder", metavar="DIR", help="the folder, which may have an older one")
         install.add_argument(
             "--with-memray", action="store_true", help="and what tracking allocations needs of memray (24 MB)"
         )

@@ -10,19 +10,21 @@ import signal
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from vitalsd.cli.launching import LAUNCH, PRELOAD, launched, node_options
+from vitalsd.cli.manual import Manual
 from vitalsd.cli.memray_parts import own_memray
 from vitalsd.cli.options import add_config_options, config_loader
 from vitalsd.cli.output import tell
 from vitalsd.errors import UsageError, VitalsdError
 from vitalsd.probe.python.segment import in_memory
-from vitalsd.settings.model import Settings
-from vitalsd.settings.problems import ConfigErrors
 
-__all__ = ["Run", "node_options", "service_environment"]
+if TYPE_CHECKING:
+    from vitalsd.settings.model import Settings
 
-LAUNCH = Path(__file__).parent.parent / "probe" / "launch"
-PRELOAD = LAUNCH / "preload.js"
+__all__ = ["LAUNCH", "PRELOAD", "Run", "node_options", "service_environment"]
+
 SYSTEM_SEGMENTS = Path("/run/vitalsd")
 
 
@@ -34,11 +36,22 @@ class Run:
     """
 
     name = "run"
+    manual = Manual(
+        examples={
+            "vitalsd run -- uvicorn app:app": "the service, and an agent beside it",
+            "vitalsd run --name shop -- node server.js": "under a name of its own",
+        },
+        codes={0: "that of the service, whatever it is"},
+        read=(
+            "README.md",
+            "docs/configuration.md",
+        ),
+    )
 
     def prepare(self, parser: argparse.ArgumentParser) -> None:
         """Add the arguments."""
-        add_config_options(parser)
-        parser.add_argument("--name", help="the target's name (default: the program's)")
+        parser.add_argument("--name", metavar="N", help="the target's name (default: the program's)")
+        add_config_options(parser, "warning")
         parser.add_argument("service", nargs=argparse.REMAINDER, metavar="-- CMD ...", help="the service to start")
 
     def run(self, args: argparse.Namespace) -> int:
@@ -50,16 +63,18 @@ class Run:
             raise UsageError(f"The command {command[0]} cannot be found or executed.")
 
         from vitalsd.cli.ports import check_ports
+        from vitalsd.settings.problems import ConfigErrors
         from vitalsd.targets.rules import program_name
         from vitalsd_exporters.web.sockets import PortTakenError
 
         name = program_name(" ".join(command)) if args.name is None else args.name
         try:
-            settings = config_loader(args, name=name, pid=os.getpid())().settings
+            loaded = config_loader(args, name=name, pid=os.getpid())()
         except ConfigErrors as error:
             tell(error)
             tell(UsageError(f"{command[0]} was not started: mend this first, or start it without `vitalsd run`."))
             return error.exit_code
+        settings = loaded.settings
         environment = service_environment(os.environ, name, settings)
         _prepare_segment_folder(environment)
         try:
@@ -68,7 +83,7 @@ class Run:
         except VitalsdError as error:
             _say(f"vitalsd: {error} The service starts without an agent of its own.")
         else:
-            _start_agent(args, name, settings)
+            _start_agent(args, name, quiet=loaded.source("log.level") == "default")
         _restore_signals()
         try:
             os.execvpe(command[0], command, environment)  # noqa: S606 - to become the service is the point
@@ -84,25 +99,11 @@ def _say(sentence: str) -> None:
 
 def service_environment(environ: Mapping[str, str], name: str, settings: Settings) -> dict[str, str]:
     """The environment in which a Python or Node service arms the probe by itself."""
-    environment = dict(environ)
-    earlier = environment.get("PYTHONPATH")
-    environment["PYTHONPATH"] = f"{LAUNCH}{os.pathsep}{earlier}" if earlier else str(LAUNCH)
-    environment["NODE_OPTIONS"] = node_options(environment.get("NODE_OPTIONS"), PRELOAD)
-    environment["VITALSD_TARGET"] = name
-    environment["VITALSD_STALL_THRESHOLD"] = str(settings.stall.threshold)
-    if settings.sampling.segment_dir is not None:
-        environment["VITALSD_DIR"] = settings.sampling.segment_dir
+    environment = launched(environ, name, settings.stall.threshold, settings.sampling.segment_dir)
     memray = own_memray()
     if memray is not None:
         environment.setdefault("VITALSD_MEMRAY", memray)
     return environment
-
-
-def node_options(earlier: str | None, preload: Path) -> str:
-    """What Node is to load before a service, after what it was to load already."""
-    quoted = str(preload).replace("\\", "\\\\").replace('"', '\\"')
-    ours = f'--require "{quoted}"'
-    return ours if not earlier else f"{earlier} {ours}" if ours not in earlier else earlier
 
 
 def _restore_signals() -> None:
@@ -125,9 +126,9 @@ def _prepare_segment_folder(environment: Mapping[str, str]) -> None:
             return  # the probe has a second place to go
 
 
-def _start_agent(args: argparse.Namespace, name: str, settings: Settings) -> None:
+def _start_agent(args: argparse.Namespace, name: str, *, quiet: bool) -> None:
     """
-    Start the agent as nobody's child.
+    Start the agent as nobody's child; a quiet one logs what is wrong and no more.
 
     It gets a session of its own, so a terminal's signals are the service's alone, and none of the service's
     descriptors but standard error. It is forked twice, so the service never finds a child it did not start,
@@ -140,11 +141,8 @@ def _start_agent(args: argparse.Namespace, name: str, settings: Settings) -> Non
         if value is not None:
             value = str(Path(value).resolve()) if option == "config" else value
             arguments += ["--" + option.replace("_", "-"), value]
-    if args.log_level is None and settings.log.level == "info":
-        arguments += [
-            "--log-level",
-            "warning",
-        ]  # the terminal, and the log of the container, are the service's
+    if quiet:  # the terminal, and the log of the container, are the service's
+        arguments += ["--log-level", "warning"]
     middle = os.fork()
     if middle == 0:
         _become_agent(arguments)

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vitalsd.cli.manual import Manual
 from vitalsd.cli.options import add_config_options, config_loader, refuse_unwatchable
 from vitalsd.errors import UsageError, VitalsdError
 
@@ -28,15 +29,28 @@ class Watch:
     """
 
     name = "watch"
+    manual = Manual(
+        examples={
+            "vitalsd watch": "every service that publishes a segment",
+            "vitalsd watch --match 'gunicorn.*shop' --name shop": "processes by their command line",
+            "vitalsd watch --pid 4711 --name shop": "one process and its workers",
+        },
+        codes={
+            0: "it was told to end, or the process that it followed has ended",
+            1: "it cannot go on: its ports or its folder are not there",
+        },
+        read=("docs/configuration.md", "docs/permissions.md"),
+    )
 
     def prepare(self, parser: argparse.ArgumentParser) -> None:
         """Add the arguments."""
-        add_config_options(parser)
         which = parser.add_mutually_exclusive_group()
         which.add_argument("--pid", type=int, metavar="P", help="watch this process and its workers")
         which.add_argument("--match", metavar="RE", help="watch processes whose command line matches")
-        parser.add_argument("--name", help="the target's name with --pid or --match (default: service)")
+        name = "the target's name with --pid or --match (default: service)"
+        parser.add_argument("--name", metavar="N", help=name)
         parser.add_argument("--until-exit", action="store_true", help=UNTIL_EXIT)
+        add_config_options(parser)
 
     def run(self, args: argparse.Namespace) -> int:
         """Run the daemon until it is told to stop."""

@@ -34,54 +34,58 @@ class Notes:
     def look(self, workers: Iterable[Worker]) -> list[str]:
         """A sentence for each thing that is new."""
         return [
-            f"worker {worker['slot']} {news}"
+            f"{_place(worker)} {news}"
             for worker in workers
             if worker["up"] and worker["key"] is not None
             for news in self._news(worker)
         ]
 
     def _news(self, worker: Worker) -> Iterator[str]:
-        slot, pid = worker["slot"], worker["key"]["pid"]
-        earlier = self._pids.get(slot, pid)
-        self._pids[slot] = pid
+        place, pid = _place(worker), worker["key"]["pid"]
+        earlier = self._pids.get(place, pid)
+        self._pids[place] = pid
         if earlier != pid:
-            self._marks = {key: mark for key, mark in self._marks.items() if key[0] != slot}
+            self._marks = {key: mark for key, mark in self._marks.items() if key[0] != place}
             yield f"was replaced: process {pid} in the place of {earlier}"
         yield from self._stalled(worker)
         if worker["probe"] is not None:
-            yield from self._counted(slot, worker["probe"])
+            yield from self._counted(place, worker["probe"])
 
     def _stalled(self, worker: Worker) -> Iterator[str]:
         for loop in loops(worker):
             for stall in loop["recent_stalls"]:
-                key = (worker["slot"], stall["ended_at"], stall["duration_seconds"])
+                key = (_place(worker), stall["ended_at"], stall["duration_seconds"])
                 if key not in self._stalls:
                     self._stalls.append(key)
                     function = culprit(stall["stacks"])
                     where = f"in {function}()" if function else "where no stack could be taken"
                     yield f"stalled for {stall['duration_seconds']:.2f} s {where}"
 
-    def _counted(self, slot: str, probe: Worker) -> Iterator[str]:
+    def _counted(self, place: str, probe: Worker) -> Iterator[str]:
         channels = zip(ERROR_CHANNELS, probe["unhandled_errors"], strict=True)
-        errors = {channel: self._grown(slot, channel, count, 1) for channel, count in channels}
+        errors = {channel: self._grown(place, channel, count, 1) for channel, count in channels}
         if told := ", ".join(f"{channel} {new:.0f}" for channel, new in errors.items() if new):
             yield f"has more errors that nobody handled, by channel: {told}"
-        if self._grown(slot, "tasks", probe["tasks"], TASKS_STEP):
+        if self._grown(place, "tasks", probe["tasks"], TASKS_STEP):
             yield f"has ever more tasks: {probe['tasks']}"
         heap = probe["heap_used_bytes"]
-        if new := self._grown(slot, "heap", heap, HEAP_STEP_BYTES):
+        if new := self._grown(place, "heap", heap, HEAP_STEP_BYTES):
             yield f"has a heap of {heap / MEBIBYTE:.0f} MiB, {new / MEBIBYTE:.0f} MiB more than before"
-        if self._grown(slot, "queue", probe["executor_queued"], QUEUE_STEP):
+        if self._grown(place, "queue", probe["executor_queued"], QUEUE_STEP):
             busy, threads = probe["executor_busy"], probe["executor_threads"]
             yield f"has {probe['executor_queued']} jobs queued, with {busy} of {threads} executor threads busy"
 
-    def _grown(self, slot: str, what: str, value: float | None, step: float) -> float | None:
+    def _grown(self, place: str, what: str, value: float | None, step: float) -> float | None:
         """By how much `value` has grown, once that is a step; it may fall in silence."""
         if value is None:
             return None
-        mark = self._marks.setdefault((slot, what), value)
+        mark = self._marks.setdefault((place, what), value)
         if value - mark < step:
-            self._marks[slot, what] = min(mark, value)
+            self._marks[place, what] = min(mark, value)
             return None
-        self._marks[slot, what] = value
+        self._marks[place, what] = value
         return value - mark
+
+
+def _place(worker: Worker) -> str:
+    return f"{worker['target']}/{worker['slot']}"

@@ -15,12 +15,13 @@ from typing import Any
 import msgspec
 from prometheus_client.parser import text_string_to_metric_families
 
-from vitalsd.cli.client import ask, reachable
-from vitalsd.settings.model import Control, Exporters, Prometheus, Settings, Storage
+from vitalsd.cli.client import ask, reachable, send
+from vitalsd.detect.culprit import find_culprit
+from vitalsd.model import Stack
+from vitalsd.settings.model import Settings
 
-__all__ = ["TARGET", "Agent", "Metrics", "Worker", "culprit", "fetch", "loops", "percentile"]
+__all__ = ["Agent", "Metrics", "Worker", "culprit", "fetch", "loops", "percentile"]
 
-TARGET = "shop"
 TIMEOUT_SECONDS = 5.0
 Worker = dict[str, Any]
 """A worker as the API writes it."""
@@ -85,18 +86,17 @@ def loops(worker: Worker) -> list[dict[str, Any]]:
 
 
 def culprit(stacks: Iterable[dict[str, Any]]) -> str | None:
-    """The innermost function of the stack seen most."""
-    seen = [stack for stack in stacks if stack["frames"]]
-    return str(max(seen, key=lambda stack: stack["samples"])["frames"][0]["function"]) if seen else None
+    """The function that the agent would blame for a stall with these stacks."""
+    found = find_culprit(msgspec.convert(list(stacks), list[Stack]))
+    return found.frame.function if found is not None else None
 
 
 class Agent:
     """The ways out of one agent."""
 
-    def __init__(self, listen: str, control_listen: str, storage_dir: str) -> None:
-        self._open = reachable(listen)
-        exporters = Exporters(Prometheus(listen=listen), Control(listen=control_listen))
-        self._settings = Settings(exporters=exporters, storage=Storage(storage_dir))
+    def __init__(self, settings: Settings) -> None:
+        self._open = reachable(settings.exporters.prometheus.listen)
+        self._settings = settings
 
     def metrics(self) -> Metrics:
         """Scrape."""
@@ -106,17 +106,27 @@ class Agent:
         """Whether a first round of sampling is done."""
         return fetch(*self._open, "/-/ready")[0] == http.client.OK
 
-    def health(self, of: str = TARGET) -> tuple[int, list[str]]:
+    def health(self, of: str) -> tuple[int, list[str]]:
         """What a load balancer is told: the status, and the reasons when it is not 200."""
         status, _, text = fetch(*self._open, f"/health/{of}")
         return status, msgspec.json.decode(text).get("reasons", [])
 
-    def incidents(self) -> list[dict[str, Any]]:
-        """What was found of the demo service, latest first."""
-        found: list[dict[str, Any]] = ask(self._settings, f"/api/v1/incidents?target={TARGET}")["incidents"]
+    def incidents(self, target: str) -> list[dict[str, Any]]:
+        """What was found of one service, latest first."""
+        found: list[dict[str, Any]] = ask(self._settings, f"/api/v1/incidents?target={target}")["incidents"]
         return found
 
-    def workers(self) -> list[Worker]:
-        """The workers of the demo service."""
+    def workers(self, target: str | None = None) -> list[Worker]:
+        """The workers of one service, or of all."""
         targets = ask(self._settings, "/api/v1/targets")["targets"]
-        return next((target["workers"] for target in targets if target["name"] == TARGET), [])
+        return [worker for each in targets if target in (None, each["name"]) for worker in each["workers"]]
+
+    def capture(self, kind: str, target: str, worker: str, seconds: float) -> dict[str, Any]:
+        """Have one taken: as it is told at once, a refused one too."""
+        body = {"kind": kind, "target": target, "worker": worker, "seconds": seconds, "reason": "the demo's tour"}
+        told: dict[str, Any] = send(self._settings, "POST", "/api/v1/captures", body).json()
+        return dict(told.get("capture", told))
+
+    def captured(self, name: str) -> dict[str, Any]:
+        """A capture as it is now."""
+        return dict(ask(self._settings, f"/api/v1/captures/{name}"))

@@ -1,5 +1,5 @@
 """
-What every scene of the tour works with: one worker, the switches of its faults, and what changed since it began.
+What every scene of the tour works with: one worker, the switches of its faults, and what the agent tells since.
 
 A scene polls until it sees what it waits for, or says after its deadline what it did not see.
 """
@@ -11,8 +11,9 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import TypeVar
 
-from vitalsd.demo.observe import TARGET, Agent, Worker, fetch, percentile
+from vitalsd.demo.observe import Agent, Worker, culprit, fetch, loops, percentile
 from vitalsd.demo.worker import HOST
+from vitalsd.times import rfc3339
 
 __all__ = ["NotSeenError", "Scene"]
 
@@ -27,14 +28,16 @@ class NotSeenError(Exception):
 
 
 class Scene:
-    """The worker on `port`, which the agent shows under `slot`."""
+    """The worker of `target` on `port`, which the agent shows under `slot`."""
 
-    def __init__(self, agent: Agent, port: int, slot: str) -> None:
+    def __init__(self, agent: Agent, target: str, port: int, slot: str) -> None:
         self.agent = agent
+        self.target = target
         self.slot = slot
         self._port = port
-        self._labels = {"target": TARGET, "worker": slot}
+        self._labels = {"target": target, "worker": slot}
         self._before = self._now = agent.metrics()
+        self._began = rfc3339(time.time())
 
     def switch_on(self, fault: str, seconds: float) -> None:
         """Ask the worker for a fault."""
@@ -63,7 +66,7 @@ class Scene:
 
     def worker(self) -> Worker:
         """The worker as the API tells of it now."""
-        for worker in self.agent.workers():
+        for worker in self.agent.workers(self.target):
             if worker["slot"] == self.slot:
                 return worker
         raise NotSeenError(f"slot {self.slot} is not there any more")
@@ -85,3 +88,56 @@ class Scene:
         """The quantile of what a histogram of the worker has counted since then."""
         before = self._before.buckets(name, **self._labels, **labels)
         return percentile(share, before, self._now.buckets(name, **self._labels, **labels))
+
+    def stalled(self, function: str) -> float | None:
+        """How long a stall in `function` took that is over."""
+        for loop in loops(self.worker()):
+            for stall in loop["recent_stalls"]:
+                if culprit(stall["stacks"]) == function:
+                    return float(stall["duration_seconds"])
+        return None
+
+    def stalls(self, function: str) -> float | None:
+        """How long a stall in `function` has taken that lasts."""
+        for loop in loops(self.worker()):
+            stall = loop["current_stall"]
+            if stall is not None and culprit(stall["stacks"]) == function:
+                return float(stall["seconds"])
+        return None
+
+    def incident(self, kind: str, cause: str | None = None, function: str | None = None) -> str | None:
+        """
+        What the agent says of one since then, with what to do; of this cause and culprit, where given.
+
+        It may be of all workers together, where the host is to blame.
+        """
+        for incident in self.agent.incidents(self.target):
+            blamed = incident["culprit"] and incident["culprit"]["function"]
+            fits = incident["kind"] == kind and incident["worker"] in (self.slot, "")
+            fits = fits and cause in (None, incident["cause"]) and function in (None, blamed)
+            fits = fits and incident["updated_at"] > self._began
+            if fits and "so far" not in incident["summary"]:  # it is over, and all of it is told
+                return str(incident["summary"])
+        return None
+
+    def stall(self, cause: str, function: str | None = None) -> str:
+        """
+        The incident of a stall in a sentence, as soon as there is one of this cause and culprit.
+
+        On a host that is too busy nobody may come to take a stack, or that is the cause: after a while it is told
+        whatever the agent makes of it.
+        """
+        enough = time.monotonic() + PATIENCE_SECONDS
+
+        def look() -> str | None:
+            found = self.incident("stall", cause, function)
+            return found or (self.incident("stall") if time.monotonic() > enough else None)
+
+        named = f" that names {function}()" if function is not None else ""
+        return self.wait_for(f"an incident of cause {cause}{named}", look, 2 * PATIENCE_SECONDS)
+
+    def replaced(self, dead: int) -> int | None:
+        """The process that is in the place of `dead`, once its probe tells of it."""
+        worker = self.worker()
+        is_new = worker["up"] and worker["key"]["pid"] != dead and loops(worker)
+        return int(worker["key"]["pid"]) if is_new else None

@@ -1,15 +1,17 @@
-"""One function per fault: what is switched on, what must be seen of it from outside, and the sentence for it."""
+"""
+One function per fault of the Python service: what is switched on, what must be seen of it from outside, and the
+sentence for it. The first line of each says at a terminal what its fault is.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from http import HTTPStatus
 
-from vitalsd.demo.observe import TARGET, culprit, loops
 from vitalsd.demo.scene import Scene
 from vitalsd.model import ERROR_CHANNELS
 
-__all__ = ["SCENES"]
+__all__ = ["SCENES", "at_least", "crashed"]
 
 DELAY = "vitals_eventloop_delay_seconds"
 MEBIBYTE = 2**20
@@ -27,28 +29,26 @@ def show_block(scene: Scene) -> str:
     scene.switch_on("block", 1)
 
     def turned_away() -> bool:
-        return scene.agent.health()[0] == HTTPStatus.SERVICE_UNAVAILABLE
+        return scene.agent.health(scene.target)[0] == HTTPStatus.SERVICE_UNAVAILABLE
 
-    scene.wait_for(f"a 503 of /health/{TARGET}", turned_away)
-    function, seconds = scene.wait_for(
-        "a stall in parse_whole_catalogue()", lambda: _ended(scene, "parse_whole_catalogue")
-    )
+    scene.wait_for(f"a 503 of /health/{scene.target}", turned_away)
+    function = "parse_whole_catalogue"
+    seconds = scene.wait_for(f"a stall in {function}()", lambda: scene.stalled(function))
     p99 = scene.quantile(0.99, DELAY)
-    summary = scene.wait_for("its incident", lambda: _incident(scene, "blocking_cpu", function))
+    summary = scene.stall("blocking_cpu", function)
     return (
-        f"{function}() held the loop for {seconds:.2f} s; p99 delay {p99:.2f} s; /health/{TARGET} answered 503; "
-        f'incident: "{summary}"'
+        f"{function}() held the loop for {seconds:.2f} s; p99 delay {p99:.2f} s; /health/{scene.target} answered "
+        f'503; incident: "{summary}"'
     )
 
 
 def show_sync_call(scene: Scene) -> str:
     """A synchronous call in a coroutine: it is named before it returns."""
     scene.switch_on("sync_call", 1)
-    function, so_far = scene.wait_for(
-        "a stall in progress in ask_old_database()", lambda: _current(scene, "ask_old_database")
-    )
-    _, seconds = scene.wait_for("the end of the stall", lambda: _ended(scene, function))
-    summary = scene.wait_for("its incident", lambda: _incident(scene, "blocking_call", function))
+    function = "ask_old_database"
+    so_far = scene.wait_for(f"a stall in progress in {function}()", lambda: scene.stalls(function))
+    seconds = scene.wait_for("the end of the stall", lambda: scene.stalled(function))
+    summary = scene.stall("blocking_call", function)
     return (
         f"{function}() was named {so_far:.2f} s into the stall, while it lasted; in all it took {seconds:.2f} s; "
         f'incident: "{summary}"'
@@ -76,9 +76,9 @@ def show_ready_flood(scene: Scene) -> str:
     """Tasks that never wait: the loop turns, but whatever arrives waits for a whole turn."""
     scene.switch_on("ready_flood", 4)
     ready = scene.wait_for(
-        "thousands of ready callbacks", lambda: _at_least(1000, scene.value("vitals_eventloop_ready_callbacks"))
+        "thousands of ready callbacks", lambda: at_least(1000, scene.value("vitals_eventloop_ready_callbacks"))
     )
-    p99 = scene.wait_for("a delay that grows", lambda: _at_least(FLOOD_DELAY_SECONDS, scene.quantile(0.99, DELAY)))
+    p99 = scene.wait_for("a delay that grows", lambda: at_least(FLOOD_DELAY_SECONDS, scene.quantile(0.99, DELAY)))
     return f"{ready:.0f} callbacks were ready at once; the loop turned, but p99 delay grew to {1000 * p99:.0f} ms"
 
 
@@ -86,8 +86,8 @@ def show_leak(scene: Scene) -> str:
     """A list that only grows: heap and resident memory grow with it."""
     heap, resident = "vitals_heap_used_bytes", "vitals_process_resident_memory_bytes"
     scene.switch_on("leak", 8)
-    grown = scene.wait_for("growth of the heap", lambda: _at_least(LEAKED_BYTES, scene.growth(heap)), HEAP_SECONDS)
-    grown_resident = scene.wait_for("growth of memory", lambda: _at_least(LEAKED_BYTES, scene.growth(resident)))
+    grown = scene.wait_for("growth of the heap", lambda: at_least(LEAKED_BYTES, scene.growth(heap)), HEAP_SECONDS)
+    grown_resident = scene.wait_for("growth of memory", lambda: at_least(LEAKED_BYTES, scene.growth(resident)))
     return (
         f"the heap grew by {grown / MEBIBYTE:.0f} MiB, and resident memory by {grown_resident / MEBIBYTE:.0f} MiB "
         f"to {(scene.was(resident) + grown_resident) / MEBIBYTE:.0f} MiB"
@@ -101,7 +101,7 @@ def show_task_leak(scene: Scene) -> str:
         return "the number of tasks is not known: the asyncio of this Python keeps its tasks out of sight"
     scene.switch_on("task_leak", 2)
     grown = scene.wait_for(
-        "a growing number of tasks", lambda: _at_least(LEAKED_TASKS, scene.growth(tasks)), HEAP_SECONDS
+        "a growing number of tasks", lambda: at_least(LEAKED_TASKS, scene.growth(tasks)), HEAP_SECONDS
     )
     return f"tasks that are not done grew from {scene.was(tasks):.0f} to {scene.was(tasks) + grown:.0f}"
 
@@ -136,14 +136,17 @@ def show_executor(scene: Scene) -> str:
 
 def show_crash(scene: Scene) -> str:
     """A worker that dies: its slot is refilled, and the restart counted."""
+    return crashed(scene, "crash")
+
+
+def crashed(scene: Scene, fault: str) -> str:
+    """Switch a fault on that ends the worker, and see the next one in its place."""
     restarts = "vitals_worker_restarts_total"
     dead = scene.worker()["key"]["pid"]
-    scene.switch_on("crash", 1)
+    scene.switch_on(fault, 1)
 
     def successor() -> int | None:
-        worker = scene.worker()
-        is_new = worker["up"] and worker["key"]["pid"] != dead and loops(worker)
-        return int(worker["key"]["pid"]) if is_new and scene.growth(restarts) else None
+        return scene.replaced(dead) if scene.growth(restarts) else None
 
     pid = scene.wait_for("a new worker in the slot, and its restart", successor)
     return (
@@ -166,32 +169,6 @@ SCENES: dict[str, Callable[[Scene], str]] = {
 }
 
 
-def _at_least(bound: float, value: float | None) -> float | None:
+def at_least(bound: float, value: float | None) -> float | None:
+    """A value that has come to where it says something."""
     return value if value is not None and value >= bound else None
-
-
-def _ended(scene: Scene, function: str) -> tuple[str, float] | None:
-    """Culprit and length of a stall in `function` that is over."""
-    for loop in loops(scene.worker()):
-        for stall in loop["recent_stalls"]:
-            if culprit(stall["stacks"]) == function:
-                return function, stall["duration_seconds"]
-    return None
-
-
-def _incident(scene: Scene, cause: str, function: str) -> str | None:
-    """What the agent says of it in one sentence, with what to do."""
-    for incident in scene.agent.incidents():
-        blamed = incident["culprit"] and incident["culprit"]["function"]
-        if (incident["worker"], incident["cause"], blamed) == (scene.slot, cause, function):
-            return str(incident["summary"])
-    return None
-
-
-def _current(scene: Scene, function: str) -> tuple[str, float] | None:
-    """Culprit and age of a stall in `function` that lasts."""
-    for loop in loops(scene.worker()):
-        stall = loop["current_stall"]
-        if stall is not None and culprit(stall["stacks"]) == function:
-            return function, stall["seconds"]
-    return None

@@ -16,7 +16,7 @@ import msgspec
 from vitalsd.detect.growth.watch import GrowthWatch
 from vitalsd.history.past import Past
 from vitalsd.history.work import Load
-from vitalsd.model import Finding, RuleState, Silence, StallEvidence, TargetSnapshot, Verdict, WorkerSample
+from vitalsd.model import Finding, Hold, RuleState, Silence, StallEvidence, TargetSnapshot, Verdict, WorkerSample
 from vitalsd.settings.model import Settings
 
 __all__ = [
@@ -64,6 +64,8 @@ class Seen(msgspec.Struct, frozen=True):
     """Those of all workers of the target."""
     past: Past | None = None
     """What goes further back than the samples."""
+    holds: Sequence[Hold] = ()
+    """Captures of ours that are known to hold it, of late."""
 
 
 class SeenTarget(msgspec.Struct, frozen=True):
@@ -79,6 +81,8 @@ class SeenTarget(msgspec.Struct, frozen=True):
     """From the longest silence of a heartbeat file that one of its workers has come back by itself, in a day."""
     loads: Mapping[str, tuple[Load, Load]] = {}
     """Slot -> what it did in the last `workers.imbalance_window` and the one before; of who has lived for both."""
+    holds: Mapping[str, Sequence[Hold]] = {}
+    """Slot -> captures of ours that are known to hold the worker there, of late."""
 
 
 class Judgement(msgspec.Struct, frozen=True):

@@ -6,6 +6,7 @@ agent's own are told from `critical` on: a hiccup of its own is counted in the m
 
 Where the host is to blame, all workers of a target have one finding, which is the target's. A loop that had next
 to nothing to do, and was not late for long, kept nobody waiting: that is counted, and told in the rule's state.
+What a capture of ours has held is told as that, of no cause of the service's, and wakes nobody.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from collections.abc import Sequence
 import msgspec
 
 from vitalsd.detect.culprit import stacks_as_evidence
+from vitalsd.detect.holds import HELD, asked_for, held_by, is_as_told
 from vitalsd.detect.loops import loops_of, no_loop_reason
 from vitalsd.detect.registry import Judgement, Seen, StateName, ToldStall, register
 from vitalsd.detect.words import ADVICE, advice, by_cause, duration, place, times
@@ -23,6 +25,7 @@ from vitalsd.model import (
     OWN_TARGET,
     EndedStall,
     Finding,
+    Hold,
     RuleState,
     Severity,
     Stack,
@@ -54,19 +57,27 @@ class StallBounds(msgspec.Struct, frozen=True):
     critical_seconds: float = 0.5
 
 
-def find(target: str, worker: str, stalls: Sequence[ToldStall], bounds: StallBounds) -> list[Finding]:
-    """One finding for each cause and culprit among the stalls that are long enough."""
+def find(
+    target: str, worker: str, stalls: Sequence[ToldStall], bounds: StallBounds, holds: Sequence[Hold] = ()
+) -> list[Finding]:
+    """One finding for each cause and culprit among the stalls that are long enough, and for each hold of ours."""
     groups: dict[tuple[str, str], list[ToldStall]] = {}
+    held: list[Finding] = []
     for told in stalls:
-        evidence, verdict, _ = told
-        if not verdict.stall or not evidence.seconds >= bounds.threshold_seconds or idles(told, bounds):
+        evidence, verdict, started_at = told
+        if not verdict.stall or not evidence.seconds >= bounds.threshold_seconds:
+            continue
+        hold = held_by(holds, started_at, evidence.seconds)
+        if hold is not None:
+            held.append(_held(target, worker, told, hold))
+        if hold is not None or idles(told, bounds):
             continue
         if target == OWN_TARGET and _of_the_host(evidence, verdict) and evidence.seconds < OWN_HOST_SECONDS:
             continue
         culprit = f"{verdict.culprit.file}:{verdict.culprit.function}" if verdict.culprit is not None else ""
         cause = "host" if verdict.cause in OF_THE_HOST else verdict.cause
         groups.setdefault((cause, culprit), []).append(told)
-    return [_finding(target, worker, group, bounds) for group in groups.values()]
+    return [*held, *(_finding(target, worker, group, bounds) for group in groups.values())]
 
 
 def idles(told: ToldStall, bounds: StallBounds) -> bool:
@@ -111,12 +122,40 @@ def _finding(target: str, worker: str, group: list[ToldStall], bounds: StallBoun
             "stalls": [_listed(told, worker) for told in by_start[-LATEST:]],
             **_seen_of([evidence for evidence, _, _ in by_start]),
         },
-        ended=tuple(
-            EndedStall(worker, evidence.loop, started_at + evidence.seconds, evidence.seconds)
-            for evidence, _, started_at in by_start
-            if not evidence.in_progress
-        ),
+        ended=tuple(_ended(told, worker) for told in by_start if not told[0].in_progress),
     )
+
+
+def _held(target: str, worker: str, told: ToldStall, hold: Hold) -> Finding:
+    """What a capture of ours has done, with nobody to blame and nothing to change."""
+    evidence, verdict, started_at = told
+    seconds = duration(evidence.seconds)
+    tense = f"has been held for {seconds} so far" if evidence.in_progress else f"was held for {seconds}"
+    as_told = hold.asked_by == "person" and is_as_told(hold, evidence.seconds)
+    return Finding(
+        kind="stall",
+        target=target,
+        worker=worker,
+        severity="info" if as_told else "warning",
+        at=started_at + evidence.seconds,
+        summary=f"Worker {worker} of `{target}` {tense} by capture {hold.capture} ({asked_for(hold)}).",
+        started_at=started_at,
+        fault=HELD,
+        evidence={
+            "loop": evidence.loop,
+            "reason": f"some {hold.told_seconds:.1f} s were told before; of the loop: {verdict.reason}",
+            "capture": hold.capture,
+            "count": 1,
+            "stalls": [_listed(told, worker)],
+            "stacks": [],
+        },
+        ended=() if evidence.in_progress else (_ended(told, worker),),
+    )
+
+
+def _ended(told: ToldStall, worker: str) -> EndedStall:
+    evidence, _, started_at = told
+    return EndedStall(worker, evidence.loop, started_at + evidence.seconds, evidence.seconds)
 
 
 def _seen_of(group: list[StallEvidence]) -> dict[str, object]:
@@ -175,7 +214,7 @@ class StallDetector:
 
     def judge(self, seen: Seen) -> Judgement:
         """What the new stalls come to."""
-        findings = tuple(find(seen.target, seen.worker, seen.stalls, self._bounds(seen)))
+        findings = tuple(find(seen.target, seen.worker, seen.stalls, self._bounds(seen), seen.holds))
         state, reason = self._state(seen, findings)
         return Judgement(findings, RuleState(self.kind, seen.target, seen.worker, state, reason))
 

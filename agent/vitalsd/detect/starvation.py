@@ -4,7 +4,8 @@ Finds `starvation`: a loop that turns, and yet whatever arrives waits, over a he
 From the delay histogram and the ready queue of consecutive samples. A loop whose lateness is one stall after
 another is told as `stall`; here it is the many short callbacks of which no single one is to blame. Where its
 thread waits for a processor for most of the busy time, the host is to blame: that is told of the target, with its
-stalls of that cause, and a worker without work keeps nobody waiting.
+stalls of that cause, and a worker without work keeps nobody waiting. What waits since a capture of ours has held
+the loop is no starvation.
 """
 
 from __future__ import annotations
@@ -14,10 +15,11 @@ from itertools import pairwise
 
 import msgspec
 
+from vitalsd.detect.holds import overlaps
 from vitalsd.detect.loops import LoopView, loops_of, no_loop_reason
 from vitalsd.detect.registry import Judgement, Seen, fired, nothing, register
 from vitalsd.detect.words import ADVICE, duration, percent, place
-from vitalsd.model import OWN_TARGET, Cause, Finding, Frame, Histogram, Severity, WorkerSample
+from vitalsd.model import OWN_TARGET, Cause, Finding, Frame, Histogram, Hold, Severity, WorkerSample
 from vitalsd.settings.model import Settings
 
 __all__ = ["StarvationBounds", "StarvationDetector", "quantile"]
@@ -139,7 +141,7 @@ class StarvationDetector:
         loops = loops_of(latest) if latest is not None else ()
         if latest is None or not loops:
             return nothing(self.kind, seen, "unavailable", no_loop_reason(latest))
-        held = [self._held(seen.samples, loop.name) for loop in loops]
+        held = [self._held(seen, loop.name) for loop in loops]
         starving = [one for one in held if one.stretches and one.seconds >= self.bounds.held_seconds]
         to_tell = [one for one in starving if one.stalled_share < STALLED_SHARE and not _is_nobodys(seen, one)]
         findings = tuple(self._finding(seen, latest, one) for one in to_tell)
@@ -163,11 +165,11 @@ class StarvationDetector:
         latest = [next(_stretches(seen.samples, loop.name), None) for loop in loops_of(seen.samples[-1])]
         return not any(stretch is not None and self._waits(stretch) for stretch in latest)
 
-    def _held(self, samples: Sequence[WorkerSample], loop: str) -> Held:
+    def _held(self, seen: Seen, loop: str) -> Held:
         """The latest stretches in a row in which arrivals waited, as many as make up the time."""
         found: list[Stretch] = []
         seconds = 0.0
-        for stretch in _stretches(samples, loop):
+        for stretch in _stretches(seen.samples, loop, seen.holds):
             if stretch is None or not self._waits(stretch) or seconds >= self.bounds.held_seconds:
                 break
             found.append(stretch)
@@ -232,9 +234,15 @@ class StarvationDetector:
         return f"p99 is {_ms(quantile(worst.delay, 0.99))}, mean {_ms(mean(worst.delay))}; {bounds}"
 
 
-def _stretches(samples: Sequence[WorkerSample], loop: str) -> Iterator[Stretch | None]:
-    """Latest first; None where two samples do not join: another process, a new loop, a step of the clock."""
+def _stretches(samples: Sequence[WorkerSample], loop: str, holds: Sequence[Hold] = ()) -> Iterator[Stretch | None]:
+    """
+    Latest first; None where two samples do not join: another process, a new loop, a step of the clock, and where
+    a capture of ours has held it.
+    """
     for newer, older in pairwise(reversed(samples)):
+        if any(overlaps(hold, older.at, newer.at) for hold in holds):
+            yield None
+            continue
         after, before = _loop(newer, loop), _loop(older, loop)
         if after is None or before is None or newer.key != older.key or newer.lag_source != older.lag_source:
             yield None

@@ -15,10 +15,11 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from vitalsd.detect.culprit import find_culprit, stacks_as_evidence
+from vitalsd.detect.holds import asked_for, held_by, is_as_told
 from vitalsd.detect.registry import Judgement, SeenTarget, register_for_target
 from vitalsd.detect.standstill import Standstill, is_awaited, standstill, standstill_finding
 from vitalsd.detect.words import by_cause, duration, place
-from vitalsd.model import Cause, Finding, Pulse, RuleState, Severity, Silence, Supervisor, WorkerSample
+from vitalsd.model import Cause, Finding, Hold, Pulse, RuleState, Severity, Silence, Supervisor, WorkerSample
 from vitalsd.settings.model import Settings
 from vitalsd.times import rfc3339
 
@@ -109,7 +110,7 @@ class WorkerHungDetector:
             if silence is None:
                 yield Judgement((), _quiet(worker))
                 continue
-            excuse = _excuse(seen, silence)
+            excuse = _excuse(seen, worker.slot, silence)
             if excuse is not None:
                 yield Judgement((), RuleState(KIND, target.name, worker.slot, "watching", excuse))
                 continue
@@ -130,8 +131,12 @@ def _all_judged(seen: SeenTarget, together: Standstill) -> Iterator[Judgement]:
         yield Judgement((), RuleState(KIND, finding.target, slot, "fired", finding.summary))
 
 
-def _excuse(seen: SeenTarget, silence: Silence) -> str | None:
-    """Why a silent file is no incident yet."""
+def _excuse(seen: SeenTarget, slot: str, silence: Silence) -> str | None:
+    """Why a silence is no incident yet: our own doing, or a file of whose silence more is known."""
+    hold = _hold(seen, slot, silence)
+    if hold is not None:
+        held = f"it is held by capture {hold.capture} ({asked_for(hold)})"
+        return f"{held}, for {duration(silence.seconds)} so far; some {hold.told_seconds:.1f} s were told"
     past = seen.came_back_seconds
     if silence.kind != "heartbeat" or silence.seconds >= TIMES * past:
         return None
@@ -143,6 +148,16 @@ def _excuse(seen: SeenTarget, silence: Silence) -> str | None:
         f"it has shown its supervisor no life for {duration(silence.seconds)}, and workers of this target have "
         f"come back from {duration(past)} within a day: a long request, as far as can be told"
     )
+
+
+def _hold(seen: SeenTarget, slot: str, silence: Silence) -> Hold | None:
+    """The capture of ours that holds the worker's loop, for no longer than it runs or such a one may."""
+    if silence.kind != "loop":
+        return None
+    hold = held_by(seen.holds.get(slot, ()), silence.since, silence.seconds)
+    if hold is None or hold.runs or is_as_told(hold, silence.seconds):
+        return hold
+    return None
 
 
 def _quiet(worker: WorkerSample) -> RuleState:

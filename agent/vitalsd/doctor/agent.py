@@ -30,7 +30,7 @@ from vitalsd.settings.storage import segment_dir, storage_dir
 from vitalsd.targets.places import default_folders
 from vitalsd_exporters.web.sockets import bind
 
-__all__ = ["filesystem_of", "folder_facts", "look_at_agent", "where_it_runs"]
+__all__ = ["filesystem_of", "folder_facts", "look_at_agent", "target_of", "where_it_runs"]
 
 HOST_NAMESPACES = {"pid": "pid:[4026531836]", "user": "user:[4026531837]"}
 """The numbers that the kernel gives to its first ones."""
@@ -178,6 +178,35 @@ def _ports(settings: Settings) -> list[PortFacts]:
         else:
             found.append(PortFacts(key, listen, True))
     return found
+
+
+def target_of(settings: Settings, pid: int) -> str | None:
+    """The target that a process is a worker of, as the agent that answers says; None where nobody does."""
+    try:
+        targets = msgspec.convert(ask(settings, "/api/v1/targets"), _Targets).targets
+    except (VitalsdError, OSError, msgspec.ValidationError):
+        return None
+    workers = ((target.name, worker.key) for target in targets for worker in target.workers)
+    return next((name for name, key in workers if key is not None and key.pid == pid), None)
+
+
+class _Key(msgspec.Struct):
+    pid: int
+
+
+class _Worker(msgspec.Struct):
+    key: _Key | None = None
+
+
+class _Target(msgspec.Struct):
+    name: str
+    workers: list[_Worker]
+
+
+class _Targets(msgspec.Struct):
+    """Of what the API tells of targets, whose processes they are."""
+
+    targets: list[_Target]
 
 
 def _answers(settings: Settings) -> tuple[bool, str | None, CaptureFacts]:

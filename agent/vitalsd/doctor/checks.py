@@ -7,15 +7,16 @@ a warning.
 
 from __future__ import annotations
 
-import math
 from typing import Literal
 
 import msgspec
 
+from vitalsd.capture.breaker import Breaker
 from vitalsd.capture.model import KINDS
+from vitalsd.doctor.engines import for_another
 from vitalsd.doctor.facts import AgentFacts, EngineFacts, FolderFacts, PortFacts, ProcessFacts
 from vitalsd.doctor.permission import SYS_PTRACE, grant, may_look
-from vitalsd.settings.units import format_duration, format_size
+from vitalsd.settings.units import format_size
 
 __all__ = ["Check", "Diagnosis", "Mark", "check_agent", "check_process"]
 
@@ -182,8 +183,7 @@ def _breakers(facts: AgentFacts) -> list[Check]:
             group,
             each.engine,
             "warning",
-            f"not used on {each.target} for another {format_duration(max(1, math.ceil(each.rest_seconds)))}, "
-            f"since {each.reason}",
+            f"not used {_where(each)} {for_another(each)}, since {each.reason}",
         )
         for each in captures.breakers
     ]
@@ -191,6 +191,10 @@ def _breakers(facts: AgentFacts) -> list[Check]:
         text = f"no engine is left alone on a target, says {captures.told_by}"
         checks.append(Check(group, "breakers", "ok", text))
     return checks
+
+
+def _where(breaker: Breaker) -> str:
+    return f"on {breaker.target}" if breaker.kind is None else f"for `{breaker.kind}` of {breaker.target}"
 
 
 def _ports(facts: AgentFacts) -> list[Check]:
@@ -359,6 +363,9 @@ def _captures(process: ProcessFacts) -> list[Check]:
 
 
 def _rung(group: str, engine: EngineFacts, process: ProcessFacts) -> Check:
+    if engine.fits and engine.left_alone is not None:
+        text = f"not used {engine.left_alone}; after that it would do: {engine.why}"
+        return Check(group, engine.engine, "warning", text)
     if engine.fits and process.state in "Tt":
         text = f"not while process {process.pid} is stopped; then it would do: {engine.why}"
         return Check(group, engine.engine, "note", text, f"kill -CONT {process.pid}" if engine.chosen else None)

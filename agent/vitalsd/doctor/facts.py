@@ -132,6 +132,8 @@ class EngineFacts(msgspec.Struct, frozen=True):
     why: str
     advice: str | None
     chosen: bool
+    left_alone: str | None = None
+    """For how long it is not used for this, and why, where it has done harm or failed."""
 
 
 class ProcessFacts(msgspec.Struct, frozen=True):

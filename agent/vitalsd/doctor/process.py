@@ -11,14 +11,16 @@ import contextlib
 import os
 import re
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from msgspec.structs import replace
 
+from vitalsd.capture.breaker import Breaker
 from vitalsd.capture.census import socket_of
-from vitalsd.capture.engines.registry import Subject, ladder, make_engines
-from vitalsd.capture.model import KINDS
-from vitalsd.doctor.facts import EngineFacts, ProbeFacts, ProcessFacts, Runtime
+from vitalsd.capture.engines.registry import Subject
+from vitalsd.doctor.engines import look_at_engines
+from vitalsd.doctor.facts import ProbeFacts, ProcessFacts, Runtime
 from vitalsd.doctor.permission import Standing
 from vitalsd.doctor.status import fields_of, namespaces, standing, yama
 from vitalsd.doctor.uvturns import missing_turns
@@ -49,8 +51,14 @@ MOST_MAPS = 1 << 20
 Found = tuple[SegmentFile, Path, bool]
 
 
-def look_at_process(pid: int, settings: Settings, proc: Path = Path("/proc")) -> ProcessFacts:
-    """Everything about one process; UsageError where there is none of this pid."""
+def look_at_process(
+    pid: int, settings: Settings, proc: Path = Path("/proc"), breakers: Sequence[Breaker] = ()
+) -> ProcessFacts:
+    """
+    Everything about one process; UsageError where there is none of this pid.
+
+    `breakers` are of the target that it belongs to: engines that its agent leaves alone there.
+    """
     folder = proc / str(pid)
     try:
         fields = fields_of(folder)
@@ -98,7 +106,7 @@ def look_at_process(pid: int, settings: Settings, proc: Path = Path("/proc")) ->
         memory=memory,
         memory_problem=memory_problem,
         seccomp=int(fields["Seccomp"]) if fields.get("Seccomp", "").isdecimal() else None,
-        engines=_engines(settings, Subject(worker, segment, proc)),
+        engines=look_at_engines(settings, Subject(worker, segment, proc), breakers),
     )
 
 
@@ -284,15 +292,3 @@ def _inspector(folder: Path, fields: dict[str, str]) -> str:
     if int(fields.get("SigCgt", "0") or "0", 16) & SIGUSR1_CAUGHT:
         return "closed; `vitalsd probe attach` opens it for a moment, to bring the probe in"
     return "closed, and SIGUSR1 would not open it: it is not caught"
-
-
-def _engines(settings: Settings, subject: Subject) -> tuple[EngineFacts, ...]:
-    """What each registered engine says of this process, in the order in which they would be tried."""
-    engines, found = make_engines(settings), []
-    for kind in KINDS:
-        chosen = False
-        for engine, fit in ladder(engines, kind, subject):
-            takes = fit.fits and not chosen
-            chosen = chosen or fit.fits
-            found.append(EngineFacts(kind, engine.name, fit.fits, fit.why, fit.advice, takes))
-    return tuple(found)

@@ -47,6 +47,8 @@ MOST_BYTES = 256 * 2**20
 CACHE_KIB = 128
 """Each page is needed once in four minutes."""
 PATIENCE_SECONDS = 5.0
+MOST_HOURS = 200
+"""Of one worker at a time: all that is usually kept, and a bound where a clock was wrong."""
 
 
 class Hour(msgspec.Struct, frozen=True):
@@ -85,6 +87,17 @@ class Rows:
         found = self._ask("SELECT id, records FROM hour WHERE id >= ? AND id < ? ORDER BY id", between)
         rows = ((number - between[0], records) for number, records in found)
         return [Hour(names[worker], hour, records) for worker, records in rows if worker in names]
+
+    def of_one(self, place: Place, since: int, until: int) -> list[Hour]:
+        """What is known of one worker from hour `since` on and before `until`, the last MOST_HOURS of them."""
+        number, first = self.workers().get(place), self.first(since)
+        if number is None or first is None:
+            return []
+        found = []
+        for hour in range(max(first, until - MOST_HOURS), until):
+            rows = self._ask("SELECT records FROM hour WHERE id = ?", ((hour << WORKER_BITS) + number,))
+            found += [Hour(place, hour, records) for (records,) in rows]
+        return found
 
     def _ask(self, question: str, values: tuple[int, ...] = ()) -> list[Any]:
         return self._connection.execute(question, values).fetchall()

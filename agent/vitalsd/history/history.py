@@ -13,9 +13,10 @@ from pathlib import Path
 
 import structlog
 
+from vitalsd.history.memory import MemoryPast, hour_of, memory_spans
 from vitalsd.history.minutes import Minutes
 from vitalsd.history.points import Point
-from vitalsd.history.records import HOUR_SECONDS
+from vitalsd.history.records import HOUR_SECONDS, Row
 from vitalsd.history.replay import points_of
 from vitalsd.history.store import Store
 
@@ -27,6 +28,8 @@ START_SECONDS = 1.0
 PATIENCE_SECONDS = 30.0
 """How long an agent that starts waits for its file, which the one before may still have."""
 AGAIN_SECONDS = 0.5
+ANSWER_SECONDS = 2.0
+"""How long somebody who asks waits for the disk."""
 
 
 class History:
@@ -78,6 +81,21 @@ class History:
             log.error("history_not_replayed", reason=self.problem or str(error))  # noqa: TRY400 - told by the store
         if damaged:
             log.warning("history_rows_unreadable", count=len(damaged), first=damaged[0])
+
+    async def memory(self, target: str, worker: str, since: float) -> MemoryPast:
+        """The memory of one worker from unix time `since` on; what the disk does not tell in time is missing."""
+        place, problem = (target, worker), None
+        stored: list[Row] = []
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                stored = await asyncio.wrap_future(
+                    self._store.memory(place, hour_of(since), hour_of(self._clock()) + 1)
+                )
+        except TimeoutError:
+            problem = "What was earlier is missing: the disk has not answered in time."
+        except Exception as error:  # noqa: BLE001 - whatever the disk has, what is in memory is told
+            problem = f"What was earlier is missing: {error}."
+        return MemoryPast(memory_spans(stored, self._minutes.of(place), since), problem)
 
     @property
     def problem(self) -> str | None:

@@ -86,6 +86,15 @@ class Minutes:
             lane.fed = False
         return batch
 
+    def of(self, place: Place) -> list[array[int]]:
+        """The records of one worker that nobody has taken yet, of the finest grain, oldest first."""
+        lane = self._lanes.get(place)
+        if lane is None:
+            return []
+        width, closed, record = self._grains[0].width, lane.closed[0], lane.open[0]
+        told = [closed[at : at + width] for at in range(0, len(closed), width)]
+        return [*told, record[:]] if record is not None else told
+
     def _close(self, lane: _Lane, index: int) -> None:
         """The span is over, or the process is another."""
         record, closed, grain = lane.open[index], lane.closed[index], self._grains[index]

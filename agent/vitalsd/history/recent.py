@@ -64,6 +64,17 @@ class Recent:
             known, seconds = {}, max(0.0, age)
         return {name: _between(known.get(name), loop, seconds) for name, loop in _loops(worker).items()}
 
+    def cpu_share(self, worker: WorkerSample) -> float | None:
+        """Of one processor in the last minute, or in less where less is known; None of one that is new here."""
+        samples = self._samples.get(worker.key) if worker.key is not None else None
+        if not samples or worker.process is None:
+            return None
+        then = samples[0][1]
+        seconds = worker.at - then.at
+        if then.process is None or seconds <= 0:
+            return None
+        return max(0.0, worker.process.cpu_seconds - then.process.cpu_seconds) / seconds
+
 
 def _loops(worker: WorkerSample) -> dict[str, Loop]:
     if worker.probe is not None:

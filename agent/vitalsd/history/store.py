@@ -14,7 +14,9 @@ from concurrent.futures import Future
 from pathlib import Path
 
 from vitalsd.history.database import KIND, Database, Hour
+from vitalsd.history.memory import memory_rows
 from vitalsd.history.minutes import Batch
+from vitalsd.history.records import Place, Row
 from vitalsd.storage.keeper import Keeper
 
 __all__ = ["Store"]
@@ -58,6 +60,10 @@ class Store(Keeper[Database]):
     def of(self, hour: int) -> Future[list[Hour]]:
         """What is known of an hour, worker by worker."""
         return self.ask(lambda database: database.rows.of(hour))
+
+    def memory(self, place: Place, since: int, until: int) -> Future[list[Row]]:
+        """What is known of the memory of one worker in these hours."""
+        return self.ask(lambda database: memory_rows(database.rows, place, since, until))
 
     def _open(self, path: Path) -> Database:
         return Database(path)

@@ -67,15 +67,16 @@ MIGRATIONS = (
     DROP TABLE slot_before;
     """,
     "ALTER TABLE slot ADD COLUMN ended TEXT",
+    "ALTER TABLE slot ADD COLUMN lately TEXT NOT NULL DEFAULT '[]'",
 )
 """What brings a file from each version of the schema to the next."""
 TABLES = {
     "incident": "id, state, target, kind, opened_at, resolved_at, document",
     "total": "target, kind, severity, count",
     "stall": "boot, pid, start_ticks, cause, target, slot, count, seconds, seen_at",
-    "slot": "boot, target, slot, pid, start_ticks, restarts, seen_at, match, ended",
+    "slot": "boot, target, slot, pid, start_ticks, restarts, seen_at, match, ended, lately",
 }
-DOCUMENTS = frozenset(SlotRow.__struct_fields__.index(name) for name in ("restarts", "ended"))
+DOCUMENTS = frozenset(SlotRow.__struct_fields__.index(name) for name in ("restarts", "ended", "lately"))
 """Of a row of a slot: columns that hold JSON."""
 KEPT_SECONDS = 30 * 86_400.0
 COUNTS_KEPT_SECONDS = 86_400.0
@@ -119,7 +120,7 @@ class Database(StorageFile):
         )
         totals = self._connection.execute("SELECT target, kind, severity, count FROM total").fetchall()
         slots = self._connection.execute(
-            "SELECT target, slot, pid, start_ticks, restarts, seen_at, match, ended FROM slot WHERE boot = ?",
+            f"SELECT {', '.join(SlotRow.__struct_fields__)} FROM slot WHERE boot = ?",  # noqa: S608 - names of ours
             (self._boot,),
         )
         return Loaded(
@@ -160,7 +161,8 @@ class Database(StorageFile):
         who = row.pid, row.start_ticks
         counts = msgspec.json.encode(row.restarts).decode()
         ended = msgspec.json.encode(row.ended).decode() if row.ended is not None else None
-        return (self._boot, row.target, row.slot, *who, counts, row.seen_at, row.match, ended)
+        lately = msgspec.json.encode(row.lately).decode()
+        return (self._boot, row.target, row.slot, *who, counts, row.seen_at, row.match, ended, lately)
 
     def prune(self, now: float) -> None:
         """Forget what is too old or too much. The space is used again, so the file stays within its bound."""

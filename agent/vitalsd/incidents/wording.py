@@ -23,6 +23,7 @@ __all__ = [
     "sound",
     "sound_frame",
     "without_advice",
+    "without_orders",
 ]
 
 Event = Literal["opened", "worse", "evidence", "captured", "notified", "remedy", "resolved", "reopened"]
@@ -33,6 +34,7 @@ MOST_ENTRIES = 50
 TEXT = 1000
 UNSOUND = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 """Control characters that are not white space, what turns the direction of writing, and halves of characters."""
+ORDER = re.compile(r"[;:,] [^;`]*`kill -[A-Z]+ [^`]*`[^;.(]*")
 REPEATED = re.compile(r" \(\d+ times since [^()]*\)(?=\.?$)")
 
 
@@ -68,6 +70,11 @@ def sentence(summary: str) -> str:
 def without_advice(summary: str, advice: str) -> str:
     """A summary without what was to be done while it was so."""
     return summary.replace(f"; {advice}", "") if advice else summary
+
+
+def without_orders(text: str) -> str:
+    """A text about what is over without the signals to be sent: the pid may be somebody else's by now."""
+    return ORDER.sub("", text)
 
 
 def moment(at: float, seen_from: float) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -46,6 +46,7 @@ from vitalsd.investigation.silent import SilentWorkers
 from vitalsd.investigation.stalls import IN_PROGRESS_SECONDS, Stalls
 from vitalsd.model import (
     Finding,
+    Hold,
     Incident,
     Pulse,
     RuleState,
@@ -125,6 +126,8 @@ class Investigation:
         self.censuses = GrowthCensuses(self._socket_of, policy, settings.capture.census_interval, COUNTS)
         self.changed: Callable[[Iterable[Incident]], None] = lambda _incidents: None
         """Told of incidents that were opened, or have changed."""
+        self.holds_of: Callable[[WorkerSample], Sequence[Hold]] = lambda _worker: ()
+        """Asked for the captures that are known to hold a worker."""
         self.reconfigure(settings)
 
     def reconfigure(self, settings: Settings) -> None:
@@ -297,7 +300,8 @@ class Investigation:
     def _seen_target(self, target: TargetSnapshot, now: float) -> SeenTarget:
         silences = self.silent.of(target, self._hung_after, now)
         longest = self.silent.silences.longest(target.name, time.monotonic())
-        return SeenTarget(now, target, silences, longest, self.work.loads(target))
+        holds = {worker.slot: held for worker in target.workers if (held := self.holds_of(worker))}
+        return SeenTarget(now, target, silences, longest, self.work.loads(target), holds)
 
     def _hanging(self, worker: WorkerSample) -> Iterable[tuple[StallEvidence, Verdict]]:
         """The stretches of a worker's loops that do not end."""
@@ -326,6 +330,7 @@ class Investigation:
             growth=growth,
             peers=self._growth.pool(worker.target) if growth is not None and growth.wants_peers else (),
             past=self._pasts.get((worker.target, worker.slot)),
+            holds=self.holds_of(worker),
         )
 
     def _case_of(self, key: WorkerKey) -> Case | None:

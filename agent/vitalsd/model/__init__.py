@@ -29,9 +29,11 @@ from vitalsd.model.samples import (
     WorkerSample,
 )
 from vitalsd.model.stalls import (
+    HELD_TIMES,
     Cause,
     Doing,
     EndedStall,
+    Hold,
     HostEvidence,
     StackRefusal,
     StallEvidence,
@@ -90,6 +92,7 @@ __all__ = [
     "EXIT_REASONS",
     "GC_BOUNDS_SECONDS",
     "GC_GENERATIONS",
+    "HELD_TIMES",
     "IN_ORDER",
     "OBSERVED_LOOP",
     "OF_THE_HOST",
@@ -110,6 +113,7 @@ __all__ = [
     "HeapSpace",
     "HeartbeatSource",
     "Histogram",
+    "Hold",
     "HostEvidence",
     "Incident",
     "LagSource",

@@ -9,9 +9,11 @@ import msgspec
 from vitalsd.model.vitals import Frame, Stack
 
 __all__ = [
+    "HELD_TIMES",
     "Cause",
     "Doing",
     "EndedStall",
+    "Hold",
     "HostEvidence",
     "StackRefusal",
     "StallEvidence",
@@ -131,6 +133,31 @@ class StallEvidence(msgspec.Struct, frozen=True):
     heap_looks: int = 0
     heap_collecting: int = 0
     """Of a Node: how often V8 was asked what it is at, and how often that was collecting garbage."""
+
+
+HELD_TIMES = 4.0
+"""What is known to hold a service for so long on a host at rest may take as many times that where captures are
+still taken: with eight to ten at work on two processors it was up to 2.7 times (`python -m bench holds_node`)."""
+
+
+class Hold(msgspec.Struct, frozen=True):
+    """A capture of ours whose engine is known to hold the worker, and what is known of that."""
+
+    capture: str
+    """Its id."""
+    kind: str
+    asked_by: Literal["person", "incident", "alert"]
+    who: str
+    began_at: float
+    """Unix time at which its engine was started: it holds from a moment later."""
+    told_seconds: float
+    """For how long it is known to hold, about."""
+    pause_seconds: float | None
+    """For how long it did, measured; None where that is not known yet, or nothing came of it."""
+    runs: bool
+    """Whether it has not ended."""
+    watches: bool
+    """Whether it goes on to watch the worker after that, and holds it no longer."""
 
 
 class EndedStall(msgspec.Struct, frozen=True):

@@ -219,7 +219,7 @@ class Capture(Section, frozen=True):
         Meta(
             ge=0.0,
             description="The time between two captures of one kind of one target; `stacks` of an incident with "
-            "another cause or culprit do not wait.",
+            "another cause or culprit do not wait, and no incident waits for what a person has asked for.",
         ),
     ] = 600.0
     per_hour: Annotated[
@@ -267,8 +267,10 @@ class Capture(Section, frozen=True):
         Meta(
             ge=0.0,
             le=600.0,
-            description="For how long a capture that nobody has asked for may hold the service. A heap snapshot "
-            "of Node holds it for a tenth of a second for each MiB of small objects.",
+            description="For how long a capture that nobody has asked for may hold the service. On a host at "
+            "rest a heap snapshot of Node holds it for a tenth of a second for each MiB of small objects, and the "
+            "start of a profile by V8, taken where nothing else may look, for 2 ms for each MiB; on one that is "
+            "busy for up to four times that.",
         ),
     ] = 0.25
     near_heap_limit: Annotated[

@@ -18,7 +18,7 @@ from pathlib import Path
 import msgspec
 import structlog
 
-from vitalsd.model import OWN_TARGET, SUPERVISOR, Exit, ExitReason, Supervisor, WorkerKey, Zombie
+from vitalsd.model import OUT_OF_ORDER, OWN_TARGET, SUPERVISOR, Exit, ExitReason, Supervisor, WorkerKey, Zombie
 from vitalsd.segment.reader import SegmentFile
 from vitalsd.targets.folder import SegmentFolder
 from vitalsd.targets.patterns import Patterns
@@ -37,6 +37,8 @@ LONGEST_REST_SECONDS = 60.0
 """Reading the table takes so much of a core at most: on a host with very many processes it is read less often."""
 JOINED_SECONDS = 600.0
 """A target of which nobody is left is the same service again when it comes back within this time."""
+MOST_ENDS = 10
+"""Of each slot: twice what makes a crash loop."""
 log = structlog.get_logger(__name__)
 
 
@@ -112,7 +114,7 @@ class Finder:
         """
         Go on, at unix time `at`, with the slots that an earlier agent has left of targets still there.
 
-        The answer is how those have ended whose places were empty then.
+        The answer is how those have ended whose places were empty then, and others of late.
         """
         ends: list[Exit] = []
         left: dict[str, list[SlotRow]] = {}
@@ -127,24 +129,31 @@ class Finder:
             if lives or at - max(row.seen_at for row in of_target) <= JOINED_SECONDS:
                 own = [row for row in of_target if row.slot != OF_SUPERVISOR]
                 self._slots.setdefault(name, self._new_slots()).restore(own)
+                ends += [end for row in of_target for end in row.lately]
                 ends += [row.ended for row in of_target if row.ended is not None]
         return ends
 
-    def slots(self, ends: Callable[[str], Mapping[str, Exit]] = lambda _target: {}) -> tuple[SlotRow, ...]:
+    def slots(
+        self,
+        ends: Callable[[str], Mapping[str, Exit]] = lambda _target: {},
+        lately: Callable[[str], Iterable[Exit]] = lambda _target: (),
+    ) -> tuple[SlotRow, ...]:
         """
         What the next agent must know to go on; our own slot is anew with each of them.
 
-        `ends` tells of a target, by slot, how its worker has ended.
+        `ends` tells of a target, by slot, how its worker has ended; `lately` all its ends, the oldest first.
         """
         kept: list[SlotRow] = []
         for name, slots in self._slots.items():
             if name == OWN_TARGET:
                 continue
             known, match = ends(name), self._match(name)
+            disordered = [end for end in lately(name) if end.reason in OUT_OF_ORDER]
             seated = slots.seated()
             for row in slots.rows(name):
                 ended = known.get(str(row.slot)) if seated[str(row.slot)] is None else None
-                kept.append(msgspec.structs.replace(row, match=match, ended=ended))
+                of_slot = tuple(end for end in disordered if end.slot == str(row.slot))[-MOST_ENDS:]
+                kept.append(msgspec.structs.replace(row, match=match, ended=ended, lately=of_slot))
             above = known.get(SUPERVISOR)
             if above is not None:
                 key = above.key

@@ -11,7 +11,8 @@ these a worker is
 - the root itself, when nothing else in its tree is a worker and never was. With workers below it, it is their
   master. A root that only wraps a command (`sh -c`, `tini --`, `sudo`, `uv run`) stands for that command.
 
-The primary of Node's cluster runs a loop like any Node, and publishes a segment: it is a master all the same.
+The primary of Node's cluster runs a loop like any Node, and publishes a segment: it is a master all the same, also
+while its last worker is being replaced.
 
 So a helper that the service shells out to is not a worker, nor is what that forks for its own sake (a shell, a
 browser, a database), and neither is a master.
@@ -99,6 +100,7 @@ def workers_of(
         alone = _unwrapped(root, table, children)
         found = _workers_below(root, alone, table, children, probed, roots)
         found -= primaries(found, table)
+        found = {pid for pid in found if not _leads_nobody(table[pid], known_masters)}
         if found:
             workers |= found
             above = {root, alone, *(table[pid].parent for pid in found if pid != root)}
@@ -196,6 +198,11 @@ def primaries(pids: Iterable[int], table: Mapping[int, Process]) -> set[int]:
         for pid in members
         if table[pid].parent in members and is_clustered(table[pid].arguments, table[table[pid].parent].arguments)
     }
+
+
+def _leads_nobody(process: Process, known_masters: set[WorkerKey]) -> bool:
+    """Whether it is the primary of a cluster whose last worker is being replaced; it has a segment too."""
+    return process.key in known_masters and program_of(process.arguments).interpreter == "node"
 
 
 def workers_by_segment(

@@ -58,11 +58,19 @@ class SlotRow(msgspec.Struct, frozen=True):
     """The pattern that its target was found by, if that is known: by another, the same name is another service."""
     ended: Exit | None = None
     """How who sat there last has ended, where nobody sits there now and that is known."""
+    lately: tuple[Exit, ...] = ()
+    """The latest ends out of order of who sat there, the oldest first: a loop may go on over many short agents."""
 
     @property
     def key(self) -> WorkerKey:
         """Who that is, in this boot."""
         return WorkerKey(self.pid, self.start_ticks)
+
+    @property
+    def why(self) -> ExitReason:
+        """Why who sat there last has ended."""
+        known = (*self.lately, self.ended) if self.ended is not None else self.lately
+        return next((end.reason for end in known if end.key == self.key), "unknown")
 
 
 class _Slot(msgspec.Struct):
@@ -111,7 +119,7 @@ class Slots:
         for row in rows:
             here = own.pop(row.slot, None)
             if here is not None and here.key not in {None, *moving} and row.key not in seated:
-                here.restarts, here.owed = _added(row.restarts, here.told or {"unknown": 1}), ()
+                here.restarts, here.owed = _added(row.restarts, here.told or {row.why: 1}), ()
                 self._slots[row.slot] = here
             else:
                 told = here.told if here is not None else {}

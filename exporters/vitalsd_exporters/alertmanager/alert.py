@@ -63,7 +63,7 @@ def _labels(kind: str, target: str, worker: str, severity: str, cause: str, stat
 
 def message(alert: Alert, wording: Wording, lasts_until: float) -> Message:
     """What is posted of it; one that fires holds until `lasts_until` if nothing more is heard of it."""
-    link = f"{wording.base_url}/api/v1/incidents/{alert.lead.id}"
+    link = f"{wording.base_url}/#/incidents/{alert.lead.id}"
     return {
         "labels": dict(alert.labels),
         "annotations": dict(_annotations(alert, wording, link)),
@@ -88,7 +88,7 @@ def _annotations(alert: Alert, wording: Wording, link: str) -> list[tuple[str, s
     if lead.advice:
         told.append(("advice", quoted(lead.advice)))
     if lead.captures:
-        told.append(("capture", f"{wording.base_url}/api/v1/captures/{lead.captures[-1]}"))
+        told.append(("capture", f"{wording.base_url}/#/captures/{lead.captures[-1]}"))
     told.append(("runbook_url", runbook_url(wording.runbooks, page_of(lead.kind, lead.cause))))
     return told
 

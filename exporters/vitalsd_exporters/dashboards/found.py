@@ -12,7 +12,7 @@ __all__ = ["found_row", "incident_panels"]
 def incident_panels(s: Scope) -> tuple[Panel, ...]:
     """Those that are open, as a table that leads on, and those that were opened."""
     sort = "target, instance, kind, severity"
-    lead = f"max by ({sort}, worker, cause, culprit) ({s.of('vitals_incident_info')})"
+    lead = f"topk by ({sort}) (1, {s.of('vitals_incident_info')})"
     still_open = f"sum by ({sort}) ({s.of('vitals_incidents_open')}) > 0"
     return (
         Panel(
@@ -21,7 +21,13 @@ def incident_panels(s: Scope) -> tuple[Panel, ...]:
             "that was found most often. The kind leads to its runbook, the target to its health, the instance "
             "to the agent; `vitalsd incidents` beside the service has stacks and captures.",
             "short",
-            (Query(f"({still_open}) * on ({sort}) group_left (worker, cause, culprit) {lead}", "{{kind}}"),),
+            (
+                Query(
+                    f"({still_open}) * on ({sort}) group_left (worker, cause, culprit) {lead} "
+                    f"or on ({sort}) ({still_open})",
+                    "{{kind}}",
+                ),
+            ),
             "table", 16, 8,
             columns=(
                 Column("target", "target", links=fields(TO_SERVICE, HEALTH)),

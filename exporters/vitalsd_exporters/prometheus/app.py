@@ -139,4 +139,4 @@ def _takes_gzip(accepted: str) -> bool:
 def _health_paths(view: View) -> list[str]:
     from urllib.parse import quote
 
-    return [f"/health/{quote(target.name, safe='')}" for target in view.targets()]
+    return ["/health", *(f"/health/{quote(target.name, safe='')}" for target in view.targets())]

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from vitalsd_exporters.rules.model import INSTANCE, TARGET, Alert, Group, value
+from msgspec.structs import replace
+
+from vitalsd_exporters.rules.model import BRIDGED, INSTANCE, TARGET, Alert, Group, value
 from vitalsd_exporters.rules.thresholds import Thresholds
 
 __all__ = ["agent_group"]
 
 MEBI = 1 << 20
-TOLD_ELSEWHERE = "config_reload_failed|engine_failed|history_.+|store_unavailable"
+TOLD_ELSEWHERE = "config_reload_failed|history_lost|store_unavailable"
 """Errors for which there is an alert of their own."""
 
 
 def agent_group(t: Thresholds) -> Group:
     """Those of presence, of sight, of what it writes and tells, of what it costs."""
-    return Group("vitalsd.agent", (*_presence(t), *_sight(t), *_stored(), *_captures(t), *_pushed(), *_costs(t)))
+    alerts = (*_presence(t), *_sight(t), *_stored(), *_captures(t), *_pushed(), *_costs(t))
+    absent = "VitalsdAgentsAbsent"  # of nobody
+    return Group(
+        "vitalsd.agent",
+        tuple(alert if alert.alert == absent else replace(alert, whose=INSTANCE) for alert in alerts),
+    )
 
 
 def _presence(t: Thresholds) -> tuple[Alert, ...]:
@@ -22,8 +29,9 @@ def _presence(t: Thresholds) -> tuple[Alert, ...]:
         Alert(
             "VitalsdAgentDown", "warning", f'up{{job=~"{t.job}"}} == 0', "5m",
             "Prometheus cannot scrape an agent.",
-            f"The agent on {INSTANCE} has not answered for five minutes: nobody watches its services.",
-            "Look at its log; `vitalsd watch` takes the place of one that `vitalsd run` had started.",
+            f"The agent on {INSTANCE} has not answered for five minutes: nobody watches its services. One that "
+            "`vitalsd run` has started ends with its service.",
+            "Look whether the service runs, and at the agent's log; `vitalsd watch` takes the place of an agent.",
         ),
         Alert(
             "VitalsdAgentsAbsent", "critical", f'absent(up{{job=~"{t.job}"}})', "15m",
@@ -33,14 +41,16 @@ def _presence(t: Thresholds) -> tuple[Alert, ...]:
         ),
         Alert(
             "VitalsdAgentTroubled", "warning",
-            'sum without (kind, severity) (vitals_incidents_open{target="vitalsd", severity!="info"}) > 0', "15m",
+            "sum without (kind, severity) "
+            f'(max_over_time(vitals_incidents_open{{target="vitalsd", severity!="info"}}{BRIDGED})) > 0', "15m",
             "An agent has incidents of its own.",
             f"The agent on {INSTANCE} has {value()} open incidents about itself.",
             "`vitalsd incidents` tells them like those of a service.",
             "docs/incidents.md#kinds",
         ),
         Alert(
-            "VitalsdConfigReloadFailed", "warning", "vitalsd_config_last_reload_successful == 0", "5m",
+            "VitalsdConfigReloadFailed", "warning",
+            f"max_over_time(vitalsd_config_last_reload_successful{BRIDGED}) == 0", "5m",
             "An agent has refused its new configuration and goes on with the old one.",
             f"The agent on {INSTANCE} could not take over its configuration.",
             "`vitalsd config check` says what is wrong with it.",
@@ -58,18 +68,20 @@ def _presence(t: Thresholds) -> tuple[Alert, ...]:
 
 
 def _sight(t: Thresholds) -> tuple[Alert, ...]:
-    at_most = f"clamp_min(10 * vitalsd_effective_interval_seconds, {t.stale_seconds:g})"
+    interval = f"last_over_time(vitalsd_effective_interval_seconds{BRIDGED})"
+    at_most = f"clamp_min(10 * {interval}, {t.stale_seconds:g})"
     return (
         Alert(
             "VitalsdSourceFailing", "warning", "max_over_time(vitalsd_source_success[5m]) == 0", "10m",
-            "A way of reading workers fails each time.",
-            f"Source `{{{{ $labels.source }}}}` of {TARGET} has not worked once for a quarter of an hour.",
+            "A way of reading workers fails each time for at least one of them.",
+            f"Source `{{{{ $labels.source }}}}` of {TARGET} has not once worked for all workers in 15 minutes.",
             "`vitalsd status` and the agent's log (`source_failed`) say why; `vitalsd doctor` what would help.",
             "docs/permissions.md#what-each-way-in-needs",
         ),
         Alert(
             "VitalsdSamplesStale", "warning",
-            "time() - vitalsd_sample_timestamp_seconds > ignoring (target) group_left () " + at_most, "5m",
+            f"time() - last_over_time(vitalsd_sample_timestamp_seconds{BRIDGED}) "
+            f"> ignoring (target) group_left () {at_most}", "5m",
             "An agent answers, but does not look at its services any more.",
             f"{TARGET} was last looked at {value('humanizeDuration')} ago.",
             "Restart the agent; the service does not notice. Keep its log.",
@@ -88,7 +100,9 @@ def _sight(t: Thresholds) -> tuple[Alert, ...]:
 def _stored() -> tuple[Alert, ...]:
     return (
         Alert(
-            "VitalsdNotStoring", "warning", "vitalsd_store_success == 0 or vitalsd_history_success == 0", "5m",
+            "VitalsdNotStoring", "warning",
+            f"max_over_time(vitalsd_store_success{BRIDGED}) == 0 "
+            f"or max_over_time(vitalsd_history_success{BRIDGED}) == 0", "5m",
             "An agent cannot store what it has found.",
             f"The agent on {INSTANCE} keeps incidents or history in memory alone: a restart would lose them.",
             "Its log says why; mostly `storage.dir` is full or not its own.",
@@ -109,7 +123,8 @@ def _captures(t: Thresholds) -> tuple[Alert, ...]:
     taken = "sum without (kind) (increase(vitalsd_captures_total[1h]))"
     return (
         Alert(
-            "VitalsdCapturesFail", "warning", f"{failed} >= {t.capture_failures:g} and {failed} > {taken}", "0s",
+            "VitalsdCapturesFail", "warning",
+            f"{failed} > {t.capture_failures - 0.5:g} and {failed} > {taken}", "0s",
             "Captures of a service fail more often than not.",
             f"{TARGET}: {value()} captures came to nothing within an hour.",
             "`vitalsd captures` says why; `vitalsd doctor --pid P` what would help.",
@@ -117,15 +132,15 @@ def _captures(t: Thresholds) -> tuple[Alert, ...]:
         ),
         Alert(
             "VitalsdUploadsFail", "warning",
-            "increase(vitalsd_capture_upload_failures_total[1h]) > 2 "
-            "and increase(vitalsd_capture_uploads_total[1h]) == 0",
+            "increase(vitalsd_capture_upload_failures_total[1h]) > 1.5 "
+            "and increase(vitalsd_capture_uploads_total[1h]) < 0.5",
             "10m", "Captures do not reach where they should be copied to.",
             f"The agent on {INSTANCE} has failed {value()} times within an hour to copy captures, and never did.",
             "`upload_problem` of the capture (`vitalsd captures ID --json`) says what is in the way.",
             "docs/configuration.md#capture", "15m",
         ),
         Alert(
-            "VitalsdRemedyStopped", "warning", "vitalsd_remedy_stopped == 1", "5m",
+            "VitalsdRemedyStopped", "warning", f"max_over_time(vitalsd_remedy_stopped{BRIDGED}) == 1", "5m",
             "Recycling workers did not help, and was stopped.",
             f"{TARGET}: its workers are not recycled any more, since that did not help.",
             "The incident says what was tried; the leak or hang needs somebody.",
@@ -141,29 +156,35 @@ def _pushed() -> tuple[Alert, ...]:
     return (
         Alert(
             "VitalsdNotificationsFail", "warning",
-            f"increase({failed}[15m]) > 2 and increase({failed}[15m]) >= increase({sent}[15m])", "5m",
+            _in_vain(sent, failed), "5m",
             "An Alertmanager takes nothing from an agent.",
-            f"The agent on {INSTANCE} has tried {value()} times within 15 minutes to tell "
-            "{{ $labels.peer }} of its incidents, and never did.",
+            f"The agent on {INSTANCE} has tried {value()} times within an hour to tell "
+            "{{ $labels.peer }} of its incidents, and lately never did.",
             "Its log says why (`notification_failed`); alerts that Prometheus sends are not affected.",
             "docs/configuration.md#exportersalertmanager", "15m",
         ),
         Alert(
             "VitalsdOtlpFails", "warning",
-            f"increase({refused}[15m]) > 2 and increase({refused}[15m]) >= increase({tried}[15m])", "5m",
+            _in_vain(tried, refused), "5m",
             "A collector takes no metrics from an agent.",
-            f"The agent on {INSTANCE} has pushed metrics {value()} times within 15 minutes, all in vain.",
+            f"The agent on {INSTANCE} has pushed metrics {value()} times within an hour, lately all in vain.",
             "Its log says why (`metrics_not_taken`); what Prometheus scrapes is not affected.",
             "docs/otlp.md", "15m",
         ),
         Alert(
-            "VitalsdOtlpDropsPoints", "warning", "increase(vitalsd_otlp_dropped_points_total[15m]) > 0", "10m",
+            "VitalsdOtlpDropsPoints", "warning",
+            f"increase(vitalsd_otlp_dropped_points_total[15m]) > 0 unless increase({refused}[15m]) > 0", "10m",
             "A collector takes only a part of what an agent pushes.",
             f"The agent on {INSTANCE} has lost about {value()} data points within 15 minutes.",
             "Its log quotes the collector (`metrics_not_taken`).",
             "docs/otlp.md", "15m",
         ),
     )  # fmt: skip
+
+
+def _in_vain(tried: str, failed: str) -> str:
+    """Failed at least twice within an hour, which is the longest interval, and never succeeded of late."""
+    return f"increase({failed}[1h]) > 1.5 unless increase({tried}[15m]) > increase({failed}[15m]) + 0.5"
 
 
 def _costs(t: Thresholds) -> tuple[Alert, ...]:

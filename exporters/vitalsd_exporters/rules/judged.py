@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from vitalsd_exporters.rules.model import TARGET, Alert, Group, Level, value
+from vitalsd_exporters.rules.model import BRIDGED, TARGET, TARGET_ALONE, Alert, Group, Level, value
 from vitalsd_exporters.runbooks import page_of
 
 __all__ = ["NOT_ALERTED", "judged_group"]
@@ -20,9 +20,14 @@ NOT_ALERTED = {
         "growth",
         "info",
     ): "memory that may or may not be a leak: proven, it is `leak`; in time, `exhaustion` says when",
+    ("stall", "info"): "a capture that somebody has asked for holds the worker, for as long as was told",
     ("imbalance", "info"): "a worker that rests while the others are full costs capacity, and is nobody's page",
 }
 """Kind and severity -> why no alert is made of it."""
+
+
+RECURS_OFTEN, RECURS_WITHIN = 6, "30m"
+"""Opened so often, it is no less than one that goes on, however short each is."""
 
 
 class Kind(NamedTuple):
@@ -36,7 +41,7 @@ class Kind(NamedTuple):
 
 
 KINDS = (
-    Kind("stall", {"warning": "10m", "critical": "2m"}, "event loops are blocked again and again"),
+    Kind("stall", {"warning": "10m", "critical": "3m"}, "event loops are blocked again and again"),
     Kind("starvation", {"warning": "10m", "critical": "3m"}, "callbacks wait although the loop turns"),
     Kind("leak", {"warning": "5m", "critical": "1m"}, "memory is never given back"),
     Kind("fragmentation", {"warning": "15m"}, "memory grows while what lives in it does not"),
@@ -47,15 +52,15 @@ KINDS = (
     Kind("thread_leak", {"warning": "15m"}, "threads never end"),
     Kind("task_leak", {"warning": "15m"}, "tasks are never done"),
     Kind("gc_pressure", {"warning": "10m", "critical": "5m"}, "garbage collection takes the workers' time"),
-    Kind("error_surge", {"warning": "5m", "critical": "2m"}, "errors that nobody handles are above what is usual"),
-    Kind("pool_saturation", {"warning": "10m", "critical": "2m"}, "a thread pool does not keep up"),
+    Kind("error_surge", {"warning": "5m", "critical": "3m"}, "errors that nobody handles are above what is usual"),
+    Kind("pool_saturation", {"warning": "10m", "critical": "3m"}, "a thread pool does not keep up"),
     Kind("worker_down", {"warning": "5m", "critical": "1m"}, "workers end out of order"),
     Kind("worker_hung", {"warning": "5m", "critical": "1m"}, "workers show no life"),
     Kind("crash_loop", {"critical": "0s"}, "workers are started and end, over and over", "15m"),
     Kind("oom_kill", {"warning": "0s", "critical": "0s"}, "the kernel has killed workers for memory", "15m"),
     Kind("zombie", {"warning": "15m"}, "ended children are not fetched by their parent"),
     Kind("imbalance", {"warning": "15m"}, "one worker has all the work"),
-    Kind("capture_harmful", {"warning": "0s"}, "a capture has held the service, and its engine is stopped", "1h"),
+    Kind("capture_harmful", {"warning": "0s"}, "a capture has held the service, and its engine is stopped", "15m"),
 )
 
 
@@ -69,14 +74,16 @@ def _alert(kind: Kind, severity: Level) -> Alert:
     return Alert(
         alert="Vitalsd" + "".join(word.capitalize() for word in kind.kind.split("_")),
         severity=severity,
-        expr=f"vitals_incidents_open{{{chosen}}} > 0",
+        expr=f"max_over_time(vitals_incidents_open{{{chosen}}}{BRIDGED}) > 0"
+        f" or (increase(vitals_incidents_total{{{chosen}}}[{RECURS_WITHIN}]) > {RECURS_OFTEN - 0.5:g})",
         held=kind.held[severity],
-        summary=f"In a Python or Node service {kind.happens}.",
-        description=f"{TARGET} has {value()} open incidents `{kind.kind}`, {severity}: {kind.happens}."
-        + _lead(kind.kind, severity),
+        summary=f"{kind.happens[:1].upper()}{kind.happens[1:]}.",
+        description=f"{TARGET}: `{kind.kind}`, {severity}, {value()} of them open, or opened in half an hour.",
         advice="`vitalsd incidents` beside the service names the worker and the cause, with the evidence.",
         runbook=page_of(kind.kind),
         keep=kind.keep,
+        whose=TARGET_ALONE,
+        more=_lead(kind.kind, severity),
     )
 
 

@@ -6,12 +6,26 @@ from typing import Literal
 
 import msgspec
 
-__all__ = ["INSTANCE", "RUNBOOK", "TARGET", "WORKER", "Alert", "Group", "Level", "Recording", "value"]
+__all__ = [
+    "INSTANCE",
+    "RUNBOOK",
+    "TARGET",
+    "TARGET_ALONE",
+    "WORKER",
+    "Alert",
+    "Group",
+    "Level",
+    "Recording",
+    "value",
+]
 
 Level = Literal["critical", "warning"]
 """`critical` pages somebody, `warning` is a ticket."""
 
+BRIDGED = "[1m]"
+"""A scrape that fails ends every series, and would begin the time anew for which an alert is held."""
 INSTANCE = "{{ $labels.instance }}"
+TARGET_ALONE = "{{ $labels.target }}"
 TARGET = "`{{ $labels.target }}` on " + INSTANCE
 WORKER = "Worker {{ $labels.worker }} of " + TARGET
 RUNBOOK = "docs/alerts.md#vitalsd-itself"
@@ -42,7 +56,7 @@ class Alert(msgspec.Struct, frozen=True):
     held: str
     """For how long it must be so before it fires; `0s` where what it asks for has been held already."""
     summary: str
-    """One sentence that is the same for everybody it happens to."""
+    """One sentence that is the same for everybody it happens to; people read it after whose it is."""
     description: str
     """Who, and by which numbers: a template of Prometheus."""
     advice: str
@@ -51,6 +65,16 @@ class Alert(msgspec.Struct, frozen=True):
     """The page, and perhaps its section, from the root of the project."""
     keep: str = "5m"
     """For how long it goes on when it is no longer so, since one that comes and goes is several pages."""
+    whose: str = ""
+    """A template: whom people read about, since a pager shows the summary and perhaps nothing else."""
+    more: str = ""
+    """A template: what follows the summary there."""
+
+    @property
+    def title(self) -> str:
+        """The summary as people read it."""
+        plain = self.summary
+        return (f"{self.whose}: {plain[:1].lower()}{plain[1:]}" if self.whose else plain) + self.more
 
 
 class Group(msgspec.Struct, frozen=True):

@@ -100,7 +100,7 @@ def _rule(rule: Recording | Alert, thresholds: Thresholds) -> dict[str, Any]:
         "keep_firing_for": rule.keep,
         "labels": {"severity": rule.severity},
         "annotations": {
-            "summary": rule.summary,
+            "summary": rule.title,
             "description": f"{rule.description} {rule.advice}",
             "runbook_url": runbook_url(thresholds.runbooks, rule.runbook),
         },

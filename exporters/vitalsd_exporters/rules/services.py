@@ -2,12 +2,15 @@
 Alerts on plain metrics of a service, by thresholds: they work where nobody wants the agent's judgement.
 
 Of these, too, the agent's own worker (target `vitalsd`) is left out. What is asked for holds for several scrapes,
-so that one reading, or a series that has just begun, is never enough.
+so that one reading, or a series that has just begun, is not enough, but where the reading itself says for how long
+it has been so; and a scrape that fails is bridged.
 """
 
 from __future__ import annotations
 
-from vitalsd_exporters.rules.model import TARGET, WORKER, Alert, Group, value
+from msgspec.structs import replace
+
+from vitalsd_exporters.rules.model import BRIDGED, TARGET, TARGET_ALONE, WORKER, Alert, Group, value
 from vitalsd_exporters.rules.thresholds import Thresholds
 from vitalsd_exporters.runbooks import page_of
 
@@ -17,13 +20,16 @@ NOT_OURS = 'target!="vitalsd"'
 DELAY = "vitals_eventloop_delay_seconds"
 GROWN_UP_SECONDS = 7200
 """A process younger than this may still be warming up, and its line foresees nothing."""
+SEEN_WITHIN = "1d"
+"""A target that is configured on a whole fleet and runs on a part of it is down on the others, as it should be."""
 LIVED_FRACTION = 0.2
 """Of the five minutes of a quantile: a loop observes itself fifty times a second, so 10/s is a minute of it."""
 
 
 def service_group(t: Thresholds) -> Group:
     """Those of delay, workers, memory, counts."""
-    return Group("vitalsd.services", (*_delays(t), *_workers(t), *_memory(t), *_counts(t)))
+    alerts = (*_delays(t), *_workers(t), *_memory(t), *_counts(t))
+    return Group("vitalsd.services", tuple(replace(alert, whose=TARGET_ALONE) for alert in alerts))
 
 
 def _lived(level: str) -> str:
@@ -77,8 +83,10 @@ def _workers(t: Thresholds) -> tuple[Alert, ...]:
     out_of_order = f'{NOT_OURS}, reason=~"error|signal|oom_kill|timeout"'
     return (
         Alert(
-            "VitalsdTargetDown", "critical", f"vitals_target_up{{{NOT_OURS}}} == 0", "2m",
-            "No worker of a watched service runs.",
+            "VitalsdTargetDown", "critical",
+            f"max_over_time(vitals_target_up{{{NOT_OURS}}}{BRIDGED}) == 0 "
+            f"and max_over_time(vitals_target_up[{SEEN_WITHIN}]) == 1", "2m",
+            "No worker runs of a watched service that did.",
             f"{TARGET}: none of its workers has run for two minutes.",
             "`vitalsd status` says how the last one ended.",
             page_of("worker_down"),
@@ -86,7 +94,7 @@ def _workers(t: Thresholds) -> tuple[Alert, ...]:
         Alert(
             "VitalsdRestarts", "warning",
             "sum without (worker, reason) "
-            f"(increase(vitals_worker_restarts_total{{{out_of_order}}}[30m])) > {t.restarts:g}",
+            f"(increase(vitals_worker_restarts_total{{{out_of_order}}}[30m])) > {t.restarts - 0.5:g}",
             "0s", "Workers end out of order and are replaced, repeatedly.",
             f"{TARGET}: {value()} workers ended out of order in the last half hour.",
             "`vitals_worker_restarts_total` by reason, and `vitalsd incidents`, say how.",
@@ -104,8 +112,8 @@ def _workers(t: Thresholds) -> tuple[Alert, ...]:
             "VitalsdThrottled", "warning",
             f"max without (worker) (rate(vitals_cpu_throttled_seconds_total{{{NOT_OURS}}}[5m])) > "
             f"{t.throttled_share:g}", "15m",
-            "A service has no CPU quota for much of its time.",
-            f"{TARGET}: for {value('humanizePercentage')} of the time its group had no CPU quota left.",
+            "A service waits for CPU quota for much of its time.",
+            f"{TARGET}: its group has no CPU quota left for {value()} s in each second, added up over processors.",
             "Raise the CPU limit, or have fewer workers in it.",
             page_of("stall", "cpu_throttled"),
         ),
@@ -114,11 +122,12 @@ def _workers(t: Thresholds) -> tuple[Alert, ...]:
 
 def _memory(t: Thresholds) -> tuple[Alert, ...]:
     full = f"worker:vitals_memory_limit:ratio{{{NOT_OURS}}}"
-    warning, critical = (f"{full} > {share:g}" for share in (t.memory_warning_share, t.memory_critical_share))
+    shares = t.memory_warning_share, t.memory_critical_share
+    warning, critical = (f"max_over_time({full}{BRIDGED}) > {share:g}" for share in shares)
     near = "The memory of a worker is near its limit."
     uses = f"{WORKER} uses {value('humanizePercentage')} of its memory limit."
     ask = "`vitalsd capture memory` before it is killed says who holds it; it is refused where it does not fit."
-    left = f"vitals_memory_exhaustion_timestamp_seconds{{{NOT_OURS}}} - time()"
+    left = f"last_over_time(vitals_memory_exhaustion_timestamp_seconds{{{NOT_OURS}}}{BRIDGED}) - time()"
     heap = f"vitals_heap_used_bytes{{{NOT_OURS}}}"
     limit = f"vitals_heap_limit_bytes{{{NOT_OURS}}}"
     page = page_of("exhaustion")
@@ -128,14 +137,14 @@ def _memory(t: Thresholds) -> tuple[Alert, ...]:
         Alert(
             "VitalsdMemoryRunsOut", "warning",
             f"{left} < {t.exhaustion_hours * 3600:g} and "
-            f"(time() - vitals_process_start_time_seconds > {GROWN_UP_SECONDS})", "1h",
+            f"(time() - last_over_time(vitals_process_start_time_seconds{BRIDGED}) > {GROWN_UP_SECONDS})", "1h",
             "At its present pace the memory of a worker meets its limit soon.",
             f"{WORKER}: at the pace of the last hours its memory meets the limit in {value('humanizeDuration')}.",
             ask, page,
         ),
         Alert(
             "VitalsdHeapHigh", "warning",
-            f"min_over_time({heap}[10m]) / {limit} > {t.heap_share:g}", "5m",
+            f"min_over_time({heap}[10m]) / last_over_time({limit}{BRIDGED}) > {t.heap_share:g}", "5m",
             "V8's heap is near the limit at which it ends the process.",
             f"{WORKER}: what collections leave of the heap is {value('humanizePercentage')} of V8's limit.",
             "`vitalsd capture memory` says who allocates; `--max-old-space-size` is the limit.",
@@ -168,7 +177,8 @@ def _counts(t: Thresholds) -> tuple[Alert, ...]:
         ),
         Alert(
             "VitalsdFdsHigh", "warning",
-            f"vitals_process_open_fds{{{NOT_OURS}}} / vitals_process_max_fds > {t.fds_share:g}", "5m",
+            f"last_over_time(vitals_process_open_fds{{{NOT_OURS}}}{BRIDGED}) "
+            f"/ last_over_time(vitals_process_max_fds{BRIDGED}) > {t.fds_share:g}", "5m",
             "A worker has nearly all file descriptors that it may.",
             f"{WORKER} has {value('humanizePercentage')} of the file descriptors it is allowed.",
             "`vitalsd status` and the incident tell of which kind they are.",

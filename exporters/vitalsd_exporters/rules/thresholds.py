@@ -45,7 +45,7 @@ class Thresholds(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     heap_share: Annotated[Share, Meta(description="What collections leave of V8's heap, of its limit")] = 0.85
     fds_share: Annotated[Share, Meta(description="File descriptors in use, of what is allowed")] = 0.9
     restarts: Annotated[
-        Positive, Meta(description="Ends out of order within half an hour, of one target and agent")
+        Positive, Meta(description="So many ends out of order within half an hour, of one target and agent")
     ] = 3.0
     errors_per_second: Annotated[Positive, Meta(description="Unhandled errors of one channel")] = 0.2
     throttled_share: Annotated[Share, Meta(description="Share of the time without CPU quota")] = 0.25
@@ -59,9 +59,9 @@ class Thresholds(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     agent_cores_per_worker: Annotated[Positive, Meta(description="and for each worker")] = 0.002
     agent_mebibytes: Annotated[Positive, Meta(description="MiB that the agent takes, without its workers")] = 60.0
     agent_mebibytes_per_worker: Annotated[Positive, Meta(description="and for each worker")] = 1.0
-    capture_failures: Annotated[Positive, Meta(description="Captures of a target that failed within an hour")] = (
-        3.0
-    )
+    capture_failures: Annotated[
+        Positive, Meta(description="So many failed captures of a target within an hour")
+    ] = 3.0
 
 
 def read_thresholds(path: Path) -> Thresholds:

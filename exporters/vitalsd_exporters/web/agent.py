@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from vitalsd.model import Incident
     from vitalsd_exporters.state import AgentVitals, View
 
-__all__ = ["AgentState", "agent_route"]
+__all__ = ["AgentState", "agent_route", "problems_of"]
 
 
 class AgentState(msgspec.Struct, frozen=True):
@@ -43,11 +43,16 @@ def agent_route(view: View) -> Route:
 
     async def agent(_request: Request) -> Response:
         vitals = view.agent()
-        problems = (*_problems(vitals), *_own(view.incidents()))
+        problems = problems_of(vitals, view.incidents())
         state = AgentState(vitals.version, problems, view.captures.breakers(), vitals.reload_succeeded_at)
         return json_reply(as_json(state))
 
     return Route("/api/v1/agent", agent)
+
+
+def problems_of(agent: AgentVitals, incidents: Iterable[Incident]) -> tuple[str, ...]:
+    """A sentence for each thing that is wrong with the agent now."""
+    return (*_problems(agent), *_own(incidents))
 
 
 def _own(incidents: Iterable[Incident]) -> Iterator[str]:

@@ -9,12 +9,13 @@ from typing import Any
 import msgspec
 
 from vitalsd.capture.model import Capture, RefusalWord
-from vitalsd.model import Incident, RecentLoop, RuleState, SourceReading, TargetSnapshot
+from vitalsd.model import Incident, MemoryTrend, RecentLoop, RuleState, SourceReading, TargetSnapshot
 from vitalsd.remedy.model import RemedyState
 from vitalsd_exporters.web.agent import AgentState
 from vitalsd_exporters.web.alerts import Message, Outcome
 from vitalsd_exporters.web.captures import Asked, Pinned
 from vitalsd_exporters.web.edge import is_time, told_name
+from vitalsd_exporters.web.history import MemoryHistory
 from vitalsd_exporters.web.targets import TargetMemory
 
 __all__ = ["COMPONENTS", "LISTS", "components"]
@@ -22,7 +23,7 @@ __all__ = ["COMPONENTS", "LISTS", "components"]
 PREFIX = "#/components/schemas/"
 TOLD = (
     *(TargetSnapshot, SourceReading, Incident, RuleState, Capture, RecentLoop, Outcome, TargetMemory),
-    *(AgentState, RemedyState),
+    *(AgentState, RemedyState, MemoryHistory, MemoryTrend),
 )
 """What answers are made of, with all that is in them."""
 TAKEN = (Asked, Pinned, Message)
@@ -63,6 +64,7 @@ def components() -> dict[str, Any]:
     made = {name: _as_told(schema) for name, schema in told.items()}
     for name in WITH_RECENT:
         _add(made[name], "recent", {"anyOf": [_reference("RecentLoop"), {"type": "null"}]})
+    _add(made["WorkerSample"], "trend", {"anyOf": [_reference("MemoryTrend"), {"type": "null"}]})
     _add(made["TargetSnapshot"], "memory", _reference("TargetMemory"))
     _add(made["TargetSnapshot"], "zombie_count", {"type": "integer", "minimum": 0})
     _add(made["TargetSnapshot"], "remedy", _reference("RemedyState"))

@@ -1,47 +1,45 @@
 """
-The control port: the API under `/api/v1` and a landing page, all behind a token.
+The control port: the API under `/api/v1` and the page, all behind a token.
 
 Answers are the model itself, see `edge`. Costs one look at the targets per request.
 """
 
 from __future__ import annotations
 
-from html import escape
 from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.routing import Route
 
-from vitalsd.model import stalled_seconds
-from vitalsd.times import rfc3339
 from vitalsd_exporters.web.agent import agent_route
 from vitalsd_exporters.web.alerts import alert_routes
 from vitalsd_exporters.web.captures import capture_routes
 from vitalsd_exporters.web.edge import as_json
 from vitalsd_exporters.web.guard import Guard
+from vitalsd_exporters.web.history import history_route
 from vitalsd_exporters.web.incidents import incident_routes
-from vitalsd_exporters.web.reply import html_page, json_error, json_reply
+from vitalsd_exporters.web.page.book import RowBook
+from vitalsd_exporters.web.page.routes import page_routes
+from vitalsd_exporters.web.page.stream import page_stream
+from vitalsd_exporters.web.reply import json_error, json_reply
 from vitalsd_exporters.web.stream import LiveStream
 from vitalsd_exporters.web.targets import target_as_json, targets_as_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from starlette.requests import Request
     from starlette.responses import Response
 
-    from vitalsd.model import Incident, TargetSnapshot, WorkerSample
     from vitalsd_exporters.state import View
     from vitalsd_exporters.web.auth import Token
 
 __all__ = ["control_app"]
 
-MOST_SHOWN = 20
-
 
 def control_app(view: View, token: Token, listen_host: str) -> Starlette:
     """The whole app of the control port; `listen_host` is the host part of `exporters.control.listen`."""
+
+    book = RowBook(view)
 
     async def targets(_request: Request) -> Response:
         return json_reply({"targets": targets_as_json(view)})
@@ -56,26 +54,23 @@ def control_app(view: View, token: Token, listen_host: str) -> Starlette:
     async def sources(_request: Request) -> Response:
         return json_reply({"sources": as_json(view.sources())})
 
-    async def stream(_request: Request) -> Response:
-        return LiveStream(view)
+    async def stream(request: Request) -> Response:
+        wanted = request.query_params.get("view")
+        if wanted not in (None, "page"):
+            return json_error(f"`view` is `page`, or left out; not `{wanted}`.", 400)
+        return LiveStream(view) if wanted is None else page_stream(view, book)
 
     async def openapi(_request: Request) -> Response:
         from vitalsd_exporters.web.openapi import document  # few ask for it
 
         return json_reply(document(view.agent().version))
 
-    async def landing(request: Request) -> Response:
-        body = _target_table(view.targets()) + "\n" + _incident_table(view.incidents())
-        response = html_page("vitalsd", body)
-        if "token" in request.query_params:
-            token.remember(request, response)
-        return response
-
     app = Starlette(
         routes=[
-            Route("/", landing),
+            *page_routes(token),
             Route("/api/v1/targets", targets),
             Route("/api/v1/targets/{name}", target),
+            history_route(view),
             Route("/api/v1/sources", sources),
             agent_route(view),
             Route("/api/v1/stream", stream),
@@ -107,42 +102,3 @@ def _methods(request: Request) -> list[str]:
     routes = [route for route in request.app.routes if isinstance(route, Route)]
     here = (route for route in routes if route.path_regex.match(request.scope["path"]))
     return sorted({method for route in here for method in route.methods or ()})
-
-
-def _target_table(targets: tuple[TargetSnapshot, ...]) -> str:
-    if not targets:
-        return "<p>No target is configured or found yet.</p>"
-    rows = [
-        (worker.target, worker.slot, str(worker.key.pid) if worker.key else "", _state(worker))
-        for target in targets
-        for worker in target.workers
-    ]
-    rows += [(target.name, "", "", "no worker") for target in targets if not target.workers]
-    return _table(("target", "worker", "pid", "state"), rows)
-
-
-def _incident_table(incidents: tuple[Incident, ...]) -> str:
-    is_open = [incident for incident in incidents if incident.state == "open"]
-    if not is_open:
-        return "<p>No incident is open.</p>"
-    rows = [
-        (rfc3339(each.opened_at) or "", each.severity, each.target, each.worker, each.kind, each.summary)
-        for each in is_open[:MOST_SHOWN]
-    ]
-    more = len(is_open) - len(rows)
-    note = f"<p>And {more} more: vitalsd incidents --state open</p>" if more else ""
-    return _table(("opened", "severity", "target", "worker", "kind", "summary"), rows) + note
-
-
-def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
-    """Everything in it is text: services choose their names themselves."""
-    lines = ["".join(f"<th>{name}</th>" for name in head)]
-    lines += ["".join(f"<td>{escape(cell)}</td>" for cell in row) for row in rows]
-    return "<table>\n" + "\n".join(f"<tr>{line}</tr>" for line in lines) + "\n</table>"
-
-
-def _state(worker: WorkerSample) -> str:
-    if not worker.up:
-        return "vacant" if worker.vacant else "down"
-    stuck = stalled_seconds(worker)
-    return f"stuck for {stuck:.2f} s" if stuck is not None else "up"

@@ -1,5 +1,6 @@
 """
-Whether a target should get traffic: `/health/{target}` and `/health/{target}/{worker}` for load balancers.
+Whether a target should get traffic: `/health/{target}` and `/health/{target}/{worker}` for load balancers, and
+`/health` for whoever has one service, or wants to know of all.
 
 A worker is unavailable when it is gone, hung or stopped, caught in a crash loop, when one of its loops is late by
 more than `health.max_delay`, and until it has been well for `health.recovered_after`. Costs one look at the loops'
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from starlette.routing import Route
 
-from vitalsd.model import STOPPED, late_loops
+from vitalsd.model import OWN_TARGET, STOPPED, late_loops
 from vitalsd.times import unix
 from vitalsd_exporters.web.crashing import crash_loop
 from vitalsd_exporters.web.reply import json_error, json_reply
@@ -52,7 +53,11 @@ class Reason(msgspec.Struct, frozen=True):
 
 
 def health_routes(view: View) -> list[Route]:
-    """The two questions as routes."""
+    """The three questions as routes."""
+
+    async def health(_request: Request) -> Response:
+        targets = (target for target in view.targets() if target.name != OWN_TARGET)
+        return _verdict([reason for target in targets for reason in target_reasons(view, target)])
 
     async def target_health(request: Request) -> Response:
         target = _find(view, request)
@@ -75,6 +80,7 @@ def health_routes(view: View) -> list[Route]:
         return json_error(f"Target `{target.name}` has no worker `{slot}`; it has {slots}.", 404)
 
     return [
+        Route("/health", health),
         Route("/health/{target}", target_health),
         Route("/health/{target}/{worker}", worker_health),
     ]

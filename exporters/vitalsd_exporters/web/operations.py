@@ -4,6 +4,7 @@ Every path of the control port as data: what it takes, and what it answers. `ope
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import msgspec
@@ -11,6 +12,7 @@ import msgspec
 from vitalsd.capture.model import KINDS
 from vitalsd.incidents.query import MOST_LISTED
 from vitalsd_exporters.web.captures import STATES
+from vitalsd_exporters.web.history import MOST_HOURS
 
 __all__ = ["OPERATIONS", "Operation", "Parameter", "Sort"]
 
@@ -34,7 +36,7 @@ class Operation(msgspec.Struct, frozen=True):
     path: str
     name: str
     summary: str
-    answers: dict[int, tuple[str, Sort] | tuple[str, Sort, tuple[str, ...]]]
+    answers: Mapping[int, tuple[str, Sort] | tuple[str, Sort, tuple[str, ...]]]
     """Status -> what it means, what comes with it, and the headers that do."""
     errors: dict[int, str] = {}
     """Beside those that any path may answer."""
@@ -55,16 +57,24 @@ LIMIT = Parameter(
     "How many at most, the latest; 100 without it.",
     {"type": "integer", "minimum": 1, "maximum": MOST_LISTED},
 )
+FILE: dict[int, tuple[str, Sort, tuple[str, ...]]] = {
+    200: ("The file.", ("*/*", {}), ("ETag",)),
+    304: ("It is what the client has.", None, ("ETag",)),
+}
+NO_FILE = {404: "The page has none of this name."}
+KNOWN = Parameter("If-None-Match", "What the client has: it is not sent again.", place="header")
 
 OPERATIONS = (
     Operation(
         "GET",
         "/",
         "page",
-        "A page for people: targets, and the incidents that are open.",
+        "The page for people; it carries a key for the header, where the request has shown the token or the key.",
         {200: ("The page.", ("text/html", TEXT)), 401: ("How one gets in.", ("text/html", TEXT))},
         parameters=(Parameter("token", "In the place of the header; it leaves a cookie, which may look."),),
     ),
+    Operation("GET", "/page/{name}", "pageFile", "A file of the page.", FILE, NO_FILE, (KNOWN,)),
+    Operation("GET", "/page/{folder}/{name}", "pageFileIn", "One that is in a folder.", FILE, NO_FILE, (KNOWN,)),
     Operation(
         "GET",
         "/api/v1/targets",
@@ -79,6 +89,20 @@ OPERATIONS = (
         "One target.",
         {200: ("The target.", "TargetSnapshot")},
         {404: "There is none of this name."},
+    ),
+    Operation(
+        "GET",
+        "/api/v1/targets/{name}/history",
+        "memoryHistory",
+        "The memory of one worker over the hours before, in some 400 spans at the most.",
+        {200: ("What is known.", "MemoryHistory")},
+        {400: "No worker is named, or a parameter has no such value.", 404: "Nothing is known of such a worker."},
+        (
+            Parameter("worker", "Its slot; there is no answer without it."),
+            Parameter(
+                "hours", "How far back; 24 without it.", {"type": "integer", "minimum": 1, "maximum": MOST_HOURS}
+            ),
+        ),
     ),
     Operation(
         "GET",
@@ -100,6 +124,12 @@ OPERATIONS = (
         "stream",
         "Targets, incidents and captures as they change, as server-sent events, until the client leaves.",
         {200: ("The events.", ("text/event-stream", TEXT))},
+        {400: "A view that there is not."},
+        (
+            Parameter(
+                "view", "`page`: what the page shows of each, and of that what has changed.", {"enum": ["page"]}
+            ),
+        ),
     ),
     Operation(
         "GET",

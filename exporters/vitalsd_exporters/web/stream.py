@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from vitalsd.capture.model import Capture
     from vitalsd_exporters.state import View
 
-__all__ = ["LiveStream"]
+__all__ = ["HEARTBEAT", "CaptureNews", "EventStream", "LiveStream", "News", "event"]
 
 log = structlog.get_logger(__name__)
 
@@ -39,13 +39,13 @@ HEARTBEAT = b": heartbeat\n\n"
 """A comment: it opens the stream at once, and keeps it open while there is nothing to say."""
 
 
-class LiveStream(StreamingResponse):
+class EventStream(StreamingResponse):
     """An answer that goes on until its client leaves."""
 
-    def __init__(self, view: View) -> None:
+    def __init__(self, events: AsyncIterator[bytes]) -> None:
         # Proxies that buffer would turn a live stream into a late one.
         headers = {"X-Accel-Buffering": "no"}
-        super().__init__(_events(view), headers=headers, media_type="text/event-stream")
+        super().__init__(events, headers=headers, media_type="text/event-stream")
 
     async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
         """Send and, meanwhile, wait for the client to leave."""
@@ -55,15 +55,22 @@ class LiveStream(StreamingResponse):
             sending.cancel()
 
 
+class LiveStream(EventStream):
+    """What the API tells, for programs."""
+
+    def __init__(self, view: View) -> None:
+        super().__init__(_events(view))
+
+
 async def _events(view: View) -> AsyncIterator[bytes]:
     yield HEARTBEAT
-    incidents = _News(view.incidents)
-    captures = _CaptureNews(view)
+    incidents = News(view.incidents)
+    captures = CaptureNews(view)
     while True:
-        yield _event("targets", lambda: targets_as_json(view))
-        if changed := _event("incidents", incidents.told):
+        yield event("targets", lambda: targets_as_json(view))
+        if changed := event("incidents", incidents.told):
             yield changed
-        if changed := _event("captures", captures.told):
+        if changed := event("captures", captures.told):
             yield changed
         await asyncio.sleep(INTERVAL_SECONDS)
 
@@ -76,7 +83,7 @@ class _Named(Protocol):
 N = TypeVar("N", bound=_Named)
 
 
-class _News(Generic[N]):
+class News(Generic[N]):
     """The things of one sort that one listener does not know yet."""
 
     def __init__(self, read: Callable[[], tuple[N, ...]]) -> None:
@@ -100,12 +107,12 @@ class _News(Generic[N]):
         return tuple(each for each in now if before.get(each.id) is not each) or None
 
 
-class _CaptureNews:
+class CaptureNews:
     """The captures that one listener does not know yet, or not as far as they have come by now."""
 
     def __init__(self, view: View) -> None:
         self._view = view
-        self._news: _News[Capture] = _News(self._latest)
+        self._news: News[Capture] = News(self._latest)
         self._progress: dict[str, tuple[float | None, str | None]] = {}
         """Of those that run or wait: how far they are, and what they wait for."""
 
@@ -125,7 +132,7 @@ class _CaptureNews:
         return [capture_as_json(captures, each) for each in told] if told or changed is not None else None
 
 
-def _event(name: str, read: Callable[[], object | None]) -> bytes:
+def event(name: str, read: Callable[[], object | None]) -> bytes:
     """One event; nothing if there is nothing to tell, and a heartbeat if it cannot be told."""
     try:
         things = read()

@@ -1,6 +1,6 @@
 """
-Targets as the API tells them: the model itself, what its workers have of memory together, with each loop what it
-did in the last minute, and what remedy is at.
+Targets as the API tells them: the model itself, what its workers have of memory together, with each worker where
+its memory is going and with each loop what it did in the last minute, and what remedy is at.
 
 Costs what `edge` costs, and some 10 us per loop.
 """
@@ -69,11 +69,12 @@ def targets_as_json(view: View) -> list[dict[str, Any]]:
 
 
 def target_as_json(view: View, target: TargetSnapshot) -> dict[str, Any]:
-    """One target, with `remedy`, and `recent` in each loop: null where nothing is known to compare with."""
+    """One target, with `remedy`, `trend` in each worker and `recent` in each loop: null where nothing is known."""
     shown = msgspec.structs.replace(target, zombies=target.zombies[:MOST_ZOMBIES])
     told = cast("dict[str, Any]", as_json(shown))
     told |= {"memory": as_json(target_memory(target)), "zombie_count": len(target.zombies)}
     for worker, fields in zip(target.workers, told["workers"], strict=True):
+        fields["trend"] = as_json(view.memory_trend(worker))
         recent = view.recent(worker)
         for loop in fields["probe"]["loops"] if fields["probe"] is not None else ():
             loop["recent"] = as_json(recent.get(loop["name"]))

@@ -89,16 +89,16 @@ def test_annotations_say_what_to_do():
         "annotations": {
             "summary": one.summary,
             "description": "stall of worker 0 of shop since 2026-07-01T12:00:00.250Z, found 3 times. it ran.",
-            "incident": f"{BASE}/api/v1/incidents/a",
+            "incident": f"{BASE}/#/incidents/a",
             "opened_at": "2026-07-01T12:00:00.250Z",
             "culprit": "parse (/srv/shop/orders.py:41)",
             "advice": "stop it",
-            "capture": f"{BASE}/api/v1/captures/c2",
+            "capture": f"{BASE}/#/captures/c2",
             "runbook_url": "https://wiki/vitalsd/docs/incidents/stall.md#blocking_cpu",
         },
         "startsAt": "2026-07-01T12:00:00.250Z",
         "endsAt": "2026-07-01T12:04:00.250Z",
-        "generatorURL": f"{BASE}/api/v1/incidents/a",
+        "generatorURL": f"{BASE}/#/incidents/a",
     }
 
 

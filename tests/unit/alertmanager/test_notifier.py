@@ -140,9 +140,9 @@ def test_labels_and_links_of_the_configuration():
 
         run(incidents, settings(server), steps)
         before, *after = server.sent()
-    assert before["generatorURL"] == "http://agent/api/v1/incidents/a"
+    assert before["generatorURL"] == "http://agent/#/incidents/a"
     (fires,) = (each for each in after if "cluster" in each["labels"])
-    assert fires["generatorURL"] == "https://vitals.example/api/v1/incidents/a"
+    assert fires["generatorURL"] == "https://vitals.example/#/incidents/a"
     assert [each["endsAt"] for each in after if "cluster" not in each["labels"]] == ["2026-07-01T12:00:05.250Z"]
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.capture_words import NOON, capture, wanted
 
-from vitalsd.capture.breaker import LONGEST_SECONDS, open_breaker
-from vitalsd.capture.model import Capture
+from vitalsd.capture.breaker import LONGEST_SECONDS, Breaker, open_breaker, open_breakers
+from vitalsd.capture.model import Capture, CaptureKind
 from vitalsd.capture.policy import Facts, refusal
 from vitalsd.settings.model import Capture as Settings
 
@@ -23,9 +24,11 @@ def ended(at: float, state: str = "failed", **more: Any) -> Capture:
     return capture(state, NOON + at, ended_at=NOON + at, **more)
 
 
-def rest(*before: Capture, at: float, target: str = "shop", engine: str = "py-spy") -> float | None:
+def rest(
+    *before: Capture, at: float, target: str = "shop", engine: str = "py-spy", kind: CaptureKind = "cpu"
+) -> float | None:
     """For how long it is open, so many seconds after noon; `before` is given oldest first."""
-    opened = open_breaker(target, engine, before[::-1], NOON + at)
+    opened = open_breaker(target, engine, kind, before[::-1], NOON + at)
     return None if opened is None else opened.rest_seconds
 
 
@@ -37,13 +40,33 @@ def test_it_is_closed() -> None:
 
 
 def test_harm_opens_it_for_an_hour() -> None:
-    """Whatever became of that capture, for that engine on that target alone."""
+    """Whatever became of that capture, for that engine, kind and target alone."""
     for state in ("done", "failed", "cancelled"):
         harmful = ended(0, state, harm=HARM)
         assert rest(harmful, at=600) == HOUR - 600
         assert rest(harmful, at=HOUR) is None
         assert rest(harmful, at=600, target="till") is None
         assert rest(harmful, at=600, engine="memray") is None
+        assert rest(harmful, at=600, kind="stacks") is None
+
+
+def test_a_profile_that_held_takes_no_other_kind_away() -> None:
+    """An engine of the same name makes memory and heap captures too, and two failures are counted by kind."""
+    held = ended(0, "done", engine="v8", harm="it held the service for 0.63 s")
+    (only,) = open_breakers((held,), NOON + 60)
+    assert (only.engine, only.kind) == ("v8", "cpu")
+    for kind, word in (("cpu", "breaker"), ("memory", None), ("heap", None)):
+        told = refusal(
+            wanted(kind=kind), Facts(state="S"), (held,), Settings(), NOON + 60, heavy=False, engine="v8"
+        )
+        assert (told.word if told is not None else None) == word
+    assert rest(ended(0), ended(10, kind="stacks"), at=20) is None
+
+
+def test_what_agents_of_before_have_told_is_of_all_kinds() -> None:
+    """They had no `kind`: whoever reads theirs leaves the engine alone altogether."""
+    told = {"target": "shop", "engine": "v8", "rest_seconds": 60.0, "reason": "it failed there twice"}
+    assert msgspec.convert(told, Breaker).kind is None
 
 
 def test_two_failures_within_an_hour_open_it() -> None:
@@ -92,6 +115,6 @@ def test_the_policy_says_so(before: tuple[Capture, ...], because: str) -> None:
     told = refusal(wanted(force=True), Facts(state="S"), before[::-1], Settings(), now, **more)
     assert told is not None
     assert told.word == "breaker"
-    assert told.sentence.startswith("py-spy is not used on shop for another ")
+    assert told.sentence.startswith("py-spy is not used for `cpu` of shop for another ")
     assert f", since {because}; `vitalsd doctor` shows what else would do" in told.sentence
     assert told.retry_after_seconds is not None

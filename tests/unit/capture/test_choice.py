@@ -29,9 +29,17 @@ class Named:
         raise NotImplementedError
 
 
-def rung(name: str, *, fits: bool = True, weight: Literal["light", "heavy"] = "light") -> tuple[Named, Fit]:
+def rung(
+    name: str,
+    *,
+    fits: bool = True,
+    weight: Literal["light", "heavy"] = "light",
+    holds: float | None = None,
+    foreign: bool = False,
+) -> tuple[Named, Fit]:
     """One engine, and what it says of the process."""
-    return Named(name), Fit(fits, f"{name} can" if fits else f"{name} cannot", weight=weight)
+    why = f"{name} can" if fits else f"{name} cannot"
+    return Named(name), Fit(fits, why, weight=weight, holds_seconds=holds, foreign=foreign)
 
 
 def told(rungs: list[tuple[Named, Fit]], refused: dict[str, RefusalWord]) -> str:
@@ -77,6 +85,31 @@ def test_says_why_not_the_better_one() -> None:
     choice = choose([rung("a", fits=False), rung("b")], lambda _engine, _fit: None, "memory")
     assert isinstance(choice, Choice)
     assert (choice.engine.name, choice.instead) == ("b", "a: a cannot")
+
+
+def test_what_holds_the_service_comes_last() -> None:
+    """Whatever its rank: the choice says what was spared the service, or for how long it will be held."""
+    rungs = [rung("v8", holds=0.63), rung("perf")]
+    choice = choose(rungs, lambda _engine, _fit: None, "cpu")
+    assert isinstance(choice, Choice)
+    assert (choice.engine.name, choice.holds_seconds) == ("perf", None)
+    assert choice.instead == "v8: it would hold the process for some 0.6 s"
+    alone = choose([rung("v8", holds=0.63), rung("perf", fits=False)], lambda _engine, _fit: None, "cpu")
+    assert isinstance(alone, Choice)
+    assert (alone.engine.name, alone.holds_seconds) == ("v8", 0.63)
+    assert alone.instead == "perf: perf cannot"
+    assert told(rungs, {"perf": "breaker"}) == "v8"
+    assert told(rungs, {"perf": "breaker", "v8": "hold"}) == "breaker"
+
+
+def test_an_engine_of_another_runtime_is_missed_by_nobody() -> None:
+    """It is no better one, and no reason why there is none."""
+    foreign = rung("py-spy", fits=False, foreign=True)
+    choice = choose([foreign, rung("v8")], lambda _engine, _fit: None, "cpu")
+    assert isinstance(choice, Choice)
+    assert choice.instead is None
+    none = choose([foreign, rung("v8", fits=False)], lambda _engine, _fit: None, "cpu")
+    assert none == Refusal("engine", "v8: v8 cannot")
 
 
 def test_reasons_of_all() -> None:

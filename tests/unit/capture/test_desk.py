@@ -367,6 +367,32 @@ async def test_a_pause_that_is_too_long(tmp_path: Path) -> None:
 
 
 @in_loop
+async def test_a_pause_that_was_told(tmp_path: Path) -> None:
+    """It is told before, and is no harm when it was about that; far longer is, whoever was told."""
+    engine = FakeEngine(fit=Fit(True, "it can", holds_seconds=0.5))
+    world = World(tmp_path, engine)
+    for pause, harm in ((1.9, None), (2.1, "it held the service for 2.10 s, and some 0.5 s were told")):
+        engine.pause_seconds = pause
+        asked = world.ask(asked_by="person")
+        assert asked.holds_seconds == 0.5
+        done = await world.end_of(asked)
+        assert (done.holds_seconds, done.harm) == (0.5, harm)
+    await world.desk.close()
+
+
+@in_loop
+async def test_no_snapshot_instead_of_allocations(tmp_path: Path) -> None:
+    """What holds the service is taken for who has asked for it, and for nobody who asked for something else."""
+    sampler = FakeEngine("sampler", "memory", fit=Fit(False, "somebody else samples"))
+    snapshot = FakeEngine("v8", "heap", fit=Fit(True, "it can", holds_seconds=3.1))
+    world = World(tmp_path, sampler, snapshot)
+    refused = world.ask("memory", asked_by="person")
+    assert (refused.refusal, refused.problem) == ("engine", "sampler: somebody else samples")
+    assert world.ask("heap", asked_by="person").engine == "v8"
+    await world.desk.close()
+
+
+@in_loop
 async def test_the_agent_ends(tmp_path: Path) -> None:
     """An agent that ends in order ends its engines first, and says so; the next begins with what was kept."""
     engine = FakeEngine()

@@ -326,6 +326,19 @@ def test_stacks_that_people_ask_for_are_not_in_the_budget() -> None:
     assert word(ask(recent=(), key=Settings(per_hour=0), kind="stacks")) == "budget"
 
 
+@pytest.mark.parametrize("kind", ["stacks", "memory"])
+def test_what_a_person_has_asked_for_keeps_no_incident_waiting(kind: str) -> None:
+    """Its evidence is taken, whatever is left of the budget; a person, an alert and another incident wait."""
+    looked = capture(at=NOON, kind=kind, asked_by="person", who="127.0.0.1", incident=None)
+    half = tuple(capture(at=NOON - 60 * n, target=f"s-{n}") for n in range(3))
+    for asked_by, refused in (("incident", None), ("alert", "cooldown"), ("person", "cooldown")):
+        about = "stall blocking_call" if asked_by == "incident" else ""
+        told = ask(recent=(looked, *half), now=NOON + 30, kind=kind, asked_by=asked_by, about=about)
+        assert word(told) == refused
+    before = replace(looked, asked_by="incident", about="stall blocking_call")
+    assert word(ask(recent=(before, *half), now=NOON + 30, kind=kind, asked_by="incident")) == "cooldown"
+
+
 def test_what_was_refused_or_never_began_costs_nothing() -> None:
     """Neither of the budget nor of the cooldown."""
     before = [capture("refused", at=NOON + n) for n in range(100)]
@@ -479,6 +492,17 @@ def test_what_holds_the_service(asked_by: str, holds: float, refused: str | None
     if told is not None:
         assert "1.7 s" in told.sentence
         assert "vitalsd capture heap" in told.sentence
+
+
+def test_what_is_light_and_holds_the_service() -> None:
+    """A profile that needs no memory to speak of has its price too, and how busy the service is is none of it."""
+    facts = replace(FINE, busy_share=0.9)
+    for holds, refused in ((None, None), (0.2, None), (0.63, "hold")):
+        wish = wanted(asked_by="incident")
+        told = refusal(wish, facts, (), Settings(), NOON, heavy=False, engine="v8", holds_seconds=holds)
+        assert word(told) == refused
+    assert told is not None
+    assert told.sentence.startswith("v8 would hold process 4242 for some 0.6 s, and capture.max_hold is 250ms")
 
 
 NEAR = {"kind": "heap", "asked_by": "incident", "about": "heap_exhaustion"}

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from vitalsd.capture.triggers import STALLS, TRIGGERS, triggered
+from vitalsd.detect.holds import HELD
 from vitalsd.model import Incident
 
 
@@ -71,6 +72,11 @@ def test_stall_again_and_again() -> None:
     assert asked(incident("stall", cause="blocking_cpu", count=STALLS)) == ["cpu"]
     assert asked(incident("stall", cause="disk_io", count=100)) == []
     assert asked(incident("stall", cause=None, count=STALLS)) == ["cpu"]
+
+
+def test_nothing_of_what_a_capture_has_done() -> None:
+    """A capture that holds the service is no reason for another."""
+    assert asked(incident("stall", fault=HELD, count=100), late=True) == []
 
 
 @pytest.mark.parametrize("kind", TRIGGERS)

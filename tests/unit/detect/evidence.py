@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from vitalsd.model import Frame, Stack, StallEvidence, ThreadEvidence
+from vitalsd.model import Frame, Hold, Stack, StallEvidence, ThreadEvidence
 
 ROW = re.compile(r"(?P<function>.+?) (?P<file><.+>|[^ ]+):(?P<line>\d+)")
 STDLIB = "/usr/local/lib/python3.11"
@@ -49,6 +49,15 @@ def thread(
     if "majflt" in known:
         fields["major_faults"] = round(known.pop("majflt") * seconds)
     return ThreadEvidence(seconds=seconds, looks=looks, doing=doing, **{**fields, **known})
+
+
+def hold(began_at: float, told_seconds: float = 3.1, **known: object) -> Hold:
+    """A heap snapshot that a person has asked for, which runs."""
+    fields = {"asked_by": "person", "who": "127.0.0.1", "pause_seconds": None, "runs": True, "watches": False}
+    fields |= known
+    return Hold(
+        "1n4bcpc0009", str(fields.pop("kind", "heap")), began_at=began_at, told_seconds=told_seconds, **fields
+    )
 
 
 def stall(seconds: float = 0.5, **known: object) -> StallEvidence:

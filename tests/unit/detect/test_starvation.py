@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from msgspec.structs import replace
-from unit.detect.evidence import stall
+from unit.detect.evidence import hold, stall
 
 from vitalsd.detect.registry import Seen
 from vitalsd.detect.starvation import StarvationBounds, StarvationDetector, quantile
@@ -86,9 +86,10 @@ class Life:
         )
         return WorkerSample("shop", "0", self.key, self.at, True, "", "probe", None, probe)
 
-    def judge(self, bounds: StarvationBounds | None = None, stalls=()):
+    def judge(self, bounds: StarvationBounds | None = None, stalls=(), holds=()):
         """What the detector says now."""
-        detector, seen = StarvationDetector(Settings(), bounds), Seen("shop", "0", self.at, self.samples, stalls)
+        detector = StarvationDetector(Settings(), bounds)
+        seen = Seen("shop", "0", self.at, self.samples, stalls, holds=holds)
         judged = detector.judge(seen)
         assert not (judged.findings and detector.is_quiet(seen))
         return judged
@@ -117,6 +118,17 @@ def test_never_for_a_healthy_loop(name: str) -> None:
     assert judged.state.state in ("quiet", "watching")
     seen = Seen("shop", "0", life.at, life.samples)
     assert StarvationDetector(Settings()).is_quiet(seen) == (judged.state.state == "quiet")
+
+
+def test_what_a_capture_of_ours_has_made_wait() -> None:
+    """The hold and what has queued up meanwhile are no starvation; what goes on long after is, as ever."""
+    life = Life().live(20, 0.001)
+    ours = hold(life.at, pause_seconds=5.0)
+    assert life.live(14, 0.8).judge().findings
+    judged = life.judge(holds=[ours])
+    assert (judged.findings, judged.state.state) == ((), "quiet")
+    assert not life.live(9, 0.8).judge(holds=[ours]).findings
+    assert life.live(2, 0.8).judge(holds=[ours]).findings
 
 
 STARVING = {

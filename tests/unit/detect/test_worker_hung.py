@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import pytest
 from msgspec.structs import replace
+from unit.detect.evidence import hold
 
 from vitalsd.detect.registry import Judgement, SeenTarget
 from vitalsd.detect.worker_hung import WorkerHungDetector, bounds_of
 from vitalsd.model import (
     Frame,
+    Hold,
     Pulse,
     Silence,
     SilenceKind,
@@ -37,13 +39,17 @@ def silence(kind: SilenceKind = "heartbeat", seconds: float = 8.0, **fields) -> 
     return Silence(kind, KEY, NOW - seconds, seconds, **known)
 
 
-def judge(silent: Silence | None, *, above: Supervisor | None = None, came_back: float = 0.0) -> Judgement:
+def judge(
+    silent: Silence | None, *, above: Supervisor | None = None, came_back: float = 0.0, ours: Hold | None = None
+) -> Judgement:
     """What the rule says of worker 1."""
     pulse = Pulse(NOW, "S", NOW - 60, NOW - 0.5, "supervisor", NOW - 0.5)
     worker = WorkerSample("shop", "1", KEY, NOW, True, "gunicorn", "none", None, None, pulse=pulse)
     target = TargetSnapshot("shop", True, (worker,), supervisor=above)
     silences = {"1": silent} if silent is not None else {}
-    (judged,) = WorkerHungDetector(Settings()).judge(SeenTarget(NOW, target, silences, came_back))
+    holds = {"1": (ours,)} if ours is not None else {}
+    seen = SeenTarget(NOW, target, silences, came_back, holds=holds)
+    (judged,) = WorkerHungDetector(Settings()).judge(seen)
     return judged
 
 
@@ -72,6 +78,20 @@ def test_what_workers_come_back_from_is_none(seconds: float, came_back: float, t
     judged = judge(silence(seconds=seconds), above=supervisor(), came_back=came_back)
     assert bool(judged.findings) is told
     assert judged.state.state == ("fired" if told else "watching")
+
+
+def test_who_is_held_by_a_capture_of_ours_does_not_hang():
+    """Or a remedy would end it for the snapshot that was asked for, however long; without one it hangs."""
+    silent = silence("loop", seconds=17.0, loop="main", cause="blocking_cpu")
+    assert judge(silent).findings
+    judged = judge(silent, ours=hold(NOW - 17.2, told_seconds=14.0))
+    assert judged.findings == ()
+    assert judged.state.reason == (
+        "it is held by capture 1n4bcpc0009 (heap, asked for by a person), for 17.0 s so far; some 14.0 s were told"
+    )
+    assert not judge(silent, ours=hold(NOW - 17.2, told_seconds=4.0)).findings
+    assert judge(silent, ours=hold(NOW - 17.2, told_seconds=4.0, runs=False)).findings
+    assert judge(silent, ours=hold(NOW - 60, told_seconds=14.0)).findings
 
 
 def test_the_past_excuses_no_loop():

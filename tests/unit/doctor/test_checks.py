@@ -222,14 +222,35 @@ def test_an_agent_that_runs_on_a_full_disk_is_told_as_one_that_runs():
     assert diagnosis.verdict == "an agent runs here, and not as it should: storage.dir"
 
 
+def mark_of(facts, group, name):
+    """The text of the line of this group and name."""
+    return next(each.text for each in check_agent(facts).checks if (each.group, each.name) == (group, name))
+
+
+def test_an_engine_that_is_left_alone_is_none_that_would_be_used():
+    """The list of engines says so itself, with what it does after that."""
+    alone = EngineFacts(
+        "cpu", "v8", True, "it profiles", None, False, "for another 30m, since it failed there twice"
+    )
+    process = replace(PROCESS, engines=(alone, EngineFacts("cpu", "perf", True, "it samples", None, True)))
+    found = mark(check_process(AGENT, process), "v8")
+    assert (found.mark, mark(check_process(AGENT, process), "perf").mark) == ("warning", "ok")
+    assert found.text == (
+        "not used for another 30m, since it failed there twice; after that it would do: it profiles"
+    )
+
+
 def test_engines_that_are_left_alone():
     """Refusals send people here: which, where, for how long, and why."""
-    breakers = (Breaker("shop", "memray", 1799.2, "it did harm there: it held the service for 0.4 s"),)
+    breakers = (Breaker("shop", "memray", 1799.2, "it did harm there: it held the service for 0.4 s", "memory"),)
     facts = replace(AGENT, captures=CaptureFacts("the agent that runs", breakers, problems=("no room",)))
     diagnosis = check_agent(facts)
     (found,) = (check for check in diagnosis.checks if check.name == "memray" and check.group == "Captures here")
     assert found.mark == "warning"
-    assert found.text == "not used on shop for another 30m, since it did harm there: it held the service for 0.4 s"
+    why = "for another 30m, since it did harm there: it held the service for 0.4 s"
+    assert found.text == f"not used for `memory` of shop {why}"
+    before = replace(facts, captures=CaptureFacts("one of before", (replace(breakers[0], kind=None),)))
+    assert mark_of(before, "Captures here", "memray") == f"not used on shop {why}"
     assert mark(diagnosis, "problem").text == "no room"
 
 

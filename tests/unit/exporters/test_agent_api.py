@@ -52,7 +52,13 @@ def test_all_that_is_wrong_is_a_sentence_each(asked):
 
 def test_engines_that_are_left_alone(asked):
     """Where, for how long, and why."""
-    left_alone = (Breaker("shop", "memray", 1800.5, "it failed there twice"),)
+    left_alone = (Breaker("shop", "memray", 1800.5, "it failed there twice", "memory"),)
     assert asked(FixedView(captures=FakeCaptures(left_alone=left_alone)))["breakers"] == [
-        {"target": "shop", "engine": "memray", "rest_seconds": 1800.5, "reason": "it failed there twice"}
+        {
+            "target": "shop",
+            "engine": "memray",
+            "rest_seconds": 1800.5,
+            "reason": "it failed there twice",
+            "kind": "memory",
+        }
     ]

@@ -1,6 +1,8 @@
 """The token: where it is kept, and who gets past without it (nobody)."""
 
+import os
 import stat
+from pathlib import Path
 
 import pytest
 
@@ -15,15 +17,69 @@ def test_a_configured_token_is_read(tmp_path):
     assert load_token(file).value == "s3cret"
 
 
-def test_a_generated_token_is_private_and_new_each_time(tmp_path):
-    """Only our own user can read it, whatever the umask, and an old one does not open a new daemon."""
+def test_a_generated_token_is_private_and_kept(tmp_path):
+    """Only our own user can read it, whatever the umask; and the next agent has the same, so no page is ended."""
     path = tmp_path / "token"
-    first = load_token(None)
+    first = load_token(None, kept=path)
     store_token(first, path)
     assert path.read_text().strip() == first.value
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert load_token(None).value != first.value
+    assert load_token(None, kept=path).value == first.value
     assert [file.name for file in tmp_path.iterdir()] == ["token"]
+
+
+def test_a_token_is_made_where_none_was_left(tmp_path):
+    """Each agent has one of its own."""
+    values = {load_token(None, kept=tmp_path / "token").value, load_token(None).value, load_token(None).value}
+    assert len(values) == 3
+
+
+def spoil(path, other):
+    """Ways in which somebody else may know or choose what lies at `path`."""
+    good = path.read_text()
+    return {
+        "others may read it": lambda: path.chmod(0o604),
+        "its group may write it": lambda: path.chmod(0o620),
+        "a link": lambda: (path.unlink(), other.write_text(good), other.chmod(0o600), path.symlink_to(other)),
+        "another name of a file": lambda: os.link(path, other),
+        "a pipe": lambda: (path.unlink(), os.mkfifo(path, 0o600)),
+        "a folder": lambda: (path.unlink(), path.mkdir(0o700)),
+        "cut off": lambda: path.write_text(good[:20]),
+        "two lines": lambda: path.write_text(good + good),
+        "no text": lambda: path.write_bytes(b"\xff" * 43),
+    }
+
+
+@pytest.mark.parametrize("how", list(spoil(Path("/dev/null"), Path("/dev/null"))))
+def test_a_token_that_others_may_know_is_replaced(tmp_path, how):
+    """Whoever could read or plant it must not get in; and what cannot work is no token."""
+    path = tmp_path / "token"
+    first = load_token(None, kept=path)
+    store_token(first, path)
+    spoil(path, tmp_path / "other")[how]()
+    assert load_token(None, kept=path).value != first.value
+
+
+def test_a_file_of_another_user_is_not_our_token(tmp_path, monkeypatch):
+    """Root reads everything, and would take a token that a user of the host has chosen."""
+    path = tmp_path / "token"
+    first = load_token(None, kept=path)
+    store_token(first, path)
+    monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
+    assert load_token(None, kept=path).value != first.value
+
+
+def test_a_key_is_of_one_agent_and_stays(tmp_path):
+    """The same after a restart; another where the token, the host or the address is another; and not the token."""
+    key = Token("s3cret", "host 127.0.0.1:18781").key
+    assert Token("s3cret", "host 127.0.0.1:18781").key == key
+    others = [
+        Token("other", "host 127.0.0.1:18781"),
+        Token("s3cret", "host 127.0.0.1:1"),
+        Token("s3cret", "host2 127.0.0.1:18781"),
+    ]
+    assert key not in {"s3cret", *(each.key for each in others)}
+    assert len(key) == 43
 
 
 def test_a_link_at_the_place_of_the_token_is_replaced_and_not_followed(tmp_path):

@@ -94,34 +94,11 @@ def test_agents_behind_one_host_do_not_log_each_other_out(ask, hosts, names):
     assert [cookie.partition("=")[0] for cookie in cookies] == names
 
 
-def test_the_landing_page_lists_targets_and_escapes(ask):
-    """A hostile name is text."""
-    hostile = "<img src=x>"
-    worker = replace(WATCHED, target=hostile)
-    view = {"all_targets": (replace(SHOP, name=hostile, workers=(worker,)),)}
-    text = ask(app(**view), "GET", "/", headers=BEARER).text
-    assert "&lt;img src=x&gt;" in text
-    assert "<img" not in text
-    assert "stuck for 1.25 s" in text
-
-
-def test_the_landing_page_lists_what_is_open_and_escapes(ask):
-    """The sentence of each open incident as text, whatever a service calls its functions; and only those."""
-    hostile = replace(BLOCKING, summary="<script>alert(1)</script> blocks & burns", target="<b>", worker='"')
-    text = ask(app(all_incidents=(hostile, OVER)), "GET", "/", headers=BEARER).text
-    assert "&lt;script&gt;alert(1)&lt;/script&gt; blocks &amp; burns" in text
-    assert "<script" not in text and "<b>" not in text
-    assert "2026-07-01T11:58:00.250Z" in text
-    assert OVER.summary not in text
-
-
-def test_the_landing_page_is_short_on_a_bad_day(ask):
-    """Twenty rows, and how many more there are; and on a good day it says so."""
-    many = tuple(replace(BLOCKING, id=f"id{number}", summary=f"row {number}.") for number in range(50))
-    text = ask(app(all_incidents=many), "GET", "/", headers=BEARER).text
-    assert "row 19." in text and "row 20." not in text
-    assert "And 30 more" in text
-    assert "No incident is open." in ask(app(all_incidents=(OVER,)), "GET", "/", headers=BEARER).text
+def test_a_stream_is_of_a_view_that_there_is(ask):
+    """A view that nobody knows is a sentence, and no stream of something else."""
+    response = ask(app(), "GET", "/api/v1/stream?view=pages", headers=BEARER)
+    assert response.status_code == 400
+    assert "`pages`" in response.json()["error"]
 
 
 def test_every_answer_carries_the_security_headers(ask):

@@ -42,6 +42,16 @@ def test_a_stuck_loop_makes_the_target_unavailable(ask):
     }
 
 
+def test_all_of_them_are_as_well_as_the_worst(ask):
+    """Who has one service need not know what it is called here; the agent itself is nobody's traffic."""
+    own = replace(STUCK, name="vitalsd", workers=(replace(WATCHED, target="vitalsd"),))
+    assert ask(app(WELL, own), "GET", "/health").json() == {"status": "ok"}
+    response = ask(app(WELL, STUCK), "GET", "/health")
+    assert response.status_code == 503
+    (reason,) = response.json()["reasons"]
+    assert "target `shop` is stuck" in reason
+
+
 def test_a_stall_within_the_limit_is_ok(ask):
     """The limit is the operator's."""
     assert ask(app(STUCK, health=Health(max_delay=1.25)), "GET", "/health/shop").status_code == 200

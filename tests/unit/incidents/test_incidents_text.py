@@ -110,7 +110,7 @@ def test_json_is_what_the_api_says(answers, capsys):
 
 
 def test_status_shows_what_is_open(answers, capsys):
-    """Below the table a line each; rules only when asked for, with state and reason."""
+    """Above the table a line each; rules only when asked for, with state and reason."""
     asked = answers(
         {
             "/api/v1/targets": {"targets": [{**as_json(SHOP), "remedy": {"mode": "off"}}]},
@@ -121,7 +121,7 @@ def test_status_shows_what_is_open(answers, capsys):
     assert run("status") == 0
     text = capsys.readouterr().out
     what = "1n4a0a0q7zk critical shop/0 stall/blocking_cpu in parse (orders.py:41)"
-    assert text.splitlines()[-1] == f"incident: {what}, open for 2m00s, 14 times"
+    assert text.splitlines()[:2] == [f"incident: {what}, open for 2m00s, 14 times", ""]
     assert "/api/v1/rules" not in asked
     run("status", "--rules")
     assert capsys.readouterr().out.removeprefix(text).splitlines() == [
@@ -147,7 +147,7 @@ def test_status_as_json_holds_everything(answers, capsys):
 
 
 def test_status_says_what_is_wrong_with_the_agent(answers, capsys):
-    """A line each, below the table: a full disk shows there, and not when somebody misses what was to be on it."""
+    """A line each, above the table: a full disk shows there, and not when somebody misses what was to be on it."""
     problems = ["History is not stored: database or disk is full", "Nothing is captured: no room"]
     answers(
         {
@@ -157,7 +157,7 @@ def test_status_says_what_is_wrong_with_the_agent(answers, capsys):
         }
     )
     run("status")
-    assert capsys.readouterr().out.splitlines()[-2:] == [f"problem: {each}" for each in problems]
+    assert capsys.readouterr().out.splitlines()[:2] == [f"problem: {each}" for each in problems]
 
 
 def test_status_of_an_agent_whose_file_is_broken_by_now(answers, capsys, tmp_path):
@@ -177,5 +177,70 @@ def test_status_on_a_bad_day_is_short(answers, capsys):
     answers({"/api/v1/targets": {"targets": []}, "/api/v1/incidents": {"incidents": many}})
     run("status")
     lines = capsys.readouterr().out.splitlines()
-    assert lines[-1] == "and 20 more: vitalsd incidents --state open"
+    assert lines[10:12] == ["and 20 more: vitalsd incidents --state open", ""]
     assert len([line for line in lines if line.startswith("incident: ")]) == 10
+
+
+def test_the_worst_of_very_many_come_first(answers, capsys):
+    """Critical before warning; and that there may be more than were asked for is said."""
+    many = [{**each, "severity": "warning"} for each in as_json((BLOCKING,) * 999)]
+    answers({"/api/v1/targets": {"targets": []}, "/api/v1/incidents": {"incidents": [*many, as_json(BLOCKING)]}})
+    run("status")
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[2] for line in lines[:3]] == ["critical", "warning", "warning"]
+    assert lines[10] == "and at least 990 more: vitalsd incidents --state open"
+
+
+@pytest.mark.parametrize("columns", [80, 200])
+def test_sentences_fit_a_terminal(answers, capsys, monkeypatch, columns):
+    """At a terminal they go on in the next line, indented; elsewhere each is one, for grep."""
+    problem = "Nothing is captured: " + " ".join(["there is no room"] * 20)
+    answers(
+        {
+            "/api/v1/targets": {"targets": []},
+            "/api/v1/incidents": {"incidents": []},
+            "/api/v1/agent": {"problems": [problem], "breakers": []},
+        }
+    )
+    run("status")
+    assert capsys.readouterr().out.splitlines()[0] == f"problem: {problem}"
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", str(columns))
+    run("status")
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= min(columns, 120)
+    assert lines[1].startswith("  ")
+
+
+def test_a_list_shows_hostile_names_as_text():
+    """Neither obeyed nor able to break a line, be they of an agent that has let them pass."""
+    evil = {
+        **as_json(BLOCKING),
+        "culprit": {"function": "\x1b]0;x\x07\u202ep\n", "file": "a\u200fb.py", "line": 1},
+    }
+    text = incidents.listed([evil], NOW)
+    assert len(text.splitlines()) == 3
+    assert text.replace("\n", "").isprintable()
+    assert incidents.described(evil, (), NOW).replace("\n", "").isprintable()
+
+
+def test_times_that_are_numbers_are_told_as_times():
+    """As agents of before have kept them: no 1.79e+09, and no thousands of seconds."""
+    rows = [{"slot": "1", "lived_seconds": 7200.4, "began_at": NOW - 60}]
+    told = {"since": NOW - 3600, "ended_at": NOW - 5, "lived_seconds": 7200.0, "lives": rows}
+    lines = incidents.described({**as_json(BLOCKING), "evidence": told}, (), NOW).splitlines()
+    assert "  since          2026-07-01 11:00:00 UTC, 1 h ago" in lines
+    assert "  ended_at       2026-07-01 11:59:55 UTC, 5 s ago" in lines
+    assert "  lived_seconds  2 h" in lines
+    assert any("2 h" in line and "2026-07-01 11:59:00 UTC" in line for line in lines)
+
+
+def test_what_is_over_gives_no_orders_even_of_an_agent_of_before():
+    """A command with a pid goes, in the sentence and in its past; while it is open it stays."""
+    summary = "Worker 0 stands still: a signal has stopped it; `kill -CONT 10` lets it go on, unless x."
+    timeline = [{"at": "2026-07-01T11:00:00.000Z", "event": "opened", "text": f"critical: {summary}"}]
+    old = {**as_json(OVER), "summary": summary, "timeline": timeline}
+    over = " ".join(incidents.described(old, (), NOW).split())
+    assert "kill" not in over
+    assert "a signal has stopped it." in over
+    assert "kill -CONT 10" in incidents.described({**old, "state": "open", "resolved_at": None}, (), NOW)

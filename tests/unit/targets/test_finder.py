@@ -367,6 +367,24 @@ def test_how_the_worker_of_an_empty_place_has_ended_is_kept(finder, tree):
         assert pids(second.find(now)) == {"0": None, "1": 12}
 
 
+def test_ends_of_late_are_kept_and_say_why_somebody_was_replaced(finder, tree):
+    """Agents that live no longer than their service: each knows how the last of its place have ended."""
+    tree.add(10, "python -m shop.web", start=2000)
+    first = finder(SHOP)
+    first.find(0.0)
+    ends = [killed(pid, "0") for pid in (7, 8, 9, 10)]
+    in_order = replace(killed(6, "0"), reason="graceful")
+    rows = [replace(row, seen_at=1000.0) for row in first.slots(lately=lambda _target: [in_order, *ends])]
+    assert [row.lately for row in rows] == [tuple(ends)]
+    tree.remove(10)
+    tree.add(20, "python -m shop.web")
+    second = finder(SHOP)
+    second.find(1.0)
+    assert second.restore(rows, 1000.5) == ends
+    (seat,) = second.find(2.0).targets["shop"]
+    assert (seat.slot, seat.restarts) == ("0", {"signal": 1})
+
+
 def test_how_the_supervisor_has_ended_is_kept(finder, tree):
     """It has no slot, and its workers have ended in order."""
     gunicorn(tree, 11)

@@ -308,6 +308,19 @@ def test_node_cluster():
     assert workers_of(TargetRule("shop", pid=10), table, ()).workers == {11, 12}
 
 
+def test_a_primary_stays_one_while_its_last_worker_is_replaced():
+    """It publishes a segment as its workers do, and does not take the place of the one that has died."""
+    rule, child = TargetRule("shop", pid=10), "/usr/bin/node /srv/server.js"
+    before = tree((10, 1, "node server.js"), (11, 10, child))
+    known = workers_of(rule, before, (10, 11))
+    assert (known.workers, known.masters) == ({11}, {10})
+
+    meanwhile = tree((10, 1, "node server.js"))
+    masters = [before[pid].key for pid in known.masters]
+    assert workers_of(rule, meanwhile, (10,), masters=masters).workers == set()
+    assert workers_of(rule, meanwhile, (10,)).workers == {10}
+
+
 @pytest.mark.parametrize("library", ["multiprocessing", "billiard"])
 def test_spawned(library):
     """A fresh interpreter that serves its parent is a worker, by Python's own library or by celery's."""

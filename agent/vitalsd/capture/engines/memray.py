@@ -95,7 +95,7 @@ class Memray:
         except SegmentError as error:
             return Fit(fits=False, why=f"the probe's segment cannot be read: {error}")
         if header.runtime != "python":
-            return Fit(fits=False, why=f"memray is for Python, this is {header.runtime}")
+            return Fit(fits=False, why=f"memray is for Python, this is {header.runtime}", foreign=True)
         if not header.memray:
             return Fit(fits=False, why=f"there is no memray for its Python {header.version}", advice=ADVICE)
         way = WAYS.get(header.memray, "that its probe has found")

@@ -86,7 +86,9 @@ class Fit(msgspec.Struct, frozen=True):
     heaps: float = 2.0
     """What is heavy: how many times its heap must be left."""
     holds_seconds: float | None = None
-    """For how long it is known to hold the service, about; None where it should not."""
+    """For how long it is known to hold the service, about, on a host at rest; None where it should not."""
+    foreign: bool = False
+    """It does not fit since it is for another runtime: nobody misses it, and nothing is said of it."""
 
 
 class Job(msgspec.Struct):
@@ -115,8 +117,6 @@ class Made(msgspec.Struct, frozen=True):
     pause_seconds: float
     """For how long the service was held at a time, at the most: measured, not estimated."""
     summary: dict[str, object] = {}
-    known_to_hold: bool = False
-    """Whether that is what such a capture does, and who has asked for it was told: then it is no harm."""
 
 
 class Engine(Protocol):

@@ -17,6 +17,7 @@ from vitalsd.capture import pauses
 from vitalsd.capture.engines.registry import CaptureError, Fit, Job, Made, Subject, register
 from vitalsd.capture.makers import have_made
 from vitalsd.capture.model import CaptureKind
+from vitalsd.capture.probe_fit import is_node
 from vitalsd.capture.profiles import make
 from vitalsd.capture.profiles.make import FLAMEGRAPH, FOLDED, SPEEDSCOPE, Digest, Request
 from vitalsd.model import Frame
@@ -50,7 +51,8 @@ class SampledCpu:
     def fit(self, subject: Subject) -> Fit:
         """Whether it is a Node whose threads may be sampled."""
         if not V8Stacks(subject.proc).runs(subject.key):
-            return Fit(False, "it samples Node, and no V8 can be read in this process")
+            why = "it samples Node, and no V8 can be read in this process"
+            return Fit(False, why, foreign=not is_node(subject))
         problem = why_unsampled(subject.pid)
         if problem is not None:
             return Fit(False, problem)

@@ -17,6 +17,7 @@ from vitalsd.capture.bursts import burst
 from vitalsd.capture.engines.registry import CaptureError, Fit, Job, Made, Subject, register
 from vitalsd.capture.engines.stacks import Seen, made_of
 from vitalsd.capture.model import CaptureKind
+from vitalsd.capture.probe_fit import is_node
 from vitalsd.capture.pyspy import ThreadStack
 from vitalsd.model import Frame
 from vitalsd.settings.model import Settings
@@ -44,7 +45,8 @@ class V8OutsideStacks:
     def fit(self, subject: Subject) -> Fit:
         """Whether it is a Node that may be looked into."""
         if not V8Stacks(subject.proc).runs(subject.key):
-            return Fit(False, "it reads the stacks of Node, and no V8 can be read in this process")
+            why = "it reads the stacks of Node, and no V8 can be read in this process"
+            return Fit(False, why, foreign=not is_node(subject))
         return Fit(True, "the stack of its main thread is read from its memory, and nothing is stopped")
 
     async def take(self, job: Job) -> Made:

@@ -20,6 +20,8 @@ const { measure, thresholdSeconds } = require('./measure');
 const { sight } = require('./sight');
 
 const LIMITS = { maxOldGenerationSizeMb: 24, maxYoungGenerationSizeMb: 2, stackSizeMb: 1 };
+const LAST_LOOK_PATIENCE_MS = 5000;
+/** For a watchdog that is still being started by then, or waits for a processor; most need a millisecond. */
 const AT_EXIT_PATIENCE_MS = 250;
 /** For the end of a session with the watchdog, which looks every 10 ms while there is one. */
 
@@ -35,6 +37,7 @@ class Active {
     this._memory = memory;
     this._part = part;
     this._given = given;
+    this._wholeLife = process.env.VITALSD_WHOLE_LIFE === '1';
     this._off = false;
     this._parts = [];
     this._segment = '';
@@ -66,7 +69,10 @@ class Active {
     meter.onBeat = (now) => counts.look(now);
     meter.start();
     this._parts = [meter, collections, errors];
-    process.on('exit', () => this._onExit());
+    process.on('exit', () => {
+      if (this._wholeLife) this._tellAll(meter);
+      this._onExit();
+    });
   }
 
   _startWatchdog(threshold) {
@@ -78,6 +84,7 @@ class Active {
         threshold,
         folder: this._given.folder ?? process.env.VITALSD_DIR,
         target: this._given.target ?? process.env.VITALSD_TARGET,
+        wholeLife: this._wholeLife,
       },
       env: {},
       execArgv: [],
@@ -120,10 +127,22 @@ class Active {
     }
   }
 
+  /** Have the segment say all that there was, and stay. */
+  _tellAll(meter) {
+    if (this._off) return;
+    try {
+      meter.end();
+      this._post({ last: true });
+      new Leaving(this._memory).awaitAll(LAST_LOOK_PATIENCE_MS);
+    } catch {
+      // then what was told before is all there is
+    }
+  }
+
   _onExit() {
     this._off = true;
     new Leaving(this._memory).begin(AT_EXIT_PATIENCE_MS);
-    if (this._segment === '') return;
+    if (this._segment === '' || this._wholeLife) return;
     for (const file of [this._segment, `${this._segment}.sock`]) {
       try {
         fs.unlinkSync(file);

@@ -7,7 +7,7 @@ Threads that the service starts later find the shared memory in their environmen
 well, and is told apart by its own data.
 
 A process that runs already, and that somebody attaches to, is worth it at once: then `given` says what the
-environment says to others.
+environment says to others. So is any where all of its life counts, as `vitalsd budget` sets it (VITALSD_WHOLE_LIFE).
 */
 
 const { isMainThread, getEnvironmentData, setEnvironmentData, workerData } = require('node:worker_threads');
@@ -15,13 +15,13 @@ const { setTimeout } = require('node:timers');
 
 const ARMED = Symbol.for('vitalsd.probe');
 const KEY = 'vitalsd.probe';
-const AFTER_MS = 1000;
+const AFTER_MS = process.env.VITALSD_WHOLE_LIFE === '1' ? 0 : 1000;
 const THREAD_AFTER_MS = 250;
 const OLDEST = 18;
 
 /** Arm the probe in this thread; a second time does nothing. */
 function arm(given) {
-  if (process[ARMED] || !isKnown()) return;
+  if (process[ARMED] || !isKnown() || startsTests()) return;
   if (workerData?.[KEY] === 'watchdog') return;
   Object.defineProperty(process, ARMED, { value: { sight: null }, configurable: false });
   if (isMainThread) {
@@ -40,6 +40,14 @@ function isKnown() {
   const { electron, node } = process.versions;
   if (electron !== undefined || Number.parseInt(node, 10) < OLDEST || process.platform !== 'linux') return false;
   return !require('node:v8').startupSnapshot?.isBuildingSnapshot();
+}
+
+/**
+Whether it is `node --test`, which only starts others. It has no inspector: a session with it, which a thread of the
+probe's would open for a stack, fails an assertion of Node's (18 to 24), and that ends the process.
+*/
+function startsTests() {
+  return process.execArgv.includes('--test');
 }
 
 function later(milliseconds, start) {

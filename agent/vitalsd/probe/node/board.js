@@ -28,13 +28,13 @@ const FLAGS_AT = HEAD_BYTES + layout.LOOPS * WORDS * 8;
 
 /** Make the shared memory of a process. */
 function makeMemory() {
-  return new SharedArrayBuffer(FLAGS_AT + 8);
+  return new SharedArrayBuffer(FLAGS_AT + 12);
 }
 
 /** What the main thread, and the probe's own that look into it, tell each other at the end of the process. */
 class Leaving {
   constructor(memory) {
-    this._flags = new Int32Array(memory, FLAGS_AT, 2);
+    this._flags = new Int32Array(memory, FLAGS_AT, 3);
   }
 
   /** By a thread of the probe's: it has one more session with the main thread. */
@@ -51,6 +51,17 @@ class Leaving {
   /** Whether the main thread is about to leave. */
   get begun() {
     return Atomics.load(this._flags, 1) === 1;
+  }
+
+  /** By the watchdog: the segment has all that there was. */
+  toldAll() {
+    Atomics.store(this._flags, 2, 1);
+    Atomics.notify(this._flags, 2);
+  }
+
+  /** By the main thread: wait so long for that. */
+  awaitAll(milliseconds) {
+    Atomics.wait(this._flags, 2, 0, milliseconds);
   }
 
   /** By the main thread: leave, and wait so long for the sessions that there are to be closed. */

@@ -75,6 +75,14 @@ class Meter {
     this._again(this._at);
   }
 
+  /** The process ends: book what the loop is in the middle of. */
+  end() {
+    this._beat();
+    this._turn();
+    this._close(Infinity);
+    this.stop();
+  }
+
   /** Leave the loop alone from now on. */
   stop() {
     this._stopped = true;

@@ -35,7 +35,7 @@ const ownCpuSeconds = cpuReader();
 const QUEUE = [['processTicksAndRejections', 'node:internal/process/task_queues', 0]];
 
 class Watchdog {
-  constructor({ memory, threshold, folder, target }) {
+  constructor({ memory, threshold, folder, target, wholeLife }) {
     this._segment = new Segment({ folder, target, threshold });
     this._stalls = new StallBook(this._segment);
     this._leaving = new Leaving(memory);
@@ -48,6 +48,7 @@ class Watchdog {
     this._told = this._parts.map(() => 0);
     this._flushedAt = this._parts.map(() => 0);
     this._late = this._parts.map(() => ({ since: 0, next: 0 }));
+    this._publishSeconds = wholeLife ? FLUSH_SECONDS : PUBLISH_SECONDS;
     this._publishAt = this._flushAt = 0;
     this._failed = false;
     parentPort.on('message', (message) => this._guarded(() => this._onMessage(message)));
@@ -186,7 +187,7 @@ class Watchdog {
   }
 
   _publish(now) {
-    this._publishAt = now + PUBLISH_SECONDS;
+    this._publishAt = now + this._publishSeconds;
     const main = this._seen[0];
     const sum = (at) => this._parts.reduce((total, part, slot) => total + (part.taken ? this._seen[slot][at] : 0), 0);
     const collections = Array.from(main.subarray(GC, GC + layout.GC_GENERATIONS * GC_WORDS));
@@ -212,6 +213,12 @@ class Watchdog {
       this._control.close();
       this._sessions.closeAll();
       this._segment.turnOff(message.off);
+    } else if (message.last) {
+      this._publishAt = 0;
+      this._flushedAt.fill(0); // the last stall is counted after the last beat
+      this._lookAtAll(monotonic());
+      this._sessions.closeAll();
+      this._leaving.toldAll();
     } else if (message.error !== undefined) {
       this._tellError(message.error);
     } else if (message.resources !== undefined) {

@@ -23,7 +23,7 @@ from .gcspans import GcSpans
 from .heap import NOTHING, UNKNOWN, Heap
 from .held import measured
 from .instruments import Instruments
-from .lifecycle import RLock, allocate_lock, start_new_thread
+from .lifecycle import WHOLE_LIFE, RLock, allocate_lock, sleep, start_new_thread
 from .loops import Loops
 from .protocol import CENSUS, REFERRERS, STACKS, TASKS, TRACK
 from .referrers import referrers
@@ -42,8 +42,9 @@ if TYPE_CHECKING:
 NOTHING_OF_NODE = (UNKNOWN, UNKNOWN, UNKNOWN)
 """Of V8's heap limit, memory outside of it, and warnings of listeners."""
 ERRORS_OF_NODE = (UNKNOWN,) * (len(layout.ERROR_CHANNELS) - len(CHANNELS))
-PUBLISH_SECONDS = 1.0
-PUBLISH_AT_REST_SECONDS = 2.0
+PUBLISH_SECONDS = 0.25 if WHOLE_LIFE else 1.0
+PUBLISH_AT_REST_SECONDS = 0.25 if WHOLE_LIFE else 2.0
+READY_LOOK_SECONDS = 0.001
 AT_FORK_PATIENCE_SECONDS = 0.02
 AT_EXIT_PATIENCE_SECONDS = 0.1
 """How long a fork or the end of the process waits for the thread to leave, at the very most: it takes 0.1 ms."""
@@ -108,6 +109,13 @@ class Active:
                 self._paused = False
                 self._start_thread()
 
+    def await_ready(self, patience_seconds: float) -> bool:
+        """Wait until loops can be measured, a little; the answer is whether they can."""
+        until = monotonic() + patience_seconds
+        while not (self.ready or self._off) and monotonic() < until:
+            sleep(READY_LOOK_SECONDS)
+        return self.ready
+
     def _ask_to_leave(self) -> None:
         if self._stop is not None and self._stop.locked():
             self._stop.release()
@@ -156,10 +164,13 @@ class Active:
         try:
             self._ended = True  # whatever forks after this
             self.pause(AT_EXIT_PATIENCE_SECONDS)
+            if WHOLE_LIFE and self.ready and not self._done.locked():
+                self._publish(monotonic())
+                self._copy_to_disk()
             self._unhook()
             if self._control is not None:
                 self._control.close()
-            if self._segment is not None:
+            if self._segment is not None and not WHOLE_LIFE:
                 self._segment.remove()
         except BaseException:
             pass

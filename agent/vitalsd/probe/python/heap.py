@@ -4,7 +4,8 @@ How much the heap holds: what Python's small-object allocator has handed out, an
 The interpreter's own statistics walk every pool (0.3 to 2 ms per 340 MB, holding the GIL) and malloc's walk its
 free lists, so both are read at most every ten seconds, and less often the longer they take, so that neither ever
 costs more than a two-thousandth of the time. One that takes 5 ms three times in a row, or 20 ms once, is given up:
-what it told is then left out, because so large a heap is not measured without holding the service up.
+what it told is then left out, because so large a heap is not measured without holding the service up. Where all of
+a life counts, it is read twice a second and may cost ten times as much.
 
 All of it is judged by processor time: on a busy process a reading also waits for the interpreter lock, which harms
 nobody.
@@ -15,6 +16,8 @@ from __future__ import annotations
 import re
 import sys
 from time import monotonic, thread_time
+
+from .lifecycle import WHOLE_LIFE
 
 try:
     import ctypes
@@ -27,14 +30,14 @@ TYPE_CHECKING = False  # importing typing would be more than the service asked f
 if TYPE_CHECKING:
     from typing import Any
 
-INTERVAL_SECONDS = 10.0
+INTERVAL_SECONDS = 0.5 if WHOLE_LIFE else 10.0
 DEAR_SECONDS = 0.005
 """What takes more CPU time than this again and again is not read any more: it would be a stall of our making."""
 DEAR_IN_A_ROW = 3
 """One may be the host's noise: cold caches, a processor that was taken away."""
 LAST_SECONDS = 0.02
 """No noise is worth a second reading like this."""
-MINIMUM_REST = 2000
+MINIMUM_REST = 200 if WHOLE_LIFE else 2000
 """A reading that took t is not repeated within this many t."""
 UNKNOWN = float("nan")
 NOTHING = (UNKNOWN,) * 6

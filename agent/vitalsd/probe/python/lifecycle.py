@@ -7,6 +7,9 @@ becomes active, in a thread of its own, the watchdog, once the process is a seco
 - an event loop runs, in any thread, unless it is the master of a server that forks its workers; or
 - it is a forked worker of a server known to be synchronous, or runs a pool known to be.
 
+With VITALSD_WHOLE_LIFE=1 in its environment, as `vitalsd budget` sets it for what is short anyway, all of a life
+counts: the probe is active before the first loop has turned, and its segment stays when the process has ended.
+
 Hooks run in the service's own threads, where Ctrl-C and `sys.exit` of a signal handler can come up at any moment:
 they pass, only errors end here.
 
@@ -30,9 +33,12 @@ if TYPE_CHECKING:
 
     from .active import Active
 
-__all__ = ["RLock", "allocate_lock", "arm", "get_ident", "sleep", "start_new_thread"]
+__all__ = ["WHOLE_LIFE", "RLock", "allocate_lock", "arm", "get_ident", "sleep", "start_new_thread"]
 
-MINIMUM_AGE_SECONDS = 1.0
+WHOLE_LIFE = os.environ.get("VITALSD_WHOLE_LIFE") == "1"
+MINIMUM_AGE_SECONDS = 0.0 if WHOLE_LIFE else 1.0
+READY_PATIENCE_SECONDS = 1.0
+"""How long the first loop of a process waits for the probe where all of its life counts: it takes 15 ms."""
 IMPORT_PATIENCE_SECONDS = 0.05
 """How long a fork waits for an import of ours in another thread."""
 FORKING_SERVERS = ("gunicorn.arbiter", "celery.concurrency.prefork", "uwsgi")
@@ -154,6 +160,9 @@ def _loop_started(loop: "Any") -> None:
             loop.call_later(remaining, _loop_started, loop)
             return
         active = _activate()
+        if WHOLE_LIFE and active.await_ready(READY_PATIENCE_SECONDS):
+            active.loops.attach(loop)
+            return
         active.waiting.append(loop)
         if active.ready:  # it became so while we were not looking
             active.attach_waiting()

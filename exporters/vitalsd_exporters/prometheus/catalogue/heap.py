@@ -51,7 +51,7 @@ HEAP = (
     Descriptor(
         "vitals_active_resources",
         "gauge",
-        "What keeps a Node process going, by type, the twelve most frequent, from the probe.",
+        "What keeps a Node process going, by type, the six most frequent, from the probe.",
         (*WORKER, "type"),
     ),
     Descriptor(

@@ -65,7 +65,7 @@ PROCESS = (
     Descriptor(
         "vitals_cpu_throttled_seconds_total",
         "counter",
-        "Time the group of /proc/PID/cgroup was out of CPU quota, the same for all workers in it.",
+        "Time without CPU quota of processors in the group of /proc/PID/cgroup, added up; alike for its workers.",
         WORKER,
     ),
     Descriptor("vitals_process_open_fds", "gauge", "Open file descriptors, from /proc/PID/fd.", WORKER),

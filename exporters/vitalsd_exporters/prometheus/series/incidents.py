@@ -22,6 +22,7 @@ INCIDENT_SORTS: tuple[tuple[str, Severity], ...] = (
     ("crash_loop", "critical"),
     *((kind, "warning") for kind in ("fragmentation", "fd_leak", "thread_leak", "task_leak")),
     ("growth", "info"),
+    ("stall", "info"),
     ("zombie", "warning"),
     ("imbalance", "warning"),
     ("imbalance", "info"),

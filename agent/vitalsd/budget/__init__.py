@@ -1,0 +1,1 @@
+"""`vitalsd budget`: what a command and its children did to their loops, heaps and errors, held against limits."""

@@ -1,0 +1,58 @@
+"""
+The delay of a part of a run: one histogram less another, less single stretches, and what its 99th percentile is.
+
+A histogram knows between which of its bounds a quantile lies, and that is what is told. Where a limit lies between
+the same two, the stalls beyond it decide, if all of them are known. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from vitalsd.model import Histogram
+from vitalsd.probe.python.layout import DELAY_INTERVAL_SECONDS
+
+__all__ = ["less", "quantile_bounds", "share_over", "without"]
+
+SAMPLE_SECONDS = DELAY_INTERVAL_SECONDS
+
+
+def less(whole: Histogram, before: Histogram | None) -> Histogram:
+    """What was added to `before` until it became `whole`."""
+    if before is None or before.bounds != whole.bounds:
+        return whole
+    buckets = tuple(max(0, now - then) for now, then in zip(whole.buckets, before.buckets, strict=True))
+    return Histogram(whole.bounds, buckets, max(0.0, whole.sum - before.sum))
+
+
+def without(histogram: Histogram, stretches: Iterable[float]) -> Histogram:
+    """The same without these busy stretches: each had every wait from its own length down to nothing once."""
+    buckets = list(histogram.buckets)
+    total = histogram.sum
+    for seconds in stretches:
+        for index, bound in enumerate((*histogram.bounds, float("inf"))):
+            buckets[index] -= round(min(seconds, bound) / SAMPLE_SECONDS)
+        total -= seconds * seconds / 2 / SAMPLE_SECONDS
+    highest = 0
+    for index, count in enumerate(buckets):
+        highest = buckets[index] = max(highest, count)
+    return Histogram(histogram.bounds, tuple(buckets), max(0.0, total))
+
+
+def quantile_bounds(histogram: Histogram, quantile: float) -> tuple[float, float] | None:
+    """Above the first and at most the second of these; None without a sample."""
+    count = histogram.buckets[-1]
+    if count <= 0:
+        return None
+    lower = 0.0
+    for bound, at_most in zip((*histogram.bounds, float("inf")), histogram.buckets, strict=True):
+        if at_most >= quantile * count:
+            return lower, bound
+        lower = bound
+    raise AssertionError("the last bucket has all samples")
+
+
+def share_over(histogram: Histogram, stretches: Iterable[float], limit: float) -> float:
+    """The share of all samples that waited longer than `limit`, from every stretch that was longer than that."""
+    over = sum(seconds - limit for seconds in stretches if seconds > limit)
+    return over / (histogram.buckets[-1] * SAMPLE_SECONDS)

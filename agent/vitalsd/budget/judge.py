@@ -1,0 +1,297 @@
+"""
+Holds a run against its limits: one check for each budget and process, of what exceeds it the culprit first.
+
+Nobody is accused without proof, and nothing that was not seen is called good: a budget that no process could be
+measured by is `unmeasured`. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from vitalsd.budget.delay import quantile_bounds, share_over
+from vitalsd.budget.model import (
+    Check,
+    Errors,
+    Limits,
+    LoopRun,
+    NotMeasured,
+    Outcome,
+    ProcessRun,
+    Report,
+    Run,
+    RunStall,
+)
+from vitalsd.detect.culprit import find_culprit, stacks_as_evidence
+from vitalsd.detect.error_surge import WHAT
+from vitalsd.detect.words import advice, by_cause, duration, place, times
+from vitalsd.incidents.wording import sound
+from vitalsd.model import Stack
+from vitalsd.settings.units import format_duration, format_size
+
+__all__ = ["EXCEEDED", "NOTHING", "NO_LOOP", "UNMEASURED", "judge"]
+
+EXCEEDED, UNMEASURED = 1, 2
+QUANTILE = 0.99
+MOST_CULPRITS = 3
+"""That one sentence names."""
+MIB = 2**20
+LOOK_FURTHER = "see what holds it: `vitalsd run` the service, and `vitalsd capture memory`"
+UNSEEN = "by whom is not known, since its stalls came faster than they were read"
+NOTHING = "no process with the probe in it was seen"
+NO_LOOP = "no event loop ran in a process with the probe in it"
+
+
+def judge(run: Run, limits: Limits, *, allow_empty: bool = False) -> Report:
+    """What a run comes to. Whose command has failed keeps its code: that is what its owner looks for first."""
+    judged = [process for process in run.processes if not process.pardon]
+    checks: list[Check] = []
+    for budget, limit, check, missing in _budgets(limits, judged):
+        of_all = [one for process in judged for one in check(process)]
+        if not any(one.outcome != "unmeasured" for one in of_all):
+            of_all = [Check(budget, limit, "", "unmeasured", missing(run))]
+        checks += of_all
+    outcome = _outcome(checks)
+    if run.problem and outcome == "good":
+        outcome = "unmeasured"
+    own = {"exceeded": EXCEEDED, "unmeasured": 0 if allow_empty else UNMEASURED, "good": 0}[outcome]
+    return Report(run, tuple(checks), outcome, run.exit_code or own, allow_empty)
+
+
+def _outcome(checks: list[Check]) -> Outcome:
+    if any(check.outcome == "exceeded" for check in checks):
+        return "exceeded"
+    if any(check.outcome == "unmeasured" and not check.process for check in checks):
+        return "unmeasured"
+    return "good"
+
+
+Budget = tuple[str, str, Callable[[ProcessRun], Iterator[Check]], Callable[[Run], str]]
+
+
+def _budgets(limits: Limits, judged: list[ProcessRun]) -> Iterator[Budget]:
+    stall, p99, growth, errors = (
+        limits.max_stall_seconds,
+        limits.p99_delay_seconds,
+        limits.max_growth_bytes,
+        limits.max_errors,
+    )
+    if stall is not None:
+        told = format_duration(stall)
+        yield "max-stall", told, lambda process: _stalls(process, stall, told), _no_loop
+    if p99 is not None:
+        told_p99 = format_duration(p99)
+        yield "p99-delay", told_p99, lambda process: _delays(process, p99, told_p99), _no_loop
+    if growth is not None:
+        told_growth = format_size(growth)
+        yield "max-growth", told_growth, lambda process: _grown(process, growth, told_growth), _no_growth
+    if errors is not None:
+        total = sum(error.count for process in judged for error in process.errors)
+        yield "max-errors", str(errors), lambda process: _failed(process, errors, total), _nobody
+
+
+def _stalls(process: ProcessRun, limit: float, told: str) -> Iterator[Check]:
+    loops = process.loops
+    if not loops:
+        return
+    over = [
+        (loop, stall)
+        for loop in loops
+        for stall in loop.stalls
+        if not stall.pardon and stall.evidence.seconds > limit
+    ]
+    lost = max(loops, key=lambda loop: loop.lost_seconds)
+    if not over and lost.lost_seconds > limit:
+        how_long = duration(lost.lost_seconds)
+        sentence = f"{_who(process, lost)} was blocked for {how_long}, where {told} is allowed; {UNSEEN}."
+        yield _exceeded("max-stall", told, process, sentence, lost.lost_seconds, None)
+        return
+    if not over:
+        longest = max((s.evidence.seconds for loop in loops for s in loop.stalls if not s.pardon), default=0.0)
+        yield Check("max-stall", told, process.name, "good", f"no stall beyond {told}", longest or None)
+        return
+    loop, worst = max(over, key=lambda pair: pair[1].evidence.seconds)
+    others = _others([stall for _, stall in over if stall is not worst])
+    tense = "had been blocked" if worst.evidence.in_progress else "was blocked"
+    so_far = " when it was seen last" if worst.evidence.in_progress else ""
+    seconds = worst.evidence.seconds
+    sentence = (
+        f"{_who(process, loop)} {tense} for {duration(seconds)}{so_far} {_by(worst)}, "
+        f"where {told} is allowed{others}; {advice(worst.verdict.cause, process.runtime)}."
+    )
+    yield _exceeded("max-stall", told, process, sentence, seconds, worst)
+
+
+def _others(stalls: list[RunStall]) -> str:
+    """The same once more, and other culprits by name."""
+    if not stalls:
+        return ""
+    total = sum(stall.evidence.seconds for stall in stalls)
+    named: dict[str, float] = {}
+    for stall in stalls:
+        if stall.verdict.culprit is not None:
+            name = place(stall.verdict.culprit)
+            named[name] = max(named.get(name, 0.0), stall.evidence.seconds)
+    worst = sorted(named, key=lambda name: -named[name])[:MOST_CULPRITS]
+    where = f" (in {', '.join(worst)})" if worst else ""
+    return f"; {times(len(stalls))} more, {duration(total)} in all{where}"
+
+
+def _delays(process: ProcessRun, limit: float, told: str) -> Iterator[Check]:
+    """Of the loop that is worst by it."""
+    found = [(bounds, loop) for loop in process.loops if (bounds := quantile_bounds(loop.delay, QUANTILE))]
+    if not found:
+        return
+    over = [(bounds, loop) for bounds, loop in found if _exceeds(loop, bounds, limit)]
+    (low, high), loop = max(over or found, key=lambda pair: pair[0])
+    samples = loop.delay.buckets[-1]
+    between = f"above {_short(low)}" if high == float("inf") else f"between {_short(low)} and {_short(high)}"
+    if not over:
+        at_most = "beyond the last bound" if high == float("inf") else f"at most {_short(high)}"
+        said = at_most if high <= limit or not loop.all_known else f"{between}, and not above {told}"
+        text = f"the 99th percentile of the delay is {said} ({samples} samples)"
+        yield Check("p99-delay", told, process.name, "good", text, None if high == float("inf") else high)
+        return
+    judged = [stall for stall in loop.stalls if not stall.pardon]
+    worst = max(_by_culprit(judged), key=_seconds_of, default=[])
+    blamed = ""
+    if worst:
+        share = f"{times(len(worst))}, {duration(_seconds_of(worst))} in all"
+        blamed = f"; most of it {_by(worst[0])} ({share}); {advice(worst[0].verdict.cause, process.runtime)}"
+    sentence = (
+        f"{_who(process, loop)} let 1 % of what it had to do wait too long: the 99th percentile of the delay is "
+        f"{between}, where {told} is allowed ({samples} samples){blamed}."
+    )
+    yield _exceeded("p99-delay", told, process, sentence, low, worst[0] if worst else None)
+
+
+def _exceeds(loop: LoopRun, bounds: tuple[float, float], limit: float) -> bool:
+    """For sure: where the limit lies between two bounds of the histogram, by the stalls that are known."""
+    low, high = bounds
+    if not low < limit < high:
+        return low >= limit
+    judged = [stall.evidence.seconds for stall in loop.stalls if not stall.pardon]
+    return share_over(loop.delay, judged, limit) > 1 - QUANTILE
+
+
+def _by_culprit(stalls: list[RunStall]) -> list[list[RunStall]]:
+    groups: dict[object, list[RunStall]] = {}
+    for stall in stalls:
+        culprit = stall.verdict.culprit
+        key = (stall.verdict.cause, culprit and culprit.file, culprit and culprit.function)
+        groups.setdefault(key, []).append(stall)
+    return list(groups.values())
+
+
+def _seconds_of(stalls: list[RunStall]) -> float:
+    return sum(stall.evidence.seconds for stall in stalls)
+
+
+def _grown(process: ProcessRun, limit: int, told: str) -> Iterator[Check]:
+    growth = process.growth
+    if isinstance(growth, NotMeasured):
+        yield Check("max-growth", told, process.name, "unmeasured", growth.reason)
+        return
+    measured = (
+        f"its {growth.what} was {_mib(growth.before_bytes)} {growth.before_seconds:.1f} s after its start and "
+        f"{_mib(growth.after_bytes)} after {growth.after_seconds:.1f} s"
+    )
+    if growth.grown_bytes <= limit:
+        yield Check("max-growth", told, process.name, "good", measured, float(growth.grown_bytes))
+        return
+    sentence = (
+        f"{_who(process)} grew by {_mib(growth.grown_bytes)}, where {told} is allowed: {measured}; {LOOK_FURTHER}."
+    )
+    yield Check("max-growth", told, process.name, "exceeded", sentence, float(growth.grown_bytes))
+
+
+def _failed(process: ProcessRun, limit: int, total: int) -> Iterator[Check]:
+    if not process.errors:
+        yield Check("max-errors", str(limit), process.name, "good", "no unhandled error", 0.0)
+        return
+    count = sum(error.count for error in process.errors)
+    kinds = ", ".join(f"{WHAT[error.channel][0]} ({error.count}{_of_type(error)})" for error in process.errors)
+    told = f"{count} unhandled {'error' if count == 1 else 'errors'}: {kinds}"
+    if total <= limit:
+        yield Check("max-errors", str(limit), process.name, "good", told, float(count))
+        return
+    most = max(process.errors, key=lambda error: (bool(error.frames), error.count))
+    stacks = (Stack(1, most.frames),) if most.frames else ()
+    culprit = find_culprit(stacks)
+    in_all = f" ({total} in all processes)" if total != count else ""
+    sentence = f"{_who(process)} had {told}{in_all}, where {limit} is allowed; {WHAT[most.channel][1]}."
+    yield Check(
+        "max-errors",
+        str(limit),
+        process.name,
+        "exceeded",
+        sound(sentence),
+        float(count),
+        culprit=culprit.frame if culprit is not None else None,
+        stacks=tuple(stacks_as_evidence(stacks)),
+    )
+
+
+def _of_type(error: Errors) -> str:
+    """What the one that was looked at last was."""
+    culprit = find_culprit((Stack(1, error.frames),)) if error.frames else None
+    where = f" in {place(culprit.frame)}" if culprit is not None else ""
+    return f", {error.type}{where}" if error.type else where
+
+
+def _exceeded(
+    budget: str, limit: str, process: ProcessRun, sentence: str, value: float, worst: RunStall | None
+) -> Check:
+    if worst is None:
+        return Check(budget, limit, process.name, "exceeded", sound(sentence), value)
+    evidence = worst.evidence
+    return Check(
+        budget,
+        limit,
+        process.name,
+        "exceeded",
+        sound(sentence),
+        value,
+        worst.verdict.cause,
+        worst.verdict.culprit,
+        tuple(stacks_as_evidence(evidence.holder_stacks or evidence.stacks)),
+    )
+
+
+def _who(process: ProcessRun, loop: LoopRun | None = None) -> str:
+    of_a_thread = f", loop {loop.name} ({loop.thread})," if loop is not None and loop.name != "main" else ""
+    return f"`{process.name}` (pid {process.pid}){of_a_thread}"
+
+
+def _by(stall: RunStall) -> str:
+    culprit = stall.verdict.culprit
+    return by_cause(stall.verdict.cause) + (f" in {place(culprit)}" if culprit is not None else "")
+
+
+def _short(seconds: float) -> str:
+    return f"{seconds * 1000:g} ms" if seconds < 1 else f"{seconds:g} s"
+
+
+def _mib(size: float) -> str:
+    return f"{size / MIB:.1f} MiB"
+
+
+def _nobody(run: Run) -> str:
+    pardoned = [process for process in run.processes if process.pardon]
+    if not pardoned:
+        return NOTHING
+    others = f", and {len(pardoned) - 1} more" if len(pardoned) > 1 else ""
+    return f"no process was judged: `{pardoned[0].name}`: {pardoned[0].pardon}{others}"
+
+
+def _no_loop(run: Run) -> str:
+    return NO_LOOP if any(not process.pardon for process in run.processes) else _nobody(run)
+
+
+def _no_growth(run: Run) -> str:
+    reasons = [
+        f"`{process.name}`: {process.growth.reason}"
+        for process in run.processes
+        if not process.pardon and isinstance(process.growth, NotMeasured)
+    ]
+    return f"the growth of no process could be measured: {reasons[0]}" if reasons else _nobody(run)

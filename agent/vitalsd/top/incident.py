@@ -1,0 +1,77 @@
+"""One incident in full, in the words of `vitalsd incidents ID`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from textual.app import ComposeResult
+from textual.containers import VerticalScroll
+from textual.widgets import Static
+
+from vitalsd.cli.figures import within
+from vitalsd.cli.incidents import described
+from vitalsd.errors import VitalsdError
+from vitalsd.top.keys import INCIDENT, Keys, bindings
+from vitalsd.top.screens import View, body, paragraphs
+
+__all__ = ["IncidentScreen"]
+
+LEAST_COLUMNS, MOST_COLUMNS = 30, 120
+MARGIN = 2
+
+
+class IncidentScreen(View):
+    """The sentence, what to do, cause and culprit, the stack, what else is known, and what happened when."""
+
+    BINDINGS = bindings(INCIDENT)
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self._incident = name
+        self._in_full: dict[str, Any] | None = None
+        """With its evidence, which the agent is asked for where the stream does not tell it."""
+        self._problem = ""
+
+    def compose(self) -> ComposeResult:
+        """Text that scrolls."""
+        with VerticalScroll():
+            yield Static(id="text")
+        yield Keys(INCIDENT)
+
+    def on_mount(self) -> None:
+        """Show what is known, and ask for all of it."""
+        self.query_one(VerticalScroll).focus()
+        self.changed()
+        self.top.ask(lambda: self.top.agent.get(f"/api/v1/incidents/{self._incident}"), self._told)
+
+    def on_resize(self) -> None:
+        """Lines of another length."""
+        self.changed()
+
+    def changed(self) -> None:
+        """An incident goes on while one reads it: what changes comes with the stream."""
+        picture = self.top.picture
+        incident = {**(self._in_full or {}), **(picture.incident(self._incident) or {})}
+        if not incident:
+            self.query_one("#text", Static).update(body(self._problem or "The agent is asked for it."))
+            return
+        columns = min(max(self.size.width - MARGIN, LEAST_COLUMNS), MOST_COLUMNS)
+        with within(columns):
+            text = described(incident, picture.captures_of(self._incident), picture.clock())
+        tone = incident["severity"] if incident["state"] == "open" else ""
+        self.query_one("#text", Static).update(paragraphs(text, tone if tone != "info" else ""))
+
+    def action_worker(self) -> None:
+        """Whom it is about."""
+        incident = self.top.picture.incident(self._incident)
+        if incident is not None and incident["worker"]:
+            self.top.open_worker((incident["target"], incident["worker"]))
+
+    def _told(self, answer: bytes | VitalsdError) -> None:
+        if isinstance(answer, VitalsdError):
+            self._problem = str(answer)
+        else:
+            self._in_full = msgspec.json.decode(answer)
+        if self.is_mounted:
+            self.changed()

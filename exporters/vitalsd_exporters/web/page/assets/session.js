@@ -1,0 +1,86 @@
+/*
+Who we are to the agent: the key that the link has brought, and every request that is made with it.
+
+The key is kept for this tab alone, in sessionStorage, which knows ports where cookies do not; the token leaves the
+address at once, before anybody reads it over a shoulder or bookmarks it.
+*/
+
+const NAME = 'vitalsd-key';
+
+/** What the API does not do: `status`, and `message`, its sentence. */
+export class Refused extends Error {
+  constructor(status, message) {
+    super(message);
+    this.name = 'Refused';
+    this.status = status;
+  }
+}
+
+let key = takeKey();
+
+/** Requests to the agent that this page came from; all answer with parsed JSON but `open`. */
+export const api = {
+  /** Whether we have the key: without it the page may look, and changes nothing. */
+  get mayChange() {
+    return key !== null;
+  },
+  get: (path) => parsed(path, { method: 'GET' }),
+  post: (path, body) => parsed(path, { method: 'POST', body }),
+  patch: (path, body) => parsed(path, { method: 'PATCH', body }),
+  remove: (path) => parsed(path, { method: 'DELETE' }),
+  open: (path, options = {}) => asked(path, { method: 'GET', ...options }),
+};
+
+/** Have a new cookie, by which a browser opens files and modules; the one before has ended with its agent. */
+export async function renew() {
+  if (key !== null) await asked('/', { method: 'GET' });
+}
+
+async function parsed(path, wanted) {
+  const answer = await asked(path, wanted);
+  return answer.status === 204 ? null : answer.json();
+}
+
+async function asked(path, { method, body, signal }) {
+  const headers = new Headers();
+  if (key !== null) headers.set('Authorization', `Bearer ${key}`);
+  if (body !== undefined) headers.set('Content-Type', 'application/json');
+  const sent = body === undefined ? undefined : JSON.stringify(body);
+  const answer = await fetch(path, { method, headers, body: sent, signal, cache: 'no-store', redirect: 'error' });
+  if (answer.ok) return answer;
+  if (answer.status === 401 && method !== 'GET') forget();
+  throw new Refused(answer.status, await sentence(answer));
+}
+
+async function sentence(answer) {
+  try {
+    const told = await answer.json();
+    if (typeof told.error === 'string') return told.error;
+  } catch {
+    /* it is no JSON: whatever stands between us and the agent has answered */
+  }
+  return `The agent answers ${answer.status}.`;
+}
+
+function takeKey() {
+  const place = document.querySelector(`meta[name="${NAME}"]`);
+  const brought = place?.getAttribute('content') || null;
+  place?.remove();
+  if (location.search !== '') history.replaceState(null, '', location.pathname + location.hash);
+  try {
+    if (brought !== null) sessionStorage.setItem(NAME, brought);
+    return brought ?? sessionStorage.getItem(NAME);
+  } catch {
+    return brought; // storage is switched off: until the page is loaded again
+  }
+}
+
+/** The agent does not know it: another token holds. */
+function forget() {
+  key = null;
+  try {
+    sessionStorage.removeItem(NAME);
+  } catch {
+    /* it was never there */
+  }
+}

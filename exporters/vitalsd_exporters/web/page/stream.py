@@ -1,0 +1,107 @@
+"""
+The stream that the page lives on: only what a page shows, and of that only what has changed.
+
+Workers are looked at as the latest round of sampling left them; of now are the stalls in progress, which the
+observer knows without a reading. So nothing is read for a page that is open. Of 500 workers it costs 1 ms of the
+agent's loop each second and, with each round, 11 ms in slices (`book`); 230 KB are told where all have changed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Any
+
+from vitalsd.times import rfc3339
+from vitalsd_exporters.web.agent import problems_of
+from vitalsd_exporters.web.page.rows import brief, target_row
+from vitalsd_exporters.web.stream import HEARTBEAT, CaptureNews, EventStream, News, event
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from vitalsd.model import Incident
+    from vitalsd_exporters.state import View
+    from vitalsd_exporters.web.page.book import Place, RowBook
+    from vitalsd_exporters.web.page.rows import WorkerRow
+
+__all__ = ["PageNews", "page_stream"]
+
+INTERVAL_SECONDS = 1.0
+STARTED_AT = time.time()
+"""Of this process, near enough."""
+
+
+def page_stream(view: View, book: RowBook) -> EventStream:
+    """The answer to `GET /api/v1/stream?view=page`."""
+    return EventStream(_events(PageNews(view, book)))
+
+
+async def _events(news: PageNews) -> AsyncIterator[bytes]:
+    """All there is, and then what has changed, once a second; a heartbeat where nothing has."""
+    yield HEARTBEAT
+    while True:
+        yield await news.events() or HEARTBEAT
+        await asyncio.sleep(INTERVAL_SECONDS)
+
+
+class PageNews:
+    """What one page has not been told yet."""
+
+    def __init__(self, view: View, book: RowBook) -> None:
+        self._view = view
+        self._book = book
+        self._incidents: News[Incident] = News(view.incidents)
+        self._captures = CaptureNews(view)
+        self._kept: set[str] = set()
+        """Ids of captures that it was told of."""
+        self._agent: object = None
+        self._targets: object = None
+        self._told: dict[Place, WorkerRow] | None = None
+        self._rows: dict[Place, WorkerRow] = {}
+
+    async def events(self) -> bytes:
+        """One event for each sort of thing that has changed."""
+        self._rows = await self._book.rows()
+        sorts = {
+            "agent": self._new_agent,
+            "targets": self._new_targets,
+            "workers": self._new_workers,
+            "incidents": self._new_incidents,
+            "captures": self._captures.told,
+            "gone": self._gone,
+        }
+        return b"".join(event(name, read) for name, read in sorts.items())
+
+    def _new_agent(self) -> object | None:
+        agent = self._view.agent()
+        now: dict[str, Any] = {
+            "version": agent.version,
+            "started_at": rfc3339(STARTED_AT),
+            "problems": problems_of(agent, self._view.incidents()),
+            "interval_seconds": round(agent.effective_interval_seconds, 1),
+        }
+        before, self._agent = self._agent, now
+        return now if now != before else None
+
+    def _new_targets(self) -> object | None:
+        now = [target_row(target, self._view.remedy(target.name).state) for target in self._view.sampled()]
+        before, self._targets = self._targets, now
+        return now if now != before else None
+
+    def _new_workers(self) -> object | None:
+        before, self._told = self._told, self._rows
+        if before is None:
+            return {"all": True, "rows": list(self._rows.values()), "gone": []}
+        changed = [row for place, row in self._rows.items() if before.get(place) != row]
+        gone = [f"{target}/{slot}" for target, slot in before.keys() - self._rows.keys()]
+        return {"all": False, "rows": changed, "gone": gone} if changed or gone else None
+
+    def _new_incidents(self) -> object | None:
+        changed = self._incidents.changed()
+        return [brief(each) for each in changed] if changed is not None else None
+
+    def _gone(self) -> object | None:
+        """Captures that were deleted, by somebody or to make room."""
+        before, self._kept = self._kept, {each.id for each in self._view.captures.latest()}
+        return sorted(before - self._kept) or None

@@ -1,0 +1,54 @@
+"""What is known of a quantile: between which bounds it lies, after what is not to count was taken out."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from support.runs import delays
+
+from vitalsd.budget.delay import less, quantile_bounds, share_over, without
+
+
+def test_a_second_in_ten() -> None:
+    """One block of 1 s in 10 s has its 99th percentile at 0.90 s: between half a second and one."""
+    assert quantile_bounds(delays(1.0), 0.99) == (0.5, 1.0)
+
+
+def test_nothing_was_late() -> None:
+    """Then it is the first bound."""
+    assert quantile_bounds(delays(), 0.99) == (0.0, 0.001)
+
+
+def test_beyond_the_last_bound() -> None:
+    """There is no upper one."""
+    assert quantile_bounds(delays(40.0, seconds=50.0), 0.99) == (30.0, float("inf"))
+
+
+def test_no_sample() -> None:
+    """Nothing is known."""
+    assert quantile_bounds(delays(seconds=0.0), 0.99) is None
+
+
+def test_the_part_after_a_moment() -> None:
+    """A histogram only grows: what was there before is taken off, and another process's is not."""
+    before, after = delays(1.0), delays(1.0, 0.3, seconds=20.0)
+    assert quantile_bounds(less(after, before), 0.99) == (0.1, 0.25)
+    assert less(after, None) == after
+
+
+@given(st.lists(st.floats(0.02, 5.0), max_size=8), st.lists(st.floats(0.02, 5.0), max_size=8))
+def test_what_is_taken_out_was_never_there(kept: list[float], pardoned: list[float]) -> None:
+    """To a sample for each stretch, which is what rounding may cost."""
+    seconds = 100.0
+    whole = delays(*kept, *pardoned, seconds=seconds)
+    left = without(whole, pardoned)
+    wanted = delays(*kept, seconds=seconds - sum(pardoned))
+    for found, expected in zip(left.buckets, wanted.buckets, strict=True):
+        assert found == pytest.approx(expected, abs=len(pardoned) + 1)
+    assert list(left.buckets) == sorted(left.buckets)
+
+
+def test_between_two_bounds_stalls_decide() -> None:
+    """0.2 s of 10 s were later than 0.3 s by a stall of 0.5 s."""
+    assert share_over(delays(0.5), [0.5, 0.2], 0.3) == pytest.approx(0.02)
