@@ -32,7 +32,7 @@ from vitalsd import __version__
 from vitalsd.cli import NAMES, build_parser, load
 from vitalsd.detect.registry import make_detectors, make_target_detectors
 from vitalsd.detect.words import advice, by_cause
-from vitalsd.model import Cause
+from vitalsd.model import Cause, cause_is_identity
 from vitalsd.settings.keys import Leaf, dotted, settable
 from vitalsd.settings.model import Settings
 from vitalsd.settings.show import yaml_value
@@ -119,6 +119,14 @@ def test_every_cause_of_a_stall_has_a_section(cause: Cause) -> None:
     assert all(advice(cause, runtime).lower() in words.lower() for runtime in runtimes)
     assert [f"**{lead}.**" in part for lead in ("Told by", "Look at", "Do")] == [True] * 3
     assert f"| `{cause}` | {by_cause(cause)} | [{cause}](#{cause}) |" in section(PAGES["stall"], "Causes")
+
+
+def test_the_page_of_stalls_says_by_which_causes_none_is_silenced() -> None:
+    """Those that are no label of a pushed alert."""
+    text = section(PAGES["stall"], "How to silence").rpartition("```")[2]
+    assert set(re.findall(r"`(\w+)`", text.partition("but for")[2].partition(":")[0])) == {
+        cause for cause in CAUSES if not cause_is_identity("stall", cause)
+    }
 
 
 def test_sections_that_look_like_causes_are_causes() -> None:

@@ -140,7 +140,7 @@ def test_one_that_does_not_answer_holds_nothing_up(tmp_path: Path) -> None:
             probed(["idles.py"], agent.segments) as service,
             watching(agent, "--pid", str(service.pid), "--name", "served"),
         ):
-            wait_for("it to be asked", lambda: slow.exports)
+            wait_for("it to be asked", lambda: slow.exports or None)
             seen = {sampled(agent.scrape())}
             agent.wait_scrape("three rounds more", lambda scrape: seen.add(sampled(scrape)) or len(seen) > 3)
             assert len(slow.exports) == 1
@@ -165,7 +165,7 @@ def test_a_collector_that_is_slow_refuses_or_is_gone_costs_nothing_but_counts(tm
     ):
         agent.wait_scrape("failures while nobody is there", lambda scrape: counts(scrape)[1] >= 2)
         with Collector(port=port, delay_seconds=30.0) as slow:
-            wait_for("a slow one to be asked", lambda: slow.exports)
+            wait_for("a slow one to be asked", lambda: slow.exports or None)
             failed = counts(agent.scrape())[1]
             agent.wait_scrape("no answer in time", lambda scrape: counts(scrape)[1] > failed + 1)
         with Collector(400, port=port) as picky:

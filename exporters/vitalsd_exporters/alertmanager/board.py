@@ -72,6 +72,8 @@ class Board:
 
     def told(self, alert: Alert, now: float) -> list[str]:
         """Somebody has taken it while it fires; the answer is of which of its incidents nobody knew."""
+        if alert.labels not in self._fired:
+            return []  # it fires on for an incident that has another alert by now
         fresh = [name for name in alert.ids if name not in self._told]
         self._told |= dict.fromkeys(fresh, now)
         self._taken.add(alert.labels)
@@ -99,8 +101,8 @@ class Board:
             if entry["event"] in ("notified", "opened", "reopened") and isinstance(at, int | float):
                 if entry["event"] == "notified":
                     told_at = float(at) if told_at is None or told_at < at else told_at
-                elif told_at is not None and told_at < at:
-                    told_at = None
+                elif told_at is not None and told_at < at and labels_of(incident, self.static) not in self._taken:
+                    told_at = None  # it has come back, and its alert has not fired on until then
                 break
         if told_at is None:
             self._told.pop(incident.id, None)

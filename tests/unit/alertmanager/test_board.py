@@ -73,16 +73,17 @@ def test_what_is_over_fires_on_for_a_while(patient):
 
 def test_what_comes_and_goes_is_one_page(patient):
     """A stall of a moment every 75 s, for an hour: nobody hears that it is over, nor that it is there again."""
-    one, changes = incident(), set()
+    one, changes, notes = incident(), set(), []
     for turn in range(48):
         began = NOW + 75 * turn
         if turn:
             one = noted(replace(one, state="open", resolved_at=None), began, "reopened")
-        tell(patient, alerts := patient.take([one], began), began)
+        notes += tell(patient, alerts := patient.take([one], began), began)
         changes.add(tuple(state(alerts).items()))
         one = resolved(noted(one, began), began + 60)
         changes.add(tuple(state(patient.take([one], began + 61)).items()))
     assert changes == {(("critical", None),)}
+    assert notes == ["a"]
     assert state(patient.take([one], NOW + 75 * 47 + 60 + KEEP)) == {"critical": NOW + 75 * 47 + 60}
 
 
@@ -99,6 +100,15 @@ def test_what_comes_back_now_more_and_now_less_severe_is_two(patient):
         changes.append(state(patient.take([one], began + 61)))
     both = {"critical": None, "warning": None}
     assert all(each == both for each in changes[2:])
+
+
+def test_an_alert_that_fires_on_says_nothing_of_the_one_that_took_its_place(patient):
+    """Who has taken the severity of before knows nothing of the one of now."""
+    tell(patient, patient.take([incident(severity="warning")], NOW), NOW)
+    worse = noted(incident(severity="critical"), NOW + 10, "reopened")
+    (before,) = [each for each in patient.take([worse], NOW + 10).values() if each.lead.severity == "warning"]
+    assert patient.told(before, NOW + 11) == []
+    assert patient.told(patient.take([worse], NOW + 12)[labels_of(worse)], NOW + 12) == ["a"]
 
 
 def test_what_was_missed_fires_as_long_as_anything_else(patient):
