@@ -10,6 +10,8 @@ from support.dashboards import FILES, load, panels
 
 OF_THE_TERMINAL = "vitalsd-top"
 """Drawn by tests/golden/test_top.py."""
+OF_THE_PAGE = ("page-fleet", "page-incident", "page-profile")
+"""Drawn by `scripts/page-pictures`."""
 PICTURES = Path(__file__).parents[2] / "docs" / "pictures"
 MOST_BYTES = 200_000
 
@@ -25,5 +27,13 @@ def test_a_picture_has_every_panel_of_its_dashboard(path: Path) -> None:
 
 
 def test_no_picture_is_of_something_else() -> None:
-    """What is there is shown somewhere."""
-    assert {picture.stem for picture in PICTURES.iterdir()} == {OF_THE_TERMINAL, *(path.stem for path in FILES)}
+    """What is there is shown somewhere, and is small."""
+    assert {picture.stem for picture in PICTURES.iterdir()} == {
+        OF_THE_TERMINAL,
+        *OF_THE_PAGE,
+        *(path.stem for path in FILES),
+    }
+    page = (PICTURES.parent / "page.md").read_text() + (PICTURES.parents[1] / "README.md").read_text()
+    for name in OF_THE_PAGE:
+        assert f"pictures/{name}.png" in page
+        assert (PICTURES / f"{name}.png").stat().st_size < MOST_BYTES
