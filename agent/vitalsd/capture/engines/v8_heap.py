@@ -2,7 +2,7 @@
 The heap engine for Node: a snapshot of all that lives, as V8 writes it, and a census of it by constructor, with
 what has grown since the last.
 
-V8 stops the service for it: for a heap of 200 MiB of small objects 17 to 20 s on a host at rest, and it took 7 to
+V8 stops the service for it: for a heap of 200 MiB of small objects 17 s on a host at rest, and it took 7 to
 8 times the heap of memory meanwhile, with or without the agent. So it needs nine times the heap inside the limit,
 and is not taken without somebody asking where it would hold for longer than `capture.max_hold`. The probe passes
 V8's pieces on as they come, the agent writes them to a file, and a program of its own counts what is in it.
@@ -41,7 +41,7 @@ __all__ = ["V8Heap"]
 
 HEAPS = 9.0
 HOLD_SECONDS_PER_MIB = 0.1
-"""Of small objects, on a host at rest, where it has a processor all the time: `python -m bench holds_node`."""
+"""Of small objects: up to 0.09 on a host at rest, 0.1 of a processor on a busy one: `python -m bench holds_node`."""
 LEAST_HOLD_SECONDS = 0.2
 """Of a process that has nothing but Node in it."""
 MAKE_BYTES = 1 << 30
