@@ -41,7 +41,7 @@ __all__ = ["V8Heap"]
 
 HEAPS = 9.0
 HOLD_SECONDS_PER_MIB = 0.1
-"""Of small objects: up to 0.09 on a host at rest, 0.1 of a processor on a busy one: `python -m bench holds_node`."""
+"""Of small objects: at rest up to 0.09, on a busy host 0.1 of a processor: `python -m bench holds_node`."""
 LEAST_HOLD_SECONDS = 0.2
 """Of a process that has nothing but Node in it."""
 MAKE_BYTES = 1 << 30
