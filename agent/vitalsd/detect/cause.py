@@ -264,7 +264,8 @@ def waits_by_stack(s: Signals) -> Verdict | None:
             seen = f"{percent(share)} of {s.samples} stacks show" if s.samples > 1 else "its stack shows"
             return Verdict(cause, _whom(s), f"{seen} it {words}{_within(s)}{spent}")
     in_code = 1.0 - s.waits.get("loop", 0.0)
-    if in_code >= MOST and (cpu is not None or s.state("S", "D") >= MOST):
+    asleep = s.state("S", "D") >= MOST
+    if in_code >= MOST and (asleep or (cpu is not None and not _may_lack_a_processor(s))):
         waited = f"computed for only {_computed(s)}" if cpu is not None else "was asleep"
         return Verdict("blocking_call", _whom(s), f"its thread {waited} and spent the rest waiting{_within(s)}")
     return None
@@ -284,8 +285,8 @@ def crowded(s: Signals) -> Verdict | None:
     if cpu is None or cpu >= NOTHING_SHARE or waits > WAITED_SHARE:
         return None
     seen = f"it computed for only {_computed(s)}, and nothing was seen that it waited for"
-    late, pressure = s.late_share or 0.0, s.host.cpu_pressure_share or 0.0
-    if late >= ALSO_LATE_SHARE:
+    pressure = s.host.cpu_pressure_share or 0.0
+    if _agent_was_late(s):
         own = of(s.host.agent_late_seconds, s.seconds)
         return Verdict("host_wide", None, f"{seen}, while the agent was late by {own} too")
     if pressure >= CROWDED_SHARE:
@@ -324,6 +325,16 @@ TESTS: tuple[Callable[[Signals], Verdict | None], ...] = (
     computes_mostly,
     crowded,
 )
+
+
+def _agent_was_late(s: Signals) -> bool:
+    return (s.late_share or 0.0) >= ALSO_LATE_SHARE
+
+
+def _may_lack_a_processor(s: Signals) -> bool:
+    """Whether it may have waited for one: nobody has counted that, and others on the host wait for some."""
+    crowd = _agent_was_late(s) or (s.host.cpu_pressure_share or 0.0) >= CROWDED_SHARE
+    return s.runqueue_share is None and crowd
 
 
 def _waits_for_events(s: Signals) -> bool:

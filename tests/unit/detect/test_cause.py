@@ -458,6 +458,15 @@ def test_uvloop_asleep_in_a_callback() -> None:
     assert (verdict.cause, verdict.culprit.function) == ("blocking_call", "ask_slowly")
 
 
+def test_own_code_that_does_not_run_on_a_calm_host_waits() -> None:
+    """A driver in native code, say; where processors are scarce it may as well have waited for one."""
+    for pressure, cause in ((0.1, "blocking_call"), (0.6, "cpu_contention")):
+        verdict = decide(
+            stall(1.04, cpu_seconds=0.03, stacks=(OWN,), host=HostEvidence(cpu_pressure_share=pressure))
+        )
+        assert (verdict.cause, verdict.culprit is None) == (cause, cause == "cpu_contention")
+
+
 def test_stack_alone_is_not_enough() -> None:
     """Own code at the end of a stack may compute or wait in C; without a clock neither is claimed."""
     verdict = decide(stall(in_progress=True, stacks=(OWN,)))
@@ -618,6 +627,11 @@ def test_reason_in_words(parse_catalogue: tuple[Stack, ...], ask_database: tuple
         (stall(0.3, cpu_seconds=0.001, host=HostEvidence(cpu_pressure_share=0.4)), "unknown"),
         (stall(0.3, cpu_seconds=0.001, host=HostEvidence(agent_late_seconds=0.07)), "host_wide"),
         (stall(0.3, cpu_seconds=0.001, host=HostEvidence(agent_late_seconds=0.05)), "unknown"),
+        (
+            stall(0.3, cpu_seconds=0.001, stacks=(OWN,), host=HostEvidence(cpu_pressure_share=0.6)),
+            "cpu_contention",
+        ),
+        (stall(0.3, cpu_seconds=0.001, stacks=(OWN,), host=HostEvidence(agent_late_seconds=0.1)), "host_wide"),
         (stall(0.3, host=HostEvidence(cpu_pressure_share=0.9)), "unknown"),
         (stall(0.3, cpu_seconds=0.031, host=HostEvidence(cpu_pressure_share=0.9)), "unknown"),
         (
