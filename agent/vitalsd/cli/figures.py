@@ -40,6 +40,14 @@ NAMES = ("function", "type", "coroutine", "name", "chain", "pool")
 """The field of a row that says what it is of, the first that it has."""
 PLACES = ("at", "origin", "waits_at")
 """The field that says where that is."""
+WHOSE = {
+    "own": "",
+    "package": ", of a package",
+    "standard": ", of the standard library",
+    "framework": ", of a framework",
+    "loop": ", of the event loop",
+}
+"""An origin that says whose code a function is."""
 NO_FIGURES = (*NAMES, *PLACES, "file", "line", "id")
 LONG_SECONDS = 100
 """From here on a duration is told in minutes and more."""
@@ -168,6 +176,8 @@ def _of(row: Mapping[str, Any]) -> str:
     if row.get("file"):
         name += f" ({plain(row['file']).rpartition('/')[2]}:{row.get('line')})"
     at = next((row[field] for field in PLACES if row.get(field)), None)
+    if isinstance(at, str) and at in WHOSE:
+        return f"{name}{WHOSE[at]}"
     if isinstance(at, dict):
         return f"{name}, in {_of(at)}"
     return f"{name}, in {plain(at)}" if isinstance(at, str) else name
