@@ -2,15 +2,10 @@
 
 import { captureButton, whyNot } from './ask.js';
 import { isActive, sizeOf, stateText, took, whereOf } from './captured.js';
-import { fill, h } from './dom.js';
-import { fits, valuesOf } from './filters.js';
+import { MOST_ASKED, showList } from './list.js';
 import { stateMark } from './states.js';
-import { table } from './table.js';
-import { toolbar } from './toolbar.js';
 import { ago, bytes, count, duration, plain } from './words.js';
 
-const MOST_ASKED = 1000;
-const AGES_MILLISECONDS = 10_000;
 const CHOICES = [
   { name: 'state', title: 'State' },
   { name: 'kind', title: 'Kind' },
@@ -56,69 +51,19 @@ const columnsOf = (live) => [
 
 /** Shows the list, until it is ended. */
 export function show(place, params, app) {
-  app.title('Captures');
-  const older = new Map();
-  const many = h('p', { class: 'told' });
-  const note = h('p', { class: 'hint', role: 'status' });
-  const bar = toolbar({ label: 'Which captures', choices: CHOICES, changed: () => draw() });
-  const list = table({
-    label: 'Captures',
+  return showList(place, app, {
+    topic: 'captures',
+    title: 'Captures',
+    choices: CHOICES,
     columns: columnsOf(app.live),
-    key: (row) => row.id,
-    open: (row) => app.go(addressOf(row)),
-    empty: () =>
-      app.live.state === 'connecting'
-        ? 'Asking the agent…'
-        : 'No capture fits: none was asked for, or the filters leave none.',
+    addressOf,
+    saidOf,
+    olderPath: () => `/api/v1/captures?limit=${MOST_ASKED}`,
+    none: 'No capture fits: none was asked for, or the filters leave none.',
+    sum: (rows) => `${count(rows.filter(isActive).length)} under way`,
+    tools: captureButton(app, {}, 'New capture'),
+    above: whyNot(app),
   });
-  const more = h('button', { type: 'button', on: { click: () => askForOlder() } }, 'Show older ones');
-
-  function draw() {
-    const all = [...new Map([...older, ...app.live.captures]).values()];
-    for (const { name } of CHOICES) bar.offer(name, valuesOf(all, name, bar.filters[name]));
-    const shown = all.filter((row) => fits(row, bar.filters, saidOf));
-    many.textContent = `${count(shown.length)} of ${count(all.length)}, ${count(all.filter(isActive).length)} under way`;
-    list.update(shown);
-  }
-  async function askForOlder() {
-    more.disabled = true;
-    try {
-      const { captures } = await app.api.get(`/api/v1/captures?limit=${MOST_ASKED}`);
-      const known = new Set([...older.keys(), ...app.live.captures.keys()]);
-      for (const capture of captures) older.set(capture.id, capture);
-      const added = captures.filter((each) => !known.has(each.id)).length;
-      note.textContent = added === 0 ? 'There are no older ones.' : `${count(added)} more.`;
-      draw();
-    } catch (error) {
-      note.textContent = plain(error.message, 1000);
-    } finally {
-      more.disabled = false;
-    }
-  }
-
-  fill(
-    place,
-    h(
-      'div',
-      { class: 'bar-above' },
-      h('h1', {}, 'Captures'),
-      many,
-      h('div', { class: 'tools' }, captureButton(app, {}, 'New capture')),
-    ),
-    whyNot(app),
-    bar.element,
-    list.element,
-    h('footer', { class: 'more' }, more, note),
-  );
-  draw();
-  const offs = ['captures', 'state'].map((topic) => app.live.on(topic, draw));
-  const ages = setInterval(draw, AGES_MILLISECONDS);
-  return () => {
-    for (const off of offs) off();
-    clearInterval(ages);
-    bar.end();
-    list.end();
-  };
 }
 
 /** Those that go on before those that have ended, the latest first. */
