@@ -339,8 +339,8 @@ def _asleep_by_stack(s: Signals) -> bool:
     """
     Whether it slept in code whose stack does not tell for what.
 
-    The kernel says so, or else only the clock, and that a thread did not compute has other reasons: it waited for a
-    processor, or for a helper of V8's. Calls that wait are to be seen on a stack of Node, but not on one of Python.
+    The kernel says so, or else only the clock, and that a thread did not compute has other reasons: it waited for
+    a processor, or for a helper of V8's. Calls that wait are seen on a stack of Node, but not on one of Python.
     """
     if s.state("S", "D") >= MOST:
         return not (s.node and s.in_builtin_share >= MOST)

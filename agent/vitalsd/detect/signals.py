@@ -177,7 +177,7 @@ class Signals:
 
     @cached_property
     def in_builtin_share(self) -> float:
-        """Of the stacks, those that end in a function of V8's own (`Array.pop`): these compute, and wait for nobody."""
+        """Of the stacks, those that end in a function of V8's own: `Array.pop` computes, and waits for nobody."""
         ends = (stack.samples for stack in self.evidence.stacks if stack.samples > 0 and _in_builtin(stack))
         return sum(ends) / self.samples if self.samples else 0.0
 
