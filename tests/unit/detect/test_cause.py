@@ -650,7 +650,7 @@ IN_LOOP = parsed("(anonymous:5) /srv/plain.js:8", 4)
     ],
 )
 def test_a_node_that_did_not_run_is_in_no_call(stack: Stack, host: HostEvidence, cause: str) -> None:
-    """What waits in Node has a frame or a system call; what has neither waited for a processor, if that is known."""
+    """What waits in Node has a frame or a system call; else it waited for a processor, or nobody knows."""
     verdict = decide(stall(1.04, runtime="node", cpu_seconds=0.03, stacks=(stack,), host=host))
     assert verdict.cause == cause, verdict.reason
 
