@@ -272,8 +272,10 @@ class StackSampler:
             self._refuse(watch, "failed", f"no stack could be taken: {type(error).__name__}: {error}")
         else:
             if not found:
-                told = "made no sense" if taken else "were none: it did not run"
-                self._refuse(watch, "failed", f"samples of thread {thread} {told}")
+                told = "it did not run while its stack was being sampled"
+                if taken:
+                    told = "its stack was sampled, and could not be followed to a function of a script"
+                self._refuse(watch, "failed", told)
                 return
             watch.refusal = None
 

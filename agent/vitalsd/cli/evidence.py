@@ -34,7 +34,7 @@ from vitalsd.times import rfc3339
 __all__ = ["evidence"]
 
 MOST_FRAMES = 20
-SHOWN_APART = ("stacks", "no_stack_reason", *ENDS, *ABOUT)
+SHOWN_APART = ("stacks", "stacks_of", "no_stack_reason", *ENDS, *ABOUT)
 FIRST = ("reason",)
 """What is told in words comes before the figures that it was told by."""
 IN_BYTES = ("leak", "growth", "fragmentation")
@@ -73,6 +73,7 @@ def evidence(incident: Mapping[str, Any], in_captures: Mapping[str, Any], now: f
         *("\n".join([_heading(name), *table(rows)]) for name, rows in tables.items()),
         growing({name: value for name, value in told.items() if in_captures.get(name) != value}),
         _stalls(told),
+        _whose(told.get("stacks_of")),
         *(_stack(stack) for stack in told.get("stacks", ())),
         filled(f"no stack: {plain(told['no_stack_reason'])}", others=INDENT)
         if told.get("no_stack_reason")
@@ -154,6 +155,14 @@ def _stalls(told: Mapping[str, Any]) -> str:
 
 def _number(value: object) -> float | None:
     return float(value) if isinstance(value, int | float) else None
+
+
+def _whose(stall: object) -> str:
+    """Which stall the first stacks are of."""
+    if not isinstance(stall, dict):
+        return ""
+    seconds = plain(str(stall.get("duration_seconds")))
+    return f"stacks, first those of the stall of {seconds} s at {plain(str(stall.get('started_at')))}"
 
 
 def _stack(stack: Mapping[str, Any]) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 from vitalsd.cli.figures import filled, plain
 from vitalsd.detect.growth.words import size, span
+from vitalsd.detect.words import short
 
 __all__ = ["ABOUT", "growing"]
 
@@ -51,7 +52,7 @@ def _row(row: Mapping[str, Any], name: str) -> str:
         told.append(f"one waits in {_place(row['waits_at'])}")
     named = plain(row.get(name))
     if row.get("file"):
-        named += f" ({row['file'].rpartition('/')[2]}:{row.get('line')})"
+        named += f" ({short(row['file'])}:{row.get('line')})"
     return filled(f"{named}, {', '.join(told)}", f"  {grew:>9}  ", " " * 15)
 
 

@@ -91,6 +91,8 @@ def host_wide(s: Signals) -> Verdict | None:
     """The agent did not get to run either, unless the thread is known to have run meanwhile."""
     if s.late_share is None or s.late_share <= LATE_SHARE or (s.cpu_share or 0.0) >= COMPUTES_SHARE:
         return None
+    if _late_alone(s):
+        return None
     late = of(s.host.agent_late_seconds, s.seconds)
     return Verdict("host_wide", None, f"the agent itself was late by {late}, so the host is to blame")
 
@@ -151,8 +153,8 @@ def no_processor(s: Signals) -> Verdict | None:
     elsewhere = s.doing("futex", "sleep", "call", "disk", "blocked")
     if share is None or share < RUNQUEUE_SHARE or share < elsewhere or (s.cpu_share or 0.0) >= COMPUTES_SHARE:
         return None
-    if s.sure and (s.cpu_share or 0.0) >= max(MOST, ITSELF_SECONDS / max(s.seconds, ITSELF_SECONDS)):
-        return None  # with a processor of its own it would have been late too
+    if _late_alone(s):
+        return None
     if s.sure and s.computed_seconds >= LONG_ITSELF_SECONDS:
         return None
     if not s.sure and s.seconds > LONGEST_WAIT_SECONDS:
@@ -264,8 +266,7 @@ def waits_by_stack(s: Signals) -> Verdict | None:
             seen = f"{percent(share)} of {s.samples} stacks show" if s.samples > 1 else "its stack shows"
             return Verdict(cause, _whom(s), f"{seen} it {words}{_within(s)}{spent}")
     in_code = 1.0 - s.waits.get("loop", 0.0)
-    asleep = s.state("S", "D") >= MOST
-    if in_code >= MOST and (asleep or (cpu is not None and not _may_lack_a_processor(s))):
+    if in_code >= MOST and _asleep_by_stack(s):
         waited = f"computed for only {_computed(s)}" if cpu is not None else "was asleep"
         return Verdict("blocking_call", _whom(s), f"its thread {waited} and spent the rest waiting{_within(s)}")
     return None
@@ -281,12 +282,13 @@ def computes_mostly(s: Signals) -> Verdict | None:
 def crowded(s: Signals) -> Verdict | None:
     """Late, and not seen to do or wait for anything, on a host on which somebody always waits for a processor."""
     cpu = s.cpu_share
-    waits = s.doing("futex", "sleep", "call", "disk", "blocked", "unknown")
+    unseen = min(s.doing("unknown"), 1.0 - s.state("R")) if s.looks else 0.0
+    waits = s.doing("futex", "sleep", "call", "disk", "blocked") + unseen
     if cpu is None or cpu >= NOTHING_SHARE or waits > WAITED_SHARE:
         return None
     seen = f"it computed for only {_computed(s)}, and nothing was seen that it waited for"
-    pressure = s.host.cpu_pressure_share or 0.0
-    if _agent_was_late(s):
+    late, pressure = s.late_share or 0.0, s.host.cpu_pressure_share or 0.0
+    if late >= ALSO_LATE_SHARE:
         own = of(s.host.agent_late_seconds, s.seconds)
         return Verdict("host_wide", None, f"{seen}, while the agent was late by {own} too")
     if pressure >= CROWDED_SHARE:
@@ -327,14 +329,23 @@ TESTS: tuple[Callable[[Signals], Verdict | None], ...] = (
 )
 
 
-def _agent_was_late(s: Signals) -> bool:
-    return (s.late_share or 0.0) >= ALSO_LATE_SHARE
+def _late_alone(s: Signals) -> bool:
+    """Whether it computed for so long that it would have been late with a processor of its own too."""
+    share = max(MOST, ITSELF_SECONDS / max(s.seconds, ITSELF_SECONDS))
+    return (s.cpu_share or 0.0) >= share and (s.sure or _agreed(s))
 
 
-def _may_lack_a_processor(s: Signals) -> bool:
-    """Whether it may have waited for one: nobody has counted that, and others on the host wait for some."""
-    crowd = _agent_was_late(s) or (s.host.cpu_pressure_share or 0.0) >= CROWDED_SHARE
-    return s.runqueue_share is None and crowd
+def _asleep_by_stack(s: Signals) -> bool:
+    """
+    Whether it slept in code whose stack does not tell for what.
+
+    The kernel says so, or else only the clock, and that a thread did not compute has other reasons: it waited for
+    a processor, or for a helper of V8's. Calls that wait are seen on a stack of Node, but not on one of Python.
+    """
+    if s.state("S", "D") >= MOST:
+        return not (s.node and s.in_builtin_share >= MOST)
+    crowded = (s.host.cpu_pressure_share or 0.0) >= CROWDED_SHARE or (s.late_share or 0.0) >= ALSO_LATE_SHARE
+    return not s.node and s.cpu_share is not None and s.state("R") < MOST and not crowded
 
 
 def _waits_for_events(s: Signals) -> bool:

@@ -42,12 +42,16 @@ class _CountDetector:
             young = settling(seen.growth)
             if young is not None:
                 return nothing(self.kind, seen, "quiet", young)
-            return nothing(self.kind, seen, "unavailable", self.unknown)
+            return nothing(self.kind, seen, "unavailable", self._unknown(seen))
         rise = series.risen(seen.now)
         if rise is None:
             return nothing(self.kind, seen, "quiet", not_yet(series, f"the number of {self.noun}"))
         finding = self._finding(seen, series, rise)
         return fired(self.kind, seen, finding)
+
+    def _unknown(self, _seen: Seen) -> str:
+        """Why there is no count."""
+        return self.unknown
 
     def _series(self, seen: Seen) -> Series | None:
         return seen.growth.counts.get(self.count) if seen.growth is not None else None
@@ -128,3 +132,8 @@ class TaskLeakDetector(_CountDetector):
     noun = "tasks"
     advice = "give what it awaits a timeout"
     unknown = "without a probe nobody knows how many tasks it has"
+
+    def _unknown(self, seen: Seen) -> str:
+        """A Node has none to count, whoever looks."""
+        probe = seen.samples[-1].probe if seen.samples else None
+        return "Node has no tasks to count" if probe is not None and probe.runtime == "node" else self.unknown

@@ -16,7 +16,15 @@ import msgspec
 from vitalsd.detect.machinery import Origin, by_name, is_boundary, origin
 from vitalsd.model import Frame, Stack
 
-__all__ = ["AGREE_SHARE", "COMMON_SHARE", "Culprit", "callback", "find_culprit", "stacks_as_evidence"]
+__all__ = [
+    "AGREE_SHARE",
+    "COMMON_SHARE",
+    "MAX_STACKS",
+    "Culprit",
+    "callback",
+    "find_culprit",
+    "stacks_as_evidence",
+]
 
 AGREE_SHARE = 0.8
 """facts B5, step 5: a callback is found in at least so many of the samples of the stall that it makes."""

@@ -14,7 +14,7 @@ from functools import lru_cache
 
 from vitalsd.model import ANONYMOUS, Frame
 
-__all__ = ["Origin", "by_name", "is_boundary", "last_name", "origin"]
+__all__ = ["BUILTIN", "Origin", "by_name", "is_boundary", "last_name", "origin"]
 
 
 class Origin(Enum):

@@ -12,7 +12,7 @@ from collections import Counter
 from functools import cached_property
 
 from vitalsd.detect.culprit import Culprit, callback, find_culprit
-from vitalsd.detect.machinery import Origin, last_name, origin
+from vitalsd.detect.machinery import BUILTIN, Origin, last_name, origin
 from vitalsd.detect.waits import Wait, waits_in
 from vitalsd.model import Doing, Stack, StallEvidence, ThreadEvidence
 
@@ -176,6 +176,12 @@ class Signals:
         return shares
 
     @cached_property
+    def in_builtin_share(self) -> float:
+        """Of the stacks, those that end in a function of V8's own: `Array.pop` computes, and waits for nobody."""
+        ends = (stack.samples for stack in self.evidence.stacks if stack.samples > 0 and _in_builtin(stack))
+        return sum(ends) / self.samples if self.samples else 0.0
+
+    @cached_property
     def microtask_share(self) -> float:
         """Of the stacks, those that Node's queue of microtasks began."""
         begun = sum(stack.samples for stack in self.evidence.stacks if stack.samples > 0 and _by_microtask(stack))
@@ -191,6 +197,10 @@ def _by_microtask(stack: Stack) -> bool:
     if any(last_name(frame.function) in MICROTASK_ROOTS for frame in stack.frames):
         return True
     return bool(stack.frames) and origin(stack.frames[-1]) in (Origin.OWN, Origin.PACKAGE)
+
+
+def _in_builtin(stack: Stack) -> bool:
+    return bool(stack.frames) and stack.frames[0].file in BUILTIN
 
 
 def _positive(value: float | None) -> float | None:

@@ -15,9 +15,10 @@ from collections.abc import Sequence
 
 import msgspec
 
-from vitalsd.detect.culprit import stacks_as_evidence
+from vitalsd.detect.culprit import COMMON_SHARE, MAX_STACKS, find_culprit, stacks_as_evidence
 from vitalsd.detect.holds import HELD, asked_for, held_by, is_as_told
 from vitalsd.detect.loops import loops_of, no_loop_reason
+from vitalsd.detect.machinery import Origin
 from vitalsd.detect.registry import Judgement, Seen, StateName, ToldStall, register
 from vitalsd.detect.words import ADVICE, advice, by_cause, duration, place, times
 from vitalsd.model import (
@@ -120,7 +121,7 @@ def _finding(target: str, worker: str, group: list[ToldStall], bounds: StallBoun
             "reason": verdict.reason,
             "count": len(group),
             "stalls": [_listed(told, worker) for told in by_start[-LATEST:]],
-            **_seen_of([evidence for evidence, _, _ in by_start]),
+            **_seen_of(by_start),
         },
         ended=tuple(_ended(told, worker) for told in by_start if not told[0].in_progress),
     )
@@ -158,11 +159,20 @@ def _ended(told: ToldStall, worker: str) -> EndedStall:
     return EndedStall(worker, evidence.loop, started_at + evidence.seconds, evidence.seconds)
 
 
-def _seen_of(group: list[StallEvidence]) -> dict[str, object]:
-    """The stacks of all, or why the latest that could have had one has none."""
-    stacks = stacks_as_evidence([stack for evidence in group for stack in _telling(evidence)])
-    reason = next((evidence.no_stack_reason for evidence in reversed(group) if evidence.no_stack_reason), None)
-    return {"stacks": stacks} if stacks or reason is None else {"stacks": stacks, "no_stack_reason": reason}
+def _seen_of(group: list[ToldStall]) -> dict[str, object]:
+    """The stacks of the worst that has some, those of others after them; or why the latest has none."""
+    seen = [told for told in group if _telling(told[0])]
+    if not seen:
+        reasons = (told[0].no_stack_reason for told in reversed(group) if told[0].no_stack_reason)
+        reason = next(reasons, None)
+        return {"stacks": []} if reason is None else {"stacks": [], "no_stack_reason": reason}
+    worst = max(seen, key=lambda told: told[0].seconds)
+    first = stacks_as_evidence(_telling(worst[0]))
+    others = stacks_as_evidence([stack for told in seen if told is not worst for stack in _telling(told[0])])
+    known = [stack["frames"] for stack in first]
+    stacks = [*first, *(stack for stack in others if stack["frames"] not in known)][:MAX_STACKS]
+    of_which = {"started_at": rfc3339(worst[2]), "duration_seconds": round(worst[0].seconds, 3)}
+    return {"stacks": stacks, "stacks_of": of_which}
 
 
 def _listed(told: ToldStall, worker: str) -> dict[str, object]:
@@ -194,9 +204,17 @@ def _summary(target: str, worker: str, group: list[ToldStall]) -> str:
     again = f", and {times(len(group) - 1)} more, {duration(total)} in all" if len(group) > 1 else ""
     if verdict.cause in OF_THE_HOST:
         who = f"Workers of `{target}` wait for a loaded host: worker {worker}{loop}"
-        return f"{who} {tense} {by_cause(verdict.cause)}{again}; {ADVICE[verdict.cause]}."
+        return f"{who} {tense} {by_cause(verdict.cause)}{again}; {ADVICE[verdict.cause]}{_most_seen(longest)}."
     said = f"Worker {worker} of `{target}`{loop} {tense} {by_cause(verdict.cause)}{where}{again}"
     return f"{said}; {advice(verdict.cause, longest.runtime)}."
+
+
+def _most_seen(evidence: StallEvidence) -> str:
+    """Where a loop was that the host kept waiting: told, and not blamed."""
+    found = find_culprit(evidence.stacks)
+    if found is None or found.agreement < COMMON_SHARE or found.origin not in (Origin.OWN, Origin.PACKAGE):
+        return ""
+    return f"; most often seen in {place(found.frame)}"
 
 
 @register

@@ -44,7 +44,8 @@ _RULES: tuple[tuple[Wait, re.Pattern[str]], ...] = (
             r"/threading\.py:(?:wait|wait_for|acquire|_acquire_restore|__enter__|join|_wait_for_tstate_lock)$|"
             r"/queue\.py:(?:get|put|join)$|/concurrent/futures/_base\.py:(?:result|exception|wait|as_completed)$|"
             r"/multiprocessing/(?:synchronize|pool|queues)\.py:|"
-            r"^<frozen importlib\._bootstrap>:(?:acquire|_lock_unlock_module)$"
+            r"^<frozen importlib\._bootstrap>:(?:acquire|_lock_unlock_module)$|"
+            r"^(?:native)?:wait$"  # Atomics.wait: no other builtin has this name
         ),
     ),
     (

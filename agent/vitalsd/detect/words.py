@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 from vitalsd.model import Cause, Frame
 
-__all__ = ["ADVICE", "advice", "by_cause", "duration", "name", "of", "percent", "place", "times"]
+__all__ = ["ADVICE", "advice", "by_cause", "duration", "name", "of", "percent", "place", "short", "times"]
 
 LONGEST_NAME = 80
+LONGEST_FILE = 100
+PACKAGE = re.compile(r"/(?:node_modules|(?:site|dist)-packages)/")
 LONGEST_SECONDS = 1e9
 """What no process has lived for, nor infinity."""
 
@@ -97,4 +101,10 @@ def name(frame: Frame) -> str:
 
 def place(frame: Frame) -> str:
     """`ask_database() (db.py:12)`."""
-    return f"{name(frame)} ({frame.file.rpartition('/')[2]}:{frame.line})"
+    return f"{name(frame)} ({short(frame.file)}:{frame.line})"
+
+
+def short(file: str) -> str:
+    """`db.py`, and of a package `body-parser/lib/read.js`: whose file it is, where its name alone tells nobody."""
+    inside = PACKAGE.split(file)[-1] if PACKAGE.search(file) else file.rpartition("/")[2]
+    return inside if len(inside) <= LONGEST_FILE else inside.rpartition("/")[2]

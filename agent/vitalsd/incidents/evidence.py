@@ -49,7 +49,9 @@ def merged(before: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[dict[str,
     same one for as long as that is.
     """
     evidence = {**before, **new}
-    if "stacks" in new and "no_stack_reason" not in new:
+    if _of_a_lesser(before, new):
+        evidence |= {name: before[name] for name in ("stacks", "stacks_of")}
+    if evidence.get("stacks") or ("stacks" in new and "no_stack_reason" not in new):
         evidence.pop("no_stack_reason", None)  # it was said of other stacks than these
     if any(name.startswith("growing_") for name in new) and "no_census_reason" not in new:
         evidence.pop("no_census_reason", None)
@@ -71,6 +73,18 @@ def merged(before: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[dict[str,
     evidence["stalls"] = stalls[-MOST_STALLS:]
     evidence["count"] = count + fresh
     return evidence, fresh
+
+
+def _of_a_lesser(before: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
+    """Whether the stacks that are known are those of a longer stall than any that is told now."""
+    of_which = before.get("stacks_of")
+    known = of_which.get("duration_seconds") if isinstance(of_which, dict) else None
+    longest = longest_seconds(new)
+    if not before.get("stacks") or not isinstance(known, int | float) or longest is None:
+        return False
+    told = new.get("stacks_of")
+    seconds = told.get("duration_seconds") if isinstance(told, dict) else longest
+    return isinstance(seconds, int | float) and seconds < known
 
 
 def longest_seconds(evidence: Mapping[str, Any]) -> float | None:

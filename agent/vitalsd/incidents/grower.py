@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from vitalsd.detect.growth.words import number, span
+from vitalsd.detect.words import short
 
 __all__ = ["grower", "with_grower", "without_grower"]
 
@@ -111,7 +112,7 @@ def _site(evidence: Mapping[str, Any]) -> str | None:
 
 
 def _place(frame: Mapping[str, Any]) -> str:
-    return f"`{_cut(frame.get('function'))}` ({str(frame.get('file')).rpartition('/')[2]}:{frame.get('line')})"
+    return f"`{_cut(frame.get('function'))}` ({short(str(frame.get('file')))}:{frame.get('line')})"
 
 
 def _cut(name: object) -> str:

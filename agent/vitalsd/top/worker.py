@@ -15,6 +15,7 @@ from textual.widgets import Static
 from vitalsd.cli.figures import figure, filled, plain, wide, within
 from vitalsd.cli.moments import lasting, moment
 from vitalsd.detect.growth.words import rate, size
+from vitalsd.detect.words import short
 from vitalsd.times import unix
 from vitalsd.top.columns import COLUMNS
 from vitalsd.top.header import clock_text, header
@@ -214,7 +215,7 @@ def _in(stall: PastStall) -> str:
     frame = next((stack.frames[0] for stack in stall.stacks if stack.frames), None)
     if frame is None:
         return ""
-    return f" in {frame.function[:100]} ({frame.file.rpartition('/')[2][:100]}:{frame.line})"
+    return f" in {frame.function[:100]} ({short(frame.file)[:100]}:{frame.line})"
 
 
 def _ends(row: Row, target: Target | None, now: float) -> Iterator[Text]:

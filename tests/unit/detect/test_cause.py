@@ -133,7 +133,7 @@ SIDES = {
         "blocking_cpu",
     ),
     "agent late, and the thread idle": (
-        stall(1.0, cpu_seconds=0.69, stacks=(OWN,), host=HostEvidence(agent_late_seconds=0.9)),
+        stall(1.0, cpu_seconds=0.49, stacks=(OWN,), host=HostEvidence(agent_late_seconds=0.9)),
         "host_wide",
     ),
     "stopped in half of the looks": (stall(thread=thread({"loop": 10}, states={"T": 5, "S": 5})), "stopped"),
@@ -647,3 +647,64 @@ def test_what_a_crowded_host_explains(evidence, cause) -> None:
     """Next to no processor time, and nothing seen that it waited for: no culprit, whatever its stack showed."""
     verdict = decide(evidence)
     assert (verdict.cause, verdict.culprit) == (cause, None)
+
+
+CROWDED = HostEvidence(cpu_pressure_share=0.9)
+IN_POP = parsed("pop native:0\nrenderReport /srv/shop.js:40", 4)
+IN_LOOP = parsed("(anonymous:5) /srv/plain.js:8", 4)
+
+
+@pytest.mark.parametrize("stack", [IN_POP, IN_LOOP])
+@pytest.mark.parametrize(
+    ("host", "cause"),
+    [
+        (HostEvidence(), "unknown"),
+        (CROWDED, "cpu_contention"),
+        (HostEvidence(agent_late_seconds=0.3), "host_wide"),
+    ],
+)
+def test_a_node_that_did_not_run_is_in_no_call(stack: Stack, host: HostEvidence, cause: str) -> None:
+    """What waits in Node has a frame or a system call; else it waited for a processor, or nobody knows."""
+    verdict = decide(stall(1.04, runtime="node", cpu_seconds=0.03, stacks=(stack,), host=host))
+    assert verdict.cause == cause, verdict.reason
+
+
+def test_a_builtin_of_node_waits_for_nobody() -> None:
+    """Asleep in `Array.pop`: V8 itself waited for something, whatever the kernel's state of the thread is."""
+    seen = {"runtime": "node", "cpu_seconds": 0.0, "thread": thread({"unknown": 9}, cpu=0.0)}
+    assert decide(stall(stacks=(IN_POP,), **seen)).cause == "unknown"
+    assert decide(stall(stacks=(IN_LOOP,), **seen)).cause == "blocking_call"
+
+
+@pytest.mark.parametrize(
+    ("inner", "cause"),
+    [
+        ("spawnSync node:internal/child_process:1120", "blocking_call"),
+        ("readFileSync node:fs:440", "disk_io"),
+        ("wait native:0", "lock_wait"),
+    ],
+)
+def test_what_waits_in_node(inner: str, cause: str) -> None:
+    """Functions that are known to wait do so on a loaded host as well."""
+    stack = parsed(f"{inner}\nhandler /srv/shop.js:9", 4)
+    verdict = decide(stall(1.0, runtime="node", cpu_seconds=0.01, stacks=(stack,), host=CROWDED))
+    assert verdict.cause == cause, verdict.reason
+
+
+@pytest.mark.parametrize(("host", "cause"), [(HostEvidence(), "blocking_call"), (CROWDED, "cpu_contention")])
+def test_python_that_did_not_run_on_a_loaded_host(host: HostEvidence, cause: str) -> None:
+    """A sleep in C has no frame, so the clock tells it; not where everybody waits for a processor."""
+    assert decide(stall(1.0, cpu_seconds=0.01, stacks=(OWN,), host=host)).cause == cause
+
+
+@pytest.mark.parametrize(
+    ("cpu", "cause"), [(0.87, "blocking_cpu"), (0.53, "blocking_cpu"), (0.2, "cpu_contention")]
+)
+def test_code_that_computes_for_half_of_it_is_to_blame(cpu: float, cause: str) -> None:
+    """On a loaded host too, and without a probe where its stacks agree."""
+    waits = {"running": 30}
+    seen = {"thread": thread(waits, seconds=1.04, state="R", cpu=cpu / 1.04, runq=1 - cpu / 1.04)}
+    late = HostEvidence(cpu_pressure_share=0.9, agent_late_seconds=0.6 if cpu > 0.5 else 0.0)
+    assert decide(stall(1.04, host=late, stacks=(OWN,), **seen)).cause == cause
+    verdict = decide(stall(1.04, host=late, stacks=(OWN,), probed=True, **seen))
+    assert verdict.cause == cause, verdict.reason

@@ -10,6 +10,8 @@ from vitalsd.detect import registry
 from vitalsd.detect.cause import decide
 from vitalsd.detect.registry import Seen, find_all, judge_all, make_detectors
 from vitalsd.detect.stall import StallBounds, StallDetector, find
+from vitalsd.detect.words import place
+from vitalsd.incidents.evidence import merged
 from vitalsd.incidents.lifecycle import Incidents
 from vitalsd.model import (
     Frame,
@@ -286,3 +288,48 @@ def test_the_agent_on_a_loaded_host(seconds, told) -> None:
     for pressure, alone in ((0.4, True), (0.9, told)):
         own = stall(seconds, cpu_seconds=0.01, host=HostEvidence(cpu_pressure_share=pressure))
         assert bool(find("vitalsd", "0", [(own, lock, NOON)], StallBounds())) is alone
+
+
+def seen_in(function: str) -> tuple[Stack, ...]:
+    """Four samples of one function of the service's."""
+    return (Stack(4, (Frame(function, "/srv/shop.js", 40),)),)
+
+
+def test_a_loaded_host_says_where_the_loop_waited() -> None:
+    """Where stacks agree; it is no culprit."""
+    host = Verdict("cpu_contention", None, "it had to wait")
+    [finding] = find("shop", "0", [told(1.04, host, stacks=seen_in("renderReport"))], StallBounds())
+    assert finding.summary.endswith("; most often seen in renderReport() (shop.js:40).")
+    assert finding.culprit is None
+    apart = tuple(stack for name in "abc" for stack in seen_in(name))
+    [finding] = find("shop", "0", [told(1.04, host, stacks=apart)], StallBounds())
+    assert "most often" not in finding.summary
+
+
+def test_the_stacks_of_the_worst_come_first() -> None:
+    """And stay there when shorter stalls come later, with more samples of somebody else."""
+    worst, later = told(1.11, stacks=seen_in("worst")), told(0.2, started_at=NOON + 5, stacks=seen_in("later") * 3)
+    [finding] = find("shop", "0", [worst, later], StallBounds())
+    of_which = {"started_at": "2026-07-01T12:00:00.000Z", "duration_seconds": 1.11}
+    assert [stack["frames"][0]["function"] for stack in finding.evidence["stacks"]] == ["worst", "later"]
+    assert finding.evidence["stacks_of"] == of_which
+    first, second = (find("shop", "0", [each], StallBounds())[0].evidence for each in (worst, later))
+    evidence, _ = merged(first, second)
+    assert (evidence["stacks"][0]["frames"][0]["function"], evidence["stacks_of"]) == ("worst", of_which)
+    evidence, _ = merged(second, first)
+    assert evidence["stacks"][0]["frames"][0]["function"] == "worst"
+
+
+@pytest.mark.parametrize(
+    ("file", "known"),
+    [
+        ("/srv/node_modules/body-parser/lib/read.js", "body-parser/lib/read.js"),
+        ("/srv/node_modules/a/node_modules/@b/c/x.js", "@b/c/x.js"),
+        ("/usr/lib/python3.11/site-packages/jinja2/environment.py", "jinja2/environment.py"),
+        ("/srv/node_modules/a/" + "b" * 200 + "/x.js", "x.js"),
+        ("/srv/shop.js", "shop.js"),
+    ],
+)
+def test_a_file_of_a_package_is_told_with_the_package(file: str, known: str) -> None:
+    """`read.js` alone tells nobody whose it is."""
+    assert place(Frame("(anonymous:134)", file, 203)) == f"(anonymous:134) ({known}:203)"

@@ -20,7 +20,7 @@ from vitalsd.model import Frame, anonymous
 
 __all__ = ["CallFrame", "Profile", "clean", "fold", "frame_of", "is_ours", "parse"]
 
-OURS = re.compile(r"/(?:vitalsd/probe/node|vitalsd_probe(?:/node)?)/[a-z]+\.js$")
+OURS = re.compile(r"/(?:vitalsd/probe/node|vitalsd_probe(?:-[^/]+)?(?:/node)?)/[a-z]+\.js$")
 IDLE, ROOT = "(idle)", "(root)"
 MAIN_THREAD = "MainThread"
 LONGEST_NAME = 200

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from vitalsd.capture.profiles import cpuprofile
 from vitalsd.capture.profiles.cpuprofile import Profile, clean, fold, parse
 from vitalsd.model import Frame
 
@@ -69,3 +70,10 @@ def test_one_of_nobody() -> None:
     """A process that was idle all the time, and one that was not watched at all."""
     assert fold(profile([2, 2], *SERVICE), "1").stacks == ()
     assert profile([], *SERVICE).idle_seconds == 0.0
+
+
+def test_a_probe_that_was_copied_beside_the_service_is_ours() -> None:
+    """Attaching installs it in a folder with a version in its name."""
+    for folder in ("vitalsd/probe/node", "vitalsd_probe-0.1.0-ab12/node", "vitalsd_probe/node"):
+        assert cpuprofile.is_ours(cpuprofile.CallFrame("_onBeat", f"file:///run/{folder}/meter.js", 106))
+    assert not cpuprofile.is_ours(cpuprofile.CallFrame("beat", "file:///srv/node/meter.js", 106))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 from msgspec.structs import replace
 from support.views import OBSERVED
@@ -360,6 +362,15 @@ def test_what_is_not_known_is_unavailable(detector) -> None:
     for watch in (None, GrowthWatch(DAY), watched(readings(*[None] * 5))):
         state = judged(watch, detector).state
         assert (state.state, state.reason) == ("unavailable", UNKNOWN[detector])
+
+
+def test_a_node_has_no_tasks() -> None:
+    """With a probe too there is nothing to count, and its lack is not to blame."""
+    probe = SimpleNamespace(runtime="node")
+    seen = SimpleNamespace(samples=[SimpleNamespace(probe=probe)])
+    assert TaskLeakDetector(Settings())._unknown(seen) == "Node has no tasks to count"
+    probe.runtime = "python"
+    assert TaskLeakDetector(Settings())._unknown(seen) == UNKNOWN[TaskLeakDetector]
 
 
 def test_what_needs_a_probe_or_a_limit_says_so() -> None:
