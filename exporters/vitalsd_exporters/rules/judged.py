@@ -26,6 +26,8 @@ NOT_ALERTED = {
 """Kind and severity -> why no alert is made of it."""
 
 
+TOLD_WITHIN = "5m"
+"""An alert may fire, or go on, when what it is about is over: who was to blame is told all the same."""
 RECURS_OFTEN, RECURS_WITHIN = 6, "30m"
 """Opened so often, it is no less than one that goes on, however short each is."""
 
@@ -90,7 +92,8 @@ def _alert(kind: Kind, severity: Level) -> Alert:
 def _lead(kind: str, severity: Level) -> str:
     """Asks Prometheus for the one that was found most often, and says what is known of it."""
     of_it = f'job=%q, instance=%q, target=%q, kind=\\"{kind}\\", severity=\\"{severity}\\"'
-    asked = f'printf "vitals_incident_info{{{of_it}}}" $labels.job $labels.instance $labels.target | query'
+    whose = "$labels.job $labels.instance $labels.target"
+    asked = f'printf "last_over_time(vitals_incident_info{{{of_it}}}[{TOLD_WITHIN}])" {whose} | query'
     worker = "{{ with .Labels.worker }}worker {{ . }}{{ else }}all workers{{ end }}"
     cause = "{{ with .Labels.cause }}, `{{ . }}`{{ end }}"
     culprit = "{{ with .Labels.culprit }} in {{ . }}{{ end }}"
