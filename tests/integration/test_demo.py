@@ -116,7 +116,7 @@ def test_the_tour_shows_every_fault_and_leaves_nothing_behind(tmp_path: Path) ->
     paragraphs = [" ".join(each.split()) for each in re.split(r"\n(?=\S)", out)]
     told = {each.split()[0]: each for each in paragraphs if each and each.split()[0] in faults}
     assert list(told) == faults
-    too_busy = os.getloadavg()[0] > (os.cpu_count() or 1)  # nobody may come to take a stack in time
+    too_busy = os.getloadavg()[0] > 1.5 * (os.cpu_count() or 1)  # nobody may come to take a stack in time
     for fault, function in CULPRITS.items():
         assert fault not in faults or f"{function}()" in told[fault] or too_busy, told[fault]
     assert "NOT SEEN" not in out

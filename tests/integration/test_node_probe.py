@@ -65,6 +65,16 @@ def test_a_block_while_it_lasts_and_after(tmp_path: Path) -> None:
     assert loop.busy_seconds > 0.65
 
 
+def test_one_block_after_the_other(tmp_path: Path) -> None:
+    """The next begins before the end of the last is told, and each has its own stacks."""
+    with probed(["nodes.js", "again"], tmp_path) as service:
+        service.line("ready")
+        stalls = service.wait_loop("some", lambda loop: loop.stalls >= 4).recent_stalls
+
+    own = [stall for stall in stalls if stall.stacks and "handleRequest" in functions(stall)]
+    assert len(own) >= len(stalls) - 1, stalls
+
+
 def test_blocks_at_rest(tmp_path: Path) -> None:
     """A loop that has rested is woken seldom; a block by a timer or an event is measured all the same."""
     with probed(["nodes.js", "rested"], tmp_path, AFTER_MS="18500") as service:

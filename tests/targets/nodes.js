@@ -44,6 +44,9 @@ const scenes = {
   block() {
     handleRequest(700);
   },
+  again() {
+    setInterval(() => handleRequest(600), 300);
+  },
   child() {
     childProcess.execSync("sleep 0.5");
   },

@@ -10,16 +10,18 @@ const NAME_BYTES = 200;
 class StallBook {
   constructor(segment) {
     this._segment = segment;
-    this._current = new Map();
+    this._begun = new Map();
+    // Of a loop those that are not told as over, the latest last: the end of one is told when the next has begun.
     this._number = 0;
   }
 
   /** A stack was seen in the stall of this loop that began at `since`, so long after that. */
   sample(slot, since, frames, after) {
-    let current = this._current.get(slot);
+    const begun = this._begun.get(slot) ?? [];
+    let current = begun.at(-1);
     if (current?.since !== since) {
       current = { since, after, stacks: [] };
-      this._current.set(slot, current);
+      this._begun.set(slot, [...begun.slice(-1), current]);
     }
     const key = JSON.stringify(frames);
     const known = current.stacks.find((each) => each.key === key);
@@ -31,9 +33,9 @@ class StallBook {
 
   /** The stall of this loop is over. */
   ended(slot, { since, endedAtUnix, duration, cpu, gc }) {
-    const current = this._current.get(slot);
-    const own = current?.since === since ? current : null;
-    this._current.delete(slot);
+    const begun = this._begun.get(slot) ?? [];
+    const own = begun.find((each) => each.since === since);
+    this._begun.set(slot, begun.filter((each) => each.since > since));
     const number = (this._number += 1);
     const values = [slot, number, since, endedAtUnix, duration, cpu, gc, NaN, own?.after ?? NaN];
     const record = records.RECENT_STALL;
