@@ -18,6 +18,8 @@ STALLS_SECONDS = 20.0
 PAUSED_SECONDS = 0.3
 REJECTIONS = 5
 CAPTURE_SECONDS = 2.0
+LEAK_SECONDS = 20.0
+"""An incident may have a profile taken just then, and captures of one host are taken one after the other."""
 MEBIBYTE = 2**20
 LEAKED_BYTES = 8 * MEBIBYTE
 
@@ -62,7 +64,7 @@ def show_big_gc(scene: Scene) -> str:
 def show_listener_leak(scene: Scene) -> str:
     """Listeners that nobody takes away: the heap grows, Node warns, and a capture names who adds them."""
     heap, warnings = "vitals_heap_used_bytes", "vitals_listener_warnings_total"
-    scene.switch_on("listener_leak", 8)
+    scene.switch_on("listener_leak", LEAK_SECONDS)
     scene.wait_for("a warning of too many listeners", lambda: scene.growth(warnings))
     asked = scene.agent.capture("memory", scene.target, scene.slot, CAPTURE_SECONDS)
 
@@ -70,7 +72,7 @@ def show_listener_leak(scene: Scene) -> str:
         now = asked if asked["state"] in ENDED else scene.agent.captured(asked["id"])
         return now if now["state"] in ENDED else None
 
-    capture = scene.wait_for("the end of a memory capture", ended)
+    capture = scene.wait_for("the end of a memory capture", ended, LEAK_SECONDS)
     grown = scene.wait_for("growth of the heap", lambda: at_least(LEAKED_BYTES, scene.growth(heap)))
     return (
         f"the heap grew by {grown / MEBIBYTE:.0f} MiB, and Node warned of an emitter with too many listeners; "

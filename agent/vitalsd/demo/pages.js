@@ -23,8 +23,8 @@ const FLOOD_MS = 1200;
 const PAUSE_MS = 600;
 const SESSIONS = 5e5;
 const COLLECTIONS = 8;
-const LISTENERS_AT_ONCE = 50;
-/** About 80 MiB, of 20 kB each. */
+const LISTENERS_AT_ONCE = 10;
+/** About 80 MiB, of 20 kB each: after twenty seconds, as long as a capture may have to wait for another. */
 const MAX_LISTENERS = 4000;
 
 const NOT_UNDERSTOOD = [400, 'This is no path.\n'];

@@ -19,7 +19,18 @@ from vitalsd.detect.holds import asked_for, held_by, is_as_told
 from vitalsd.detect.registry import Judgement, SeenTarget, register_for_target
 from vitalsd.detect.standstill import Standstill, is_awaited, standstill, standstill_finding
 from vitalsd.detect.words import by_cause, duration, place
-from vitalsd.model import Cause, Finding, Hold, Pulse, RuleState, Severity, Silence, Supervisor, WorkerSample
+from vitalsd.model import (
+    Cause,
+    Finding,
+    Frame,
+    Hold,
+    Pulse,
+    RuleState,
+    Severity,
+    Silence,
+    Supervisor,
+    WorkerSample,
+)
 from vitalsd.settings.model import Settings
 from vitalsd.times import rfc3339
 
@@ -207,7 +218,7 @@ def _finding(seen: SeenTarget, slot: str, silence: Silence) -> Finding:
     elif silence.no_stack_reason is not None:
         evidence["no_stack_reason"] = silence.no_stack_reason
     frame = culprit.frame if culprit is not None else None
-    what = _what(silence) + (f" in {place(frame)}" if frame is not None and silence.kind != "stopped" else "")
+    what = _what(silence) + (_where(silence, frame) if frame is not None else "")
     who = f"Worker {slot} of `{seen.latest.name}`" if slot else _master(seen, supervisor)
     after = _after(supervisor, ends_in) if slot else "it starts and ends no workers meanwhile"
     advice = f"{after}; {_advice(silence, supervisor if slot else None)}"
@@ -246,8 +257,15 @@ def _what(silence: Silence) -> str:
         return f"has waited in the kernel for {lasts}, for a disk or a file system"
     if silence.kind == "loop":
         how = f" ({by_cause(silence.cause)})" if silence.cause not in (None, "unknown") else ""
-        return f"hangs: its event loop has not come back for {lasts}{how},"
-    return f"hangs, or serves one request for very long: it has touched no heartbeat for {lasts}, and is"
+        return f"hangs: its event loop has not come back for {lasts}{how}"
+    return f"hangs, or serves one request for very long: it has touched no heartbeat for {lasts}"
+
+
+def _where(silence: Silence, frame: Frame) -> str:
+    """What its stack says, where it is in something of its own."""
+    if silence.kind == "stopped":
+        return ""
+    return f", and is in {place(frame)}" if silence.kind == "heartbeat" else f", in {place(frame)}"
 
 
 def _after(supervisor: Supervisor | None, ends_in: float | None) -> str:

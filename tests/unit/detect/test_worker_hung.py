@@ -70,6 +70,30 @@ def test_a_silent_worker_is_told_with_its_stack_and_its_end():
 
 
 @pytest.mark.parametrize(
+    ("silent", "said"),
+    [
+        (
+            silence("loop", 17.0, loop="main", cause="blocking_cpu"),
+            "hangs: its event loop has not come back for 17.0 s (by computation), in sleep_on_it() (views.py:31)",
+        ),
+        (
+            silence("loop", 17.0, loop="main", cause="blocking_cpu", stacks=()),
+            "hangs: its event loop has not come back for 17.0 s (by computation)",
+        ),
+        (
+            silence(stacks=()),
+            "hangs, or serves one request for very long: it has touched no heartbeat for 8.00 s",
+        ),
+    ],
+    ids=["a loop", "a loop without a stack", "a heartbeat without a stack"],
+)
+def test_the_sentence_is_whole_without_a_stack(silent, said):
+    """Nothing hangs at its end; where it is, is told where a stack says so."""
+    summary = judge(silent).findings[0].summary
+    assert summary.startswith(f"Worker 1 of `shop` {said}; ")
+
+
+@pytest.mark.parametrize(
     ("seconds", "came_back", "told"),
     [(8, 0, True), (8, 7, False), (10.4, 7, False), (10.6, 7, True), (19, 18, False), (20.5, 18, True)],
 )

@@ -155,6 +155,7 @@ def test_in_this_process():
     """A real census, in steps, sees what lives here and nothing of what has died."""
     kept = [Held() for _ in range(50_000)]
     gone = [Shy() for _ in range(10_000)]
+    shy = [Meta(f"Shy{number}", (), {}) for number in range(1_000)]  # a census of a part may not see a single one
     del gone
     steps, text = run(census(1, 1 << 28))
     head = dict(pair.split("=") for pair in text.split("\n")[0].split("\t"))
@@ -162,6 +163,7 @@ def test_in_this_process():
     stride = int(head["stride"])
     assert rows[f"{__name__}.Held"] * stride == pytest.approx(len(kept), rel=0.001 if stride == 1 else 0.2)
     assert rows.get(f"{__name__}.Shy", 0) < 10
+    assert rows[f"{__name__}.Meta"] * stride > 0.5 * len(shy)
     metaclasses = head["metaclasses"].split(";")
     assert {"type", "abc.ABCMeta", f"{__name__}.Meta"} <= set(
         metaclasses
