@@ -116,6 +116,7 @@ class Daemon:
             self._reload,
         )
         self.state.alert_labels = settings.capture.alerts
+        self.state.runbooks = settings.exporters.alertmanager.runbooks
         self._growth = GrowthBook(plan_of(settings))
         self._investigation = Investigation(
             self._observer,
@@ -369,6 +370,7 @@ class Daemon:
         self._growth.reconfigure(plan_of(settings))
         self.state.health = settings.health
         self.state.alert_labels = settings.capture.alerts
+        self.state.runbooks = settings.exporters.alertmanager.runbooks
         self.state.reload_problem, self.state.reload_succeeded_at = None, time.time()
         own_log.configure(settings.log.level, settings.log.format)
         log.info("config_reloaded")

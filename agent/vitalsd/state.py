@@ -69,6 +69,7 @@ class State:
     ) -> None:
         self.health = health
         self.alert_labels = AlertLabels()
+        self.runbooks: str | None = None
         self._sampler = sampler
         self._book = book
         self._history = history

@@ -176,6 +176,10 @@ class View(Protocol):
     def alert_labels(self) -> AlertLabels:
         """Which labels of an alert say what it asks for."""
 
+    @property
+    def runbooks(self) -> str | None:
+        """Where people read the pages of docs, if that is configured."""
+
     def recovering(self, worker: WorkerSample) -> Recovering | None:
         """The loop of a worker that was late until a moment ago, where it is not yet taken for healthy again."""
 

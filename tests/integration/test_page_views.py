@@ -79,6 +79,18 @@ def test_every_kind_of_incident_is_told(visitor: Visit, served: Crowd) -> None:
         assert "Evidence" in told or "reason" in incident.evidence
 
 
+def test_a_runbook_is_linked_where_it_is_known_where_people_read_it(visitor: Visit, served: Crowd) -> None:
+    """In another tab, which is not told where they come from; until then it is a path."""
+    place = f"#/incidents/{BLOCKING.id}"
+    go(visitor.page, place)
+    assert visitor.page.query_selector("main a[target=_blank]") is None
+    served.view.runbooks = "https://git.example.com/docs/"
+    visitor.page.reload()
+    link = visitor.page.wait_for_selector("main a[target=_blank]")
+    assert link.get_attribute("href") == "https://git.example.com/docs/docs/incidents/stall.md#blocking_cpu"
+    assert link.get_attribute("rel") == "noreferrer"
+
+
 def test_a_hostile_name_is_text(visitor: Visit, served: Crowd) -> None:
     """Nothing of it becomes an element, and what turns the writing is seen; in the list, in full and as JSON."""
     culprit = Frame(HOSTILE, f"/srv/{HOSTILE}.py", 1)

@@ -442,6 +442,7 @@ class FixedView:
     remedy_counts: RemedyCounts = REMEDIES
     health: Health = field(default_factory=Health)
     alert_labels: AlertLabels = field(default_factory=AlertLabels)
+    runbooks: str | None = None
     recoveries: dict[WorkerKey | None, Recovering] = field(default_factory=dict)
     reload_error: Exception | None = None
     reloads: int = field(default=0)

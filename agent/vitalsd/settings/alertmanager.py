@@ -6,12 +6,13 @@ from typing import Annotated
 
 from msgspec import Meta, field
 
+from vitalsd.settings.tls import TlsFiles
 from vitalsd.settings.types import Duration, FilePath, HttpUrl, LabelName, LabelValue, Section
 
 __all__ = ["Alertmanager", "AlertmanagerPeer", "StaticLabel"]
 
 
-class AlertmanagerPeer(Section, frozen=True):
+class AlertmanagerPeer(TlsFiles, frozen=True):
     """One Alertmanager, and how it is to be asked."""
 
     url: Annotated[
@@ -27,14 +28,6 @@ class AlertmanagerPeer(Section, frozen=True):
     password_file: Annotated[
         FilePath | None, Meta(description="A file that holds the password, read likewise.")
     ] = None
-    ca_file: Annotated[
-        FilePath | None,
-        Meta(description="The authorities that its certificate is held against; without it, the system's."),
-    ] = None
-    cert_file: Annotated[
-        FilePath | None, Meta(description="A certificate of our own, where it asks for one; with `key_file`.")
-    ] = None
-    key_file: Annotated[FilePath | None, Meta(description="The key of that certificate.")] = None
 
 
 class StaticLabel(Section, frozen=True):
@@ -87,7 +80,7 @@ class Alertmanager(Section, frozen=True):
     runbooks: Annotated[
         HttpUrl | None,
         Meta(
-            description="What `runbook_url` begins with: where your people read this repository, with "
-            "`docs/incidents/stall.md` below it. `null`: the path in it."
+            description="What links to runbooks begin with, in alerts and on the page: where your people read "
+            "this repository, with `docs/incidents/stall.md` below it. `null`: the path in it."
         ),
     ] = None

@@ -6,12 +6,13 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from vitalsd.settings.types import Duration, FilePath, HttpUrl, Section
+from vitalsd.settings.tls import TlsFiles
+from vitalsd.settings.types import Duration, FilePath, HttpUrl
 
 __all__ = ["Otlp"]
 
 
-class Otlp(Section, frozen=True):
+class Otlp(TlsFiles, frozen=True):
     """The metrics pushed by OTLP, for who has a collector and no Prometheus. Off without `endpoint`."""
 
     endpoint: Annotated[
@@ -28,14 +29,6 @@ class Otlp(Section, frozen=True):
             "read again for each."
         ),
     ] = None
-    ca_file: Annotated[
-        FilePath | None,
-        Meta(description="The authorities that its certificate is held against; without it, the system's."),
-    ] = None
-    cert_file: Annotated[
-        FilePath | None, Meta(description="A certificate of our own, where it asks for one; with `key_file`.")
-    ] = None
-    key_file: Annotated[FilePath | None, Meta(description="The key of that certificate.")] = None
     interval: Annotated[
         Duration, Meta(ge=1.0, le=3600.0, description="The time between two exports of every metric.")
     ] = 60.0

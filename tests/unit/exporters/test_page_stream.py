@@ -42,7 +42,7 @@ def test_first_comes_everything():
     """A page that has just been opened needs no other request."""
     told = Page().second()
     assert list(told) == ["agent", "targets", "workers", "incidents", "captures"]
-    assert told["agent"].keys() == {"version", "started_at", "problems", "interval_seconds"}
+    assert told["agent"].keys() == {"version", "started_at", "problems", "interval_seconds", "runbooks"}
     assert [each["name"] for each in told["targets"]] == ["shop", "legacy"]
     assert told["workers"]["all"] and told["workers"]["gone"] == []
     places = [(each["target"], each["worker"]) for each in told["workers"]["rows"]]
@@ -138,6 +138,7 @@ def test_what_is_wrong_with_the_agent_is_told_when_it_is():
             "started_at": page.news._agent["started_at"],
             "problems": ["Incidents and captures are not stored: the disk is full"],
             "interval_seconds": 1.0,
+            "runbooks": None,
         }
     }
 

@@ -80,6 +80,7 @@ class PageNews:
             "started_at": rfc3339(STARTED_AT),
             "problems": problems_of(agent, self._view.incidents()),
             "interval_seconds": round(agent.effective_interval_seconds, 1),
+            "runbooks": self._view.runbooks,
         }
         before, self._agent = self._agent, now
         return now if now != before else None

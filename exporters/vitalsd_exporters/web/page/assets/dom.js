@@ -59,6 +59,7 @@ const DRAWN = new Set([
   ...['preserveAspectRatio', 'vector-effect', 'pathLength'],
 ]);
 const HERE = /^(#|\/(?!\/))/;
+const ELSEWHERE = /^https?:\/\//;
 
 /** An HTML element with these attributes and children; strings are text, null, undefined and false are left out. */
 export function h(tag, attributes = {}, ...children) {
@@ -68,6 +69,14 @@ export function h(tag, attributes = {}, ...children) {
 /** The same of an SVG element. */
 export function s(tag, attributes = {}, ...children) {
   return made(document.createElementNS(SVG, tag), attributes, children, DRAWN);
+}
+
+/** A link to another host, which is not told where its reader comes from. */
+export function outward(address, ...children) {
+  if (!ELSEWHERE.test(address)) throw new TypeError(`${address} is no address of a page`);
+  const link = h('a', { rel: 'noreferrer', target: '_blank' }, ...children);
+  link.setAttribute('href', address);
+  return link;
 }
 
 /** Have `place` hold these children and no others. */

@@ -8,7 +8,7 @@ import { moment, place as placeOf } from './figures.js';
 import { readable, viewerOf } from './files.js';
 import { whatOf } from './incidents.js';
 import { coded, facts, part, sentence } from './parts.js';
-import { pageOf } from './runbook.js';
+import { runbook } from './runbook.js';
 import { severityOf, stateOf } from './states.js';
 import { count, duration, many, plain } from './words.js';
 
@@ -49,7 +49,7 @@ export function act(incident, app) {
       'div',
       { class: 'actions' },
       incident.state === 'open' ? captureButton(app, about) : null,
-      h('span', { class: 'hint' }, 'Runbook: ', h('code', {}, pageOf(incident.kind, incident.cause))),
+      h('span', { class: 'hint' }, 'Runbook: ', runbook(incident, app.live.agent?.runbooks)),
     ),
     incident.state === 'open' ? whyNot(app) : null,
   ];

@@ -1,5 +1,7 @@
 /* Which page of docs an incident has, as `vitalsd_exporters.runbooks` says it; a test holds both together. */
 
+import { h, outward } from './dom.js';
+
 const CAUSES = new Set([
   'blocking_cpu',
   'blocking_call',
@@ -22,4 +24,10 @@ const CAUSES = new Set([
 export function pageOf(kind, cause = null) {
   const section = kind === 'stall' && CAUSES.has(cause) ? `#${cause}` : '';
   return `docs/incidents/${kind}.md${section}`;
+}
+
+/** A link to where people read the page of an incident, or its path in the repository where nobody has said that. */
+export function runbook({ kind, cause }, runbooks) {
+  const page = pageOf(kind, cause);
+  return runbooks ? outward(`${runbooks.replace(/\/$/, '')}/${page}`, page) : h('code', {}, page);
 }
