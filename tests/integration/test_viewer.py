@@ -250,7 +250,7 @@ def test_searching(opened: Any) -> None:
     assert viewer.told.inner_text().startswith("execute")
     viewer.search.fill("nobody has this")
     assert viewer.page.get_by_text("No match").is_visible()
-    assert viewer.page.get_by_text("No function has this in its name.").is_visible()
+    assert viewer.page.get_by_text("Nothing has this in its name.").is_visible()
     viewer.search.press("Escape")
     viewer.drawn()
     assert viewer.pixel(0.3, 3) == before

@@ -87,7 +87,9 @@ def sentence(capture: Mapping[str, Any]) -> str:
     if state == "done":
         held, took, engine = capture["pause_seconds"], _took(capture), capture["engine"]
         said = f"Took a {what}" + (f" by {engine}" if engine else "") + (f" in {seconds(took)}" if took else "")
-        if held is not None:
+        if held == 0:
+            said += "; the service was not held"
+        elif held is not None:
             said += f"; it held the service for at most {seconds(held)} at a time"
         instead = capture["summary"].get("instead")
         said += f". Nothing better could be used: {plain(instead).rstrip('.')}" if instead else ""

@@ -1,7 +1,7 @@
 /* One capture: how far it is, what became of it, what is in it, its files, and what can be done with it. */
 
 import { whyNot } from './ask.js';
-import { factsOf, isActive, sentenceOf, stateText, summaryOf, whereOf } from './captured.js';
+import { factsOf, isActive, priceOf, sentenceOf, stateText, summaryOf, whereOf } from './captured.js';
 import { deeds } from './deeds.js';
 import { fill, h, text } from './dom.js';
 import { fileList, readable, viewerOf } from './files.js';
@@ -36,7 +36,7 @@ export function show(place, { id }, app) {
     if (capture === null || state.over) return;
     const now = app.live.now();
     section('head', () => head(capture), [sentenceOf({ ...capture, progress: null }), capture.state]);
-    section('progress', () => progress(capture), [capture.state, capture.progress, capture.waits_for]);
+    section('progress', () => progress(capture), [capture.state, capture.progress, capture.waits_for, capture.holds_seconds]);
     section('act', () => [buttons(capture), whyNot(app)], [
       isActive(capture),
       capture.state,
@@ -47,6 +47,7 @@ export function show(place, { id }, app) {
     section('facts', () => [facts(rows(capture, now))], [
       capture.state,
       capture.pinned,
+      capture.holds_seconds,
       capture.uploaded_at,
       capture.upload_problem,
       Math.floor(now / AGES_MILLISECONDS),
@@ -152,6 +153,7 @@ function progress(capture) {
   return [
     bar,
     h('p', {}, stateOf(capture.state, stateText(capture))),
+    capture.holds_seconds ? h('p', {}, priceOf(capture)) : null,
     h('p', { class: 'hint' }, `It tells: ${tellsOf(capture.kind)}`),
   ];
 }

@@ -58,7 +58,12 @@ export function sentenceOf(capture) {
   if (capture.state === 'refused') return `No ${what}: ${problem}.`;
   if (capture.state === 'failed') return `The ${what} failed: ${problem}.`;
   if (capture.state === 'cancelled') return `The ${what} was cancelled, and nothing of it is kept.`;
-  return `The ${what} is ${stateText(capture)}.`;
+  return `The ${what} is ${stateText(capture)}. ${priceOf(capture)}`.trim();
+}
+
+/** What it is known to cost the service, as long as it goes on; empty where that is nothing to speak of. */
+export function priceOf({ holds_seconds: holds }) {
+  return holds ? `It holds the service for about ${duration(holds)}, longer on a host that is busy.` : '';
 }
 
 /** What is in it: its tables, and each figure beside them. */
@@ -92,6 +97,7 @@ export function factsOf(capture, now) {
     ended: capture.ended_at && moment(capture.ended_at, now),
     engine: capture.engine && plain(capture.engine),
     took: took(capture) !== null && duration(took(capture)),
+    'known to hold it': capture.holds_seconds && `for about ${duration(capture.holds_seconds)}`,
     'held the service': heldFor(capture),
     harm: capture.harm && plain(capture.harm, A_SENTENCE),
     pinned: capture.pinned && 'yes: it is kept, whatever room its files take',

@@ -25,7 +25,7 @@ export function functionTable({ open, chosen }) {
   const list = table({
     label: 'Functions',
     columns: [
-      { name: 'function', title: 'Function', cell: nameCell, sort: (row) => row.name },
+      { name: 'function', title: 'Name', cell: nameCell, sort: (row) => row.name },
       weighed('self', 'Itself', 'What the function took itself', (row) => row.self),
       weighed('total', 'With calls', 'What the function took with all that it called', (row) => row.total),
     ],
@@ -33,7 +33,7 @@ export function functionTable({ open, chosen }) {
     open: (row) => open(row.number),
     order: { name: 'self', down: true },
     rowClass: (row) => `${row.origin}${row.number === chosen() ? ' chosen' : ''}`,
-    empty: 'No function has this in its name.',
+    empty: 'Nothing has this in its name.',
   });
   return {
     element: list.element,
