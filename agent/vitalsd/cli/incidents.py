@@ -26,6 +26,8 @@ from vitalsd.settings.model import Settings
 __all__ = ["Incidents", "described", "listed", "short", "what", "where"]
 
 MOST_CAPTURES = 100
+QUIET_SECONDS = 5.0
+"""An incident is open for a minute after what it is about was over: longer than this ago is worth a word."""
 STATES = ("open", "resolved", "all")
 HEADER = ("ID", "OPENED", "SEVERITY", "WORKER", "STATE", "LASTED", "COUNT")
 
@@ -170,7 +172,10 @@ def _resolved(incident: Mapping[str, Any], now: float) -> str | None:
 def short(incident: dict[str, Any], now: float) -> str:
     """One incident in one line, for `vitalsd status`."""
     told = f"{incident['id']} {incident['severity']} {where(incident)} {what(incident)}"
-    return f"{told}, open for {_lasted(incident, now)}, {times(incident['count'])}"
+    updated = unix(incident["updated_at"])
+    quiet = now - updated if updated is not None else 0.0
+    last = f", last found {short_span(quiet)} ago" if quiet >= QUIET_SECONDS else ""
+    return f"{told}, open for {_lasted(incident, now)}, {times(incident['count'])}{last}"
 
 
 def _captures(

@@ -109,6 +109,13 @@ def test_json_is_what_the_api_says(answers, capsys):
     assert asked[1] == "/api/v1/incidents/a%2F.."
 
 
+@pytest.mark.parametrize(("ago", "said"), [(4.0, ""), (29.0, ", last found 29s ago")])
+def test_an_incident_may_be_over_before_it_is_closed(ago, said):
+    """It is told when what it is about was last found, where that is not now."""
+    told = incidents.short(as_json(replace(BLOCKING, updated_at=NOW - ago)), NOW)
+    assert told.endswith(f"open for 2m00s, 14 times{said}")
+
+
 def test_status_shows_what_is_open(answers, capsys):
     """Above the table a line each; rules only when asked for, with state and reason."""
     asked = answers(
