@@ -55,7 +55,7 @@ def said(**changes: object) -> str:
         ({"state": "running", "progress": 0.4}, "The cpu capture of shop/0 is running, 40 % done."),
         (
             {"state": "running", "kind": "heap", "holds_seconds": 3.2},
-            "The heap capture of shop/0 is running. It holds the service for about 3.2 s, or longer on a busy host.",
+            "The heap capture of shop/0 is running. It holds the service for about 3.2 s, on a busy host longer.",
         ),
         ({"state": "waiting", "waits_for": "for another"}, "The cpu capture of shop/0 is waiting for another."),
     ],

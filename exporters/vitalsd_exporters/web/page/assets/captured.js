@@ -63,7 +63,7 @@ export function sentenceOf(capture) {
 
 /** What it is known to cost the service, as long as it goes on; empty where that is nothing to speak of. */
 export function priceOf({ holds_seconds: holds }) {
-  return holds ? `It holds the service for about ${duration(holds)}, or longer on a busy host.` : '';
+  return holds ? `It holds the service for about ${duration(holds)}, on a busy host longer.` : '';
 }
 
 /** What is in it: its tables, and each figure beside them. */
