@@ -30,6 +30,7 @@ from vitalsd.model import (
     UnhandledError,
 )
 from vitalsd.probe.python import layout
+from vitalsd.segment.delay import cumulative
 from vitalsd.segment.reader import RawRecord, Reading, SegmentFile
 
 __all__ = ["ProbeDisabled", "read_vitals"]
@@ -38,8 +39,6 @@ LATE_SHARE = 0.5
 """Of the threshold: from then on a stretch in progress is told with its stacks."""
 TOLERANCE_SECONDS = 0.02
 """What is due and comes later than this is late; less may be the timer's own grain."""
-ROUNDING = 1e-6
-"""Sums of the same times in another order differ in their last digits; a count must not fall by one for that."""
 LARGEST = 1e15
 """Beyond it a number is damage and no measurement: it would be 30 million years, or a petabyte."""
 LOOKS = 6
@@ -207,16 +206,14 @@ def _busy_since(since: float, due: float, now: float, selector: bool) -> float |
 def _delay_histogram(
     over_seconds: Sequence[float], total_seconds: float, in_progress: float, wait_integral: float
 ) -> Histogram:
-    interval = layout.DELAY_INTERVAL_SECONDS
     over = [seconds if 0.0 <= seconds <= LARGEST else 0.0 for seconds in over_seconds]
     for index, bound in enumerate(BOUNDS):
         if in_progress <= bound:
             break
         over[index] += min(in_progress, UPPER_BOUNDS[index]) - bound
     beyond = sum(over)
-    at_most = accumulate(over, initial=max(total_seconds, beyond) - beyond)
-    buckets = tuple([int(seconds / interval + ROUNDING) for seconds in at_most])
-    return Histogram(bounds=BOUNDS, buckets=buckets, sum=wait_integral / interval)
+    buckets = cumulative((max(total_seconds, beyond) - beyond, *over))
+    return Histogram(bounds=BOUNDS, buckets=buckets, sum=wait_integral / layout.DELAY_INTERVAL_SECONDS)
 
 
 def _gc_histogram(values: Sequence[float]) -> Histogram:

@@ -10,17 +10,15 @@ not settled yet is in no bucket.
 from __future__ import annotations
 
 import math
-from itertools import accumulate
 
 from vitalsd.model import Histogram
 from vitalsd.probe.python import layout
+from vitalsd.segment.delay import cumulative
 
 __all__ = ["Books"]
 
 BOUNDS = layout.DELAY_BOUNDS_SECONDS
 UPPER_BOUNDS = (*BOUNDS[1:], math.inf)
-ROUNDING = 1e-6
-"""Sums of the same times in another order differ in their last digits; a count must not fall by one for that."""
 
 
 class Books:
@@ -60,10 +58,9 @@ class Books:
         """The histogram, with a stretch in progress that is sure to be booked."""
         over = list(self._over)
         level = self._level + _spread(over, in_progress)
-        interval = layout.DELAY_INTERVAL_SECONDS
-        buckets = tuple(int(seconds / interval + ROUNDING) for seconds in accumulate(over, initial=level))
         square = self._square + in_progress * in_progress
-        return Histogram(bounds=BOUNDS, buckets=buckets, sum=square / 2 / interval)
+        wait = square / 2 / layout.DELAY_INTERVAL_SECONDS
+        return Histogram(bounds=BOUNDS, buckets=cumulative((level, *over)), sum=wait)
 
 
 def _spread(over: list[float], seconds: float) -> float:
