@@ -43,6 +43,8 @@ NOTHING_SECONDS = 0.002
 MOST_OF_IT = 0.5
 """Of a stall: what was seen of it from outside tells what its thread has used."""
 CROWDED_SHARE = 0.5
+COMPUTED_SHARE = 0.6
+"""Of a stall: what computed for less of it was kept waiting by others, and the sentence says so."""
 RESTED_SHARE = 0.1
 """Of a stall, on a processor: while so much of the time somebody waited for one, what it waited for did too."""
 OWN_HOST_SECONDS = 5.0
@@ -87,10 +89,7 @@ def idles(told: ToldStall, bounds: StallBounds) -> bool:
     unseen = verdict.cause == "unknown" and verdict.culprit is None
     if not (unseen or verdict.cause in OF_THE_HOST) or evidence.seconds >= bounds.critical_seconds:
         return False
-    used = evidence.cpu_seconds
-    thread = evidence.thread
-    if used is None and thread is not None and thread.seconds >= MOST_OF_IT * evidence.seconds:
-        used = thread.cpu_seconds
+    used = _used_seconds(evidence)
     return used is not None and used < NOTHING_SECONDS and (evidence.ready_callbacks or 0) <= 1
 
 
@@ -205,8 +204,25 @@ def _summary(target: str, worker: str, group: list[ToldStall]) -> str:
     if verdict.cause in OF_THE_HOST:
         who = f"Workers of `{target}` wait for a loaded host: worker {worker}{loop}"
         return f"{who} {tense} {by_cause(verdict.cause)}{again}; {ADVICE[verdict.cause]}{_most_seen(longest)}."
-    said = f"Worker {worker} of `{target}`{loop} {tense} {by_cause(verdict.cause)}{where}{again}"
+    part = _part_computed(longest, verdict)
+    said = f"Worker {worker} of `{target}`{loop} {tense} {by_cause(verdict.cause)}{where}{part}{again}"
     return f"{said}; {advice(verdict.cause, longest.runtime)}."
+
+
+def _part_computed(evidence: StallEvidence, verdict: Verdict) -> str:
+    """How much of a computation was one, where its thread waited for a processor for most of the time."""
+    used = _used_seconds(evidence)
+    if verdict.cause != "blocking_cpu" or used is None or used >= COMPUTED_SHARE * evidence.seconds:
+        return ""
+    return f", which had a processor for {duration(used)} of it"
+
+
+def _used_seconds(evidence: StallEvidence) -> float | None:
+    """On a processor; None where nobody has counted it for most of the time."""
+    thread = evidence.thread
+    if evidence.cpu_seconds is None and thread is not None and thread.seconds >= MOST_OF_IT * evidence.seconds:
+        return thread.cpu_seconds
+    return evidence.cpu_seconds
 
 
 def _most_seen(evidence: StallEvidence) -> str:

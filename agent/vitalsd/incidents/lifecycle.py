@@ -263,6 +263,8 @@ class Incidents:
         # What was over is told anew: what was to be done about it then may be wrong by now.
         worst = rank >= life.worst or (event == "reopened" and bool(advice))
         bare = summary if worst else sentence(old.summary)
+        if not worst and "stalls" in found:  # what decided it is told of the stall that the sentence is about
+            evidence |= {name: old.evidence[name] for name in ("reason", "loop") if name in old.evidence}
         life.worst = max(life.worst[0], rank[0]), max(longest_before, rank[1])
         at, count = max(old.updated_at, min(finding.at, now)), old.count + fresh
         # An incident that comes back is as severe as it comes back; open, it can only get worse.

@@ -306,6 +306,16 @@ def test_a_loaded_host_says_where_the_loop_waited() -> None:
     assert "most often" not in finding.summary
 
 
+@pytest.mark.parametrize(
+    ("used", "part"), [(0.64, ", which had a processor for 0.64 s of it"), (1.5, ""), (None, "")]
+)
+def test_a_computation_that_waited_says_how_much_of_it_was_one(used, part) -> None:
+    """On a crowded host most of a stall may be others' doing, and the rest is still too long."""
+    [finding] = find("shop", "0", [told(2.01, CPU, cpu_seconds=used, thread=None)], StallBounds())
+    begin = "Worker 0 of `shop` was blocked for 2.01 s by computation in parse() (c.py:3)"
+    assert finding.summary.startswith(f"{begin}{part}; ")
+
+
 def test_the_stacks_of_the_worst_come_first() -> None:
     """And stay there when shorter stalls come later, with more samples of somebody else."""
     worst, later = told(1.11, stacks=seen_in("worst")), told(0.2, started_at=NOON + 5, stacks=seen_in("later") * 3)

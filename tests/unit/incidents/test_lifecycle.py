@@ -83,6 +83,17 @@ def test_what_is_repeated_is_counted_and_the_worst_is_told(incidents, stalled):
     assert (incident.evidence["count"], incident.evidence["longest_seconds"]) == (3, 0.4)
 
 
+def test_what_decided_it_is_of_the_stall_that_is_told(incidents, stalled):
+    """A reason with the seconds of another stall would stand beside a sentence about the worst."""
+    for at, seconds in enumerate((0.2, 0.4, 0.3, 0.5, 0.1)):
+        found = stalled(at=NOON + at, seconds=seconds, reason=f"it computed for {seconds} s", loop=f"of {seconds}")
+        incidents.take([found], NOON + at)
+        [incident] = incidents.all()
+        worst = max((0.2, 0.4, 0.3, 0.5, 0.1)[: at + 1])
+        assert incident.evidence["reason"] == f"it computed for {worst} s"
+        assert incident.evidence["loop"] == f"of {worst}"
+
+
 def test_since_when_has_its_date_when_that_was_another_day(stalled):
     """A time without a day would be taken for today's."""
     incidents = Incidents(resolve_after_seconds=86_400)
