@@ -29,7 +29,7 @@ DONE = capture(
         {"name": "profile.json", "size_bytes": 21234, "sha256": "6f1c0b", "media_type": "application/json"},
     ],
     summary={
-        "top_functions": [{"function": "parse", "file": "/srv/shop/orders.py", "line": 41, "self_share": 0.71}]
+        "top_functions": [{"function": "parse", "file": "/srv/shop/orders.py", "line": 41, "charged_share": 0.71}]
     },
 )
 SCENES = {

@@ -96,7 +96,7 @@ def test_a_cpu_profile(tmp_path: Path) -> None:
             made = take(V8Cpu(SETTINGS), job_of(subject, tmp_path / name, 1.5))
             top = rows(made, "top_functions")
             assert is_culprit(top[0]), top
-            assert top[0]["self_share"] > 0.5
+            assert top[0]["charged_share"] > 0.5
             assert 0 < made.pause_seconds < 0.5
             assert {file.name for file in (tmp_path / name).iterdir()} >= set(made.files)
         profile = json.loads((tmp_path / "second" / "profile.cpuprofile").read_text())
@@ -128,7 +128,7 @@ def test_a_cpu_profile_without_a_probe(tmp_path: Path) -> None:
     assert load.failed == []
     top = rows(made, "top_functions")
     assert is_culprit(top[0]), top
-    assert top[0]["self_share"] > 0.5
+    assert top[0]["charged_share"] > 0.5
     assert made.summary["samples"] > 10  # a hundred a second, of time on a processor
     assert made.summary["unseen_share"] < 0.2
     assert {file.name for file in (tmp_path / "one").iterdir()} >= set(made.files)

@@ -45,7 +45,7 @@ PROFILE = Capture(
                 "function": "parse",
                 "file": "/srv/shop/orders.py",
                 "line": 41,
-                "self_share": 0.71,
+                "charged_share": 0.71,
                 "total_share": 0.9,
             }
         ]

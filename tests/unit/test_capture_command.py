@@ -353,7 +353,7 @@ SUMMARIES = {
     },
     "cpu": {
         "top_functions": [
-            {"function": f"f{number}", "file": "/a/b.py", "line": number, "self_share": 0.01, "total_share": 0.5}
+            {"function": f"f{number}", "file": "/a/b.py", "line": number, "charged_share": 0.01, "total_share": 0.5}
             for number in range(25)
         ],
         "no_samples_reason": None,

@@ -14,7 +14,7 @@ __all__ = ["TABLES", "brief", "described", "files", "held_for", "listed", "sente
 HEADER = ("ID", "ASKED", "KIND", "WORKER", "STATE", "TOOK", "HELD", "BY")
 TABLES = {
     "top_sites": "allocated and still there, most first",
-    "top_functions": "where the time went, most first",
+    "top_functions": "where the time went, library calls charged to who called them",
     "growing_types": "types that grow",
 }
 """Field of a summary -> the heading above its rows, where its name does not say enough."""

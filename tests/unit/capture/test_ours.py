@@ -21,5 +21,5 @@ def test_named():
 def test_no_time_of_the_service():
     """What the service's threads did is all there is to share."""
     rows = top_functions(parse(PROFILE.encode()).named().stacks)
-    assert (rows[0]["function"], rows[0]["self_share"]) == ("burn", 0.75)
+    assert (rows[0]["function"], rows[0]["charged_share"]) == ("burn", 0.75)
     assert "census" not in {row["function"] for row in rows}

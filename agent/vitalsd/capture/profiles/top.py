@@ -60,7 +60,7 @@ def top_functions(stacks: Sequence[Sampled], most: int = MOST_ROWS) -> list[dict
             "file": function[0],
             "line": min(lines[function], key=lambda line: (-lines[function][line], line)),
             "origin": kinds[function],
-            "self_share": round(own[function] / total, 4),
+            "charged_share": round(own[function] / total, 4),
             "total_share": round(whole[function] / total, 4),
         }
         for function in ranked[:most]

@@ -46,13 +46,13 @@ def test_shares() -> None:
         Sampled(MAIN, (*LOOP, RENDER, Frame("price", "/srv/price.py", 7)), 3),
     ]
     first, second = top_functions(stacks)
-    assert (first["function"], first["line"], first["self_share"], first["total_share"]) == (
+    assert (first["function"], first["line"], first["charged_share"], first["total_share"]) == (
         "render",
         41,
         0.7,
         1.0,
     )
-    assert (second["function"], second["self_share"], second["total_share"]) == ("price", 0.3, 0.3)
+    assert (second["function"], second["charged_share"], second["total_share"]) == ("price", 0.3, 0.3)
     assert first["origin"] == "own"
 
 

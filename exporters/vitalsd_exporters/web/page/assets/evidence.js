@@ -21,7 +21,7 @@ const HEADINGS = {
   pools: 'Pools with the longest queues',
   holders: 'Who holds it',
   top_sites: 'Allocated and still there, most first',
-  top_functions: 'Where the time went, most first',
+  top_functions: 'Where the time went, library calls charged to who called them',
   largest_types: 'What most of the memory is',
   threads: 'Threads',
 };
