@@ -353,8 +353,8 @@ SUMMARIES = {
     },
     "cpu": {
         "top_functions": [
-            {"function": f"f{number}", "file": "/a/b.py", "line": number, "charged_share": 0.01, "total_share": 0.5}
-            for number in range(25)
+            {"function": f"f{each}", "file": "/a/b.py", "line": each, "charged_share": 0.01, "total_share": 0.5}
+            for each in range(25)
         ],
         "no_samples_reason": None,
         "threads": [],
