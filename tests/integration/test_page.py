@@ -113,8 +113,12 @@ def test_the_page_comes_back_with_the_agent(chromium: Browser, tmp_path: Path) -
                 page.wait_for_selector(LOST)
                 page.wait_for_selector("text=Lost since")
                 wait_for("a try in vain", lambda: page.wait_for_timeout(100) or visiting.has_seen(REFUSED), 40)
+                page.evaluate("location.hash = '#/rules'")  # whose module nobody has fetched yet
+                page.wait_for_selector("h1:has-text('This view waits for the agent.')")
             with watching(agent, *beside):
                 page.wait_for_selector(LIVE, timeout=40_000)
+                page.wait_for_selector("h1:has-text('Rules')")
+                page.evaluate("location.hash = '#/'")
                 page.wait_for_selector(f"{ROW}:has-text('stuck')")
                 assert page.evaluate("fetch('/api/v1/agent').then((answer) => answer.status)") == 200
 

@@ -4,7 +4,7 @@
 export const KINDS = [
   {
     kind: 'stacks',
-    tells: 'What every thread is doing at this moment, and what asyncio tasks wait for.',
+    tells: 'What is being done at this moment: stacks of threads and, in Python, what asyncio tasks wait for.',
     python:
       'A moment. Nothing is stopped; where only the probe can tell, the interpreter is held for 0.3 ms at a time.',
     node: 'A moment; the main thread alone. While native code runs there is no answer.',

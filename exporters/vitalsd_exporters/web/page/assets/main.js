@@ -18,6 +18,8 @@ const around = shell(document.body, { live, api });
 let end = () => {};
 let turn = 0;
 let heading = 'vitalsd';
+/* Whether the view was not to be had because the agent was gone: it is fetched when there is one again. */
+let stranded = false;
 
 /** What a view may use of the page. */
 const app = {
@@ -39,6 +41,7 @@ const app = {
 
 async function arrive() {
   turn += 1;
+  stranded = false;
   const mine = turn;
   const route = routeOf(location.hash);
   around.section(route?.section ?? null);
@@ -52,8 +55,7 @@ async function arrive() {
     if (mine !== turn) return; // somebody has gone on meanwhile
     end = view.show(place, route.params, app) ?? (() => {});
   } catch (error) {
-    console.error(error);
-    if (mine === turn) failed(place, 'This view is not there.', plain(error.message));
+    if (mine === turn) missing(place, error);
   } finally {
     set(around.place, 'aria-busy', null);
   }
@@ -70,10 +72,21 @@ function leave() {
   }
 }
 
-function failed(place, words, why) {
-  app.title(words);
+/** While the agent is gone, to load the page again would be to lose it. */
+function missing(place, error) {
+  stranded = live.state !== 'live';
+  if (stranded) {
+    failed(place, 'This view waits for the agent.', 'It could not be fetched, and comes when the agent is back.');
+    return;
+  }
+  console.error(error);
   const again = h('button', { type: 'button', on: { click: () => location.reload() } }, 'Load the page again');
-  fill(place, h('section', { class: 'notice' }, h('h1', {}, words), h('p', {}, why), h('p', {}, again)));
+  failed(place, 'This view is not there.', plain(error.message), again);
+}
+
+function failed(place, words, why, more = null) {
+  app.title(words);
+  fill(place, h('section', { class: 'notice' }, h('h1', {}, words), h('p', {}, why), more && h('p', {}, more)));
 }
 
 /** The tab tells how many incidents are open: who is on call has it in the background. */
@@ -87,6 +100,9 @@ function tell() {
 
 live.on('incidents', tell);
 live.on('state', tell);
+live.on('state', () => {
+  if (stranded && live.state === 'live') arrive();
+});
 window.addEventListener('hashchange', arrive);
 arrive();
 collect();
