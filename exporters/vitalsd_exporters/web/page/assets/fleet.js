@@ -7,7 +7,7 @@ import { fill, h, set, text } from './dom.js';
 import { rankOf, severity, urgency } from './marks.js';
 import { grouped, hrefOf, workerRow } from './rows.js';
 import { part, shownOf, table } from './table.js';
-import { duration, many, plain } from './words.js';
+import { duration, many, plain, spoken } from './words.js';
 
 const MOST_SENTENCES = 4;
 const WELL = 3;
@@ -127,9 +127,9 @@ function sentence({ id, severity: its, target, worker, kind, summary: said }) {
     h('a', { class: 'whom', href: hrefOf(target, worker === '' ? null : worker) }, whom),
     h(
       'a',
-      { class: 'said', href: `#/incidents/${encodeURIComponent(id)}`, title: plain(said, 600) },
+      { class: 'said', href: `#/incidents/${encodeURIComponent(id)}`, title: spoken(said, 600) },
       h('span', { class: 'quiet' }, `${kind} `),
-      plain(said, 300),
+      spoken(said),
     ),
   );
 }

@@ -5,7 +5,7 @@ What was found of a target or a worker: its incidents and its captures as short 
 import { h } from './dom.js';
 import { rankOf, severity } from './marks.js';
 import { table } from './table.js';
-import { ago, bytes, clock, duration, plain } from './words.js';
+import { ago, bytes, clock, duration, spoken } from './words.js';
 
 const MARKS = {
   done: 'good',
@@ -43,7 +43,7 @@ export function incidentsTable(app, wanted) {
         {
           name: 'said',
           title: 'What',
-          cell: (each) => ({ text: plain(each.summary, 300), title: plain(each.summary, 600) }),
+          cell: (each) => ({ text: spoken(each.summary), title: spoken(each.summary, 600) }),
           grow: true,
         },
         { name: 'opened', title: 'Opened', align: 'right', cell: when, sort: (each) => each.opened_at },
@@ -86,7 +86,7 @@ export function capturesTable(app, wanted) {
           name: 'why',
           title: 'Why',
           cell: (each) => {
-            const told = plain(each.problem ?? each.waits_for ?? each.reason, 300);
+            const told = spoken(each.problem ?? each.waits_for ?? each.reason);
             return { text: told, title: told };
           },
           grow: true,

@@ -5,7 +5,7 @@ The incidents: those that are open first, the worst first, with filters that sta
 import { MOST_ASKED, showList } from './list.js';
 import { rankOf, severity } from './marks.js';
 import { stateMark } from './states.js';
-import { ago, basename, count, plain } from './words.js';
+import { ago, basename, count, plain, spoken } from './words.js';
 
 const CHOICES = [
   { name: 'state', title: 'State', any: 'open and resolved', values: ['open', 'resolved'] },
@@ -35,7 +35,7 @@ const columnsOf = (live) => [
   {
     name: 'summary',
     title: 'In words',
-    cell: (row) => ({ text: plain(row.summary, 300), class: 'words' }),
+    cell: (row) => ({ text: spoken(row.summary), class: 'words' }),
     sort: (row) => row.summary,
   },
 ];

@@ -1,6 +1,7 @@
 /* The rules of one worker: how many are in which state, and unfolded, each with its reason. */
 
-import { fill, h, text } from './dom.js';
+import { fill, h } from './dom.js';
+import { coded } from './parts.js';
 import { stateOf } from './states.js';
 import { count, plain } from './words.js';
 
@@ -48,7 +49,7 @@ export function ruleGroup({ target, worker }, open) {
         lines.map((each) => each.element),
       );
     }
-    lines.forEach((each, at) => text(each.reason, plain(rules[at].reason, 1000)));
+    lines.forEach((each, at) => each.tell(plain(rules[at].reason, 1000)));
   }
 
   return {
@@ -90,5 +91,11 @@ function line(rule) {
     h('td', {}, stateOf(rule.state)),
     reason,
   );
-  return { name: nameOf(rule), element, reason };
+  let told = '';
+  const tell = (words) => {
+    if (words === told) return;
+    told = words;
+    fill(reason, coded(words));
+  };
+  return { name: nameOf(rule), element, tell };
 }

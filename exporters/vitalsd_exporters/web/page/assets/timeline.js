@@ -1,6 +1,7 @@
 /* What happened to an incident and when: opened, worse, found again, captured, told to people, remedied, over. */
 
 import { h } from './dom.js';
+import { coded } from './parts.js';
 import { ago, clock, plain } from './words.js';
 
 const EVENTS = {
@@ -65,7 +66,7 @@ export function timeline(incident, now) {
           'span',
           { class: 'what' },
           pieces(textOf(entry, incident), captures).map(({ text, href }) =>
-            href ? h('a', { href }, text) : text,
+            href ? h('a', { href }, text) : coded(text),
           ),
         ),
       ),

@@ -87,6 +87,11 @@ export function plain(string, most = 200) {
     : letters.join('');
 }
 
+/** A sentence for a place that shows no code: without the backticks around it. */
+export function spoken(sentence, most = 300) {
+  return plain(sentence, most).replaceAll('`', '');
+}
+
 /** `1 worker`, `2 workers`. */
 export function many(n, one, more = `${one}s`) {
   return `${count(n)}${NARROW}${n === 1 ? one : more}`;
