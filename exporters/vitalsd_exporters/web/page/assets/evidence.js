@@ -13,7 +13,7 @@ import { label, meaning } from './labels.js';
 import { bytes, clock, count, duration, plain } from './words.js';
 
 const ENDS = ['exits', 'perhaps'];
-const APART = new Set(['stacks', 'no_stack_reason', ...ENDS, ...ABOUT_GROWTH]);
+const APART = new Set(['stacks', 'stacks_of', 'no_stack_reason', ...ENDS, ...ABOUT_GROWTH]);
 const HEADINGS = {
   exits: 'Ends, the latest last',
   perhaps: 'It may have been one of these',
@@ -54,7 +54,7 @@ export function evidence(incident, summaries, now) {
     ...tables.map(([name, rows]) => rowsAsTable(headingOf(name), rows)),
     ...growing(growth, now),
     ...stalls(told, now),
-    ...(Array.isArray(told.stacks) ? told.stacks : []).map(stack),
+    ...(Array.isArray(told.stacks) ? told.stacks : []).map((each, at) => stack(each, at === 0 && whose(told, now))),
     ...(told.no_stack_reason ? [{ sentence: `No stack: ${plain(told.no_stack_reason, A_SENTENCE)}` }] : []),
   ];
 }
@@ -166,12 +166,18 @@ function stalls(told, now) {
   ];
 }
 
-function stack(told) {
+/** Of which stall the first stack is; others may be of others. */
+function whose({ stacks_of: of }, now) {
+  if (typeof of?.duration_seconds !== 'number') return '';
+  return `of the stall of ${duration(of.duration_seconds)} that began at ${clock(of.started_at, now)}`;
+}
+
+function stack(told, of) {
   const seen =
     typeof told.samples === 'number' ? `seen ${told.samples === 1 ? 'once' : `${count(told.samples)} times`}` : '';
   return {
     heading: 'Stack',
-    note: [seen, 'innermost first'].filter(Boolean).join(', '),
+    note: [seen, of, 'innermost first'].filter(Boolean).join(', '),
     frames: told.frames ?? [],
   };
 }
