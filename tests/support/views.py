@@ -401,6 +401,8 @@ class FixedView:
     all_targets: tuple[TargetSnapshot, ...] = (SHOP, LEGACY)
     all_sources: tuple[SourceReading, ...] = SOURCES
     all_incidents: tuple[Incident, ...] = (BLOCKING, OVER)
+    stored_incidents: tuple[Incident, ...] = ()
+    """What the disk alone knows."""
     all_rules: tuple[RuleState, ...] = RULES
     totals: dict[tuple[str, str, Severity], int] = field(
         default_factory=lambda: {
@@ -485,8 +487,9 @@ class FixedView:
         return self.totals
 
     async def find_incidents(self, wanted: Wanted) -> Page:
-        """Of the same incidents, those that fit."""
-        fitting = tuple(incident for incident in self.all_incidents if wanted.fits(incident))
+        """Of the same incidents and those of the disk, those that fit."""
+        both = (*self.all_incidents, *self.stored_incidents)
+        fitting = tuple(incident for incident in both if wanted.fits(incident))
         return Page(fitting[: wanted.limit], self.history_problem)
 
     def rules(self) -> tuple[RuleState, ...]:

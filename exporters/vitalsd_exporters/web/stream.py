@@ -3,9 +3,9 @@ The targets as server-sent events each second, and incidents and captures when t
 listens.
 
 The first event of incidents holds all that are open or were lately; each further one those that have changed. The
-same of captures, where one that runs changes with its progress. Costs one look at the targets per second and
-listener. Starlette's way of noticing that a client left loads a backend of anyio, 2.6 MiB for waiting on two
-things at once; a TaskGroup does as well.
+same of captures, where one that runs changes with its progress. Of both it is told which are gone. Costs one look
+at the targets per second and listener. Starlette's way of noticing that a client left loads a backend of anyio,
+2.6 MiB for waiting on two things at once; a TaskGroup does as well.
 """
 
 from __future__ import annotations
@@ -28,9 +28,10 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
     from vitalsd.capture.model import Capture
+    from vitalsd.model import Incident
     from vitalsd_exporters.state import View
 
-__all__ = ["HEARTBEAT", "CaptureNews", "EventStream", "LiveStream", "News", "event"]
+__all__ = ["HEARTBEAT", "CaptureNews", "EventStream", "LiveStream", "News", "event", "gone_of"]
 
 log = structlog.get_logger(__name__)
 
@@ -72,6 +73,8 @@ async def _events(view: View) -> AsyncIterator[bytes]:
             yield changed
         if changed := event("captures", captures.told):
             yield changed
+        if gone := event("gone", lambda: gone_of(incidents, captures)):
+            yield gone
         await asyncio.sleep(INTERVAL_SECONDS)
 
 
@@ -89,6 +92,7 @@ class News(Generic[N]):
     def __init__(self, read: Callable[[], tuple[N, ...]]) -> None:
         self._read = read
         self._known: tuple[N, ...] | None = None
+        self._gone: list[str] = []
 
     def told(self) -> object | None:
         """Those that have changed since it was last asked, at first all; None where nothing has."""
@@ -104,7 +108,13 @@ class News(Generic[N]):
         if known is None:
             return now
         before = {each.id: each for each in known}
+        self._gone += sorted(before.keys() - {each.id for each in now})
         return tuple(each for each in now if before.get(each.id) is not each) or None
+
+    def gone(self) -> list[str]:
+        """Ids of those that were told, and by the latest look are no more; each is told once."""
+        gone, self._gone = self._gone, []
+        return gone
 
 
 class CaptureNews:
@@ -130,6 +140,15 @@ class CaptureNews:
         new = {each.id for each in changed or ()}
         told = [*(changed or ()), *(each for each in captures.latest() if each.id in moved - new)]
         return [capture_as_json(captures, each) for each in told] if told or changed is not None else None
+
+    def gone(self) -> list[str]:
+        """Ids of those that were deleted, by somebody or to make room."""
+        return self._news.gone()
+
+
+def gone_of(incidents: News[Incident], captures: CaptureNews) -> list[str] | None:
+    """Ids of both sorts that are no more; None where there are none."""
+    return incidents.gone() + captures.gone() or None
 
 
 def event(name: str, read: Callable[[], object | None]) -> bytes:

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 import pytest
 from msgspec.structs import replace
 from support.tops import CannedAgent, capture, event, fleet, hear, incidents, play, seen, until
-from support.views import BLOCKING, FixedView
+from support.views import BLOCKING, NOW, FixedView
 
 from vitalsd.errors import VitalsdError
 from vitalsd.top.columns import COLUMNS
 from vitalsd.top.keys import SCREENS, line_of
+from vitalsd_exporters.web.edge import as_json
 from vitalsd_exporters.web.targets import targets_as_json
 
 if TYPE_CHECKING:
@@ -149,6 +150,26 @@ def test_an_incident_tells_everything_and_leads_to_its_worker() -> None:
         assert "pid 4684" in seen(pilot)
 
     play(look)
+
+
+def test_an_incident_that_is_forgotten_is_asked_for_again() -> None:
+    """The agent may have it on its disk; in any case it is over, and gives no orders."""
+    agent = CannedAgent()
+    path = f"/api/v1/incidents/{BLOCKING.id}"
+    ordered = replace(BLOCKING, summary=f"{BLOCKING.summary} Look: kill -QUIT 4684.")
+    agent.answers[path] = as_json(ordered)
+
+    async def look(pilot: Pilot[int]) -> None:
+        hear(pilot, incidents(ordered))
+        await pilot.press("tab", "down", "enter")
+        await until(pilot, "kill -QUIT 4684")
+        agent.answers[path] = as_json(replace(ordered, state="resolved", resolved_at=NOW, count=77))
+        hear(pilot, event("gone", [BLOCKING.id]))
+        await until(pilot, "resolved, critical")
+        await until(pilot, "77 times")
+
+    play(look, agent=agent)
+    assert agent.asked.count(path) == 2
 
 
 def test_stacks_are_shown() -> None:

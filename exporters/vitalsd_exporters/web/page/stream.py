@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from vitalsd.times import rfc3339
 from vitalsd_exporters.web.agent import problems_of
 from vitalsd_exporters.web.page.rows import brief, target_row
-from vitalsd_exporters.web.stream import HEARTBEAT, CaptureNews, EventStream, News, event
+from vitalsd_exporters.web.stream import HEARTBEAT, CaptureNews, EventStream, News, event, gone_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -53,8 +53,6 @@ class PageNews:
         self._book = book
         self._incidents: News[Incident] = News(view.incidents)
         self._captures = CaptureNews(view)
-        self._kept: set[str] = set()
-        """Ids of captures that it was told of."""
         self._agent: object = None
         self._targets: object = None
         self._told: dict[Place, WorkerRow] | None = None
@@ -69,7 +67,7 @@ class PageNews:
             "workers": self._new_workers,
             "incidents": self._new_incidents,
             "captures": self._captures.told,
-            "gone": self._gone,
+            "gone": lambda: gone_of(self._incidents, self._captures),
         }
         return b"".join(event(name, read) for name, read in sorts.items())
 
@@ -101,8 +99,3 @@ class PageNews:
     def _new_incidents(self) -> object | None:
         changed = self._incidents.changed()
         return [brief(each) for each in changed] if changed is not None else None
-
-    def _gone(self) -> object | None:
-        """Captures that were deleted, by somebody or to make room."""
-        before, self._kept = self._kept, {each.id for each in self._view.captures.latest()}
-        return sorted(before - self._kept) or None

@@ -51,6 +51,7 @@ export function show(place, params, app) {
     addressOf,
     saidOf,
     olderPath,
+    goesOn: (row) => row.state === 'open',
     none: 'No incident fits: nothing of the kind was found, or the filters leave none.',
     sum: (rows) => `${count(rows.filter((row) => row.state === 'open').length)} open`,
   });
