@@ -234,6 +234,22 @@ def test_a_refusal_is_a_sentence() -> None:
     play(look, agent=agent)
 
 
+def test_a_stop_that_is_refused_is_told() -> None:
+    """Beside how far the capture is, for it goes on."""
+    agent = CannedAgent()
+    agent.answers["capture"] = capture(progress=0.1)
+
+    async def look(pilot: Pilot[int]) -> None:
+        await pilot.press("c", "enter")
+        await until(pilot, "10%")
+        agent.refuses = VitalsdError("Capture `1n4a0a0r001` has ended.")
+        await pilot.press("x")
+        await until(pilot, "Capture `1n4a0a0r001` has ended.")
+        assert "10%" in seen(pilot)
+
+    play(look, agent=agent)
+
+
 def test_where_there_is_no_worker_nothing_is_captured() -> None:
     """Of a target that has none there is a row, and no capture."""
 
