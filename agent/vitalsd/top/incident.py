@@ -57,7 +57,7 @@ class IncidentScreen(View):
         told = picture.incident(self._incident)
         self._notice(is_told=told is not None)
         incident = {**(self._in_full or {}), **(told or {})}
-        if not incident:
+        if "timeline" not in incident:  # where there is no stream, it is told in brief
             self.query_one("#text", Static).update(body(self._problem or "The agent is asked for it."))
             return
         columns = min(max(self.size.width - MARGIN, LEAST_COLUMNS), MOST_COLUMNS)

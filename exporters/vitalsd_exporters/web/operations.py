@@ -150,6 +150,8 @@ OPERATIONS = (
             TARGET,
             Parameter("kind", "Of this kind alone."),
             LIMIT,
+            Parameter("view", "`brief`: without evidence, timeline and advice.", {"enum": ["brief"]}),
+            Parameter("before", "The `next` of an answer: those behind it in the list."),
         ),
     ),
     Operation(

@@ -13,6 +13,7 @@ from vitalsd.errors import VitalsdError
 from vitalsd.top.columns import COLUMNS
 from vitalsd.top.keys import SCREENS, line_of
 from vitalsd_exporters.web.edge import as_json
+from vitalsd_exporters.web.page.rows import brief
 from vitalsd_exporters.web.targets import targets_as_json
 
 if TYPE_CHECKING:
@@ -170,6 +171,23 @@ def test_an_incident_that_is_forgotten_is_asked_for_again() -> None:
 
     play(look, agent=agent)
     assert agent.asked.count(path) == 2
+
+
+def test_an_incident_that_is_told_in_brief_is_asked_for() -> None:
+    """As it is where there is no stream: all of it is shown as soon as the agent has told it."""
+    agent = CannedAgent()
+    told = brief(BLOCKING)
+
+    async def look(pilot: Pilot[int]) -> None:
+        hear(pilot, event("incidents", [told]))
+        await pilot.press("tab", "down", "enter")
+        await until(pilot, f"Nothing is known of /api/v1/incidents/{BLOCKING.id}")
+        await pilot.press("escape")
+        agent.answers[f"/api/v1/incidents/{BLOCKING.id}"] = as_json(BLOCKING)
+        await pilot.press("enter")
+        await until(pilot, "the thread was running in 9 of 10 looks")
+
+    play(look, agent=agent)
 
 
 def test_stacks_are_shown() -> None:

@@ -86,7 +86,7 @@ function saidOf(row) {
 }
 
 function olderPath(filters) {
-  const query = new URLSearchParams({ limit: String(MOST_ASKED) });
+  const query = new URLSearchParams({ limit: String(MOST_ASKED), view: 'brief' });
   for (const name of ['state', 'kind', 'target']) if (filters[name]) query.set(name, filters[name]);
   return `/api/v1/incidents?${query}`;
 }
