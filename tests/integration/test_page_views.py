@@ -157,6 +157,40 @@ def test_an_incident_that_goes_on_is_followed(visitor: Visit, served: Crowd) -> 
     assert page.get_attribute("details.json", "open") is not None
 
 
+def test_an_incident_that_is_forgotten_is_over(visitor: Visit, served: Crowd) -> None:
+    """The view that is open asks how it ended; what was to be done is no longer said, and no list has it open."""
+    page = visitor.page
+    many = [served.stall("It was blocked.", advice="restart it") for _ in range(20)]
+    there = sum(each.state == "open" and each.severity != "info" for each in served.view.all_incidents)
+    visitor.wait(f"document.title.startsWith('({there}) ')")
+    go(page, f"#/incidents/{many[0].id}")
+    page.wait_for_selector("text=What to do:")
+    served.view.stored_incidents = tuple(
+        replace(each, state="resolved", resolved_at=each.opened_at, advice="") for each in many
+    )
+    served.view.all_incidents = served.view.all_incidents[len(many) :]
+    page.wait_for_selector("text=What to do:", state="detached")
+    page.wait_for_selector(".crumbs:has-text('resolved')")
+    visitor.wait(f"document.title.startsWith('({there - len(many)}) ')")
+    go(page, "#/incidents")
+    page.wait_for_selector("text=Show older ones")
+    assert page.locator("main tbody tr:has-text('It was blocked.')").count() == 0
+
+
+def test_one_that_the_agent_has_lost_is_over_too(visitor: Visit, served: Crowd) -> None:
+    """It has no disk that would tell how it ended; who reads it must not act on what was so."""
+    page = visitor.page
+    found = served.stall("It was blocked; restart it.", advice="restart it")
+    go(page, "#/incidents")
+    page.wait_for_selector("main tbody tr:has-text('It was blocked')")
+    go(page, f"#/incidents/{found.id}")
+    page.wait_for_selector("text=What to do:")
+    served.view.all_incidents = served.view.all_incidents[1:]
+    page.wait_for_selector("text=What to do:", state="detached")
+    page.wait_for_selector(".crumbs:has-text('resolved')")
+    visitor.excuse("404")
+
+
 def test_older_incidents_are_asked_for(chromium: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
     """The stream tells the latest; of thousands the API tells a thousand, which say that there are more."""
     with crowd(4, 5_000, every_seconds=None) as served, visit(chromium, served.origin) as visiting:

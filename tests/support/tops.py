@@ -322,6 +322,8 @@ class CannedAgent:
     def stop(self, capture: str) -> None:
         """Remember it."""
         self.asked.append(("stop", capture))
+        if self.refuses is not None:
+            raise self.refuses
 
     def folder(self, capture: dict[str, Any]) -> str | None:
         """Where files of tests would lie."""

@@ -9,7 +9,7 @@ import msgspec
 from support.captures import FakeCaptures
 from vitalsd.history.memory import MemoryPast, MemorySpan
 from vitalsd.incidents.latest import Latest, LoopPlace
-from vitalsd.incidents.query import Page, Wanted
+from vitalsd.incidents.query import Page, Wanted, spot_of
 from vitalsd.model import (
     DELAY_BOUNDS_SECONDS,
     GC_BOUNDS_SECONDS,
@@ -401,6 +401,8 @@ class FixedView:
     all_targets: tuple[TargetSnapshot, ...] = (SHOP, LEGACY)
     all_sources: tuple[SourceReading, ...] = SOURCES
     all_incidents: tuple[Incident, ...] = (BLOCKING, OVER)
+    stored_incidents: tuple[Incident, ...] = ()
+    """What the disk alone knows."""
     all_rules: tuple[RuleState, ...] = RULES
     totals: dict[tuple[str, str, Severity], int] = field(
         default_factory=lambda: {
@@ -485,9 +487,11 @@ class FixedView:
         return self.totals
 
     async def find_incidents(self, wanted: Wanted) -> Page:
-        """Of the same incidents, those that fit."""
-        fitting = tuple(incident for incident in self.all_incidents if wanted.fits(incident))
-        return Page(fitting[: wanted.limit], self.history_problem)
+        """Of the same incidents and those of the disk, those that fit."""
+        both = (*self.all_incidents, *self.stored_incidents)
+        fitting = sorted((incident for incident in both if wanted.fits(incident)), key=spot_of, reverse=True)
+        told = tuple(fitting[: wanted.limit])
+        return Page(told, self.history_problem, spot_of(told[-1]) if len(fitting) > len(told) else None)
 
     def rules(self) -> tuple[RuleState, ...]:
         """The rules, as they are."""

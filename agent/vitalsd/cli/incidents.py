@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -23,7 +23,7 @@ from vitalsd.incidents.query import Wanted
 from vitalsd.incidents.wording import sentence, without_advice, without_orders
 from vitalsd.settings.model import Settings
 
-__all__ = ["Incidents", "described", "listed", "short", "what", "where"]
+__all__ = ["Incidents", "described", "listed", "short", "what", "where", "whole"]
 
 MOST_CAPTURES = 100
 QUIET_SECONDS = 5.0
@@ -67,7 +67,7 @@ class Incidents:
         """Ask the agent and print; an id that does not exist is an error."""
         settings = settings_to_ask(args)
         try:
-            answer = ask(settings, _path(args))
+            answer = whole(lambda path: ask(settings, path), _path(args), args.limit)
         except NoAgentError as error:
             answer = _left(settings, args, error)
         if args.json:
@@ -84,6 +84,15 @@ class Incidents:
             if "problem" in answer:
                 print(f"note: {answer['problem']}")
         return 0
+
+
+def whole(asked: Callable[[str], dict[str, Any]], path: str, limit: int) -> dict[str, Any]:
+    """A list of so many that the agent tells in several answers, where one would be too long."""
+    answer = asked(path)
+    while "next" in answer and len(answer["incidents"]) < limit:
+        more = asked(f"{path}&before={quote(answer['next'], safe='')}")
+        answer = more | {"incidents": (answer["incidents"] + more["incidents"])[:limit]}
+    return answer
 
 
 def listed(incidents: Iterable[dict[str, Any]], now: float) -> str:

@@ -14,7 +14,7 @@ import msgspec
 from vitalsd.cli.client import NoAgentError, ask, page_link
 from vitalsd.cli.ended import end_lines, gone_note, restart_lines
 from vitalsd.cli.figures import INDENT, filled, plain, wide
-from vitalsd.cli.incidents import short
+from vitalsd.cli.incidents import short, whole
 from vitalsd.cli.manual import Manual
 from vitalsd.cli.options import add_agent_options, settings_to_ask
 from vitalsd.cli.pools import pool_lines
@@ -75,7 +75,9 @@ class Status:
             answer = ask(settings, "/api/v1/targets")
         except NoAgentError as error:
             return _ended(settings, error, as_json=args.json)
-        answer |= ask(settings, f"/api/v1/incidents?state=open&limit={MOST_LISTED}")
+        in_brief = "" if args.json else "&view=brief"
+        path = f"/api/v1/incidents?state=open&limit={MOST_LISTED}{in_brief}"
+        answer["incidents"] = whole(lambda path: ask(settings, path), path, MOST_LISTED)["incidents"]
         answer |= ask(settings, f"/api/v1/captures?limit={LISTED}")
         answer["agent"] = ask(settings, "/api/v1/agent")
         if args.json or args.rules:

@@ -19,7 +19,7 @@ from vitalsd.history.stalls import StallCounts
 from vitalsd.incidents.latest import LatestStalls
 from vitalsd.incidents.lifecycle import Incidents
 from vitalsd.incidents.own import of_the_agent
-from vitalsd.incidents.query import Page, TotalOf, Wanted
+from vitalsd.incidents.query import Page, Spot, TotalOf, Wanted, spot_of
 from vitalsd.incidents.store import Store
 from vitalsd.incidents.wording import Event
 from vitalsd.model import Cause, Finding, Incident, TargetSnapshot, WorkerKey, WorkerSample
@@ -178,7 +178,7 @@ class Book:
         here = self._life.all()
         fitting = [incident for incident in here if wanted.fits(incident)]
         if wanted.state == "open" or (wanted.id is not None and fitting):
-            return Page(tuple(fitting[: wanted.limit]))
+            return _page(fitting, wanted)
         problem = None
         stored: list[Incident] = []
         try:
@@ -191,8 +191,12 @@ class Book:
         # What is in memory is newer than what lies on the disk.
         known = {incident.id for incident in here}
         both = fitting + [incident for incident in stored if incident.id not in known]
-        both.sort(key=lambda incident: (incident.opened_at, incident.id), reverse=True)
-        return Page(tuple(both[: wanted.limit]), problem)
+        both.sort(key=spot_of, reverse=True)
+        # Where the disk may have more, what stands behind its last is for the next page.
+        last = spot_of(stored[-1]) if len(stored) >= wanted.limit else None
+        return _page(
+            [incident for incident in both if last is None or spot_of(incident) >= last], wanted, last, problem
+        )
 
     def close(self) -> None:
         """Write what is waiting, if the disk takes it in a moment."""
@@ -228,6 +232,14 @@ class Book:
             of: TotalOf = incident.target, incident.kind, incident.severity
             self._store.put_total(of, self._life.totals.get(of, 0))
             _tell(incident, before)
+
+
+def _page(
+    fitting: Sequence[Incident], wanted: Wanted, behind: Spot | None = None, problem: str | None = None
+) -> Page:
+    """As many as are wanted; `behind` is where the next page begins, if these are no more than that."""
+    told = tuple(fitting[: wanted.limit])
+    return Page(told, problem, spot_of(told[-1]) if len(fitting) > len(told) > 0 else behind)
 
 
 def _counted(worker: WorkerSample) -> tuple[str, str, WorkerKey, int, float] | None:

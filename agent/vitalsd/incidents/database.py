@@ -188,10 +188,13 @@ class Database(StorageFile):
 def selected(connection: sqlite3.Connection, wanted: Wanted) -> list[tuple[str, bytes]]:
     """Id and document of the latest incidents that fit."""
     asked = {"id": wanted.id, "state": wanted.state, "target": wanted.target, "kind": wanted.kind}
-    known = {name: value for name, value in asked.items() if value is not None}
+    known: dict[str, object] = {name: value for name, value in asked.items() if value is not None}
     where = " AND ".join(f"{name} = :{name}" for name in known) or "1"
+    if wanted.before is not None:
+        where += " AND (opened_at, id) < (:before_at, :before_id)"
+        known |= dict(zip(("before_at", "before_id"), wanted.before, strict=True))
     rows = connection.execute(
-        f"SELECT id, document FROM incident WHERE {where} ORDER BY opened_at DESC LIMIT :limit",  # noqa: S608
+        f"SELECT id, document FROM incident WHERE {where} ORDER BY opened_at DESC, id DESC LIMIT :limit",  # noqa: S608
         known | {"limit": wanted.limit},
     )
     return rows.fetchall()

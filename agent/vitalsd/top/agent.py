@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -39,8 +40,10 @@ class LocalAgent:
         return ask_for(self._settings, wanted)
 
     def stop(self, capture: str) -> None:
-        """End a capture early, and keep what it has."""
-        send(self._settings, "POST", path_of({"id": capture}, "/stop"))
+        """End a capture early, and keep what it has; VitalsdError where the agent refuses."""
+        reply = send(self._settings, "POST", path_of({"id": capture}, "/stop"))
+        if reply.status not in (http.client.OK, http.client.ACCEPTED):
+            raise reply.refusal()
 
     def folder(self, capture: dict[str, Any]) -> str | None:
         """Where its files lie."""

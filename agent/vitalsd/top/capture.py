@@ -125,12 +125,13 @@ class CaptureScreen(View):
 
     def _told(self) -> Text:
         capture = self._shown
-        if self._problem:
+        if capture is None and self._problem:
             return body(self._problem, "warning")
         if capture is None:
             return body(f"The agent is asked for a {self._kind} capture of {'/'.join(self._place)}.", "faint")
         if capture["state"] in ACTIVE:
-            return body(f"{sentence(capture)}\n\n{_bar(capture)}")
+            told = body(f"{sentence(capture)}\n\n{_bar(capture)}")
+            return told.append_text(body(f"\n\n{self._problem}", "warning")) if self._problem else told
         columns = min(max(self.size.width - MARGIN, LEAST_COLUMNS), MOST_COLUMNS)
         with within(columns):
             said = sentence(capture)

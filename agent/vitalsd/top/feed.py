@@ -23,7 +23,7 @@ __all__ = ["Agent", "Begun", "Feed", "Lost", "News", "Problems"]
 STREAM = "/api/v1/stream"
 ASKED = {
     b"targets": "/api/v1/targets",
-    b"incidents": "/api/v1/incidents?state=open&limit=1000",
+    b"incidents": "/api/v1/incidents?state=open&limit=1000&view=brief",
     b"captures": "/api/v1/captures?limit=100",
 }
 """What is asked for where the stream is not to be had."""

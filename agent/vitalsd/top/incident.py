@@ -32,6 +32,8 @@ class IncidentScreen(View):
         self._in_full: dict[str, Any] | None = None
         """With its evidence, which the agent is asked for where the stream does not tell it."""
         self._problem = ""
+        self._forgotten = False
+        """Whether it was told, and is no more."""
 
     def compose(self) -> ComposeResult:
         """Text that scrolls."""
@@ -42,8 +44,8 @@ class IncidentScreen(View):
     def on_mount(self) -> None:
         """Show what is known, and ask for all of it."""
         self.query_one(VerticalScroll).focus()
+        self._ask()
         self.changed()
-        self.top.ask(lambda: self.top.agent.get(f"/api/v1/incidents/{self._incident}"), self._told)
 
     def on_resize(self) -> None:
         """Lines of another length."""
@@ -52,8 +54,10 @@ class IncidentScreen(View):
     def changed(self) -> None:
         """An incident goes on while one reads it: what changes comes with the stream."""
         picture = self.top.picture
-        incident = {**(self._in_full or {}), **(picture.incident(self._incident) or {})}
-        if not incident:
+        told = picture.incident(self._incident)
+        self._notice(is_told=told is not None)
+        incident = {**(self._in_full or {}), **(told or {})}
+        if "timeline" not in incident:  # where there is no stream, it is told in brief
             self.query_one("#text", Static).update(body(self._problem or "The agent is asked for it."))
             return
         columns = min(max(self.size.width - MARGIN, LEAST_COLUMNS), MOST_COLUMNS)
@@ -67,6 +71,19 @@ class IncidentScreen(View):
         incident = self.top.picture.incident(self._incident)
         if incident is not None and incident["worker"]:
             self.top.open_worker((incident["target"], incident["worker"]))
+
+    def _notice(self, *, is_told: bool) -> None:
+        """All that are open are told: one that is no more is over, and the agent may know how that came."""
+        if is_told:
+            self._forgotten = False
+        elif self._in_full is not None and self._in_full["state"] == "open":
+            self._in_full["state"] = "resolved"
+            if not self._forgotten:
+                self._forgotten = True
+                self._ask()
+
+    def _ask(self) -> None:
+        self.top.ask(lambda: self.top.agent.get(f"/api/v1/incidents/{self._incident}"), self._told)
 
     def _told(self, answer: bytes | VitalsdError) -> None:
         if isinstance(answer, VitalsdError):

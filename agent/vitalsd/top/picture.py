@@ -12,14 +12,10 @@ from typing import Any
 from vitalsd.capture.model import ACTIVE
 from vitalsd.model import OWN_TARGET
 from vitalsd.top.rows import SEVERITIES, Row, rows_of
-from vitalsd.top.told import Captures, Event, Incidents, Target, Targets
+from vitalsd.top.told import Captures, Event, Gone, Incidents, Target, Targets
 from vitalsd.top.trail import Trail
 
 __all__ = ["Picture"]
-
-MOST_RESOLVED = 200
-"""Incidents that are over, of the latest; the open ones are all kept."""
-MOST_CAPTURES = 200
 
 
 class Picture:
@@ -51,13 +47,12 @@ class Picture:
             self._follow(now)
         elif isinstance(event, Incidents):
             self._incidents = self._before(event) | {each["id"]: each for each in event.incidents}
-            over = sorted((each for each in self._incidents.values() if each["state"] != "open"), key=_opened)
-            for each in over[:-MOST_RESOLVED]:
-                del self._incidents[each["id"]]
         elif isinstance(event, Captures):
             self._captures = self._before(event) | {each["id"]: each for each in event.captures}
-            for each in sorted(self._captures.values(), key=lambda each: str(each["asked_at"]))[:-MOST_CAPTURES]:
-                del self._captures[each["id"]]
+        elif isinstance(event, Gone):
+            for name in event.gone:
+                self._incidents.pop(name, None)
+                self._captures.pop(name, None)
         self.rows = rows_of(self.targets, self._trails, self.open_incidents(), now)
 
     def begin(self) -> None:

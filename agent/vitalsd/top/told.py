@@ -17,6 +17,7 @@ __all__ = [
     "Captures",
     "Event",
     "Exit",
+    "Gone",
     "Incidents",
     "Loop",
     "PastStall",
@@ -206,8 +207,19 @@ class Captures(msgspec.Struct, frozen=True):
     captures: list[dict[str, Any]]
 
 
-Event = Targets | Incidents | Captures
-KINDS: dict[bytes, type[Event]] = {b"targets": Targets, b"incidents": Incidents, b"captures": Captures}
+class Gone(msgspec.Struct, frozen=True):
+    """Ids of incidents and captures that the agent has no more."""
+
+    gone: list[str]
+
+
+Event = Targets | Incidents | Captures | Gone
+KINDS: dict[bytes, type[Event]] = {
+    b"targets": Targets,
+    b"incidents": Incidents,
+    b"captures": Captures,
+    b"gone": Gone,
+}
 
 
 def decoded(name: bytes, data: bytes) -> Event | None:

@@ -16,6 +16,7 @@ from vitalsd_exporters.web.alerts import Message, Outcome
 from vitalsd_exporters.web.captures import Asked, Pinned
 from vitalsd_exporters.web.edge import is_time, told_name
 from vitalsd_exporters.web.history import MemoryHistory
+from vitalsd_exporters.web.page.rows import BRIEF
 from vitalsd_exporters.web.targets import TargetMemory
 
 __all__ = ["COMPONENTS", "LISTS", "components"]
@@ -38,7 +39,7 @@ LISTS = {
 COMPONENTS = (
     *(kind.__name__ for kind in (*TOLD, *TAKEN)),
     *LISTS,
-    *("RefusedCapture", "Error"),
+    *("RefusedCapture", "BriefIncident", "Error"),
 )
 WITH_RECENT = ("LoopVitals", "ObservedLoop")
 SOMEBODY: dict[str, Any] = {
@@ -74,7 +75,11 @@ def components() -> dict[str, Any]:
     made["Outcome"]["properties"]["asked"]["items"] = _reference("Capture")
     for name, (field, item) in LISTS.items():
         made[name] = _object({field: {"type": "array", "items": _reference(item)}})
-    made["Incidents"]["properties"]["problem"] = {"type": "string"}
+    whole = made["Incident"]["properties"]
+    made["BriefIncident"] = _object({name: whole[name] for name in BRIEF})
+    either = {"anyOf": [_reference("Incident"), _reference("BriefIncident")]}
+    made["Incidents"]["properties"]["incidents"]["items"] = either
+    made["Incidents"]["properties"] |= {"next": {"type": "string"}, "problem": {"type": "string"}}
     made["Error"] = _object({"error": {"type": "string"}})
     word = {"enum": sorted(msgspec.json.schema(RefusalWord)["enum"])}
     made["RefusedCapture"] = _object(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
+from starlette.responses import Response
 from starlette.routing import Route
 
 from vitalsd_exporters.web.agent import agent_route
@@ -23,26 +24,29 @@ from vitalsd_exporters.web.page.book import RowBook
 from vitalsd_exporters.web.page.routes import page_routes
 from vitalsd_exporters.web.page.stream import page_stream
 from vitalsd_exporters.web.reply import json_error, json_reply
-from vitalsd_exporters.web.stream import LiveStream
-from vitalsd_exporters.web.targets import target_as_json, targets_as_json
+from vitalsd_exporters.web.stream import LiveStream, Streams
+from vitalsd_exporters.web.targetbook import TargetBook
+from vitalsd_exporters.web.targets import target_as_json
 
 if TYPE_CHECKING:
     from starlette.requests import Request
-    from starlette.responses import Response
 
     from vitalsd_exporters.state import View
     from vitalsd_exporters.web.auth import Token
 
 __all__ = ["control_app"]
 
+RETRY_SECONDS = 5
+"""From when on a stream may be asked for again, where there are too many."""
+
 
 def control_app(view: View, token: Token, listen_host: str) -> Starlette:
     """The whole app of the control port; `listen_host` is the host part of `exporters.control.listen`."""
 
-    book = RowBook(view)
+    rows, book, streams = RowBook(view), TargetBook(view), Streams()
 
     async def targets(_request: Request) -> Response:
-        return json_reply({"targets": targets_as_json(view)})
+        return Response(await book.encoded(), media_type="application/json")
 
     async def target(request: Request) -> Response:
         name = request.path_params["name"]
@@ -58,7 +62,9 @@ def control_app(view: View, token: Token, listen_host: str) -> Starlette:
         wanted = request.query_params.get("view")
         if wanted not in (None, "page"):
             return json_error(f"`view` is `page`, or left out; not `{wanted}`.", 400)
-        return LiveStream(view) if wanted is None else page_stream(view, book)
+        if (why := streams.refusal) is not None:
+            return json_error(why, 503, {"Retry-After": str(RETRY_SECONDS)})
+        return LiveStream(view, book, streams) if wanted is None else page_stream(view, rows, streams)
 
     async def openapi(_request: Request) -> Response:
         from vitalsd_exporters.web.openapi import document  # few ask for it

@@ -124,7 +124,7 @@ OPERATIONS = (
         "stream",
         "Targets, incidents and captures as they change, as server-sent events, until the client leaves.",
         {200: ("The events.", ("text/event-stream", TEXT))},
-        {400: "A view that there is not."},
+        {400: "A view that there is not.", 503: "As many streams are open as there may be."},
         (
             Parameter(
                 "view", "`page`: what the page shows of each, and of that what has changed.", {"enum": ["page"]}
@@ -150,6 +150,8 @@ OPERATIONS = (
             TARGET,
             Parameter("kind", "Of this kind alone."),
             LIMIT,
+            Parameter("view", "`brief`: without evidence, timeline and advice.", {"enum": ["brief"]}),
+            Parameter("before", "The `next` of an answer: those behind it in the list."),
         ),
     ),
     Operation(

@@ -93,6 +93,8 @@ class _Server(uvicorn.Server):
         super().__init__(config)
         self.stopping = asyncio.Event()
         self._since: dict[Any, float] = {}
+        self._left: dict[Any, tuple[int, float]] = {}
+        """Connections that are being closed: bytes that wait for their clients, and since when it is so many."""
         # uvicorn sets it only when it starts, and `run` may be cancelled before.
         self.servers = []
 
@@ -104,6 +106,7 @@ class _Server(uvicorn.Server):
     async def main_loop(self) -> None:
         while not await self.on_tick(0):
             self._drop_silent()
+            self._drop_stalled()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(TICK_SECONDS):
                     await self.stopping.wait()
@@ -116,6 +119,19 @@ class _Server(uvicorn.Server):
         for connection, since in self._since.items():
             if getattr(connection, "cycle", None) is None and now - since > SILENT_SECONDS:
                 connection.transport.abort()
+
+    def _drop_stalled(self) -> None:
+        """Cut those that were closed and whose clients do not take the rest: it would wait for them for ever."""
+        now = asyncio.get_running_loop().time()
+        left = {}
+        for connection in list(self.server_state.connections):
+            if connection.transport.is_closing():
+                size = connection.transport.get_write_buffer_size()
+                known = self._left.get(connection)
+                left[connection] = known if known is not None and known[0] == size else (size, now)
+                if now - left[connection][1] > SILENT_SECONDS:
+                    connection.transport.abort()
+        self._left = left
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         cutting = asyncio.get_running_loop().call_later(GRACE_SECONDS, self.cut)

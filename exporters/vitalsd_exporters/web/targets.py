@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from vitalsd.model import TargetSnapshot, WorkerSample
     from vitalsd_exporters.state import View
 
-__all__ = ["TargetMemory", "target_as_json", "target_memory", "targets_as_json"]
+__all__ = [
+    "TargetMemory", "target_as_json", "target_memory", "targets_as_json", "told_target", "worker_as_json",
+]  # fmt: skip
 
 MOST_ZOMBIES = 20
 NOT_READ_YET = "it is read for the first time within a minute"
@@ -45,18 +47,18 @@ class TargetMemory(msgspec.Struct, frozen=True):
 def target_memory(target: TargetSnapshot) -> TargetMemory:
     """The sums, and of whom they are."""
     up = [worker for worker in target.workers if worker.up]
-    known = [
-        worker.memory
-        for worker in up
-        if worker.memory is not None and worker.memory.proportional_bytes is not None
-    ]
+    known = [worker.memory for worker in up if worker.memory is not None and _is_known(worker)]
     unique = [memory.unique_bytes for memory in known if memory.unique_bytes is not None]
     return TargetMemory(
         proportional_bytes=sum(memory.proportional_bytes or 0 for memory in known) if known else None,
         unique_bytes=sum(unique) if known and len(unique) == len(known) else None,
         workers_known=len(known),
-        missing={worker.slot: _why_unknown(worker) for worker in up if worker.memory not in known},
+        missing={worker.slot: _why_unknown(worker) for worker in up if not _is_known(worker)},
     )
+
+
+def _is_known(worker: WorkerSample) -> bool:
+    return worker.memory is not None and worker.memory.proportional_bytes is not None
 
 
 def _why_unknown(worker: WorkerSample) -> str:
@@ -70,15 +72,26 @@ def targets_as_json(view: View) -> list[dict[str, Any]]:
 
 def target_as_json(view: View, target: TargetSnapshot) -> dict[str, Any]:
     """One target, with `remedy`, `trend` in each worker and `recent` in each loop: null where nothing is known."""
-    shown = msgspec.structs.replace(target, zombies=target.zombies[:MOST_ZOMBIES])
+    return told_target(view, target, [worker_as_json(view, worker) for worker in target.workers])
+
+
+def told_target(view: View, target: TargetSnapshot, workers: list[Any]) -> dict[str, Any]:
+    """One target around its workers, which are told already."""
+    shown = msgspec.structs.replace(target, workers=(), zombies=target.zombies[:MOST_ZOMBIES])
     told = cast("dict[str, Any]", as_json(shown))
+    told["workers"] = workers
     told |= {"memory": as_json(target_memory(target)), "zombie_count": len(target.zombies)}
-    for worker, fields in zip(target.workers, told["workers"], strict=True):
-        fields["trend"] = as_json(view.memory_trend(worker))
-        recent = view.recent(worker)
-        for loop in fields["probe"]["loops"] if fields["probe"] is not None else ():
-            loop["recent"] = as_json(recent.get(loop["name"]))
-        if fields["observed"] is not None:
-            fields["observed"]["recent"] = as_json(recent.get(OBSERVED_LOOP))
     told["remedy"] = as_json(view.remedy(target.name))
     return told
+
+
+def worker_as_json(view: View, worker: WorkerSample) -> dict[str, Any]:
+    """One worker."""
+    fields = cast("dict[str, Any]", as_json(worker))
+    fields["trend"] = as_json(view.memory_trend(worker))
+    recent = view.recent(worker)
+    for loop in fields["probe"]["loops"] if fields["probe"] is not None else ():
+        loop["recent"] = as_json(recent.get(loop["name"]))
+    if fields["observed"] is not None:
+        fields["observed"]["recent"] = as_json(recent.get(OBSERVED_LOOP))
+    return fields

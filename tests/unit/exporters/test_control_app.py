@@ -314,6 +314,28 @@ def test_a_stream_sends_captures_when_they_change_or_come_further(monkeypatch):
     ]
 
 
+def test_a_stream_tells_who_is_gone(monkeypatch):
+    """An incident that the agent has forgotten and a capture that was deleted, once each."""
+    monkeypatch.setattr(stream, "INTERVAL_SECONDS", 0)
+
+    class Changing(FixedView):
+        looks = 0
+
+        def incidents(self):
+            self.looks += 1
+            if self.looks == 3:
+                self.all_incidents = (OVER,)
+                self.captures.all = ()
+            return self.all_incidents
+
+    _, *bodies = listen(control_app(Changing(), Token("s3cret"), "127.0.0.1"), events=9)
+    events = b"".join(body.get("body", b"") for body in bodies).split(b"\n\n")
+    assert [event for event in events if event.startswith(b"event: gone")] == [
+        b"event: gone\ndata: "
+        + msgspec.json.encode({"gone": [BLOCKING.id, *sorted(each.id for each in FakeCaptures().all)]})
+    ]
+
+
 def test_a_stream_outlives_a_reading_that_fails(monkeypatch):
     """The client gets a heartbeat instead of an event, and the log says why."""
     monkeypatch.setattr(stream, "INTERVAL_SECONDS", 0)

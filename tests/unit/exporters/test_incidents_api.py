@@ -7,6 +7,7 @@ from msgspec.structs import replace
 from support.views import BLOCKING, OVER, FixedView
 
 from vitalsd.model import Frame
+from vitalsd_exporters.web import incidents
 from vitalsd_exporters.web.api import control_app
 from vitalsd_exporters.web.auth import Token
 
@@ -113,6 +114,58 @@ def test_a_filter_that_makes_no_sense_is_a_sentence(get, query, word):
     response = get(f"/api/v1/incidents{query}")
     assert response.status_code == 400
     assert word in response.json()["error"]
+
+
+MANY = tuple(
+    replace(BLOCKING, id=f"one{number:03}", opened_at=BLOCKING.opened_at - number // 2) for number in range(120)
+)
+
+
+def test_a_list_in_brief_has_no_evidence(get):
+    """What a list shows, and what a thousand may be asked for with."""
+    told = get("/api/v1/incidents?view=brief").json()["incidents"]
+    whole = get("/api/v1/incidents").json()["incidents"]
+    left_out = {"evidence", "timeline", "advice"}
+    assert told == [{name: value for name, value in each.items() if name not in left_out} for each in whole]
+    assert "`view`" in get("/api/v1/incidents?view=page").json()["error"]
+
+
+@pytest.mark.parametrize("limit", [1, 7, 50, 51, 119])
+def test_a_list_is_gone_on_with(get, limit):
+    """Every one is told once, and the last answer has no `next`."""
+    view, found, more = FixedView(all_incidents=MANY[:70], stored_incidents=MANY[70:]), [], ""
+    while True:
+        answer = get(f"/api/v1/incidents?limit={limit}{more}", view).json()
+        found += [each["id"] for each in answer["incidents"]]
+        if "next" not in answer:
+            break
+        assert len(answer["incidents"]) == limit
+        more = f"&before={answer['next']}"
+    assert sorted(found) == sorted(each.id for each in MANY)
+    assert "`before`" in get("/api/v1/incidents?before=then").json()["error"]
+
+
+def test_an_answer_has_an_end(get, monkeypatch):
+    """Evidence may be long: what is too much for one answer is for the next."""
+    monkeypatch.setattr(incidents, "MOST_BYTES", 10_000)
+    view, found, more = FixedView(all_incidents=MANY), [], ""
+    while True:
+        response = get(f"/api/v1/incidents?limit=1000{more}", view)
+        assert len(response.content) < 10_500
+        found += ids(response)
+        if "next" not in response.json():
+            break
+        more = f"&before={response.json()['next']}"
+    assert sorted(found) == sorted(each.id for each in MANY)
+
+
+def test_no_more_than_a_page_is_asked_of_the_disk(get, monkeypatch):
+    """So a thousand are never in memory together."""
+    view = FixedView(all_incidents=MANY)
+    asked, find = [], view.find_incidents
+    monkeypatch.setattr(view, "find_incidents", lambda wanted: asked.append(wanted.limit) or find(wanted))
+    assert len(ids(get("/api/v1/incidents?limit=1000", view))) == len(MANY)
+    assert asked == [50, 50, 50]
 
 
 def test_one_incident_is_found_by_its_id(get):

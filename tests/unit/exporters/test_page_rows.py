@@ -153,7 +153,7 @@ def test_an_incident_in_a_list_has_no_evidence():
     told = brief(BLOCKING)
     assert told.keys() == {
         *("id", "kind", "target", "worker", "severity", "state", "opened_at", "resolved_at", "updated_at"),
-        *("cause", "culprit", "summary", "count", "captures"),
+        *("cause", "culprit", "summary", "count", "captures", "fault"),
     }
     assert told["culprit"] == {"function": "parse", "file": "/srv/shop/orders.py", "line": 41}
     assert (told["opened_at"], told["resolved_at"]) == ("2026-07-01T11:58:00.250Z", None)

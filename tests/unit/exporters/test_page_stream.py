@@ -127,6 +127,21 @@ def test_a_capture_that_is_deleted_is_gone():
     assert page.second() == {}
 
 
+def test_an_incident_that_is_forgotten_is_gone():
+    """Three hundred may end in one round, and a hundred are kept: the others are open in no list."""
+    page = Page()
+    page.view.captures.all = (PROFILE, replace(PROFILE, id="other"))
+    page.second()
+    page.view.all_incidents = (OVER,)
+    page.view.captures.all = (PROFILE,)
+    told = page.second()
+    assert told["gone"] == [BLOCKING.id, "other"]
+    assert "incidents" not in told
+    page.view.all_incidents = (BLOCKING, OVER)
+    assert [each["id"] for each in page.second()["incidents"]] == [BLOCKING.id]
+    assert page.second() == {}
+
+
 def test_what_is_wrong_with_the_agent_is_told_when_it_is():
     """Who looks at a page must know that nothing is stored."""
     page = Page()

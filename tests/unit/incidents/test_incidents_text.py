@@ -252,3 +252,27 @@ def test_what_is_over_gives_no_orders_even_of_an_agent_of_before():
     assert "kill" not in over
     assert "a signal has stopped it." in over
     assert "kill -CONT 10" in incidents.described({**old, "state": "open", "resolved_at": None}, (), NOW)
+
+
+@pytest.mark.parametrize(("options", "asked_in_brief"), [((), True), (("--json",), False)])
+def test_status_asks_for_no_evidence_that_it_does_not_show(answers, capsys, options, asked_in_brief):
+    """Of a thousand incidents it would be megabytes; programs get all of it as before."""
+    told = {"targets": [], "incidents": [], "captures": [], "agent": {"problems": []}, "rules": []}
+    asked = answers(
+        {f"/api/v1/{name}": {name: value} for name, value in told.items() if name != "agent"}
+        | {"/api/v1/agent": told["agent"]}
+    )
+    run("status", *options)
+    [path] = [each for each in asked if each.startswith("/api/v1/incidents")]
+    assert ("view=brief" in path) is asked_in_brief
+
+
+def test_a_list_in_several_answers_is_one():
+    """An answer ends where it would be too long, and says how to go on."""
+    pages = {
+        "/x?limit=5": {"incidents": [1, 2], "next": "1.5~b"},
+        "/x?limit=5&before=1.5~b": {"incidents": [3, 4], "next": "1.0~a", "problem": "slow"},
+        "/x?limit=5&before=1.0~a": {"incidents": [5, 6], "next": "0.5~9"},
+    }
+    told = incidents.whole(pages.__getitem__, "/x?limit=5", 5)
+    assert told == {"incidents": [1, 2, 3, 4, 5], "next": "0.5~9"}

@@ -675,3 +675,27 @@ def test_each_turn_is_one_line_of_the_log(books, stalled, clock):
         "incident_reopened",
     ]
     assert logs[0]["summary"] == "parse blocked the loop for 0.20 s."
+
+
+@pytest.mark.parametrize("limit", [1, 7, 50])
+def test_memory_and_disk_are_one_list_page_by_page(books, stalled, written, limit):
+    """Each once and in order, whether it is in memory, on the disk alone, or in both."""
+    book = books()
+    for number in range(130):
+        book.take([stalled(at=stalled().at + number // 3, culprit=Frame(f"f{number}", "/srv/a.py", 1))])
+    book.over("shop", "0", "stall", "it is over")
+    book.take([stalled(at=stalled().at + 100, culprit=Frame("last", "/srv/a.py", 1))])
+    written(book)
+    assert len(book.incidents()) < 131
+    found, behind = [], None
+    while True:
+        page = find(book, limit=limit, before=behind)
+        assert page.problem is None
+        assert len(page.incidents) <= limit
+        found += page.incidents
+        behind = page.behind
+        if behind is None:
+            break
+    spots = [(each.opened_at, each.id) for each in found]
+    assert spots == sorted(set(spots), reverse=True)
+    assert len(found) == 131

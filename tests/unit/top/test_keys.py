@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 import pytest
 from msgspec.structs import replace
 from support.tops import CannedAgent, capture, event, fleet, hear, incidents, play, seen, until
-from support.views import BLOCKING, FixedView
+from support.views import BLOCKING, NOW, FixedView
 
 from vitalsd.errors import VitalsdError
 from vitalsd.top.columns import COLUMNS
 from vitalsd.top.keys import SCREENS, line_of
+from vitalsd_exporters.web.edge import as_json
+from vitalsd_exporters.web.page.rows import brief
 from vitalsd_exporters.web.targets import targets_as_json
 
 if TYPE_CHECKING:
@@ -151,6 +153,43 @@ def test_an_incident_tells_everything_and_leads_to_its_worker() -> None:
     play(look)
 
 
+def test_an_incident_that_is_forgotten_is_asked_for_again() -> None:
+    """The agent may have it on its disk; in any case it is over, and gives no orders."""
+    agent = CannedAgent()
+    path = f"/api/v1/incidents/{BLOCKING.id}"
+    ordered = replace(BLOCKING, summary=f"{BLOCKING.summary} Look: kill -QUIT 4684.")
+    agent.answers[path] = as_json(ordered)
+
+    async def look(pilot: Pilot[int]) -> None:
+        hear(pilot, incidents(ordered))
+        await pilot.press("tab", "down", "enter")
+        await until(pilot, "kill -QUIT 4684")
+        agent.answers[path] = as_json(replace(ordered, state="resolved", resolved_at=NOW, count=77))
+        hear(pilot, event("gone", [BLOCKING.id]))
+        await until(pilot, "resolved, critical")
+        await until(pilot, "77 times")
+
+    play(look, agent=agent)
+    assert agent.asked.count(path) == 2
+
+
+def test_an_incident_that_is_told_in_brief_is_asked_for() -> None:
+    """As it is where there is no stream: all of it is shown as soon as the agent has told it."""
+    agent = CannedAgent()
+    told = brief(BLOCKING)
+
+    async def look(pilot: Pilot[int]) -> None:
+        hear(pilot, event("incidents", [told]))
+        await pilot.press("tab", "down", "enter")
+        await until(pilot, f"Nothing is known of /api/v1/incidents/{BLOCKING.id}")
+        await pilot.press("escape")
+        agent.answers[f"/api/v1/incidents/{BLOCKING.id}"] = as_json(BLOCKING)
+        await pilot.press("enter")
+        await until(pilot, "the thread was running in 9 of 10 looks")
+
+    play(look, agent=agent)
+
+
 def test_stacks_are_shown() -> None:
     """`k` asks for those of the chosen worker, and shows the text when it is there."""
     agent = CannedAgent()
@@ -209,6 +248,22 @@ def test_a_refusal_is_a_sentence() -> None:
         )
         await pilot.press("a")
         await until(pilot, "No stacks capture of shop/0: the host is busy.")
+
+    play(look, agent=agent)
+
+
+def test_a_stop_that_is_refused_is_told() -> None:
+    """Beside how far the capture is, for it goes on."""
+    agent = CannedAgent()
+    agent.answers["capture"] = capture(progress=0.1)
+
+    async def look(pilot: Pilot[int]) -> None:
+        await pilot.press("c", "enter")
+        await until(pilot, "10%")
+        agent.refuses = VitalsdError("Capture `1n4a0a0r001` has ended.")
+        await pilot.press("x")
+        await until(pilot, "Capture `1n4a0a0r001` has ended.")
+        assert "10%" in seen(pilot)
 
     play(look, agent=agent)
 

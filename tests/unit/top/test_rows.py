@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from support.tops import INCIDENTS, Clock, event, fleet, incidents, minutes
+from support.tops import INCIDENTS, Clock, capture, event, fleet, incidents, minutes
 from support.views import NOW
 
 from vitalsd.top.columns import COLUMNS, TROUBLE, ordered, shown
@@ -187,3 +187,15 @@ def test_an_agent_is_gone_until_it_tells_something() -> None:
     assert (picture.gone_since, picture.gone_because) == (100.0, "no answer still")
     picture.hear(event("captures", []))
     assert (picture.gone_since, picture.heard_at) == (None, 130.0)
+
+
+def test_what_is_gone_is_no_longer_shown() -> None:
+    """Of the incidents that the agent forgets nobody says any more that they are over."""
+    picture = Picture(Clock())
+    picture.hear(incidents())
+    picture.hear(event("captures", [capture()]))
+    names = [each["id"] for each in picture.open_incidents()]
+    picture.hear(event("gone", [*names[1:], capture()["id"], "nobody"]))
+    assert [each["id"] for each in picture.open_incidents()] == names[:1]
+    assert picture.capture(capture()["id"]) is None
+    assert sum(picture.counts()[2]) == 1

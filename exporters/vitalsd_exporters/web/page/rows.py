@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from vitalsd.model import Incident, MemoryTrend, RecentLoop, Severity, TargetSnapshot, WorkerSample
 
-__all__ = ["WorkerRow", "brief", "open_counts", "seen_bytes", "target_row", "worker_row"]
+__all__ = ["BRIEF", "WorkerRow", "brief", "open_counts", "seen_bytes", "target_row", "worker_row"]
 
 WorkerState = Literal["up", "stuck", "down", "vacant", "stopped"]
 KIB = 1024
@@ -133,7 +133,7 @@ def open_counts(incidents: Iterable[Incident]) -> dict[tuple[str, str], dict[Sev
 
 BRIEF = (
     *("id", "kind", "target", "worker", "severity", "state", "opened_at", "resolved_at", "updated_at"),
-    *("cause", "culprit", "summary", "count", "captures"),
+    *("cause", "culprit", "summary", "count", "captures", "fault"),
 )
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from vitalsd.times import rfc3339
 from vitalsd_exporters.web.agent import problems_of
 from vitalsd_exporters.web.page.rows import brief, target_row
-from vitalsd_exporters.web.stream import HEARTBEAT, CaptureNews, EventStream, News, event
+from vitalsd_exporters.web.stream import HEARTBEAT, CaptureNews, EventStream, News, event, gone_of, listed_event
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from vitalsd_exporters.state import View
     from vitalsd_exporters.web.page.book import Place, RowBook
     from vitalsd_exporters.web.page.rows import WorkerRow
+    from vitalsd_exporters.web.stream import Streams
 
 __all__ = ["PageNews", "page_stream"]
 
@@ -32,9 +33,9 @@ STARTED_AT = time.time()
 """Of this process, near enough."""
 
 
-def page_stream(view: View, book: RowBook) -> EventStream:
+def page_stream(view: View, book: RowBook, streams: Streams) -> EventStream:
     """The answer to `GET /api/v1/stream?view=page`."""
-    return EventStream(_events(PageNews(view, book)))
+    return EventStream(_events(PageNews(view, book)), streams)
 
 
 async def _events(news: PageNews) -> AsyncIterator[bytes]:
@@ -53,8 +54,6 @@ class PageNews:
         self._book = book
         self._incidents: News[Incident] = News(view.incidents)
         self._captures = CaptureNews(view)
-        self._kept: set[str] = set()
-        """Ids of captures that it was told of."""
         self._agent: object = None
         self._targets: object = None
         self._told: dict[Place, WorkerRow] | None = None
@@ -63,15 +62,16 @@ class PageNews:
     async def events(self) -> bytes:
         """One event for each sort of thing that has changed."""
         self._rows = await self._book.rows()
-        sorts = {
-            "agent": self._new_agent,
-            "targets": self._new_targets,
-            "workers": self._new_workers,
-            "incidents": self._new_incidents,
-            "captures": self._captures.told,
-            "gone": self._gone,
-        }
-        return b"".join(event(name, read) for name, read in sorts.items())
+        return b"".join(
+            [
+                event("agent", self._new_agent),
+                event("targets", self._new_targets),
+                event("workers", self._new_workers),
+                *[part async for part in listed_event("incidents", self._incidents.changed, brief)],
+                event("captures", self._captures.told),
+                event("gone", lambda: gone_of(self._incidents, self._captures)),
+            ]
+        )
 
     def _new_agent(self) -> object | None:
         agent = self._view.agent()
@@ -97,12 +97,3 @@ class PageNews:
         changed = [row for place, row in self._rows.items() if before.get(place) != row]
         gone = [f"{target}/{slot}" for target, slot in before.keys() - self._rows.keys()]
         return {"all": False, "rows": changed, "gone": gone} if changed or gone else None
-
-    def _new_incidents(self) -> object | None:
-        changed = self._incidents.changed()
-        return [brief(each) for each in changed] if changed is not None else None
-
-    def _gone(self) -> object | None:
-        """Captures that were deleted, by somebody or to make room."""
-        before, self._kept = self._kept, {each.id for each in self._view.captures.latest()}
-        return sorted(before - self._kept) or None

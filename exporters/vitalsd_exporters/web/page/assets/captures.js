@@ -59,6 +59,7 @@ export function show(place, params, app) {
     addressOf,
     saidOf,
     olderPath: () => `/api/v1/captures?limit=${MOST_ASKED}`,
+    goesOn: isActive,
     none: 'No capture fits: none was asked for, or the filters leave none.',
     sum: (rows) => `${count(rows.filter(isActive).length)} under way`,
     tools: captureButton(app, {}, 'New capture'),

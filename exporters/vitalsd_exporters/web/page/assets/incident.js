@@ -78,7 +78,13 @@ export function show(place, { id }, app) {
       if (first) app.title(nameOf(state.incident));
       draw();
     } catch (error) {
-      if (!state.over && state.incident === null)
+      if (state.over) return;
+      if (state.incident !== null) {
+        if (error.status === 404) {
+          state.incident = ended(state.incident);
+          draw();
+        }
+      } else
         fill(
           places.head,
           h('h1', {}, 'Incident'),
@@ -96,8 +102,7 @@ export function show(place, { id }, app) {
   look();
   const offs = [
     app.live.on('incidents', () => {
-      const known = app.live.incidents.get(id);
-      if (known !== undefined && known.updated_at !== state.incident?.updated_at) look();
+      if (isOther(app.live.incidents.get(id), state.incident)) look();
     }),
     app.live.on('captures', () => {
       if (follow(app, id, state)) look();
@@ -111,6 +116,18 @@ export function show(place, { id }, app) {
     clearInterval(ages);
     clearTimeout(state.timer);
   };
+}
+
+/** Whether the stream tells another state of it; what the stream has no more is open no more. */
+function isOther(known, shown) {
+  if (known === undefined) return shown?.state === 'open';
+  return known.updated_at !== shown?.updated_at || known.state !== shown.state;
+}
+
+/** One that the agent no longer has, not on disk either: what was to be done about it is over with it. */
+function ended(incident) {
+  const { summary, advice } = incident;
+  return { ...incident, state: 'resolved', advice: '', summary: String(summary).replace(`; ${advice}`, '') };
 }
 
 /** The incident, and the captures that are evidence of it. */

@@ -51,6 +51,7 @@ export function show(place, params, app) {
     addressOf,
     saidOf,
     olderPath,
+    goesOn: (row) => row.state === 'open',
     none: 'No incident fits: nothing of the kind was found, or the filters leave none.',
     sum: (rows) => `${count(rows.filter((row) => row.state === 'open').length)} open`,
   });
@@ -85,7 +86,7 @@ function saidOf(row) {
 }
 
 function olderPath(filters) {
-  const query = new URLSearchParams({ limit: String(MOST_ASKED) });
+  const query = new URLSearchParams({ limit: String(MOST_ASKED), view: 'brief' });
   for (const name of ['state', 'kind', 'target']) if (filters[name]) query.set(name, filters[name]);
   return `/api/v1/incidents?${query}`;
 }

@@ -18,12 +18,13 @@ const AGES_MILLISECONDS = 10_000;
 /**
  * Shows it until it is ended. Of `what`: `topic` (of `app.live`, and the field of an answer), `title`, `choices`
  * ([{name, title, any, words, values}]), `columns`, `rowClass`, `addressOf(row)`, `saidOf(row)` (what words are looked
- * for in), `olderPath(filters)`, `none` (the sentence of an empty list), `sum(rows)` (what stands behind the counts),
- * `tools` and `above` (elements).
+ * for in), `olderPath(filters)`, `goesOn(row)` (whether it is of now, which the stream alone knows), `none` (the sentence
+ * of an empty list), `sum(rows)` (what stands behind the counts), `tools` and `above` (elements).
  */
 export function showList(place, app, what) {
   app.title(what.title);
   const older = new Map();
+  const told = new Set(); // those of them that the stream has told too, and takes back
   const many = h('p', { class: 'told' });
   const note = h('p', { class: 'hint', role: 'status' });
   const label = `Which ${what.topic}`;
@@ -38,7 +39,16 @@ export function showList(place, app, what) {
   });
   const more = h('button', { type: 'button', on: { click: () => askForOlder() } }, 'Show older ones');
 
-  const rows = () => [...new Map([...older, ...app.live[what.topic]]).values()];
+  function rows() {
+    const now = app.live[what.topic];
+    for (const [id, row] of older) {
+      if (now.has(id)) {
+        older.set(id, now.get(id));
+        told.add(id);
+      } else if (told.has(id) && what.goesOn(row)) older.delete(id);
+    }
+    return [...new Map([...older, ...now]).values()];
+  }
 
   function draw() {
     const all = rows();

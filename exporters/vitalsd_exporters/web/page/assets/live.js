@@ -100,10 +100,19 @@ function take(name, data, first) {
   if (name === 'workers') takeWorkers(data.workers);
   else if (name === 'incidents') takeNamed('incidents', data.incidents, first);
   else if (name === 'captures') takeNamed('captures', data.captures, first);
-  else if (name === 'gone') data.gone.forEach((id) => live.captures.delete(id));
+  else if (name === 'gone') forget(data.gone);
   else if (name === 'agent') live.agent = data.agent;
   else if (name === 'targets') live.targets = data.targets;
   tell({ targets: 'workers', gone: 'captures' }[name] ?? name);
+}
+
+/** Incidents that the agent has no longer at hand, and captures that were deleted. */
+function forget(ids) {
+  for (const id of ids) {
+    live.incidents.delete(id);
+    live.captures.delete(id);
+  }
+  tell('incidents');
 }
 
 function takeWorkers({ all, rows, gone }) {
