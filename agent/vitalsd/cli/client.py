@@ -139,7 +139,7 @@ def _exchange(
         refused = NoAgentError if isinstance(error, ConnectionRefusedError) else VitalsdError
         raise refused(
             f"No agent answers on {control.listen} ({error.strerror or error}): start one with `vitalsd watch`, "
-            "or name its configuration with --config."
+            f"or name its configuration with --config.{_elsewhere(settings)}"
         ) from error
     finally:
         connection.close()
@@ -156,6 +156,12 @@ def _refusal(body: bytes) -> str | None:
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None
     return f"{said}." if said and not said.endswith((".", "?")) else said
+
+
+def _elsewhere(settings: Settings) -> str:
+    from vitalsd.cli.nearby import elsewhere  # it is for errors alone
+
+    return elsewhere(settings)
 
 
 def _no_agent(listen: str) -> VitalsdError:
@@ -176,6 +182,7 @@ def _token(settings: Settings) -> tuple[str, int]:
         told = (
             f"There is no token at {path}: no agent was started with this configuration (`vitalsd watch` starts "
             "one), or it runs as another user or with another `storage.dir`: ask as it was started."
+            f"{_elsewhere(settings)}"
         )
         somebody_listens = any(
             listeners(address[0], address[1]) for address in _addresses(settings.exporters.control.listen)

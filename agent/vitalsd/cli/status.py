@@ -16,7 +16,7 @@ from vitalsd.cli.ended import end_lines, gone_note, restart_lines
 from vitalsd.cli.figures import INDENT, filled, plain, wide
 from vitalsd.cli.incidents import short
 from vitalsd.cli.manual import Manual
-from vitalsd.cli.options import add_agent_options, settings_to_ask
+from vitalsd.cli.options import add_agent_options, instead, settings_to_ask
 from vitalsd.cli.pools import pool_lines
 from vitalsd.cli.underway import LISTED, capture_lines
 from vitalsd.model import OWN_TARGET, STOPPED
@@ -52,7 +52,10 @@ class Status:
             "vitalsd status --rules": "with each rule, and why it has fired or not",
             "vitalsd status --json": "for programs",
         },
-        codes={0: "every target is up", 1: "a target is down, or no agent answers"},
+        codes={
+            0: "every target is up",
+            1: "a target is down, no agent answers, or another was asked in the place of the usual one",
+        },
         read=(
             "docs/incidents.md",
             "docs/metrics.md",
@@ -66,11 +69,12 @@ class Status:
         )
         parser.add_argument("--rules", action="store_true", help="say of each rule why it has fired or has not")
         parser.add_argument("--json", action="store_true", help="print everything as JSON, rules too")
-        add_agent_options(parser)
+        add_agent_options(parser, looks=True)
 
     def run(self, args: argparse.Namespace) -> int:
         """Ask the agent and print; 1 when a target is down."""
-        settings = settings_to_ask(args)
+        named = settings_to_ask(args)
+        settings = named if args.json else instead(named)
         try:
             answer = ask(settings, "/api/v1/targets")
         except NoAgentError as error:
@@ -89,7 +93,7 @@ class Status:
                 print(f"\npage: {page_link(settings)}")
             if args.rules:
                 print(f"\n{rule_table(answer['rules'])}")
-        return 0 if all(target["up"] for target in answer["targets"]) else 1
+        return 0 if settings is named and all(target["up"] for target in answer["targets"]) else 1
 
 
 def _lines(answer: dict[str, Any], now: float, per_hour: int, *, whole: bool) -> Iterator[str]:
