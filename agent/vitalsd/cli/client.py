@@ -25,7 +25,7 @@ from vitalsd.settings.model import Settings
 from vitalsd.settings.storage import token_path
 from vitalsd.settings.types import split_listen
 
-__all__ = ["NoAgentError", "Reply", "ask", "fetch", "listen", "page_link", "reachable", "send"]
+__all__ = ["NoAgentError", "Reply", "ask", "fetch", "listen", "page_address", "page_link", "reachable", "send"]
 
 TIMEOUT_SECONDS = 5.0
 PIECE_BYTES = 1 << 18
@@ -69,11 +69,16 @@ def ask(settings: Settings, path: str) -> Any:
     return reply.json()
 
 
-def page_link(settings: Settings) -> str:
-    """What opens the page in a browser of this machine, token and all."""
+def page_address(settings: Settings) -> str:
+    """Where the page is, for a browser of this machine that has opened its link before."""
     host, port = reachable(settings.exporters.control.listen)
     named = f"[{host}]" if ":" in host else host
-    return f"http://{named}:{port}/?token={quote(_token(settings)[0], safe='')}"
+    return f"http://{named}:{port}/"
+
+
+def page_link(settings: Settings) -> str:
+    """What opens it to whoever has this link, which is the token."""
+    return f"{page_address(settings)}?token={quote(_token(settings)[0], safe='')}"
 
 
 def send(settings: Settings, method: str, path: str, body: object = None) -> Reply:

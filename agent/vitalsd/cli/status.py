@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from vitalsd.cli.client import NoAgentError, ask, page_link
+from vitalsd.cli.client import NoAgentError, ask, page_address, page_link
 from vitalsd.cli.ended import end_lines, gone_note, restart_lines
 from vitalsd.cli.figures import INDENT, filled, plain, wide
 from vitalsd.cli.incidents import short
@@ -50,11 +50,12 @@ class Status:
         examples={
             "vitalsd status": "what is wrong, and all workers",
             "vitalsd status --rules": "with each rule, and why it has fired or not",
+            "vitalsd status --link": "with the link that opens the page",
             "vitalsd status --json": "for programs",
         },
         codes={
             0: "every target is up",
-            1: "a target is down, no agent answers, or another was asked in the place of the usual one",
+            1: "a target is down, no agent answers, or another than the usual",
         },
         read=(
             "docs/incidents.md",
@@ -68,7 +69,11 @@ class Status:
             "--all", action="store_true", help=f"show every worker, be there more than {MOST_ROWS}"
         )
         parser.add_argument("--rules", action="store_true", help="say of each rule why it has fired or has not")
-        parser.add_argument("--json", action="store_true", help="print everything as JSON, rules too")
+        how = parser.add_mutually_exclusive_group()
+        how.add_argument(
+            "--link", action="store_true", help="print the link to the page, which has the token in it"
+        )
+        how.add_argument("--json", action="store_true", help="print everything as JSON, rules too")
         add_agent_options(parser, looks=True)
 
     def run(self, args: argparse.Namespace) -> int:
@@ -89,8 +94,12 @@ class Status:
         else:
             told = "\n".join(_lines(answer, time.time(), settings.capture.per_hour, whole=args.all))
             print("\n".join(map(_fitted, told.split("\n"))))
-            if sys.stdout.isatty():  # the link opens the page to whoever reads it
+            if args.link:
                 print(f"\npage: {page_link(settings)}")
+            elif (
+                sys.stdout.isatty()
+            ):  # the link is the token, and terminals are recorded, shared and scrolled back
+                print(f"\npage: {page_address(settings)} (its link: vitalsd status --link)")
             if args.rules:
                 print(f"\n{rule_table(answer['rules'])}")
         return 0 if settings is named and all(target["up"] for target in answer["targets"]) else 1
