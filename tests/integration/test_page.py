@@ -104,7 +104,7 @@ def test_a_browser_with_the_cookie_alone_may_look(chromium: Browser, service: Se
 
 
 def test_the_page_comes_back_with_the_agent(chromium: Browser, tmp_path: Path) -> None:
-    """It says since when it is alone, goes on by itself once there is another agent, and may still change things."""
+    """It says since when it is alone, goes on by itself with the next agent, and may still change things."""
     agent = Agent(tmp_path / "agent")
     agent.folder.mkdir()
     with probed(["blocks.py"], agent.segments) as service:
