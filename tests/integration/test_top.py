@@ -7,6 +7,7 @@ Uses blocks.py and idles.py of tests/targets.
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
 import time
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.slow
 TOOK, REFUSED = "Took a stacks", "No stacks capture of shop/0"
+STYLES = re.compile(rb"\x1b\[([\d;]*)m")
+TALL = 50
+"""Lines that have room for an incident with the stalls of a while, and the stack below them."""
 OVERRUN = "ask again when it is quieter"
 PATIENCE_SECONDS = 120.0
 PAUSE_SECONDS = 3.0
@@ -46,15 +50,15 @@ def service(agent: Agent) -> Iterator[int]:
         yield running.pid
 
 
-def top(agent: Agent, **more: str):
+def top(agent: Agent, lines: int = 24, **more: str):
     """The command on a terminal."""
-    return at_terminal([VITALSD, "top", *agent.listens], agent.environment | more)
+    return at_terminal([VITALSD, "top", *agent.listens], agent.environment | more, lines=lines)
 
 
 def test_a_stall_is_seen_and_looked_into(agent: Agent, service: int) -> None:
     """It shows while it lasts, then as an incident with its culprit; stacks can be asked for; it ends clean."""
     agent.environment["VITALSD__CAPTURE__COOLDOWN"] = "1s"  # they may have to be asked for again
-    with watching(agent, "--pid", str(service), "--name", "shop"), top(agent) as terminal:
+    with watching(agent, "--pid", str(service), "--name", "shop"), top(agent, TALL) as terminal:
         terminal.wait("stalled 0.")
         terminal.wait("stall/blocking_call in ask_slowly (blocks.py:")
         terminal.press("\t\r")
@@ -67,7 +71,8 @@ def test_a_stall_is_seen_and_looked_into(agent: Agent, service: int) -> None:
 
         assert terminal.ended() == 0
         assert terminal.is_restored()
-        assert not any(sign in terminal.written for sign in (b"\x1b[31", b"\x1b[38", b";31m", b";38;"))
+        styles = {style for found in STYLES.findall(terminal.written) for style in found.split(b";")}
+        assert not styles & {b"31", b"38"}  # NO_COLOR
     if overrun is not None:
         pytest.skip(f"no stacks were taken for {PATIENCE_SECONDS:g} s: {overrun}")
 
