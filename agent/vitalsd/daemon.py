@@ -169,7 +169,7 @@ class Daemon:
         self._exporter = Exporter(self.state, settings.exporters.otlp, port=port)
         self.state.exported = self._exporter.counts
         self._token_stored = token_file is not None or self._store_token(settings)
-        begin(settings)
+        self._seen_to_run = begin(settings)
 
     def _listen(self, settings: Settings) -> tuple[Listener, Listener]:
         """Take both addresses before anything else starts, so that a mistake starts nothing."""
@@ -282,6 +282,8 @@ class Daemon:
         self._book.close()
         self._history.close()
         self._remedying.close()
+        if self._seen_to_run is not None:
+            self._seen_to_run.close()
         for listener in self._listeners:
             listener.stop()
 

@@ -3,17 +3,20 @@ What an agent leaves for who asks afterwards, when none answers: two small files
 
 One says that the service has ended with it, when and how: `vitalsd status` reads that, and the next agent of the
 same port takes it away. The other says where it has served metrics, by which what it stored is called: those who
-ask know the port of the API.
+ask know the port of the API. While it runs it holds a record lock on that one, which the kernel takes away however
+it ends: tokens stay, and so a token says of no agent that it runs.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import os
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import BinaryIO
 
 import msgspec
 import structlog
@@ -51,13 +54,22 @@ class Left(msgspec.Struct, frozen=True):
     """When it ended."""
 
 
-def begin(settings: Settings) -> None:
-    """Another agent has begun: what the last one has said is no longer so."""
+def begin(settings: Settings) -> BinaryIO | None:
+    """
+    Another agent has begun: what the last one has said is no longer so.
+
+    It is seen to run for as long as the file that is given back is open. It must not be opened in this process
+    again: a record lock goes with the first descriptor that is closed.
+    """
     try:
         ended_path(settings).unlink(missing_ok=True)
-        _write(listen_path(settings), settings.exporters.prometheus.listen.encode())
+        held = _write(listen_path(settings), settings.exporters.prometheus.listen.encode())
     except (OSError, UsageError) as error:
         log.warning("listen_not_stored", reason=str(error))
+        return None
+    with contextlib.suppress(OSError):  # a file system that has no locks: whoever asks has to name this agent
+        fcntl.lockf(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    return held
 
 
 async def take_leave(
@@ -76,7 +88,7 @@ async def take_leave(
 def leave(settings: Settings, left: Left) -> None:
     """Write it down, where the disk takes it; nobody waits for us by then."""
     try:
-        _write(ended_path(settings), msgspec.json.encode(left))
+        _write(ended_path(settings), msgspec.json.encode(left)).close()
     except (OSError, UsageError) as error:
         log.warning("end_not_stored", reason=str(error))
 
@@ -119,12 +131,19 @@ def _left(name: str, service: WorkerKey, end: Exit | None, incidents_open: int) 
     return Left(name, service.pid, end.ended_at, end.lived_seconds, *how, incidents_open)
 
 
-def _write(path: Path, content: bytes) -> None:
-    """Aside, and renamed: whole or not at all."""
+def _write(path: Path, content: bytes) -> BinaryIO:
+    """Aside, and renamed: whole or not at all; still open."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     aside = path.with_name(f"{path.name}.{os.getpid()}")
     aside.unlink(missing_ok=True)
     descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
+    file = os.fdopen(descriptor, "wb")
+    try:
         file.write(content)
-    aside.replace(path)
+        file.flush()
+        aside.replace(path)
+    except OSError:
+        with contextlib.suppress(OSError):  # a disk that is full refuses what is left of it once more
+            file.close()
+        raise
+    return file

@@ -10,13 +10,16 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
+from support.browser import browser
 from support.captures import PROFILE
-from support.chromium import Page, browsing
 from support.desk import TOKEN, Desk, desk
+from support.waiting import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from playwright.sync_api import Browser, Page
 
 ATTACK = """
 <!doctype html><title>waiting</title><body><script>
@@ -47,6 +50,13 @@ Promise.all(wishes).then(answers => { found.fetch = answers; document.title = JS
 GOES = '<!doctype html><script>location.href = "/api/v1/targets";</script>'
 
 
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    """One for all attacks."""
+    with browser() as started:
+        yield started
+
+
 @pytest.fixture
 def at(tmp_path: Path) -> Iterator[Desk]:
     """The control port of an agent."""
@@ -55,14 +65,16 @@ def at(tmp_path: Path) -> Iterator[Desk]:
 
 
 @pytest.fixture
-def page(at: Desk, tmp_path: Path) -> Iterator[Page]:
-    """A browser in which the agent's page was opened by its link."""
-    with browsing(tmp_path) as tab:
-        tab.open(f"http://{at.address}/?token={TOKEN}")
-        assert "vitalsd" in tab.evaluate("document.title")
-        tab.open(f"http://{at.address}/api/v1/targets")
-        assert "shop" in tab.evaluate("document.body.innerText")
-        yield tab
+def page(at: Desk, chromium: Browser) -> Iterator[Page]:
+    """A tab of a profile in which the agent's page was opened by its link; what goes wrong in it is the attack."""
+    profile = chromium.new_context()
+    tab = profile.new_page()
+    tab.goto(f"http://{at.address}/?token={TOKEN}")
+    assert "vitalsd" in tab.title()
+    tab.goto(f"http://{at.address}/api/v1/targets")
+    assert "shop" in tab.inner_text("body")
+    yield tab
+    profile.close()
 
 
 def place(at: Desk, body: str, sort: str) -> str:
@@ -74,8 +86,8 @@ def place(at: Desk, body: str, sort: str) -> str:
 def test_a_page_of_a_capture_runs_and_reaches_nothing(at: Desk, page: Page) -> None:
     """No origin, no cookie, no request: not by fetch, forms, images, frames, workers, beacons or windows."""
     at.requests.clear()
-    page.open(place(at, ATTACK, "text/html"))
-    found = json.loads(page.wait("document.title != 'waiting' && document.title"))
+    page.goto(place(at, ATTACK, "text/html"))
+    found = json.loads(wait_for("what it reached", lambda: page.title() != "waiting" and page.title()))
     assert found.pop("origin") == "null"
     assert found.pop("fetch") == ["TypeError", "TypeError"]
     assert found.pop("popup") == "null"
@@ -93,8 +105,9 @@ def test_a_page_of_a_capture_runs_and_reaches_nothing(at: Desk, page: Page) -> N
 
 def test_a_page_that_goes_to_the_api_is_a_stranger_there(at: Desk, page: Page) -> None:
     """It may leave, as any page may; the cookie does not come along."""
-    page.open(place(at, GOES, "text/html"))
-    text = page.wait("document.body && document.body.innerText.includes('error') && document.body.innerText")
+    page.goto(place(at, GOES, "text/html"), wait_until="commit")
+    page.wait_for_url("**/api/v1/targets")
+    text = page.inner_text("body")
     assert "Send the token" in text
     assert "shop" not in text
 
@@ -102,14 +115,14 @@ def test_a_page_that_goes_to_the_api_is_a_stranger_there(at: Desk, page: Page) -
 @pytest.mark.parametrize("sort", ["application/json", "text/plain"])
 def test_what_is_no_page_runs_nothing(at: Desk, page: Page, sort: str) -> None:
     """It is shown as text."""
-    page.open(place(at, ATTACK, sort))
-    assert page.evaluate("document.title") == ""
-    assert "attempt" in page.evaluate("document.body.innerText")
+    page.goto(place(at, ATTACK, sort))
+    assert page.title() == ""
+    assert "attempt" in page.inner_text("body")
 
 
 def test_a_flame_graph_runs_its_own_script(at: Desk, page: Page) -> None:
     """An SVG by itself is a page too."""
     script = 'document.querySelector("text").id = "ran"'
     body = f'<svg xmlns="http://www.w3.org/2000/svg"><text>a</text><script>{script}</script></svg>'
-    page.open(place(at, body, "image/svg+xml"))
-    assert page.evaluate("document.querySelector('text').id") == "ran"
+    page.goto(place(at, body, "image/svg+xml"))
+    assert page.get_attribute("text", "id") == "ran"

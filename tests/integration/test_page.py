@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 ROW = "main tbody tr:not(.spacer)"
 REFUSED = "net::ERR_CONNECTION_REFUSED"
+KEY = "sessionStorage.getItem('vitalsd-key')"
 LIVE = ".connection.live"
 LOST = ".connection.lost"
 HOSTILE = {
@@ -74,14 +75,16 @@ def link(agent: Agent) -> str:
 
 
 def test_a_stall_is_on_the_page_while_it_lasts(chromium: Browser, service: Service) -> None:
-    """Without a reload; the token is out of the address, and the incident says who is to blame."""
+    """Without a reload; the token is out of the address, and fleet and worker say in which function it is."""
     with visit(chromium, origin(service.agent)) as visiting:
         page = visiting.open(link(service.agent))
         page.wait_for_selector(f"{ROW}:has-text('shop')")
-        page.wait_for_selector(f"{ROW}:has-text('stuck')")
+        page.wait_for_selector("tr[data-key='shop/0'] .state.stuck:has-text('stuck')")
         page.wait_for_selector(f"{ROW}:not(:has-text('stuck'))")
-        assert "token" not in page.url
-        page.wait_for_selector("main:has-text('ask_slowly')")
+        assert page.url == f"{origin(service.agent)}/"
+        page.wait_for_selector(".sentences:has-text('ask_slowly')")
+        page.evaluate("location.hash = '#/targets/shop/0'")
+        page.wait_for_selector("td.col-now:has-text('ask_slowly')", timeout=60_000)
 
 
 def test_a_browser_with_the_cookie_alone_may_look(chromium: Browser, service: Service) -> None:
@@ -95,10 +98,13 @@ def test_a_browser_with_the_cookie_alone_may_look(chromium: Browser, service: Se
             "fetch('/api/v1/captures', {method: 'POST', body: '{}'}).then((answer) => answer.status)"
         )
         assert refused == 401
+        other.evaluate("location.hash = '#/targets/shop'")
+        other.wait_for_selector("button.primary:disabled")
+        assert other.inner_text(".about .mark") == "may only look"
 
 
 def test_the_page_comes_back_with_the_agent(chromium: Browser, tmp_path: Path) -> None:
-    """It says since when it is alone, and goes on by itself once there is another agent, with what that knows."""
+    """It says since when it is alone, goes on by itself with the next agent, and may still change things."""
     agent = Agent(tmp_path / "agent")
     agent.folder.mkdir()
     with probed(["blocks.py"], agent.segments) as service:
@@ -109,9 +115,11 @@ def test_the_page_comes_back_with_the_agent(chromium: Browser, tmp_path: Path) -
             with watching(agent, *beside) as process:
                 page = visiting.open(link(agent))
                 page.wait_for_selector(f"{ROW}:has-text('served')")
+                key = page.evaluate(KEY)
+                assert key and key not in link(agent)
                 process.send_signal(signal.SIGKILL)
                 page.wait_for_selector(LOST)
-                page.wait_for_selector("text=Lost since")
+                page.wait_for_selector(".problems:has-text('Lost since')")
                 wait_for("a try in vain", lambda: page.wait_for_timeout(100) or visiting.has_seen(REFUSED), 40)
                 page.evaluate("location.hash = '#/rules'")  # whose module nobody has fetched yet
                 page.wait_for_selector("h1:has-text('This view waits for the agent.')")
@@ -121,6 +129,9 @@ def test_the_page_comes_back_with_the_agent(chromium: Browser, tmp_path: Path) -
                 page.evaluate("location.hash = '#/'")
                 page.wait_for_selector(f"{ROW}:has-text('stuck')")
                 assert page.evaluate("fetch('/api/v1/agent').then((answer) => answer.status)") == 200
+                page.evaluate("location.hash = '#/targets/served'")  # a view that is not loaded yet
+                page.wait_for_selector("button.primary:enabled")
+                assert page.evaluate(KEY) == key
 
 
 @pytest.mark.parametrize("name", HOSTILE.values(), ids=HOSTILE)

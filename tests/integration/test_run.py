@@ -169,10 +169,10 @@ def test_who_asks_after_the_service_hears_that_it_has_ended(agent: Agent) -> Non
     assert (ended["target"], ended["pid"]) == ("shop", service.pid)
     assert ended["code"] in (42, None) and ended["ended_at"].endswith("Z")
     assert listed.returncode == 0, listed.stderr
-    assert "No agent runs here: this is what the last one has left in" in listed.stdout
+    assert "this is what the last one there has left in" in listed.stdout
     assert ("worker_down/exit 42" in listed.stdout) == (ended["code"] == 42)
     assert taken.returncode == 0, taken.stderr
-    assert "No agent runs here: this is what the last one has left in" in taken.stdout
+    assert "this is what the last one there has left in" in taken.stdout
     assert missing.returncode == 1 and "No incident is called `nobody`" in missing.stderr
 
 

@@ -61,17 +61,21 @@ def test_a_stall_shows_in_the_table_while_it_lasts(agent: Agent) -> None:
             wait_for("a stall in the table", lambda: "stalled 0." in _status(agent).stdout, 60)
 
 
-def test_a_terminal_is_told_the_link_to_the_page_and_nobody_need_know_the_ports(agent: Agent) -> None:
-    """The only agent that runs is meant by who names none; a file or another program gets no link with a token."""
+def test_a_terminal_is_told_where_the_page_is_and_nobody_need_know_the_ports(agent: Agent) -> None:
+    """The only agent that runs is shown to who names none; only who asks for the link gets the token."""
     with probed(["blocks.py"], agent.segments) as service, watching(agent, "--pid", str(service.pid)):
         agent.wait_scrape("the worker", lambda scrape: bool(scrape.all("vitals_worker_up")))
         token = (agent.storage / f"control-{agent.control_port}.token").read_text().strip()
         piped = agent.command("status")
-        assert (piped.returncode, token in piped.stdout) == (0, False)
+        assert "page: " not in piped.stdout
+        assert piped.returncode == 1  # it is not the usual agent that was asked
+        linked = agent.command("status", "--link", *agent.listens)
+        page = f"page: http://127.0.0.1:{agent.control_port}/"
+        assert (linked.returncode, linked.stdout.splitlines()[-1]) == (0, f"{page}?token={token}")
         with at_terminal([VITALSD, "status"], agent.environment, 200) as terminal:
-            assert terminal.process.wait(30) == 0
-            link = f"page: http://127.0.0.1:{agent.control_port}/?token={token}"
-            wait_for("the link", lambda: link in terminal.shown())
+            assert terminal.process.wait(30) == 1
+            wait_for("the address", lambda: f"{page} (its link: vitalsd status --link)" in terminal.shown())
+            assert "token" not in terminal.shown()
 
 
 def test_json_is_one_document_with_everything(agent: Agent) -> None:

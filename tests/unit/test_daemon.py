@@ -47,6 +47,7 @@ def daemons(settings, monkeypatch):
     for daemon in made:
         daemon._book.close()
         daemon._history.close()
+        daemon._seen_to_run.close()
         for listener in daemon._listeners:
             listener.close()
 

@@ -46,6 +46,13 @@ def settings(folder):
     return Settings(storage=Storage(dir=str(folder)))
 
 
+def begun(settings):
+    """An agent has begun, and has ended."""
+    held = begin(settings)
+    assert held is not None
+    held.close()
+
+
 def run(*arguments):
     """One command; its exit code."""
     args = build_parser().parse_args(arguments)
@@ -117,8 +124,8 @@ def test_the_next_agent_takes_it_away(folder):
     leave(settings(folder), LEFT)
     assert path.stat().st_mode & 0o777 == 0o600
     assert left_at(path) == LEFT
-    begin(settings(folder))
-    begin(settings(folder))
+    begun(settings(folder))
+    begun(settings(folder))
     assert left_at(path) is None
 
 
@@ -128,12 +135,12 @@ def test_incidents_are_read_where_they_lie(folder, capsys):
     assert run("incidents") == 0
     text = capsys.readouterr().out
     assert BLOCKING.id in text and OVER.id in text
-    assert "note: No agent runs here: this is what the last one has left in" in text
+    assert "note: No agent answers on 127.0.0.1:18781: this is what the last one there has left in" in text
     run("incidents", "--state", "open")
     assert OVER.id not in capsys.readouterr().out
     run("incidents", BLOCKING.id)
     text = capsys.readouterr().out
-    assert text.startswith("`parse` in orders.py blocked worker 0") and "note: No agent runs here" in text
+    assert text.startswith("`parse` in orders.py blocked worker 0") and "note: No agent answers on" in text
     run("incidents", "--json")
     assert [each["id"] for each in json.loads(capsys.readouterr().out)["incidents"]] == [BLOCKING.id, OVER.id]
     with pytest.raises(VitalsdError, match="No incident is called `nobody`"):
@@ -173,18 +180,18 @@ def test_captures_are_read_where_they_lie(folder, capsys):
     assert run("captures") == 0
     text = capsys.readouterr().out
     assert text.index(refused.id) < text.index(first.id) and gone.id not in text
-    assert "note: No agent runs here: this is what the last one has left in" in text
+    assert "note: No agent answers on 127.0.0.1:18781: this is what the last one there has left in" in text
     run("captures", "--target", "shop", "--json")
     told = json.loads(capsys.readouterr().out)
-    assert [each["id"] for each in told["captures"]] == [first.id] and "No agent runs here" in told["problem"]
+    assert [each["id"] for each in told["captures"]] == [first.id] and "No agent answers on" in told["problem"]
     run("captures", "--limit", "1")
     assert first.id not in capsys.readouterr().out
     run("captures", first.id)
     text = capsys.readouterr().out
-    assert "profile.json" in text and "\nnote: No agent runs here" in text
+    assert "profile.json" in text and "\nnote: No agent answers on" in text
     run("captures", refused.id, "--json")
     told = json.loads(capsys.readouterr().out)
-    assert (told["problem"], told["note"][:18]) == ("it is busy", "No agent runs here")
+    assert (told["problem"], told["note"][:19]) == ("it is busy", "No agent answers on")
     with pytest.raises(VitalsdError, match="No capture is called `nobody`"):
         run("captures", "nobody")
 
@@ -221,7 +228,7 @@ def test_the_agent_that_is_meant_is_the_last_of_that_port(folder, capsys):
     stored(folder, OVER).close()
     stored(folder, BLOCKING, listen=":9").close()
     ours = Exporters(prometheus=Prometheus(listen=":9"), control=Control(listen=":8"))
-    begin(replace(settings(folder), exporters=ours))
+    begun(replace(settings(folder), exporters=ours))
 
     def listed(*options):
         run("incidents", "--json", *options)

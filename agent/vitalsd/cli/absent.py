@@ -79,7 +79,7 @@ def incidents_listed(
     path = incidents_file(*_kept(settings, listen))
     if not path.exists():
         raise error
-    return {"incidents": as_json(incidents_left(path, wanted)), "problem": _from(path)}
+    return {"incidents": as_json(incidents_left(path, wanted)), "problem": _from(path, settings)}
 
 
 def incident_left(settings: Settings, name: str, error: NoAgentError, listen: str | None) -> dict[str, Any]:
@@ -102,7 +102,7 @@ def captures_listed(
         for each in captures_left(path, time.time())
         if all(getattr(each, name) == value for name, value in wanted.items())
     ]
-    return {"captures": [_capture_as_json(each) for each in fitting[:limit]], "problem": _from(path)}
+    return {"captures": [_capture_as_json(each) for each in fitting[:limit]], "problem": _from(path, settings)}
 
 
 def capture_left(settings: Settings, name: str, error: NoAgentError, listen: str | None) -> dict[str, Any]:
@@ -124,5 +124,6 @@ def _capture_as_json(capture: Capture) -> dict[str, Any]:
     return cast("dict[str, Any]", as_json(capture)) | {"progress": None, "waits_for": None}
 
 
-def _from(path: Path) -> str:
-    return f"No agent runs here: this is what the last one has left in {path}, as it was then."
+def _from(path: Path, settings: Settings) -> str:
+    asked = settings.exporters.control.listen
+    return f"No agent answers on {asked}: this is what the last one there has left in {path}, as it was then."

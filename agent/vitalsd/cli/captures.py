@@ -15,7 +15,7 @@ from vitalsd.cli.captured import described, files, listed
 from vitalsd.cli.client import NoAgentError, ask, send
 from vitalsd.cli.downloads import save
 from vitalsd.cli.manual import Manual
-from vitalsd.cli.options import add_agent_options, settings_to_ask
+from vitalsd.cli.options import add_agent_options, settings_to_look
 from vitalsd.errors import UsageError, VitalsdError
 from vitalsd.settings.model import Settings
 
@@ -67,13 +67,13 @@ class Captures:
             what.add_argument(f"--{name}", dest="action", action="store_const", const=name, help=text)
         what.add_argument("--download", metavar="DIR", help="copy its files there")
         parser.add_argument("--json", action="store_true", help="print what the API answers")
-        add_agent_options(parser)
+        add_agent_options(parser, looks=True)
 
     def run(self, args: argparse.Namespace) -> int:
         """Ask the agent, or read what the last one has left, and print; an id that does not exist is an error."""
         if args.id is None and (args.action is not None or args.download is not None):
             raise UsageError("Say of which capture: give its ID, as `vitalsd captures` lists them.")
-        settings = settings_to_ask(args)
+        settings = settings_to_look(args, strictly=args.json or args.action is not None)
         if args.id is None:
             _list(settings, args)
             return 0

@@ -25,7 +25,7 @@ from vitalsd.settings.model import Settings
 from vitalsd.settings.storage import token_path
 from vitalsd.settings.types import split_listen
 
-__all__ = ["NoAgentError", "Reply", "ask", "fetch", "listen", "page_link", "reachable", "send"]
+__all__ = ["NoAgentError", "Reply", "ask", "fetch", "listen", "page_address", "page_link", "reachable", "send"]
 
 TIMEOUT_SECONDS = 5.0
 PIECE_BYTES = 1 << 18
@@ -69,11 +69,16 @@ def ask(settings: Settings, path: str) -> Any:
     return reply.json()
 
 
-def page_link(settings: Settings) -> str:
-    """What opens the page in a browser of this machine, token and all."""
+def page_address(settings: Settings) -> str:
+    """Where the page is, for a browser of this machine that has opened its link before."""
     host, port = reachable(settings.exporters.control.listen)
     named = f"[{host}]" if ":" in host else host
-    return f"http://{named}:{port}/?token={quote(_token(settings)[0], safe='')}"
+    return f"http://{named}:{port}/"
+
+
+def page_link(settings: Settings) -> str:
+    """What opens it to whoever has this link, which is the token."""
+    return f"{page_address(settings)}?token={quote(_token(settings)[0], safe='')}"
 
 
 def send(settings: Settings, method: str, path: str, body: object = None) -> Reply:
@@ -139,7 +144,7 @@ def _exchange(
         refused = NoAgentError if isinstance(error, ConnectionRefusedError) else VitalsdError
         raise refused(
             f"No agent answers on {control.listen} ({error.strerror or error}): start one with `vitalsd watch`, "
-            "or name its configuration with --config."
+            f"or name its configuration with --config.{_elsewhere(settings)}"
         ) from error
     finally:
         connection.close()
@@ -156,6 +161,12 @@ def _refusal(body: bytes) -> str | None:
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None
     return f"{said}." if said and not said.endswith((".", "?")) else said
+
+
+def _elsewhere(settings: Settings) -> str:
+    from vitalsd.cli.nearby import elsewhere  # it is for errors alone
+
+    return elsewhere(settings)
 
 
 def _no_agent(listen: str) -> VitalsdError:
@@ -176,6 +187,7 @@ def _token(settings: Settings) -> tuple[str, int]:
         told = (
             f"There is no token at {path}: no agent was started with this configuration (`vitalsd watch` starts "
             "one), or it runs as another user or with another `storage.dir`: ask as it was started."
+            f"{_elsewhere(settings)}"
         )
         somebody_listens = any(
             listeners(address[0], address[1]) for address in _addresses(settings.exporters.control.listen)

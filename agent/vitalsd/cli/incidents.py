@@ -15,7 +15,7 @@ from vitalsd.cli.figures import INDENT, cut, facts, filled, plain
 from vitalsd.cli.manual import Manual
 from vitalsd.cli.moments import moment, unix, when
 from vitalsd.cli.moments import short as short_span
-from vitalsd.cli.options import add_agent_options, settings_to_ask
+from vitalsd.cli.options import add_agent_options, settings_to_look
 from vitalsd.detect.words import times
 from vitalsd.errors import VitalsdError
 from vitalsd.incidents.grower import without_grower
@@ -61,11 +61,11 @@ class Incidents:
         parser.add_argument("--target", metavar="T", help="list those of one target")
         parser.add_argument("--limit", type=int, default=20, metavar="N", help="list the latest N (20)")
         parser.add_argument("--json", action="store_true", help="print what the API answers")
-        add_agent_options(parser)
+        add_agent_options(parser, looks=True)
 
     def run(self, args: argparse.Namespace) -> int:
         """Ask the agent and print; an id that does not exist is an error."""
-        settings = settings_to_ask(args)
+        settings = settings_to_look(args, strictly=args.json)
         try:
             answer = whole(lambda path: ask(settings, path), _path(args), args.limit)
         except NoAgentError as error:

@@ -14,7 +14,7 @@ import struct
 from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["listener_pid", "listeners"]
+__all__ = ["listener_pid", "listeners", "listens"]
 
 LISTENING = "0A"
 """A state of a socket in /proc/net/tcp."""
@@ -27,14 +27,29 @@ def listeners(host: str, port: int, proc: Path = Path("/proc")) -> set[int]:
 
 def listener_pid(host: str, port: int, proc: Path = Path("/proc")) -> int | None:
     """The process that listens for `host` and `port`; None where that is not to be seen."""
-    sockets = {f"socket:[{fields[9]}]" for fields in _listening(host, port, proc)}
-    for folder in proc.glob("[0-9]*/fd") if sockets else ():
-        with contextlib.suppress(OSError):  # gone, or another user's
-            for descriptor in folder.iterdir():
-                with contextlib.suppress(OSError):  # closed in this moment
-                    if os.readlink(descriptor) in sockets:  # noqa: PTH115 - a text, and no path
-                        return int(folder.parent.name)
-    return None
+    sockets = _sockets(host, port, proc)
+    folders = proc.glob("[0-9]*/fd") if sockets else ()
+    return next((int(folder.parent.name) for folder in folders if _has(folder, sockets)), None)
+
+
+def listens(pid: int, host: str, port: int, proc: Path = Path("/proc")) -> bool:
+    """Whether it is seen that this process listens for `host` and `port`."""
+    return _has(proc / str(pid) / "fd", _sockets(host, port, proc))
+
+
+def _sockets(host: str, port: int, proc: Path) -> set[str]:
+    """As the links of descriptors call them."""
+    return {f"socket:[{fields[9]}]" for fields in _listening(host, port, proc)}
+
+
+def _has(folder: Path, sockets: set[str]) -> bool:
+    """Whether one of these is among the descriptors of a process."""
+    with contextlib.suppress(OSError):  # gone, or another user's
+        for descriptor in folder.iterdir() if sockets else ():
+            with contextlib.suppress(OSError):  # closed in this moment
+                if os.readlink(descriptor) in sockets:  # noqa: PTH115 - a text, and no path
+                    return True
+    return False
 
 
 def _listening(host: str, port: int, proc: Path) -> Iterator[list[str]]:

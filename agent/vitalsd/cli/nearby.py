@@ -1,9 +1,10 @@
 """
-Which agent is meant by who names none: that of the usual port, or the only other one that runs here.
+Which other agents run here, for who has named none and finds none on the usual port.
 
 `vitalsd run` on ports of its own is common where several services share a host, and nobody remembers them at three
-in the morning. Whose ports they are is told by the tokens in the folder of storage, and whether somebody listens
-there by the kernel; nobody is connected to. Costs a look at a folder, where the usual port has no agent.
+in the morning. An agent holds a lock beside its token for as long as it runs, and the kernel tells which process
+that is and on what it listens: a token that was left tells nothing, and nobody is connected to. Costs a look at a
+folder, where the usual port has no listener.
 """
 
 from __future__ import annotations
@@ -14,35 +15,31 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from vitalsd.cli.client import NoAgentError
-from vitalsd.cli.listeners import listeners
+from vitalsd.cli.listeners import listeners, listens
 from vitalsd.errors import UsageError
+from vitalsd.locks import OUT_OF_SIGHT, lock_holder
 from vitalsd.settings.model import Settings
 from vitalsd.settings.storage import storage_dir
 from vitalsd.settings.types import split_listen
 
-__all__ = ["nearby"]
+__all__ = ["elsewhere", "nearby"]
 
 HOST = "127.0.0.1"
-TOKEN = re.compile(r"control-(\d{1,5})\.token")
+HELD = re.compile(r"control-(\d{1,5})\.listen")
 MOST_NAMED = 10
 
 
 def nearby(settings: Settings) -> Settings:
     """The same, or with the addresses of the only agent that runs; NoAgentError where there are several."""
     control = settings.exporters.control
-    usual = Settings().exporters
-    if control.listen != usual.control.listen or control.token_file is not None:
+    usual = Settings().exporters.control.listen
+    if control.listen != usual or control.token_file is not None or listeners(*split_listen(usual)):
         return settings
-    try:
-        folder = storage_dir(settings.storage)
-    except UsageError:
+    found = _others(settings)
+    if not found:
         return settings
-    ports = _running(folder)
-    if not ports or split_listen(control.listen)[1] in ports:
-        return settings
-    found = {port: _metrics(folder, port) for port in ports}
     if len(found) > 1:
-        raise NoAgentError(_several(control.listen, found))
+        raise NoAgentError(f"No agent answers on {usual}.{elsewhere(settings)}")
     ((port, listen),) = found.items()
     prometheus = settings.exporters.prometheus
     return replace(
@@ -55,30 +52,48 @@ def nearby(settings: Settings) -> Settings:
     )
 
 
-def _running(folder: Path) -> list[int]:
-    """The control ports for which a token lies here, and that somebody listens on."""
+def elsewhere(settings: Settings) -> str:
+    """What an error adds that tells of no agent: those that run, and how they are asked."""
+    options = [
+        f"--control-listen {HOST}:{port}" + (f" --listen {listen}" if listen is not None else "")
+        for port, listen in _others(settings).items()
+    ]
+    if len(options) <= 1:
+        return "".join(f" Another agent runs here, which is asked with `{each}`." for each in options)
+    told = "".join(f"\n  {each}" for each in options[:MOST_NAMED])
+    return f" {len(options)} others run here: say which one is meant.{told}"
+
+
+def _others(settings: Settings) -> dict[int, str | None]:
+    """The ports at which agents of this folder serve their API, and where each serves metrics, as it has said."""
     try:
-        found = [TOKEN.fullmatch(path.name) for path in folder.iterdir()]
+        folder = storage_dir(settings.storage)
+        found = [HELD.fullmatch(path.name) for path in folder.iterdir()]
+    except (OSError, UsageError):
+        return {}
+    ports = sorted({int(each[1]) for each in found if each is not None})
+    asked = split_listen(settings.exporters.control.listen)[1]
+    return {port: _metrics(folder, port) for port in ports if port != asked and _runs(folder, port)}
+
+
+def _runs(folder: Path, port: int) -> bool:
+    """Whether the agent that has this port still has it, and not another program."""
+    try:
+        with _listen_file(folder, port).open("rb") as file:
+            pid = lock_holder(file.fileno())
     except OSError:
-        return []
-    ports = sorted(int(each[1]) for each in found if each is not None)
-    return [port for port in ports if port < 1 << 16 and listeners(HOST, port)]
+        return False
+    return pid is not None and pid != OUT_OF_SIGHT and listens(pid, HOST, port)
 
 
 def _metrics(folder: Path, port: int) -> str | None:
-    """Where it serves metrics, as it has said."""
     try:
-        listen = (folder / f"control-{port}.listen").read_text(encoding="utf-8")
+        listen = _listen_file(folder, port).read_text(encoding="utf-8")
         split_listen(listen)
     except (OSError, ValueError):
         return None
     return listen
 
 
-def _several(usual: str, found: dict[int, str | None]) -> str:
-    options = [
-        f"--control-listen {HOST}:{port}" + (f" --listen {listen}" if listen is not None else "")
-        for port, listen in list(found.items())[:MOST_NAMED]
-    ]
-    told = "\n".join(f"  {each}" for each in options)
-    return f"No agent answers on {usual}, and {len(found)} others run here: say which one is meant.\n{told}"
+def _listen_file(folder: Path, port: int) -> Path:
+    return folder / f"control-{port}.listen"

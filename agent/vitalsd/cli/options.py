@@ -23,13 +23,24 @@ if TYPE_CHECKING:
     from vitalsd.settings.model import Settings
     from vitalsd.settings.problems import Problem
 
-__all__ = ["add_agent_options", "add_config_options", "config_loader", "refuse_unwatchable", "settings_to_ask"]
+__all__ = [
+    "add_agent_options",
+    "add_config_options",
+    "config_loader",
+    "instead",
+    "refuse_unwatchable",
+    "settings_to_ask",
+    "settings_to_look",
+]
 
 CAP_SYS_PTRACE = 1 << 19
 FOUND = "Without --config the file is $VITALSD_CONFIG, else /etc/vitalsd/vitalsd.yaml where that is, else none."
 CONFIGURATION = f"""{FOUND}
 A variable VITALSD__SECTION__KEY overrules the file, and an option overrules both."""
 WHICH_AGENT = f"As it was started. {FOUND}"
+OR_ANOTHER = f"""{WHICH_AGENT}
+Where none is named, and none is at the usual address, the only other one that runs here is shown, and a line on
+standard error says so. With --json, and where something is changed, the error names it instead."""
 STAND_IN = {"name": "service", "pid": 1}
 KEYS = {
     "listen": "exporters.prometheus.listen",
@@ -50,9 +61,9 @@ def add_config_options(parser: argparse.ArgumentParser, level: str = "info") -> 
     group.add_argument("--log-format", metavar="FORMAT", help="auto, json or console (auto)")
 
 
-def add_agent_options(parser: argparse.ArgumentParser) -> None:
-    """Add what says which agent is meant: the same as it was started with."""
-    group = parser.add_argument_group("which agent", WHICH_AGENT)
+def add_agent_options(parser: argparse.ArgumentParser, *, looks: bool = False) -> None:
+    """Add what says which agent is meant: the same as it was started with; `looks` for `settings_to_look`."""
+    group = parser.add_argument_group("which agent", OR_ANOTHER if looks else WHICH_AGENT)
     group.add_argument("--config", metavar="FILE", help="its configuration")
     group.add_argument("--listen", metavar="ADDR", help="where it serves metrics and health (0.0.0.0:18780)")
     group.add_argument("--control-listen", metavar="ADDR", help="where it serves its API (127.0.0.1:18781)")
@@ -88,7 +99,6 @@ def settings_to_ask(args: argparse.Namespace) -> Settings:
 
     Raises ConfigErrors where what it takes is what is wrong.
     """
-    from vitalsd.cli.nearby import nearby
     from vitalsd.settings.load import find_config, load_for_asking
     from vitalsd.settings.problems import ConfigErrors
 
@@ -99,7 +109,29 @@ def settings_to_ask(args: argparse.Namespace) -> Settings:
         told = "\n".join(map(str, problems))
         note = "the configuration is wrong, and the agent is asked by what can be read of it"
         print(f"{told}\nnote: {note}", file=sys.stderr)
-    return nearby(settings)
+    return settings
+
+
+def settings_to_look(args: argparse.Namespace, *, strictly: bool = False) -> Settings:
+    """What it takes to show people what there is; `strictly` of the agent that is named, or of the usual one."""
+    settings = settings_to_ask(args)
+    return settings if strictly else instead(settings)
+
+
+def instead(settings: Settings) -> Settings:
+    """
+    The same, or those of the only other agent, where the usual one is not there: standard error says so.
+
+    For people who look. Nothing may be changed of an agent that nobody has named, and no program be told of it.
+    """
+    from vitalsd.cli.nearby import nearby
+
+    found = nearby(settings)
+    if found is not settings:
+        usual, other = settings.exporters.control.listen, found.exporters.control.listen
+        told = f"no agent on {usual}: asked the only one there is, on {other} (--control-listen)"
+        print(f"note: {told}", file=sys.stderr)
+    return found
 
 
 def _no_file(args: argparse.Namespace) -> list[Problem]:

@@ -11,12 +11,12 @@ from typing import Any
 
 import msgspec
 
-from vitalsd.cli.client import NoAgentError, ask, page_link
+from vitalsd.cli.client import NoAgentError, ask, page_address, page_link
 from vitalsd.cli.ended import end_lines, gone_note, restart_lines
 from vitalsd.cli.figures import INDENT, filled, plain, wide
 from vitalsd.cli.incidents import short, whole
 from vitalsd.cli.manual import Manual
-from vitalsd.cli.options import add_agent_options, settings_to_ask
+from vitalsd.cli.options import add_agent_options, instead, settings_to_ask
 from vitalsd.cli.pools import pool_lines
 from vitalsd.cli.underway import LISTED, capture_lines
 from vitalsd.model import OWN_TARGET, STOPPED
@@ -50,9 +50,13 @@ class Status:
         examples={
             "vitalsd status": "what is wrong, and all workers",
             "vitalsd status --rules": "with each rule, and why it has fired or not",
+            "vitalsd status --link": "with the link that opens the page",
             "vitalsd status --json": "for programs",
         },
-        codes={0: "every target is up", 1: "a target is down, or no agent answers"},
+        codes={
+            0: "every target is up",
+            1: "a target is down, no agent answers, or another than the usual",
+        },
         read=(
             "docs/incidents.md",
             "docs/metrics.md",
@@ -65,12 +69,17 @@ class Status:
             "--all", action="store_true", help=f"show every worker, be there more than {MOST_ROWS}"
         )
         parser.add_argument("--rules", action="store_true", help="say of each rule why it has fired or has not")
-        parser.add_argument("--json", action="store_true", help="print everything as JSON, rules too")
-        add_agent_options(parser)
+        how = parser.add_mutually_exclusive_group()
+        how.add_argument(
+            "--link", action="store_true", help="print the link to the page, which has the token in it"
+        )
+        how.add_argument("--json", action="store_true", help="print everything as JSON, rules too")
+        add_agent_options(parser, looks=True)
 
     def run(self, args: argparse.Namespace) -> int:
         """Ask the agent and print; 1 when a target is down."""
-        settings = settings_to_ask(args)
+        named = settings_to_ask(args)
+        settings = named if args.json else instead(named)
         try:
             answer = ask(settings, "/api/v1/targets")
         except NoAgentError as error:
@@ -87,11 +96,15 @@ class Status:
         else:
             told = "\n".join(_lines(answer, time.time(), settings.capture.per_hour, whole=args.all))
             print("\n".join(map(_fitted, told.split("\n"))))
-            if sys.stdout.isatty():  # the link opens the page to whoever reads it
+            if args.link:
                 print(f"\npage: {page_link(settings)}")
+            elif (
+                sys.stdout.isatty()
+            ):  # the link is the token, and terminals are recorded, shared and scrolled back
+                print(f"\npage: {page_address(settings)} (its link: vitalsd status --link)")
             if args.rules:
                 print(f"\n{rule_table(answer['rules'])}")
-        return 0 if all(target["up"] for target in answer["targets"]) else 1
+        return 0 if settings is named and all(target["up"] for target in answer["targets"]) else 1
 
 
 def _lines(answer: dict[str, Any], now: float, per_hour: int, *, whole: bool) -> Iterator[str]:

@@ -9,7 +9,7 @@ import time
 
 from vitalsd.cli.client import NoAgentError, ask
 from vitalsd.cli.manual import Manual
-from vitalsd.cli.options import add_agent_options, settings_to_ask
+from vitalsd.cli.options import add_agent_options, settings_to_look
 from vitalsd.errors import UsageError
 
 __all__ = ["Top"]
@@ -34,12 +34,12 @@ class Top:
 
     def prepare(self, parser: argparse.ArgumentParser) -> None:
         """Add the arguments."""
-        add_agent_options(parser)
+        add_agent_options(parser, looks=True)
 
     def run(self, args: argparse.Namespace) -> int:
         """Show it until somebody has seen enough; 2 where there is no terminal, 1 where there is no agent."""
         _refuse_without_terminal()
-        settings = settings_to_ask(args)
+        settings = settings_to_look(args)
         try:
             ask(settings, "/api/v1/agent")  # no agent is told at once; one that goes later is waited for
         except NoAgentError as error:

@@ -11,7 +11,6 @@ answers with the holder's pid in our own pid namespace.
 
 from __future__ import annotations
 
-import fcntl
 import functools
 import math
 import os
@@ -25,20 +24,17 @@ from typing import Any, TypeVar
 import msgspec
 
 from vitalsd.errors import VitalsdError
+from vitalsd.locks import lock_holder
 from vitalsd.probe.python import layout
 
 __all__ = ["Header", "RawRecord", "Reading", "SegmentError", "SegmentFile"]
 
 READ_ATTEMPTS = 4
-HELD_OUT_OF_SIGHT = 0
-"""What the kernel calls a holder in a pid namespace that is not ours."""
 WORD = struct.Struct("<d")
 LIVE = struct.Struct(f"<{2 * layout.LOOPS}d")
 HEAD_BYTES = 16
 """Sequence and checksum of a record: another content has another head."""
 PREFIX = struct.Struct("<8sdd")
-LOCK = struct.Struct("hhqqi")
-"""struct flock of 64-bit Linux: type, whence, start, length, pid."""
 T = TypeVar("T")
 
 
@@ -236,12 +232,7 @@ class SegmentFile:
 
     def holder(self) -> int | None:
         """The pid, in our own namespace, of the process that holds the lock; None when nobody else does."""
-        question = LOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
-        try:
-            answer = LOCK.unpack(fcntl.fcntl(self._fd, fcntl.F_GETLK, question)[: LOCK.size])
-        except OSError:
-            return None
-        return max(answer[4], HELD_OUT_OF_SIGHT) if answer[0] != fcntl.F_UNLCK else None
+        return lock_holder(self._fd)
 
     def close(self) -> None:
         """Let go of the file; from then on everything in it is unknown."""

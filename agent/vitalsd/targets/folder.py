@@ -24,10 +24,11 @@ from pathlib import Path
 import msgspec
 import structlog
 
+from vitalsd.locks import OUT_OF_SIGHT
 from vitalsd.model import WorkerKey
 from vitalsd.probe.python import layout
 from vitalsd.probe.python.protocol import SUFFIX
-from vitalsd.segment.reader import HELD_OUT_OF_SIGHT, SegmentError, SegmentFile
+from vitalsd.segment.reader import SegmentError, SegmentFile
 from vitalsd.targets.lockless import has_open, is_writer, writer_of
 from vitalsd.targets.namespaces import own_number
 from vitalsd.targets.places import Place, Places
@@ -200,7 +201,7 @@ class SegmentFolder:
         header = segment.header
         if holder is not None:
             self._unlocked_since.pop(path, None)
-        if holder == HELD_OUT_OF_SIGHT:
+        if holder == OUT_OF_SIGHT:
             reason = "its process is in another pid namespace: let the agent share it"
             return self._refuse(path, Refusal(reason, now + RETRY_SECONDS))
         if holder is not None:

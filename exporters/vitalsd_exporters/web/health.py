@@ -36,6 +36,7 @@ __all__ = ["Reason", "health_routes", "target_reasons", "worker_reasons"]
 
 RETRY_AFTER_SECONDS = 5.0
 """Most stalls are over by then, and a caller that obeys cannot become a load of its own."""
+NO_TARGET = "No target is found: the service has not come up, or it publishes nothing and no rule finds it."
 LIFELESS = {
     "stopped": "it is stopped, by a signal or a debugger",
     "uninterruptible": "it waits in the kernel, for a disk or a file system",
@@ -56,7 +57,9 @@ def health_routes(view: View) -> list[Route]:
     """The three questions as routes."""
 
     async def health(_request: Request) -> Response:
-        targets = (target for target in view.targets() if target.name != OWN_TARGET)
+        targets = [target for target in view.targets() if target.name != OWN_TARGET]
+        if not targets:
+            return _verdict([Reason(NO_TARGET)])
         return _verdict([reason for target in targets for reason in target_reasons(view, target)])
 
     async def target_health(request: Request) -> Response:

@@ -52,6 +52,16 @@ def test_all_of_them_are_as_well_as_the_worst(ask):
     assert "target `shop` is stuck" in reason
 
 
+def test_nothing_that_is_watched_takes_no_traffic(ask):
+    """A service that has not come up yet, or that nobody finds, is not well; the agent is no service."""
+    own = replace(WELL, name="vitalsd", workers=(replace(WATCHED, target="vitalsd"),))
+    for targets in ((), (own,)):
+        response = ask(app(*targets), "GET", "/health")
+        assert response.status_code == 503
+        (reason,) = response.json()["reasons"]
+        assert reason.startswith("No target is found: ")
+
+
 def test_a_stall_within_the_limit_is_ok(ask):
     """The limit is the operator's."""
     assert ask(app(STUCK, health=Health(max_delay=1.25)), "GET", "/health/shop").status_code == 200

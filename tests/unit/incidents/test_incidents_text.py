@@ -212,7 +212,6 @@ def test_sentences_fit_a_terminal(answers, capsys, monkeypatch, columns):
     run("status")
     assert capsys.readouterr().out.splitlines()[0] == f"problem: {problem}"
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
-    monkeypatch.setattr("vitalsd.cli.status.page_link", lambda _settings: "http://127.0.0.1:18781/?token=t")
     monkeypatch.setenv("COLUMNS", str(columns))
     run("status")
     lines = capsys.readouterr().out.splitlines()

@@ -2,7 +2,7 @@
 Who we are to the agent: the key that the link has brought, and every request that is made with it.
 
 The key is kept for this tab alone, in sessionStorage, which knows ports where cookies do not; the token leaves the
-address at once, before anybody reads it over a shoulder or bookmarks it.
+address as soon as this runs. The browser has put the link into its history by then.
 */
 
 const NAME = 'vitalsd-key';
