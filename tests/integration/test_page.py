@@ -13,7 +13,8 @@ import pytest
 from msgspec.structs import replace
 from support.accessible import barriers, needs_axe
 from support.agent import Agent, Service, free_ports, running, watching
-from support.browser import browser, visit
+from support.browser import browser, look_at, tabs_hide, visit
+from support.captures import FakeCaptures
 from support.crowd import crowd
 from support.probed import TARGETS, probed
 from support.waiting import wait_for
@@ -30,6 +31,10 @@ ROW = "main tbody tr:not(.spacer)"
 REFUSED = "net::ERR_CONNECTION_REFUSED"
 LIVE = ".connection.live"
 LOST = ".connection.lost"
+RESTING = ".connection.resting"
+TABS = 8
+PATIENCE_MS = 60_000
+SOME_SECONDS_MS, HALF_A_MINUTE_MS = 10_000, 31_000
 HOSTILE = {
     "tags": "<script>alert(1)</script><img src=x onerror=alert(2)>",
     "quotes": "\"'><marquee>`${alert(3)}`&amp;",
@@ -117,6 +122,52 @@ def test_the_page_comes_back_with_the_agent(chromium: Browser, tmp_path: Path) -
                 page.wait_for_selector(LIVE, timeout=40_000)
                 page.wait_for_selector(f"{ROW}:has-text('stuck')")
                 assert page.evaluate("fetch('/api/v1/agent').then((answer) => answer.status)") == 200
+
+
+def test_tabs_leave_each_other_room(chromium: Browser) -> None:
+    """A browser has six connections to a host: of eight tabs each shows rows, and the last asks for a capture."""
+    with crowd(4, 4) as served, visit(chromium, served.origin) as visiting:
+        served.view.captures = FakeCaptures(workers={"service-00": ("0", "1")})
+        context = visiting.page.context
+        tabs_hide(context)
+        for number in range(TABS):
+            page = context.new_page() if number else visiting.page
+            look_at(page)
+            page.goto(served.origin + served.link)
+            page.wait_for_selector(ROW, timeout=PATIENCE_MS)
+        page.evaluate("location.hash = '#/captures'")
+        page.click("text=New capture")
+        page.click("dialog button[type=submit]")
+        page.wait_for_selector("text=waiting")
+        assert len(served.view.captures.asked) == 1
+        page.evaluate("location.hash = '#/'")
+        for number, page in enumerate(context.pages):
+            served.stall(f"Stall {number}.")
+            look_at(page)
+            page.wait_for_selector(f"main:has-text('Stall {number}.')", timeout=PATIENCE_MS)
+            page.wait_for_selector(LIVE)
+
+
+def test_a_hidden_tab_looks_now_and_then(chromium: Browser) -> None:
+    """It lets go of its stream, and its title counts what is open all the same; once it is seen it tells all."""
+    with crowd(4, 0, every_seconds=None) as served, visit(chromium, served.origin) as visiting:
+        tabs_hide(visiting.page.context)
+        visiting.page.clock.install()
+        page = visiting.open(served.link)
+        page.wait_for_selector(LIVE)
+        page.evaluate("hide(true)")
+        page.clock.fast_forward(SOME_SECONDS_MS)
+        page.wait_for_selector(RESTING)
+        assert "as of" in page.inner_text(RESTING)
+        served.stall("It was blocked while nobody looked.")
+        page.wait_for_timeout(3000)
+        assert "(1)" not in page.title()
+        page.clock.fast_forward(HALF_A_MINUTE_MS)
+        wait_for("the title", lambda: page.wait_for_timeout(100) or "(1)" in page.title(), 60)
+        page.wait_for_selector(RESTING)
+        page.evaluate("hide(false)")
+        page.wait_for_selector(LIVE)
+        page.wait_for_selector("main:has-text('It was blocked while nobody looked.')")
 
 
 @pytest.mark.parametrize("name", HOSTILE.values(), ids=HOSTILE)

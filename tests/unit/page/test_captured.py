@@ -56,7 +56,7 @@ def said(**changes: object) -> str:
         (
             {"state": "running", "kind": "heap", "holds_seconds": 3.2},
             "The heap capture of shop/0 is running. "
-            + "It holds the service for about 3.2 s, longer on a host that is busy.",
+            "It holds the service for about 3.2 s, longer on a host that is busy.",
         ),
         ({"state": "waiting", "waits_for": "for another"}, "The cpu capture of shop/0 is waiting for another."),
     ],
