@@ -21,7 +21,7 @@ from vitalsd.model import Frame
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, Page, Route
 
 HOSTILE = "<img src=x onerror=document.title='taken'>\u202egnp.exe\x1b[31m"
 PLACE = "service-00"
@@ -205,6 +205,43 @@ def test_a_capture_is_asked_for_and_followed(visitor: Visit, served: Crowd) -> N
     page.wait_for_selector("canvas")
 
 
+def test_what_ends_behind_the_question_is_kept(visitor: Visit, served: Crowd) -> None:
+    """There is nothing to cancel any more: the question goes, and so it does for who has answered it just then."""
+    page = visitor.page
+    asked = ask_for_a_profile(page)
+    served.view.captures.change(asked, state="running")
+    page.wait_for_selector("text=Stop early and keep")
+    page.click("main button:has-text('Cancel')")
+    page.wait_for_selector("text=Cancel this capture?")
+    finish(served, asked)
+    page.wait_for_selector("dialog", state="detached")
+    page.wait_for_selector("text=Open the profile")
+    visitor.excuse("409")
+    other = ask_for_a_profile(page)
+    page.click("main button:has-text('Cancel')")
+    page.wait_for_selector("text=Cancel this capture?")
+
+    def ends_on_the_way(route: Route) -> None:
+        finish(served, other)
+        route.continue_()
+
+    page.route("**/captures/*/cancel", ends_on_the_way)
+    page.click("dialog >> text=Cancel it")
+    page.wait_for_selector("main [role=alert]:has-text('has ended already: it is done')")
+    assert served.view.captures.one(other) is not None
+
+
+def test_a_capture_that_is_cancelled_says_so(visitor: Visit, served: Crowd) -> None:
+    """Nothing of it is kept, and nothing is deleted."""
+    page = visitor.page
+    asked = ask_for_a_profile(page)
+    page.click("main button:has-text('Cancel')")
+    page.click("dialog >> text=Cancel it")
+    page.wait_for_selector("main >> text=cancelled")
+    capture = served.view.captures.one(asked)
+    assert capture is not None and capture.state == "cancelled"
+
+
 def test_a_refusal_is_told_in_the_dialog(visitor: Visit, served: Crowd) -> None:
     """In the policy's own sentence; what was chosen is still there."""
     served.view.captures.refusal = Refusal("cooldown", "One was taken a moment ago: ask again in 4 min.", 240.0)
@@ -346,6 +383,21 @@ def test_no_view_is_wider_than_the_window(chromium: Browser, served: Crowd, widt
         for place in ("#/incidents", "#/captures", f"#/captures/{PROFILE.id}", "#/rules"):
             go(page, place)
             assert page.evaluate("document.querySelector('main').scrollWidth") <= width, place
+
+
+def ask_for_a_profile(page: Page) -> str:
+    """The id of a CPU capture that was asked for, whose view is there."""
+    go(page, "#/captures")
+    page.click("text=New capture")
+    page.check("#ask-kind-cpu")
+    page.click("dialog button[type=submit]")
+    page.wait_for_selector("main progress")
+    return str(page.evaluate("location.hash.split('/').pop()"))
+
+
+def finish(served: Crowd, name: str) -> None:
+    """It is done, with a profile."""
+    served.view.captures.finish(name, {"profile.speedscope.json": SPEEDSCOPE}, "application/json", engine="py-spy")
 
 
 def _rows(page: Page, count: int) -> None:

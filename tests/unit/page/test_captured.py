@@ -55,8 +55,10 @@ def said(**changes: object) -> str:
         ({"state": "running", "progress": 0.4}, "The cpu capture of shop/0 is running, 40 % done."),
         (
             {"state": "running", "kind": "heap", "holds_seconds": 3.2},
-            "The heap capture of shop/0 is running. "
-            "It holds the service for about 3.2 s, longer on a host that is busy.",
+            (
+                "The heap capture of shop/0 is running. "
+                "It holds the service for about 3.2 s, longer on a host that is busy."
+            ),
         ),
         ({"state": "waiting", "waits_for": "for another"}, "The cpu capture of shop/0 is waiting for another."),
     ],
