@@ -2,13 +2,13 @@
 The columns of workers and of targets alike, and how each figure is said.
 */
 
-import { between, openParts, tone } from './marks.js';
+import { BOUNDS, between, openParts, tone } from './marks.js';
 import { opened } from './rows.js';
 import { ago, bytes, count, share } from './words.js';
 
 const HOUR = 3600;
 const MIB = 1024 * 1024;
-const SOON = 6 * HOUR;
+const { SOON_SECONDS, VERY_SOON_SECONDS } = BOUNDS;
 
 /** For rows of rows.js; `fold` is called for a target whose workers are to be folded, or no longer. */
 export function columns(live, fold) {
@@ -122,7 +122,7 @@ export function forecast({ exhausted_at: at, growth_bytes_per_second: growth }, 
     const left = (Date.parse(at) - now) / 1000;
     return {
       text: left > 0 ? `full ${ago(at, now)}` : 'full now',
-      class: left < SOON ? 'critical' : 'warning',
+      class: left < VERY_SOON_SECONDS ? 'critical' : left < SOON_SECONDS ? 'warning' : 'quiet',
       title: at,
     };
   }
