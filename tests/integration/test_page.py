@@ -83,8 +83,8 @@ def test_a_stall_is_on_the_page_while_it_lasts(chromium: Browser, service: Servi
     with visit(chromium, origin(service.agent)) as visiting:
         page = visiting.open(link(service.agent))
         page.wait_for_selector(f"{ROW}:has-text('shop')")
-        page.wait_for_selector(f"{ROW}:has-text('stuck')")
-        page.wait_for_selector(f"{ROW}:not(:has-text('stuck'))")
+        page.wait_for_selector(f"{ROW}:has-text('stalled')")
+        page.wait_for_selector(f"{ROW}:not(:has-text('stalled'))")
         assert "token" not in page.url
         page.wait_for_selector("main:has-text('ask_slowly')")
 
@@ -120,7 +120,7 @@ def test_the_page_comes_back_with_the_agent(chromium: Browser, tmp_path: Path) -
                 wait_for("a try in vain", lambda: page.wait_for_timeout(100) or visiting.has_seen(REFUSED), 40)
             with watching(agent, *beside):
                 page.wait_for_selector(LIVE, timeout=40_000)
-                page.wait_for_selector(f"{ROW}:has-text('stuck')")
+                page.wait_for_selector(f"{ROW}:has-text('stalled')")
                 assert page.evaluate("fetch('/api/v1/agent').then((answer) => answer.status)") == 200
 
 

@@ -46,7 +46,7 @@ def test_a_stall_is_on_the_page_while_it_lasts(tmp_path: Path) -> None:
         with browsing(tmp_path) as page:
             page.open(link(agent))
             page.wait(LIVE)
-            page.wait("document.querySelector('tr[data-key=\"shop/0\"] .state.stuck') !== null")
+            page.wait("document.querySelector('tr[data-key=\"shop/0\"] .state.stalled') !== null")
             page.evaluate("location.hash = '#/targets/shop/0'")
             assert page.wait("document.querySelector('td.col-now')?.textContent.includes('ask_slowly')")
             page.evaluate("location.hash = '#/'")

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from msgspec.structs import replace
 from support.tops import event
-from support.views import BARE, NOW, SHOP, WATCHED, FixedView
+from support.views import BARE, GONE, NOW, SHOP, WATCHED, FixedView
 
 from vitalsd.cli.status import table
 from vitalsd.model import MemoryGroup, MemoryVitals, WorkerSample
 from vitalsd.top.rows import Row, rows_of
 from vitalsd.top.told import Targets
+from vitalsd_exporters.web.page.book import RowBook
 from vitalsd_exporters.web.page.rows import WorkerRow, worker_row
 from vitalsd_exporters.web.targets import targets_as_json
 
@@ -63,3 +66,22 @@ def test_memory_is_its_own_and_the_share_that_of_the_limit(
     assert on_top.limit_share == pytest.approx(share, abs=0.005)
     assert on_page.memory_bytes == on_top.memory_bytes == (96 * MIB if memory != "-" else None)
     assert status[-3] == memory
+
+
+STATES = {
+    "stalled": WATCHED,
+    "stopped": replace(WATCHED, pulse=None, process=replace(WATCHED.process, state="T")),
+    "down": GONE,
+    "vacant": replace(GONE, vacant=True),
+    "up": BARE,
+}
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_a_state_has_one_name(state: str) -> None:
+    """Whoever reads of it in one place finds it in the others."""
+    target = replace(SHOP, workers=(replace(STATES[state], target="shop", slot="0"),))
+    view = FixedView(all_targets=(target,))
+    on_page = asyncio.run(RowBook(view).rows())["shop", "0"]
+    _, on_top, status = faces(STATES[state])
+    assert (on_page.state, on_top.state, status[2]) == (state, state, state)

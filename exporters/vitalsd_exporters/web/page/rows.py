@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["WorkerRow", "brief", "open_counts", "seen_bytes", "target_row", "worker_row"]
 
-WorkerState = Literal["up", "stuck", "down", "vacant", "stopped"]
+WorkerState = Literal["up", "stalled", "down", "vacant", "stopped"]
 KIB = 1024
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86_400.0
 NONE_OPEN: dict[Severity, int] = {"critical": 0, "warning": 0, "info": 0}
@@ -37,7 +37,7 @@ class WorkerRow(msgspec.Struct, frozen=True, gc=False):
     state: WorkerState
     since_at: str | None
     """When it began, ended, or became as it is."""
-    stuck_seconds: float | None
+    stalled_seconds: float | None
     """Of the stall in progress that has lasted longest."""
     lag_source: str
     runtime: str
@@ -88,7 +88,7 @@ def worker_row(
         pid=worker.key.pid if worker.key is not None and worker.up else None,
         state=state,
         since_at=_since(worker, target, state),
-        stuck_seconds=None,
+        stalled_seconds=None,
         lag_source=worker.lag_source,
         runtime=runtime,
         version=version,

@@ -6,7 +6,7 @@ import { duration, many } from './words.js';
 
 const SEVERITIES = ['critical', 'warning', 'info'];
 const SIGNS = { critical: '▲', warning: '◆', info: '●' };
-const STATES = { up: '●', stuck: '■', down: '✕', vacant: '○', stopped: '‖' };
+const STATES = { up: '●', stalled: '■', down: '✕', vacant: '○', stopped: '‖' };
 
 /** Where figures begin to be wrong, as the rules have it by default; `vitalsd top` has the same. */
 export const BOUNDS = {
@@ -42,14 +42,14 @@ export function openParts(open) {
 
 /** The state of a worker, with for how long where that is seen; `words` are said in its place. */
 export function state(row) {
-  const word = row.words ?? (row.state === 'stuck' ? `stuck ${duration(row.stuck_seconds)}` : row.state);
+  const word = row.words ?? (row.state === 'stalled' ? `stalled ${duration(row.stalled_seconds)}` : row.state);
   return { text: `${STATES[row.state] ?? '?'} ${word}`, class: `state ${row.state}` };
 }
 
 /** How urgent a worker is: what is wrong comes first, and a short stall moves nobody. */
 export function urgency(row) {
   if (row.state === 'down' || row.state === 'stopped' || row.open.critical > 0) return 0;
-  if (row.state === 'stuck' && row.stuck_seconds >= VERY_LATE_SECONDS) return 0;
+  if (row.state === 'stalled' && row.stalled_seconds >= VERY_LATE_SECONDS) return 0;
   if (row.open.warning > 0) return 1;
   if (
     row.open.info > 0 ||

@@ -32,8 +32,8 @@ export function workerParts(name, slot, app) {
     const row = live.workers.get(`${name}/${slot}`);
     if (row === undefined) return;
     const delay =
-      row.state === 'stuck'
-        ? { text: `stuck ${duration(row.stuck_seconds)}`, class: 'critical' }
+      row.state === 'stalled'
+        ? { text: `stalled ${duration(row.stalled_seconds)}`, class: 'critical' }
         : between(row.delay_p99_seconds);
     tell(
       cards.delay,
@@ -159,7 +159,7 @@ function forecastOf({ growth_bytes_per_second: growth, exhausted_at: at, limit_b
     : [];
 }
 
-/** Each loop of the worker, with what it is stuck in. */
+/** Each loop of the worker, with what it is stalled in. */
 function loopsTable() {
   const list = table({
     label: 'Loops',
@@ -230,5 +230,5 @@ function nowOf({ current_stall: stall, running }) {
     return running === false ? { text: 'does not run', class: 'faint' } : { text: 'on time', class: 'state up' };
   const frame = stall.stacks?.[0]?.frames?.[0];
   const where = frame ? ` in ${plain(frame.function, 80)} (${plain(frame.file, 80)}:${frame.line})` : '';
-  return { text: `■ stuck ${duration(stall.seconds)}${where}`, class: 'state stuck' };
+  return { text: `■ stalled ${duration(stall.seconds)}${where}`, class: 'state stalled' };
 }
