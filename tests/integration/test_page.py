@@ -53,8 +53,8 @@ def chromium() -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """One that blocks for 0.8 s in every 3 s, and its agent."""
-    agent = Agent(tmp_path_factory.mktemp("agent"), {"BLOCK_SECONDS": "0.8", "EVERY_SECONDS": "3"})
+    """One that blocks for 0.8 s now and then, and its agent; never in step with what is told each second."""
+    agent = Agent(tmp_path_factory.mktemp("agent"), {"BLOCK_SECONDS": "0.8", "EVERY_SECONDS": "2.7"})
     port = str(free_ports(1)[0])
     command = ["uvicorn", "--app-dir", str(TARGETS), "--log-level", "warning", "--port", port, "app_blocks:app"]
     with running(agent, command, "--name", "shop") as service:
