@@ -78,7 +78,7 @@ export function columns(live, fold) {
     number(
       'restarts',
       'Restarts',
-      'Of this place, since the agent began',
+      'Of this place, since it is known',
       (row) => zero(row.restarts),
       (row) => row.restarts,
     ),
@@ -102,9 +102,13 @@ function named(row, fold) {
 function memory(row) {
   const words =
     row.limit_bytes === null ? bytes(row.memory_bytes) : `${bytes(row.memory_bytes)} / ${bytes(row.limit_bytes)}`;
-  const title =
-    row.limit_share === null ? undefined : `${share(row.limit_share)} of the limit is used, by all who share it`;
+  const title = row.limit_share === null ? undefined : `${share(row.limit_share)} of the limit ${isUsed(row)}`;
   return { ...barred(row.limit_share, words, tone(row.limit_share)), title };
+}
+
+/** Whose use it is: a control group's limit is met by all together, any other by the process alone. */
+export function isUsed({ limit_kind: kind }) {
+  return kind === 'group' ? 'is used, by all who share it' : 'is used';
 }
 
 function barred(value, words, mark) {

@@ -3,7 +3,7 @@ One worker as it is now: its figures with the last ten minutes of each, its memo
 */
 
 import { lines, sparkline } from './chart.js';
-import { forecast } from './columns.js';
+import { forecast, isUsed } from './columns.js';
 import { fill, h, section, text } from './dom.js';
 import { between, tone } from './marks.js';
 import { table } from './table.js';
@@ -47,7 +47,9 @@ export function workerParts(name, slot, app) {
     const used =
       row.limit_bytes === null
         ? 'no limit'
-        : `${share(row.limit_share)} of ${bytes(row.limit_bytes)} is used, by all who share it`;
+        : row.limit_share === null
+          ? `the limit is ${bytes(row.limit_bytes)}`
+          : `${share(row.limit_share)} of ${bytes(row.limit_bytes)} ${isUsed(row)}`;
     const going = forecast(row, live.now()).text;
     const said = going === UNKNOWN ? used : `${going}; ${used}`;
     tell(
