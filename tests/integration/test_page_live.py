@@ -84,3 +84,5 @@ def test_a_page_that_the_cookie_has_opened_may_only_look(tmp_path: Path) -> None
         assert page.wait("document.querySelector('button.primary')?.disabled === true")
         assert page.wait("document.querySelector('.about .mark')?.hidden === false")
         assert said(page, ".about .mark") == "may only look"
+        why = page.evaluate("document.querySelector('main button.primary').title")
+        assert why == "This page may only look: open the link with the token to capture, stop or delete."
