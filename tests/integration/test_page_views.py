@@ -76,7 +76,13 @@ def test_every_kind_of_incident_is_told(visitor: Visit, served: Crowd) -> None:
         assert _words(without) in _words(told)
         assert _words(incident.advice) in _words(told)
         assert f"docs/incidents/{incident.kind}.md" in told
-        assert "Evidence" in told or "reason" in incident.evidence
+        heading, _, proof = visitor.page.inner_text(".its-evidence").partition("\n")
+        assert (heading, proof.strip() != "") == ("Evidence", True), incident.kind
+        stacks = incident.evidence.get("stacks") or ()
+        assert all(stack["frames"][0]["function"] in proof for stack in stacks[:1]), incident.kind
+        cause = visitor.page.inner_text(".its-cause")
+        assert _words(incident.evidence.get("reason", "")) in _words(cause), incident.kind
+        assert (incident.cause or "").replace("_", " ") in cause, incident.kind
 
 
 def test_a_runbook_is_linked_where_it_is_known_where_people_read_it(visitor: Visit, served: Crowd) -> None:
