@@ -91,6 +91,7 @@ def test_twice_throws_it_away(at: Desk) -> None:
     assert (process.returncode, out) == (1, "")
     assert err.splitlines()[-1] == "vitalsd: The cpu capture of shop/0 was cancelled, and nothing of it is kept."
     assert at.captures.one("new1").state == "cancelled"
+    assert not any(request.startswith("DELETE") for request in at.requests)
 
 
 def test_one_that_waits_is_cancelled_at_once(at: Desk) -> None:

@@ -13,7 +13,8 @@ import pytest
 from msgspec.structs import replace
 from support.accessible import barriers, needs_axe
 from support.agent import Agent, Service, free_ports, running, watching
-from support.browser import browser, visit
+from support.browser import browser, look_at, tabs_hide, visit
+from support.captures import FakeCaptures
 from support.crowd import crowd
 from support.probed import TARGETS, probed
 from support.waiting import wait_for
@@ -31,6 +32,10 @@ REFUSED = "net::ERR_CONNECTION_REFUSED"
 KEY = "sessionStorage.getItem('vitalsd-key')"
 LIVE = ".connection.live"
 LOST = ".connection.lost"
+RESTING = ".connection.resting"
+TABS = 8
+PATIENCE_MS = 60_000
+SOME_SECONDS_MS, HALF_A_MINUTE_MS = 10_000, 31_000
 HOSTILE = {
     "tags": "<script>alert(1)</script><img src=x onerror=alert(2)>",
     "quotes": "\"'><marquee>`${alert(3)}`&amp;",
@@ -49,8 +54,8 @@ def chromium() -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """One that blocks for 0.8 s in every 3 s, and its agent."""
-    agent = Agent(tmp_path_factory.mktemp("agent"), {"BLOCK_SECONDS": "0.8", "EVERY_SECONDS": "3"})
+    """One that blocks for 0.8 s now and then, and its agent; never in step with what is told each second."""
+    agent = Agent(tmp_path_factory.mktemp("agent"), {"BLOCK_SECONDS": "0.8", "EVERY_SECONDS": "2.7"})
     port = str(free_ports(1)[0])
     command = ["uvicorn", "--app-dir", str(TARGETS), "--log-level", "warning", "--port", port, "app_blocks:app"]
     with running(agent, command, "--name", "shop") as service:
@@ -79,8 +84,8 @@ def test_a_stall_is_on_the_page_while_it_lasts(chromium: Browser, service: Servi
     with visit(chromium, origin(service.agent)) as visiting:
         page = visiting.open(link(service.agent))
         page.wait_for_selector(f"{ROW}:has-text('shop')")
-        page.wait_for_selector("tr[data-key='shop/0'] .state.stuck:has-text('stuck')")
-        page.wait_for_selector(f"{ROW}:not(:has-text('stuck'))")
+        page.wait_for_selector("tr[data-key='shop/0'] .state.stalled:has-text('stalled')")
+        page.wait_for_selector(f"{ROW}:not(:has-text('stalled'))")
         assert page.url == f"{origin(service.agent)}/"
         page.wait_for_selector(".sentences:has-text('ask_slowly')")
         page.evaluate("location.hash = '#/targets/shop/0'")
@@ -99,7 +104,8 @@ def test_a_browser_with_the_cookie_alone_may_look(chromium: Browser, service: Se
         )
         assert refused == 401
         other.evaluate("location.hash = '#/targets/shop'")
-        other.wait_for_selector("button.primary:disabled")
+        why = other.wait_for_selector("main button.primary:disabled").get_attribute("title")
+        assert why == "This page may only look: open the link with the token to capture, stop or delete."
         assert other.inner_text(".about .mark") == "may only look"
 
 
@@ -127,11 +133,57 @@ def test_the_page_comes_back_with_the_agent(chromium: Browser, tmp_path: Path) -
                 page.wait_for_selector(LIVE, timeout=40_000)
                 page.wait_for_selector("h1:has-text('Rules')")
                 page.evaluate("location.hash = '#/'")
-                page.wait_for_selector(f"{ROW}:has-text('stuck')")
+                page.wait_for_selector(f"{ROW}:has-text('stalled')")
                 assert page.evaluate("fetch('/api/v1/agent').then((answer) => answer.status)") == 200
                 page.evaluate("location.hash = '#/targets/served'")  # a view that is not loaded yet
                 page.wait_for_selector("button.primary:enabled")
                 assert page.evaluate(KEY) == key
+
+
+def test_tabs_leave_each_other_room(chromium: Browser) -> None:
+    """A browser has six connections to a host: of eight tabs each shows rows, and the last asks for a capture."""
+    with crowd(4, 4) as served, visit(chromium, served.origin) as visiting:
+        served.view.captures = FakeCaptures(workers={"service-00": ("0", "1")})
+        context = visiting.page.context
+        tabs_hide(context)
+        for number in range(TABS):
+            page = context.new_page() if number else visiting.page
+            look_at(page)
+            page.goto(served.origin + served.link)
+            page.wait_for_selector(ROW, timeout=PATIENCE_MS)
+        page.evaluate("location.hash = '#/captures'")
+        page.click("text=New capture")
+        page.click("dialog button[type=submit]")
+        page.wait_for_selector("text=waiting")
+        assert len(served.view.captures.asked) == 1
+        page.evaluate("location.hash = '#/'")
+        for number, page in enumerate(context.pages):
+            served.stall(f"Stall {number}.")
+            look_at(page)
+            page.wait_for_selector(f"main:has-text('Stall {number}.')", timeout=PATIENCE_MS)
+            page.wait_for_selector(LIVE)
+
+
+def test_a_hidden_tab_looks_now_and_then(chromium: Browser) -> None:
+    """It lets go of its stream, and its title counts what is open all the same; once it is seen it tells all."""
+    with crowd(4, 0, every_seconds=None) as served, visit(chromium, served.origin) as visiting:
+        tabs_hide(visiting.page.context)
+        visiting.page.clock.install()
+        page = visiting.open(served.link)
+        page.wait_for_selector(LIVE)
+        page.evaluate("hide(true)")
+        page.clock.fast_forward(SOME_SECONDS_MS)
+        page.wait_for_selector(RESTING)
+        assert "as of" in page.inner_text(RESTING)
+        served.stall("It was blocked while nobody looked.")
+        page.wait_for_timeout(3000)
+        assert "(1)" not in page.title()
+        page.clock.fast_forward(HALF_A_MINUTE_MS)
+        wait_for("the title", lambda: page.wait_for_timeout(100) or "(1)" in page.title(), 60)
+        page.wait_for_selector(RESTING)
+        page.evaluate("hide(false)")
+        page.wait_for_selector(LIVE)
+        page.wait_for_selector("main:has-text('It was blocked while nobody looked.')")
 
 
 @pytest.mark.parametrize("name", HOSTILE.values(), ids=HOSTILE)

@@ -21,7 +21,7 @@ from vitalsd.model import Frame
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, Page, Route
 
 HOSTILE = "<img src=x onerror=document.title='taken'>\u202egnp.exe\x1b[31m"
 PLACE = "service-00"
@@ -76,7 +76,13 @@ def test_every_kind_of_incident_is_told(visitor: Visit, served: Crowd) -> None:
         assert _words(without) in _words(told)
         assert _words(incident.advice) in _words(told)
         assert f"docs/incidents/{incident.kind}.md" in told
-        assert "Evidence" in told or "reason" in incident.evidence
+        heading, _, proof = visitor.page.inner_text(".its-evidence").partition("\n")
+        assert (heading, proof.strip() != "") == ("Evidence", True), incident.kind
+        stacks = incident.evidence.get("stacks") or ()
+        assert all(stack["frames"][0]["function"] in proof for stack in stacks[:1]), incident.kind
+        cause = visitor.page.inner_text(".its-cause")
+        assert _words(incident.evidence.get("reason", "")) in _words(cause), incident.kind
+        assert (incident.cause or "").replace("_", " ") in cause, incident.kind
 
 
 def test_a_runbook_is_linked_where_it_is_known_where_people_read_it(visitor: Visit, served: Crowd) -> None:
@@ -239,6 +245,43 @@ def test_a_capture_is_asked_for_and_followed(visitor: Visit, served: Crowd) -> N
     page.wait_for_selector("canvas")
 
 
+def test_what_ends_behind_the_question_is_kept(visitor: Visit, served: Crowd) -> None:
+    """There is nothing to cancel any more: the question goes, and so it does for who has answered it just then."""
+    page = visitor.page
+    asked = ask_for_a_profile(page)
+    served.view.captures.change(asked, state="running")
+    page.wait_for_selector("text=Stop early and keep")
+    page.click("main button:has-text('Cancel')")
+    page.wait_for_selector("text=Cancel this capture?")
+    finish(served, asked)
+    page.wait_for_selector("dialog", state="detached")
+    page.wait_for_selector("text=Open the profile")
+    visitor.excuse("409")
+    other = ask_for_a_profile(page)
+    page.click("main button:has-text('Cancel')")
+    page.wait_for_selector("text=Cancel this capture?")
+
+    def ends_on_the_way(route: Route) -> None:
+        finish(served, other)
+        route.continue_()
+
+    page.route("**/captures/*/cancel", ends_on_the_way)
+    page.click("dialog >> text=Cancel it")
+    page.wait_for_selector("main [role=alert]:has-text('has ended already: it is done')")
+    assert served.view.captures.one(other) is not None
+
+
+def test_a_capture_that_is_cancelled_says_so(visitor: Visit, served: Crowd) -> None:
+    """Nothing of it is kept, and nothing is deleted."""
+    page = visitor.page
+    asked = ask_for_a_profile(page)
+    page.click("main button:has-text('Cancel')")
+    page.click("dialog >> text=Cancel it")
+    page.wait_for_selector("main >> text=cancelled")
+    capture = served.view.captures.one(asked)
+    assert capture is not None and capture.state == "cancelled"
+
+
 def test_a_refusal_is_told_in_the_dialog(visitor: Visit, served: Crowd) -> None:
     """In the policy's own sentence; what was chosen is still there."""
     served.view.captures.refusal = Refusal("cooldown", "One was taken a moment ago: ask again in 4 min.", 240.0)
@@ -380,6 +423,21 @@ def test_no_view_is_wider_than_the_window(chromium: Browser, served: Crowd, widt
         for place in ("#/incidents", "#/captures", f"#/captures/{PROFILE.id}", "#/rules"):
             go(page, place)
             assert page.evaluate("document.querySelector('main').scrollWidth") <= width, place
+
+
+def ask_for_a_profile(page: Page) -> str:
+    """The id of a CPU capture that was asked for, whose view is there."""
+    go(page, "#/captures")
+    page.click("text=New capture")
+    page.check("#ask-kind-cpu")
+    page.click("dialog button[type=submit]")
+    page.wait_for_selector("main progress")
+    return str(page.evaluate("location.hash.split('/').pop()"))
+
+
+def finish(served: Crowd, name: str) -> None:
+    """It is done, with a profile."""
+    served.view.captures.finish(name, {"profile.speedscope.json": SPEEDSCOPE}, "application/json", engine="py-spy")
 
 
 def _rows(page: Page, count: int) -> None:

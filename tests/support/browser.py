@@ -22,15 +22,22 @@ from support.waiting import wait_for
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from playwright.sync_api import Browser, ConsoleMessage, Page, Request
+    from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request
 
-__all__ = ["Visit", "browser", "visit"]
+__all__ = ["Visit", "browser", "look_at", "tabs_hide", "visit"]
 
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
 WHY_NOT = "no Chromium is installed (Debian: apt install chromium)"
 PATIENCE_MS = 20_000
 GIVEN_UP = "net::ERR_ABORTED"
 """Of a request that the page itself gives up, by leaving or by an AbortController."""
+HIDES = """
+let hidden = false;
+Object.defineProperty(Document.prototype, 'hidden', { get: () => hidden });
+Object.defineProperty(Document.prototype, 'visibilityState', { get: () => (hidden ? 'hidden' : 'visible') });
+window.hide = (now) => { hidden = now; document.dispatchEvent(new Event('visibilitychange')); };
+"""
+"""Without a window every tab is taken for the one in front."""
 
 
 @contextlib.contextmanager
@@ -103,6 +110,20 @@ class Visit:
     def _failed(self, request: Request) -> None:
         if request.failure != GIVEN_UP:
             self._problems.append(f"failed: {request.method} {request.url[:200]}: {request.failure}")
+
+
+def tabs_hide(context: BrowserContext) -> None:
+    """Have the tabs of this profile that are opened from now on be hidden by `look_at`, and by nothing else."""
+    context.add_init_script(HIDES)
+
+
+def look_at(page: Page) -> None:
+    """Go to this tab of its profile: the others are hidden."""
+    for tab in page.context.pages:
+        if tab is not page and tab.url.startswith("http"):
+            tab.evaluate("hide(true)")
+    if page.url.startswith("http"):
+        page.evaluate("hide(false)")
 
 
 @contextlib.contextmanager

@@ -89,8 +89,12 @@ def _worker(target: str, slot: int, second: int, loop: Any, mebibytes: float, li
     assert like.process is not None
     assert like.probe is not None
     number = sum(map(ord, target)) + slot
+    memory = like.memory
+    if memory is not None and memory.group is not None:
+        memory = replace(memory, group=replace(memory.group, left_bytes=memory.group.headroom_bytes))
     return replace(
         like,
+        memory=memory,
         target=target,
         slot=str(slot),
         key=WorkerKey(PID + number, 1000 + number),
@@ -99,11 +103,18 @@ def _worker(target: str, slot: int, second: int, loop: Any, mebibytes: float, li
             like.process,
             state="S",
             cpu_seconds=0.2 * (3 - slot) * (second // 3 * 3),
-            resident_bytes=int(mebibytes * MIB),
+            resident_bytes=int((mebibytes + 32) * MIB),
+            anonymous_bytes=int(mebibytes * MIB),
             started_at=NOW - 7500.0 * (slot + 1),
         ),
         probe=replace(like.probe, loops=(loop,)),
     )
+
+
+def _anonymous(worker: WorkerSample) -> WorkerSample:
+    """All that it has is its own."""
+    assert worker.process is not None
+    return replace(worker, process=replace(worker.process, anonymous_bytes=worker.process.resident_bytes))
 
 
 def fleet(second: int = SECONDS) -> tuple[tuple[TargetSnapshot, ...], FixedView]:
@@ -111,7 +122,7 @@ def fleet(second: int = SECONDS) -> tuple[tuple[TargetSnapshot, ...], FixedView]
     leaking = _worker("shop", 1, second, _loop(second, share=0.22, late=1), 420)
     assert leaking.memory is not None
     assert leaking.memory.group is not None
-    group = replace(leaking.memory.group, limit_bytes=512 * MIB, working_set_bytes=431 * MIB)
+    group = replace(leaking.memory.group, limit_bytes=512 * MIB, left_bytes=81 * MIB)
     leaking = replace(leaking, memory=replace(leaking.memory, limit_bytes=512 * MIB, group=group))
     shop = (
         _worker(
@@ -138,7 +149,7 @@ def fleet(second: int = SECONDS) -> tuple[tuple[TargetSnapshot, ...], FixedView]
     targets = (
         replace(SHOP, workers=shop, exits=(killed,), restarts={"1": {"oom_kill": 3}, "3": {"signal": 1}}),
         TargetSnapshot(name="web", up=True, workers=web),
-        TargetSnapshot(name="legacy", up=True, workers=(BARE,)),
+        TargetSnapshot(name="legacy", up=True, workers=(_anonymous(BARE),)),
         TargetSnapshot(name="mailer", up=False, workers=()),
     )
     recent = {

@@ -13,7 +13,7 @@ from support.captures import PROFILE, REFUSED, FakeCaptures
 from support.desk import Desk, desk
 from support.views import BLOCKING
 
-from vitalsd.capture.model import Artifact, Refusal
+from vitalsd.capture.model import Artifact, Capture, Refusal
 from vitalsd.cli import main
 from vitalsd.cli.captured import summary
 
@@ -292,12 +292,28 @@ def test_an_action_is_done(run: Any, at: Desk) -> None:
 
 
 def test_delete_never_cancels_and_cancel_never_deletes(run: Any, at: Desk) -> None:
-    """The API has one method for both: what was not meant is not sent."""
+    """Whatever the state is by then."""
     at.captures.all = (RUNS, *at.captures.all)
     assert run("captures", "runs", "--delete")[0] == 1
-    assert run("captures", PROFILE.id, "--cancel")[0] == 1
+    code, _, err = run("captures", PROFILE.id, "--cancel")
+    assert (code, "has ended already: it is done" in err) == (1, True)
     assert at.captures.one("runs").state == "running"
     assert at.captures.one(PROFILE.id) is not None
+
+
+def test_what_ends_before_it_is_cancelled_is_kept(run: Any, at: Desk) -> None:
+    """It was looked at while it ran."""
+    at.captures.all = (RUNS, *at.captures.all)
+
+    def ends_once_it_was_seen(name: str) -> Capture | None:
+        found = FakeCaptures.one(at.captures, name)
+        at.captures.change("runs", state="done")
+        return found
+
+    at.captures.one = ends_once_it_was_seen
+    code, _, err = run("captures", "runs", "--cancel")
+    assert (code, "has ended already: it is done" in err) == (1, True)
+    assert at.captures.one("runs") is not None
 
 
 def test_an_action_needs_an_id_and_the_id_must_be_there(run: Any) -> None:

@@ -22,7 +22,7 @@ def test_work_delay_and_stalls_are_of_the_last_minute():
     found = rows(targets_as_json(FixedView()))
     main, background = found["shop", "0"]
     (observed,) = found["legacy", "1"]
-    assert main[2:9] == ["stalled", "1.2s", "main", "25.0%", "<=1000ms", "2", "128MiB"]
+    assert main[2:9] == ["stalled", "1.2s", "main", "25.0%", "<=1000ms", "2", "96MiB"]
     assert background[3:7] == ["background", "-", "-", "-"]
     assert observed[2:] == ["stalled", "0.8s", "main", "12.5%", "<=1ms", "0", "-", "-", "observer"]
 

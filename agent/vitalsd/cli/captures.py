@@ -135,17 +135,15 @@ def _list(settings: Settings, args: argparse.Namespace) -> None:
 def _change(settings: Settings, capture: dict[str, Any], action: str, path: str) -> dict[str, Any] | None:
     """Do it; as it is then, or None where it is no more."""
     active = capture["state"] in ACTIVE
-    # DELETE is both, so it is only sent for what was meant.
-    if action == "cancel" and not active:
-        raise VitalsdError(f"Capture `{capture['id']}` is {capture['state']}: there is nothing to cancel.")
+    # DELETE would cancel it; what has ended once never runs again.
     if action == "delete" and active:
         raise VitalsdError(
             f"Capture `{capture['id']}` is {capture['state']}: `--cancel` ends it and keeps nothing."
         )
-    if action in ("cancel", "delete"):
+    if action == "delete":
         reply = send(settings, "DELETE", path)
-    elif action == "stop":
-        reply = send(settings, "POST", f"{path}/stop")
+    elif action in ("stop", "cancel"):
+        reply = send(settings, "POST", f"{path}/{action}")
     else:
         reply = send(settings, "PATCH", path, {"pinned": action == "pin"})
     if reply.status == http.client.NO_CONTENT:

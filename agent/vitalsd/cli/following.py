@@ -94,8 +94,8 @@ def _interrupt(settings: Settings, capture: Mapping[str, Any], times: int, shown
         send(settings, "POST", path_of(capture, "/stop"))
         shown.say("ending it early and keeping what it has; Ctrl-C again throws it away")
     else:
-        send(settings, "DELETE", path_of(capture))
-        shown.say("cancelling it")
+        if send(settings, "POST", path_of(capture, "/cancel")).status == http.client.ACCEPTED:
+            shown.say("cancelling it")  # else it has ended by itself, and is kept
 
 
 class _Interrupts:

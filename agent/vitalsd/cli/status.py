@@ -240,7 +240,7 @@ def _short(cell: str) -> str:
 
 def _rows(worker: dict[str, Any]) -> Iterable[tuple[str, ...]]:
     process, probe = worker["process"], worker["probe"]
-    memory = _mebibytes(process["resident_bytes"]) if process else "-"
+    memory = _mebibytes(worker.get("memory_bytes"))
     files = str(process["open_fds"]) if process and process["open_fds"] is not None else "-"
     tail = (memory, files, worker["lag_source"])
     head = (worker["target"], worker["slot"])

@@ -16,6 +16,7 @@ from vitalsd.model.incidents import (
     cause_is_identity,
 )
 from vitalsd.model.lateness import late_loops, late_seconds, stalled_seconds
+from vitalsd.model.memory import limit_share, own_bytes
 from vitalsd.model.runtimes import ANONYMOUS, anonymous, gc_names, is_for_computing
 from vitalsd.model.samples import (
     OBSERVED_LOOP,
@@ -156,5 +157,7 @@ __all__ = [
     "is_for_computing",
     "late_loops",
     "late_seconds",
+    "limit_share",
+    "own_bytes",
     "stalled_seconds",
 ]

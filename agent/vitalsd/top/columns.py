@@ -9,6 +9,14 @@ from typing import NamedTuple
 
 from vitalsd.cli.moments import short
 from vitalsd.detect.growth.words import size
+from vitalsd.top.bounds import (
+    FULL,
+    LATE_SECONDS,
+    NEARLY_FULL,
+    SOON_SECONDS,
+    VERY_LATE_SECONDS,
+    VERY_SOON_SECONDS,
+)
 from vitalsd.top.rows import SEVERITIES, Row, by_name, trouble
 from vitalsd.top.trail import drawn, late_level
 
@@ -19,10 +27,6 @@ POINTS, STEPS_PER_POINT = 9, 4
 """Of a line in the table: three minutes, a third of one each."""
 NAME_LEAST, NAME_MOST, NAME_FIRST = 6, 40, 20
 """Of the name of a worker: it has as much as the longest needs, up to the last before others have their room."""
-SOON_SECONDS, VERY_SOON_SECONDS = 86_400.0, 3600.0
-LATE_SECONDS, VERY_LATE_SECONDS = 0.05, 0.25
-"""The lower bounds of the buckets that begin to be wrong: more than 50 ms is felt, more than 250 ms is a stall."""
-NEARLY = 0.9
 UNKNOWN = "-"
 TROUBLE = "trouble"
 """The order in which what is worst comes first; it has no column."""
@@ -85,7 +89,7 @@ def _brief(seconds: float) -> str:
 def _share(value: float | None) -> Cell:
     if value is None:
         return Cell(UNKNOWN, "faint")
-    return Cell(f"{value:.0%}", "warning" if value >= NEARLY else "")
+    return Cell(f"{value:.0%}")
 
 
 def _size(amount: int) -> str:
@@ -93,9 +97,9 @@ def _size(amount: int) -> str:
 
 
 def _memory(row: Row, _now: float) -> Cell:
-    if row.resident_bytes is None:
+    if row.memory_bytes is None:
         return Cell(UNKNOWN, "faint")
-    return Cell(_size(row.resident_bytes))
+    return Cell(_size(row.memory_bytes))
 
 
 def _count(value: int | None) -> Cell:
@@ -106,7 +110,9 @@ def _limit(row: Row, _now: float) -> Cell:
     if row.limit_bytes is None:
         return Cell(UNKNOWN, "faint")
     share = f"{row.limit_share:.0%} of " if row.limit_share is not None else ""
-    return Cell(share + _size(row.limit_bytes), "warning" if (row.limit_share or 0.0) >= NEARLY else "")
+    used = row.limit_share or 0.0
+    tone = "critical" if used >= FULL else "warning" if used >= NEARLY_FULL else ""
+    return Cell(share + _size(row.limit_bytes), tone)
 
 
 def _full_in(row: Row, _now: float) -> Cell:
@@ -154,7 +160,7 @@ COLUMNS = (
     Column("busy", "BUSY", 4, 97, lambda row, _: _share(row.busy_share), lambda row: row.busy_share),
     Column("busy_trail", "3 MINUTES", POINTS, 55, _trail(1, _as_is), lambda row: row.busy_share, align="left"),
     Column("stalls", "STALLS", 6, 93, lambda row, _: _count(row.stalls), lambda row: row.stalls),
-    Column("memory", "MEMORY", 7, 95, _memory, lambda row: row.resident_bytes),
+    Column("memory", "MEMORY", 7, 95, _memory, lambda row: row.memory_bytes),
     Column("limit", "LIMIT", 14, 60, _limit, lambda row: row.limit_share),
     Column("full_in", "FULL IN", 7, 94, _full_in, lambda row: row.left_seconds, "least"),
     Column("cpu", "CPU", 5, 70, lambda row, _: _share(row.cpu_share), lambda row: row.cpu_share),

@@ -13,16 +13,14 @@ from msgspec.structs import replace
 from vitalsd.cli.figures import plain
 from vitalsd.model import OWN_TARGET, STOPPED
 from vitalsd.times import unix
-from vitalsd.top.told import Loop, Memory, Process, Target, Worker
+from vitalsd.top.bounds import SOON_SECONDS, VERY_LATE_SECONDS
+from vitalsd.top.told import Loop, Process, Target, Worker
 from vitalsd.top.trail import Trail
 
 __all__ = ["SEVERITIES", "Row", "fitting", "rows_of", "trouble"]
 
 SEVERITIES = ("critical", "warning", "info")
 """The worst first."""
-STUCK_SECONDS = 1.0
-"""Shorter stalls come and go with each look, and would have rows jump."""
-SOON_SECONDS = 86_400.0
 NO_SLOT = "-"
 LONGEST_NAME = 200
 """Beyond this no terminal shows it, and a name may have any length."""
@@ -40,7 +38,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     """The bucket of the 99th percentile in the last minute, of the loop that is latest."""
     busy_share: float | None = None
     stalls: int | None = None
-    resident_bytes: int | None = None
+    memory_bytes: int | None = None
+    """Its own."""
     limit_bytes: int | None = None
     limit_share: float | None = None
     left_seconds: float | None = None
@@ -88,11 +87,11 @@ def rows_of(
 def trouble(row: Row) -> tuple[object, ...]:
     """What is worst comes first; what is equally well, by name."""
     critical, warning, _ = row.incidents
-    stuck = row.state in ("down", "stopped") or (row.stalled_seconds or 0.0) >= STUCK_SECONDS
+    serves_nobody = row.state in ("down", "stopped") or (row.stalled_seconds or 0.0) >= VERY_LATE_SECONDS
     soon = row.left_seconds if row.left_seconds is not None and row.left_seconds < SOON_SECONDS else SOON_SECONDS
     late = row.delay[0] if row.delay is not None else 0.0
     return (
-        not stuck,
+        not serves_nobody,
         -critical,
         -warning,
         soon,
@@ -138,7 +137,6 @@ def _row(worker: Worker, restarts: int, incidents: tuple[int, int, int], trail: 
     if not worker.up:
         return place
     stalled = max((each.current_stall.seconds for each in worker.loops if each.current_stall), default=None)
-    limit, share = _limit(worker.memory, worker.process)
     full_at = unix(worker.trend.exhausted_at) if worker.trend is not None else None
     return replace(
         place,
@@ -147,9 +145,9 @@ def _row(worker: Worker, restarts: int, incidents: tuple[int, int, int], trail: 
         delay=_latest(worker.loops),
         busy_share=max(_recent(worker.loops, "busy_share"), default=None),
         stalls=sum(_recent(worker.loops, "stalls")) if worker.loops else None,
-        resident_bytes=worker.process.resident_bytes if worker.process is not None else None,
-        limit_bytes=limit,
-        limit_share=share,
+        memory_bytes=worker.memory_bytes,
+        limit_bytes=worker.memory.limit_bytes if worker.memory is not None else None,
+        limit_share=worker.limit_share,
         left_seconds=max(0.0, full_at - now) if full_at is not None else None,
         cpu_share=trail.cpu_share if trail is not None else None,
     )
@@ -169,15 +167,3 @@ def _recent(loops: Sequence[Loop], field: str) -> list[Any]:
 
 def _latest(loops: Sequence[Loop]) -> tuple[float, float | None] | None:
     return max(_recent(loops, "delay_p99_between_seconds"), default=None, key=lambda bounds: bounds[0])
-
-
-def _limit(memory: Memory | None, process: Process | None) -> tuple[int | None, float | None]:
-    """The limit that holds, and how much of it is used: of a group, by all in it."""
-    limit = memory.limit_bytes if memory is not None else None
-    if memory is None or not limit:
-        return None, None
-    used = process.resident_bytes if process is not None else None
-    if memory.limit_kind == "group":
-        same = memory.group is not None and memory.group.limit_bytes == limit
-        used = memory.group.working_set_bytes if memory.group is not None and same else None
-    return limit, used / limit if used is not None else None

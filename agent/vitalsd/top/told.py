@@ -107,7 +107,6 @@ class Process(msgspec.Struct, frozen=True):
     started_at: str | None = None
     cpu_seconds: float | None = None
     threads: int | None = None
-    resident_bytes: int | None = None
     open_fds: int | None = None
     max_fds: int | None = None
 
@@ -122,19 +121,9 @@ class Probe(msgspec.Struct, frozen=True):
 
 
 class Memory(msgspec.Struct, frozen=True):
-    """The limit of a worker, and what is left until then."""
+    """The limit of a worker."""
 
     limit_bytes: int | None = None
-    limit_kind: str | None = None
-    group: Group | None = None
-
-
-class Group(msgspec.Struct, frozen=True):
-    """Its control group, which it may share."""
-
-    name: str
-    limit_bytes: int | None = None
-    working_set_bytes: int | None = None
 
 
 class Trend(msgspec.Struct, frozen=True):
@@ -161,6 +150,9 @@ class Worker(msgspec.Struct, frozen=True):
     vacant: bool = False
     missing: dict[str, str] = {}
     trend: Trend | None = None
+    memory_bytes: int | None = None
+    """Its own."""
+    limit_share: float | None = None
 
     @property
     def loops(self) -> tuple[Loop, ...]:

@@ -142,12 +142,12 @@ def _state(row: Row, now: float) -> Text:
 
 
 def _memory(row: Row, worker: Worker) -> str:
-    if row.resident_bytes is None:
+    if row.memory_bytes is None:
         return "-"
-    told = size(row.resident_bytes)
+    told = size(row.memory_bytes)
     if row.limit_bytes is not None:
-        share = f"{row.limit_share:.0%} " if row.limit_share is not None else ""
-        told += f"; {share}of the limit of {size(row.limit_bytes)} used"
+        limit = f"the limit of {size(row.limit_bytes)}"
+        told += f"; {row.limit_share:.0%} of {limit} used" if row.limit_share is not None else f"; {limit}"
     per_second = worker.trend.bytes_per_second if worker.trend is not None else None
     if per_second is not None:
         told += f"; grows by {rate(per_second)}" if per_second > 0 else "; does not grow"

@@ -66,6 +66,8 @@ def components() -> dict[str, Any]:
     for name in WITH_RECENT:
         _add(made[name], "recent", {"anyOf": [_reference("RecentLoop"), {"type": "null"}]})
     _add(made["WorkerSample"], "trend", {"anyOf": [_reference("MemoryTrend"), {"type": "null"}]})
+    _add(made["WorkerSample"], "memory_bytes", {"anyOf": [{"type": "integer", "minimum": 0}, {"type": "null"}]})
+    _add(made["WorkerSample"], "limit_share", {"anyOf": [{"type": "number", "minimum": 0}, {"type": "null"}]})
     _add(made["TargetSnapshot"], "memory", _reference("TargetMemory"))
     _add(made["TargetSnapshot"], "zombie_count", {"type": "integer", "minimum": 0})
     _add(made["TargetSnapshot"], "remedy", _reference("RemedyState"))

@@ -89,19 +89,18 @@ def capture_routes(view: View) -> list[Route]:
         return _ask(view, await read_json(request, Asked), request)
 
     async def stop(request: Request) -> Done:
-        found = _find(view.captures, request)
-        if found.state not in ACTIVE:
-            raise RefusedError(f"Capture `{found.id}` has ended already: it is {found.state}.", 409, "ended")
+        found = _active(view.captures, request)
         now = view.captures.stop(found.id) or found
         return Done(json_reply(capture_as_json(view.captures, now), 202, _place(now)), now.state)
+
+    async def cancel(request: Request) -> Done:
+        return _cancel(view.captures, _active(view.captures, request))
 
     async def delete(request: Request) -> Done:
         found = _find(view.captures, request)
         facts = _facts(found)
         if found.state in ACTIVE:
-            now = view.captures.cancel(found.id) or found
-            answer = json_reply(capture_as_json(view.captures, now), 202, _place(now))
-            return Done(answer, "cancelled", "capture_cancelled", facts=facts)
+            return _cancel(view.captures, found)
         if not await view.captures.delete(found.id):
             _missing(request)
         return Done(Response(status_code=204), "deleted", facts=facts)
@@ -126,6 +125,7 @@ def capture_routes(view: View) -> list[Route]:
         Route(one, audited("capture_deleted", delete), methods=["DELETE"]),
         Route(one, audited("capture_pinned", pin), methods=["PATCH"]),
         Route(f"{one}/stop", audited("capture_stopped", stop), methods=["POST"]),
+        Route(f"{one}/cancel", audited("capture_cancelled", cancel), methods=["POST"]),
         Route(f"{one}/files/{{name}}", file),
     ]
 
@@ -229,6 +229,20 @@ def _chosen(captures: Iterable[Capture], asked: QueryParams) -> list[Capture]:
 def _find(captures: Captures, request: Request) -> Capture:
     found = captures.one(request.path_params["id"])
     return found if found is not None else _missing(request)
+
+
+def _active(captures: Captures, request: Request) -> Capture:
+    """One that has not ended; what has is evidence, and whoever ends a capture does not mean to delete it."""
+    found = _find(captures, request)
+    if found.state not in ACTIVE:
+        raise RefusedError(f"Capture `{found.id}` has ended already: it is {found.state}.", 409, "ended")
+    return found
+
+
+def _cancel(captures: Captures, found: Capture) -> Done:
+    now = captures.cancel(found.id) or found
+    answer = json_reply(capture_as_json(captures, now), 202, _place(now))
+    return Done(answer, "cancelled", "capture_cancelled", facts=_facts(found))
 
 
 def _missing(request: Request) -> NoReturn:

@@ -232,6 +232,14 @@ OPERATIONS = (
         {404: NO_CAPTURE, 409: "It has ended already."},
     ),
     Operation(
+        "POST",
+        "/api/v1/captures/{id}/cancel",
+        "cancelCapture",
+        "End a capture and keep nothing of it; what has ended stays as it is.",
+        {202: ("It is being cancelled.", "Capture", ("Location",))},
+        {404: NO_CAPTURE, 409: "It has ended already."},
+    ),
+    Operation(
         "GET",
         "/api/v1/captures/{id}/files/{name}",
         "file",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
-from vitalsd.model import OBSERVED_LOOP
+from vitalsd.model import OBSERVED_LOOP, limit_share, own_bytes
 from vitalsd_exporters.web.edge import as_json
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def targets_as_json(view: View) -> list[dict[str, Any]]:
 
 
 def target_as_json(view: View, target: TargetSnapshot) -> dict[str, Any]:
-    """One target, with `remedy`, `trend` in each worker and `recent` in each loop: null where nothing is known."""
+    """One target, with `remedy`, what a worker has of memory and its `trend`, and `recent` in each loop."""
     return told_target(view, target, [worker_as_json(view, worker) for worker in target.workers])
 
 
@@ -88,6 +88,7 @@ def told_target(view: View, target: TargetSnapshot, workers: list[Any]) -> dict[
 def worker_as_json(view: View, worker: WorkerSample) -> dict[str, Any]:
     """One worker."""
     fields = cast("dict[str, Any]", as_json(worker))
+    fields |= {"memory_bytes": own_bytes(worker), "limit_share": limit_share(worker)}
     fields["trend"] = as_json(view.memory_trend(worker))
     recent = view.recent(worker)
     for loop in fields["probe"]["loops"] if fields["probe"] is not None else ():

@@ -258,13 +258,22 @@ def test_a_refusal_has_its_reason_and_when_to_come_again(call, captures, word, s
 
 
 def test_one_that_runs_is_stopped_or_cancelled(call, captures):
-    """Stopping keeps what it has, DELETE does not; both answer at once."""
-    captures.all = (RUNNING, replace(RUNNING, id="runs2"))
+    """Stopping keeps what it has, to cancel does not; both answer at once."""
+    captures.all = (RUNNING, replace(RUNNING, id="runs2"), replace(RUNNING, id="runs3"))
     stopped = call("POST", "/captures/runs/stop")
-    cancelled = call("DELETE", "/captures/runs2")
     assert (stopped.status_code, stopped.json()["state"]) == (202, "stopping")
-    assert (cancelled.status_code, cancelled.json()["state"]) == (202, "cancelled")
-    assert cancelled.headers["location"] == "/api/v1/captures/runs2"
+    for method, path in (("POST", "/captures/runs2/cancel"), ("DELETE", "/captures/runs3")):
+        cancelled = call(method, path)
+        assert (cancelled.status_code, cancelled.json()["state"]) == (202, "cancelled")
+        assert cancelled.headers["location"] == f"/api/v1{path.removesuffix('/cancel')}"
+
+
+def test_who_cancels_deletes_nothing(call, captures):
+    """One that has ended meanwhile is evidence that nobody asked to delete: it stays, and that is told."""
+    answer = call("POST", f"/captures/{PROFILE.id}/cancel")
+    assert answer.status_code == 409
+    assert answer.json()["error"] == f"Capture `{PROFILE.id}` has ended already: it is done."
+    assert PROFILE in captures.all
 
 
 def test_what_cannot_be_stopped_says_why(call, captures):
@@ -297,6 +306,7 @@ def test_one_is_pinned_and_unpinned(call):
         ("GET", "/captures/nobody"),
         ("DELETE", "/captures/nobody"),
         ("POST", "/captures/nobody/stop"),
+        ("POST", "/captures/nobody/cancel"),
         ("PATCH", "/captures/nobody"),
         ("GET", "/captures/nobody/files/x"),
     ],
@@ -311,6 +321,7 @@ def test_an_id_that_nobody_gave_is_404(call, method, path):
 CHANGES = [
     ("POST", "/captures"),
     ("POST", f"/captures/{PROFILE.id}/stop"),
+    ("POST", f"/captures/{PROFILE.id}/cancel"),
     ("DELETE", f"/captures/{PROFILE.id}"),
     ("PATCH", f"/captures/{PROFILE.id}"),
     ("POST", "/alertmanager"),
@@ -343,7 +354,8 @@ def test_who_asked_for_what_is_written_down(call, captures):
         call("POST", "/captures", json={"kind": "cpu", "target": "nobody"})
         call("POST", "/captures", content=b"x", headers={"Content-Type": "application/json"})
         call("POST", "/captures/runs/stop")
-        call("DELETE", "/captures/runs")
+        call("POST", "/captures/runs/cancel")
+        call("POST", "/captures/runs/cancel")
         call("DELETE", f"/captures/{PROFILE.id}")
         call("PATCH", f"/captures/{REFUSED.id}", json={"pinned": True})
         call("DELETE", "/captures/nobody")
@@ -355,6 +367,7 @@ def test_who_asked_for_what_is_written_down(call, captures):
         ("capture_asked", "malformed"),
         ("capture_stopped", "stopping"),
         ("capture_cancelled", "cancelled"),
+        ("capture_cancelled", "ended"),
         ("capture_deleted", "deleted"),
         ("capture_pinned", "pinned"),
         ("capture_deleted", "unknown"),
@@ -364,7 +377,7 @@ def test_who_asked_for_what_is_written_down(call, captures):
     assert first["agent"].startswith("curl/8 [31mxx") and len(first["agent"]) <= 120
     assert first["capture"] == "new1"
     assert logs[1]["refusal"] == "budget"
-    assert logs[6]["capture"] == PROFILE.id
+    assert logs[7]["capture"] == PROFILE.id
 
 
 def test_a_path_says_which_methods_it_takes(call):

@@ -86,6 +86,8 @@ ANSWERS = [
     ("POST", "/captures", {"kind": "cpu"}, "Error"),
     ("PATCH", f"/captures/{PROFILE.id}", {"pinned": True}, "Capture"),
     ("POST", "/captures/runs/stop", None, "Capture"),
+    ("POST", "/captures/runs/cancel", None, "Capture"),
+    ("POST", f"/captures/{PROFILE.id}/cancel", None, "Error"),
     ("DELETE", "/captures/runs", None, "Capture"),
     ("POST", "/alertmanager", {"alerts": []}, "Outcome"),
 ]

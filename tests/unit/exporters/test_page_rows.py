@@ -94,7 +94,8 @@ def limited(left=None, kind="group", own=96 * MIB):
     [
         (limited(left=150 * MIB), 0.75),  # others of its group use it up too
         (limited(left=700 * MIB), 0.0),
-        (limited(left=None), 0.16),
+        (limited(left=None), None),  # its own part of it is not what all use
+        (limited(left=None, kind="address_space"), 0.16),
         (limited(left=150 * MIB, kind="data"), 0.16),
         (limited(own=None), None),
         (replace(WATCHED, memory=replace(WATCHED.memory, limit_bytes=None)), None),

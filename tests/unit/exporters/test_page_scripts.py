@@ -162,7 +162,7 @@ def row(**more):
         "worker": "0",
         "pid": 1,
         "state": "up",
-        "stuck_seconds": None,
+        "stalled_seconds": None,
         "runtime": "python",
         "version": "3.12.4",
         "lag_source": "probe",
@@ -186,7 +186,7 @@ OPEN = {"critical": 0, "warning": 0, "info": 0}
 BY_URGENCY = [
     (row(state="down"), 0),
     (row(state="stopped"), 0),
-    (row(state="stuck", stuck_seconds=0.6), 0),
+    (row(state="stalled", stalled_seconds=0.6), 0),
     (row(open=OPEN | {"critical": 1}), 0),
     (row(open=OPEN | {"warning": 1}), 1),
     (row(open=OPEN | {"info": 1}), 2),
@@ -194,7 +194,7 @@ BY_URGENCY = [
     (row(limit_share=0.95), 2),
     (row(delay_p99_seconds=[0.1, 0.25]), 2),
     (row(), 3),
-    (row(state="stuck", stuck_seconds=0.2), 3),  # a short one moves nobody about
+    (row(state="stalled", stalled_seconds=0.2), 3),  # a short one moves nobody about
     (row(state="vacant"), 4),
 ]
 

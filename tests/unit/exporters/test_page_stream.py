@@ -99,12 +99,12 @@ def test_a_stall_is_of_this_second():
     assert first["shop", "0"] == "up"
     stuck.update({("shop", "0"): 1.2345, ("shop", "1"): 3.0})
     [row] = page.second()["workers"]["rows"]
-    assert (row["worker"], row["state"], row["stuck_seconds"]) == ("0", "stuck", 1.2)
+    assert (row["worker"], row["state"], row["stalled_seconds"]) == ("0", "stalled", 1.2)
     stuck["shop", "0"] = 2.24
-    assert [each["stuck_seconds"] for each in page.second()["workers"]["rows"]] == [2.2]
+    assert [each["stalled_seconds"] for each in page.second()["workers"]["rows"]] == [2.2]
     stuck.clear()
     [row] = page.second()["workers"]["rows"]
-    assert (row["state"], row["stuck_seconds"]) == ("up", None)
+    assert (row["state"], row["stalled_seconds"]) == ("up", None)
 
 
 def test_an_incident_changes_its_own_row():

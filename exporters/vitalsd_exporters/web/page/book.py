@@ -46,8 +46,8 @@ class RowBook:
             if self._made_of is None or not all(map(is_, self._made_of, made_of)):
                 self._rows = await self._made(*made_of)
                 self._made_of = made_of
-        stuck = self._view.stalled()
-        self._rows = {place: _with_stall(row, stuck.get(place)) for place, row in self._rows.items()}
+        stalled = self._view.stalled()
+        self._rows = {place: _with_stall(row, stalled.get(place)) for place, row in self._rows.items()}
         return self._rows
 
     async def _made(
@@ -77,8 +77,8 @@ class RowBook:
 
 def _with_stall(row: WorkerRow, seconds: float | None) -> WorkerRow:
     """The same row with the stall that its worker is in now."""
-    if row.state not in ("up", "stuck") or (seconds is None and row.stuck_seconds is None):
+    if row.state not in ("up", "stalled") or (seconds is None and row.stalled_seconds is None):
         return row
     if seconds is None:
-        return msgspec.structs.replace(row, state="up", stuck_seconds=None)
-    return msgspec.structs.replace(row, state="stuck", stuck_seconds=round(seconds, 1))
+        return msgspec.structs.replace(row, state="up", stalled_seconds=None)
+    return msgspec.structs.replace(row, state="stalled", stalled_seconds=round(seconds, 1))

@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from vitalsd.model import OBSERVED_LOOP, STOPPED, is_for_computing
+from vitalsd.model import OBSERVED_LOOP, STOPPED, is_for_computing, limit_share, own_bytes
 from vitalsd.times import rfc3339
 from vitalsd_exporters.web.edge import as_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from vitalsd.model import Incident, MemoryTrend, RecentLoop, Severity, TargetSnapshot, WorkerSample
+    from vitalsd.model import Incident, LimitKind, MemoryTrend, RecentLoop, Severity, TargetSnapshot, WorkerSample
 
 __all__ = ["BRIEF", "WorkerRow", "brief", "open_counts", "seen_bytes", "target_row", "worker_row"]
 
-WorkerState = Literal["up", "stuck", "down", "vacant", "stopped"]
+WorkerState = Literal["up", "stalled", "down", "vacant", "stopped"]
 KIB = 1024
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86_400.0
 NONE_OPEN: dict[Severity, int] = {"critical": 0, "warning": 0, "info": 0}
@@ -37,7 +37,7 @@ class WorkerRow(msgspec.Struct, frozen=True, gc=False):
     state: WorkerState
     since_at: str | None
     """When it began, ended, or became as it is."""
-    stuck_seconds: float | None
+    stalled_seconds: float | None
     """Of the stall in progress that has lasted longest."""
     lag_source: str
     runtime: str
@@ -54,8 +54,9 @@ class WorkerRow(msgspec.Struct, frozen=True, gc=False):
     memory_bytes: int | None
     """Its own: anonymous and swapped out."""
     limit_bytes: int | None
+    limit_kind: LimitKind | None
     limit_share: float | None
-    """How much of the limit is used up, by all who share it."""
+    """How much of the limit is used up; of a group's, by all who share it."""
     growth_bytes_per_second: float | None
     exhausted_at: str | None
     restarts: int
@@ -79,7 +80,6 @@ def worker_row(
     loops = _watched(recent, runtime)
     process, memory = worker.process, worker.memory
     state = _state(worker)
-    own = _own_bytes(worker)
     limit = memory.limit_bytes if memory is not None else None
     growth = trend.bytes_per_second if trend is not None else None
     return WorkerRow(
@@ -88,7 +88,7 @@ def worker_row(
         pid=worker.key.pid if worker.key is not None and worker.up else None,
         state=state,
         since_at=_since(worker, target, state),
-        stuck_seconds=None,
+        stalled_seconds=None,
         lag_source=worker.lag_source,
         runtime=runtime,
         version=version,
@@ -99,9 +99,10 @@ def worker_row(
         ),
         stalls=sum(loop.stalls for loop in loops) if loops else None,
         resident_bytes=seen_bytes(process.resident_bytes if process is not None else None),
-        memory_bytes=seen_bytes(own),
+        memory_bytes=seen_bytes(own_bytes(worker)),
         limit_bytes=limit,
-        limit_share=_share(_used_share(worker, own)),
+        limit_kind=memory.limit_kind if memory is not None else None,
+        limit_share=_share(limit_share(worker)),
         growth_bytes_per_second=float(f"{growth:.2g}") if growth is not None else None,
         exhausted_at=_exhausted(trend, worker.at),
         restarts=sum(target.restarts.get(worker.slot, {}).values()),
@@ -190,23 +191,6 @@ def _late_most(between: tuple[float, float | None] | None) -> tuple[float, float
         return -1.0, -1.0
     low, high = between
     return low, high if high is not None else float("inf")
-
-
-def _own_bytes(worker: WorkerSample) -> int | None:
-    process = worker.process
-    if process is None or process.anonymous_bytes is None:
-        return None
-    return process.anonymous_bytes + (process.swap_bytes or 0)
-
-
-def _used_share(worker: WorkerSample, own: int | None) -> float | None:
-    """Of a group's limit all that is in the group counts, but for what the kernel takes back before it kills."""
-    memory = worker.memory
-    if memory is None or not memory.limit_bytes:
-        return None
-    if memory.limit_kind == "group" and memory.group is not None and memory.group.left_bytes is not None:
-        return min(1.0, max(0.0, 1.0 - memory.group.left_bytes / memory.limit_bytes))
-    return own / memory.limit_bytes if own is not None else None
 
 
 def _share(value: float | None) -> float | None:

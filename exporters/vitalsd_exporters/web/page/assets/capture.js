@@ -74,23 +74,21 @@ export function show(place, { id }, app) {
     text(problem, '');
     try {
       const answer = await what();
-      state.gone = answer === null;
-      if (!state.gone) state.capture = { ...state.capture, ...answer };
       app.say(said);
+      if (answer === null) return gone();
+      state.capture = { ...state.capture, ...answer };
       draw();
-      return true;
     } catch (error) {
       text(problem, plain(error.message, 1000));
-      return false;
     }
+    return undefined;
+  };
+  const gone = () => {
+    state.gone = true;
+    app.go('#/captures');
   };
   const buttons = (capture) =>
-    h(
-      'div',
-      { class: 'actions' },
-      viewers(capture),
-      deeds(capture, app, { change, gone: () => app.go('#/captures') }),
-    );
+    h('div', { class: 'actions' }, viewers(capture), deeds(capture, app, change));
 
   const json = h('details', { class: 'json', hidden: true }, h('summary', {}, 'As JSON'), raw);
   fill(

@@ -2,13 +2,13 @@
 The columns of workers and of targets alike, and how each figure is said.
 */
 
-import { between, openParts, tone } from './marks.js';
+import { BOUNDS, between, openParts, tone } from './marks.js';
 import { opened } from './rows.js';
 import { ago, bytes, count, share } from './words.js';
 
 const HOUR = 3600;
 const MIB = 1024 * 1024;
-const SOON = 6 * HOUR;
+const { SOON_SECONDS, VERY_SOON_SECONDS } = BOUNDS;
 
 /** For rows of rows.js; `fold` is called for a target whose workers are to be folded, or no longer. */
 export function columns(live, fold) {
@@ -78,7 +78,7 @@ export function columns(live, fold) {
     number(
       'restarts',
       'Restarts',
-      'Of this place, since the agent began',
+      'Of this place, since it is known',
       (row) => zero(row.restarts),
       (row) => row.restarts,
     ),
@@ -102,9 +102,13 @@ function named(row, fold) {
 function memory(row) {
   const words =
     row.limit_bytes === null ? bytes(row.memory_bytes) : `${bytes(row.memory_bytes)} / ${bytes(row.limit_bytes)}`;
-  const title =
-    row.limit_share === null ? undefined : `${share(row.limit_share)} of the limit is used, by all who share it`;
+  const title = row.limit_share === null ? undefined : `${share(row.limit_share)} of the limit ${isUsed(row)}`;
   return { ...barred(row.limit_share, words, tone(row.limit_share)), title };
+}
+
+/** Whose use it is: a control group's limit is met by all together, any other by the process alone. */
+export function isUsed({ limit_kind: kind }) {
+  return kind === 'group' ? 'is used, by all who share it' : 'is used';
 }
 
 function barred(value, words, mark) {
@@ -122,7 +126,7 @@ export function forecast({ exhausted_at: at, growth_bytes_per_second: growth }, 
     const left = (Date.parse(at) - now) / 1000;
     return {
       text: left > 0 ? `full ${ago(at, now)}` : 'full now',
-      class: left < SOON ? 'critical' : 'warning',
+      class: left < VERY_SOON_SECONDS ? 'critical' : left < SOON_SECONDS ? 'warning' : 'quiet',
       title: at,
     };
   }

@@ -3,8 +3,8 @@
 import { h } from './dom.js';
 import { modal } from './modal.js';
 
-/** Asks in a dialog; a promise of whether the answer was yes. Escape is no. */
-export async function confirmed({ title, text, action }) {
+/** Asks in a dialog; a promise of whether the answer was yes. Escape is no, and so is a question that is taken back. */
+export async function confirmed({ title, text, action }, takenBack = null) {
   const dialog = h(
     'dialog',
     { class: 'ask', 'aria-labelledby': 'confirm-title', 'aria-describedby': 'confirm-text' },
@@ -17,5 +17,5 @@ export async function confirmed({ title, text, action }) {
       h('button', { type: 'button', class: 'danger', on: { click: () => dialog.close('yes') } }, action),
     ),
   );
-  return (await modal(dialog)) === 'yes';
+  return (await modal(dialog, takenBack)) === 'yes';
 }

@@ -6,16 +6,16 @@ import { confirmed } from './confirm.js';
 import { count } from './words.js';
 
 /**
- * The buttons. `change(what, said)` does it and tells what came of it, and answers whether it was done; `gone` is
- * called once it is deleted.
+ * The buttons. `change(what, said)` does it and tells what came of it.
  */
-export function deeds(capture, app, { change, gone }) {
+export function deeds(capture, app, change) {
   const path = `/api/v1/captures/${encodeURIComponent(capture.id)}`;
   const button = (title, click, more = {}) => mayButton(app, { on: { click }, ...more }, title);
   if (isActive(capture)) {
     const stop = () => change(() => app.api.post(`${path}/stop`), 'It is being stopped.');
     const cancel = async () => {
-      if (await confirmed(CANCEL)) await change(() => app.api.remove(path), 'It is cancelled.');
+      if (await cancelling(capture.id, app.live))
+        await change(() => app.api.post(`${path}/cancel`), 'It is cancelled.');
     };
     return [
       capture.state === 'running' ? button('Stop early and keep what there is', stop) : null,
@@ -26,8 +26,7 @@ export function deeds(capture, app, { change, gone }) {
   const pin = () =>
     change(() => app.api.patch(path, { pinned }), pinned ? 'It is pinned.' : 'It is no longer pinned.');
   const remove = async () => {
-    if ((await confirmed(deletion(capture))) && (await change(() => app.api.remove(path), 'It is deleted.')))
-      gone();
+    if (await confirmed(deletion(capture))) await change(() => app.api.remove(path), 'It is deleted.');
   };
   return [
     capture.state === 'done'
@@ -36,6 +35,20 @@ export function deeds(capture, app, { change, gone }) {
     captureButton(app, capture, capture.state === 'done' ? 'Take another' : 'Ask again', ''),
     button('Delete', remove, { class: 'danger' }),
   ];
+}
+
+/** Asks, until it has ended by itself: then there is nothing to answer. */
+async function cancelling(id, live) {
+  const ending = new AbortController();
+  const off = live.on('captures', () => {
+    const told = live.captures.get(id);
+    if (told === undefined || !isActive(told)) ending.abort();
+  });
+  try {
+    return await confirmed(CANCEL, ending.signal);
+  } finally {
+    off();
+  }
 }
 
 const CANCEL = {

@@ -158,10 +158,10 @@ function nothing(live, { words, wrong }) {
 /** What somebody wants to know before reading anything. */
 function summary(workers) {
   const parts = [];
-  for (const name of ['down', 'stopped', 'stuck']) {
+  for (const name of ['down', 'stopped', 'stalled']) {
     const some = workers.filter((row) => row.state === name);
     const longest =
-      name === 'stuck' ? ` for up to ${duration(Math.max(...some.map((row) => row.stuck_seconds)))}` : '';
+      name === 'stalled' ? ` for up to ${duration(Math.max(...some.map((row) => row.stalled_seconds)))}` : '';
     if (some.length > 0) parts.push(`${many(some.length, 'worker')} ${name}${longest}`);
   }
   return parts.join(', ');

@@ -2,7 +2,8 @@
 What the agent tells as it changes: one stream for the whole page, and the latest of everything that it told.
 
 A stream that ends is begun again after a pause that grows, and everything is told anew. What was told last stays to
-be seen meanwhile, under words that say so.
+be seen meanwhile, under words that say so. A browser has six connections to a host, for all its tabs: one that nobody
+sees lets go of its stream, and looks each half a minute for as long as it takes to be told everything once.
 */
 
 import { api, renew } from './session.js';
@@ -14,13 +15,20 @@ const SILENT = 10_000;
 /* The agent says something each second. */
 const HIDDEN_PAUSE = 1000;
 /* Nothing is drawn in a tab that nobody sees, but its title is. */
+const LET_GO = 5000;
+const LOOK_EVERY = 30_000;
 
-const listeners = new Map(
-  ['workers', 'incidents', 'captures', 'agent', 'state'].map((topic) => [topic, new Set()]),
-);
+const EVERYTHING = ['workers', 'incidents', 'captures', 'agent'];
+/* What each stream tells at first. */
+const listeners = new Map([...EVERYTHING, 'state'].map((topic) => [topic, new Set()]));
 const changed = new Set();
 let drawing = false;
 let ahead = 0;
+let hiddenSince = document.hidden ? -Infinity : Infinity;
+/* A tab that is opened behind others rests at once. */
+const away = () => Date.now() - hiddenSince > LET_GO;
+const RESTED = Symbol('rested');
+/* What a stream ends with that is let go. */
 
 /** The latest of everything; see the table of topics in `on`. */
 export const live = {
@@ -29,8 +37,11 @@ export const live = {
   incidents: new Map(),
   captures: new Map(),
   agent: null,
+  /** `connecting`, `live`, `resting` in a tab that nobody sees, `lost` or `refused`. */
   state: 'connecting',
-  /** Since when nothing is told, as Date.now() has it, and when we try again; null while all is well. */
+  /** When something was told last, as Date.now() has it. */
+  toldAt: null,
+  /** Since when nothing is told, and when we try again; null while all is well. */
   lostSince: null,
   nextTry: null,
   /** Why we are refused or lost, in a sentence. */
@@ -53,7 +64,12 @@ export async function listen() {
     const ended = await once(() => {
       pause = FIRST_PAUSE;
     });
-    live.lostSince ??= Date.now();
+    if (ended === RESTED) {
+      if (live.state !== 'resting') enter('resting');
+      await waited(LOOK_EVERY);
+      continue;
+    }
+    live.lostSince ??= live.toldAt ?? Date.now();
     live.reason = ended.message;
     enter(ended.status === 401 || ended.status === 403 ? 'refused' : 'lost');
     live.nextTry = Date.now() + pause;
@@ -76,14 +92,18 @@ async function once(begun) {
     const told = new Set();
     for await (const event of eventsOf(answer.body)) {
       heard = Date.now();
-      if (event === null) continue;
-      take(event.name, event.data, !told.has(event.name));
-      told.add(event.name);
-      if (live.state !== 'live' && told.has('workers')) {
+      if (event !== null) {
+        take(event.name, event.data, !told.has(event.name));
+        told.add(event.name);
+      }
+      if (told.has('workers')) live.toldAt = heard;
+      const state = away() ? 'resting' : 'live';
+      if (live.state !== state && told.has('workers')) {
         begun();
         live.lostSince = live.nextTry = live.reason = null;
-        enter('live');
+        enter(state);
       }
+      if (state === 'resting' && EVERYTHING.every((topic) => told.has(topic))) return RESTED;
     }
     return new Error('The agent has ended the stream.');
   } catch (error) {
@@ -147,6 +167,7 @@ function tell(topic) {
 }
 
 document.addEventListener('visibilitychange', () => {
+  hiddenSince = document.hidden ? Date.now() : Infinity;
   if (document.hidden && drawing) draw(); // the frame that it waits for does not come
 });
 

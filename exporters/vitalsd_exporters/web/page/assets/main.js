@@ -94,7 +94,7 @@ function tell() {
   const open = [...live.incidents.values()].filter(
     (each) => each.state === 'open' && each.severity !== 'info',
   ).length;
-  const lost = live.state === 'live' || live.state === 'connecting' ? '' : '(lost) ';
+  const lost = live.state === 'lost' || live.state === 'refused' ? '(lost) ' : '';
   text(document.querySelector('title'), `${lost}${open > 0 ? `(${open}) ` : ''}${plain(heading, 80)} · vitalsd`);
 }
 

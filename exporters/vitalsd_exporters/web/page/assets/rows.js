@@ -152,10 +152,10 @@ function together(rows) {
   };
 }
 
-/** `4 up`, `1 stuck of 4`. */
+/** `4 up`, `1 stalled of 4`. */
 function stateOf(rows) {
   if (rows.length === 0) return { text: '✕ no worker', class: 'state down' };
-  for (const name of ['down', 'stopped', 'stuck']) {
+  for (const name of ['down', 'stopped', 'stalled']) {
     const some = rows.filter((row) => row.state === name).length;
     if (some > 0) return state({ state: name, words: `${some} ${name} of ${rows.length}` });
   }

@@ -74,8 +74,14 @@ export function shell(root, { live, api }) {
 
   let told = '';
   function tellState() {
-    const { state: its, lostSince, nextTry } = live;
-    const words = { connecting: 'connecting', live: 'live', lost: 'connection lost', refused: 'not let in' }[its];
+    const { state: its, toldAt, lostSince, nextTry } = live;
+    const words = {
+      connecting: 'connecting',
+      live: 'live',
+      resting: `as of ${clock(new Date(toldAt ?? 0).toISOString())}`, // of the moment until the stream is there again
+      lost: 'connection lost',
+      refused: 'not let in',
+    }[its];
     set(state, 'class', `connection ${its}`);
     looking.hidden = api.mayChange;
     text(state, words);

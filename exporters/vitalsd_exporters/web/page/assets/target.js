@@ -4,7 +4,7 @@ One target or one worker of it: how it is now, what is known of its past, and wh
 What is not in the stream is asked for every five seconds, while somebody looks.
 */
 
-import { askForCapture } from './ask.js';
+import { captureButton } from './ask.js';
 import { columns } from './columns.js';
 import { fill, h, section, text } from './dom.js';
 import { exitsOf, factsOf, missingOf, targetFacts } from './facts.js';
@@ -39,7 +39,7 @@ export function show(place, { name, slot }, app) {
       { class: 'bar-above' },
       crumbs(name, slot),
       marks,
-      h('div', { class: 'tools' }, askButton(app, name, slot)),
+      h('div', { class: 'tools' }, captureButton(app, { target: name, worker: slot }, 'Ask for a capture')),
     ),
     told,
     parts.element,
@@ -149,15 +149,4 @@ function crumbs(name, slot) {
     slot !== null && [h('a', { href: hrefOf(name) }, plain(name, 60)), '/'],
   ];
   return h('div', { class: 'crumbs' }, way, own);
-}
-
-function askButton(app, target, worker) {
-  const may = app.api.mayChange;
-  const why = may ? null : 'This page may only look: open the link with the token to ask for captures.';
-  const ask = () => askForCapture(app, { target, worker });
-  return h(
-    'button',
-    { type: 'button', class: 'primary', disabled: !may, title: why, on: { click: ask } },
-    'Ask for a capture',
-  );
 }

@@ -33,9 +33,9 @@ export function collect() {
 }
 
 /** A stall that lasts longer than the percentile says is the delay of now. */
-function delay({ stuck_seconds: stuck, delay_p99_seconds: bounds }) {
-  if (bounds === null) return stuck;
-  return Math.max(stuck ?? 0, bounds[1] ?? bounds[0]);
+function delay({ stalled_seconds: stalled, delay_p99_seconds: bounds }) {
+  if (bounds === null) return stalled;
+  return Math.max(stalled ?? 0, bounds[1] ?? bounds[0]);
 }
 
 function look() {

@@ -3,7 +3,7 @@ One worker as it is now: its figures with the last ten minutes of each, its memo
 */
 
 import { lines, sparkline } from './chart.js';
-import { forecast } from './columns.js';
+import { forecast, isUsed } from './columns.js';
 import { fill, h, section, text } from './dom.js';
 import { between, tone } from './marks.js';
 import { table } from './table.js';
@@ -32,8 +32,8 @@ export function workerParts(name, slot, app) {
     const row = live.workers.get(`${name}/${slot}`);
     if (row === undefined) return;
     const delay =
-      row.state === 'stuck'
-        ? { text: `stuck ${duration(row.stuck_seconds)}`, class: 'critical' }
+      row.state === 'stalled'
+        ? { text: `stalled ${duration(row.stalled_seconds)}`, class: 'critical' }
         : between(row.delay_p99_seconds);
     tell(
       cards.delay,
@@ -47,7 +47,9 @@ export function workerParts(name, slot, app) {
     const used =
       row.limit_bytes === null
         ? 'no limit'
-        : `${share(row.limit_share)} of ${bytes(row.limit_bytes)} is used, by all who share it`;
+        : row.limit_share === null
+          ? `the limit is ${bytes(row.limit_bytes)}`
+          : `${share(row.limit_share)} of ${bytes(row.limit_bytes)} ${isUsed(row)}`;
     const going = forecast(row, live.now()).text;
     const said = going === UNKNOWN ? used : `${going}; ${used}`;
     tell(
@@ -159,7 +161,7 @@ function forecastOf({ growth_bytes_per_second: growth, exhausted_at: at, limit_b
     : [];
 }
 
-/** Each loop of the worker, with what it is stuck in. */
+/** Each loop of the worker, with what it is stalled in. */
 function loopsTable() {
   const list = table({
     label: 'Loops',
@@ -230,5 +232,5 @@ function nowOf({ current_stall: stall, running }) {
     return running === false ? { text: 'does not run', class: 'faint' } : { text: 'on time', class: 'state up' };
   const frame = stall.stacks?.[0]?.frames?.[0];
   const where = frame ? ` in ${plain(frame.function, 80)} (${plain(frame.file, 80)}:${frame.line})` : '';
-  return { text: `■ stuck ${duration(stall.seconds)}${where}`, class: 'state stuck' };
+  return { text: `■ stalled ${duration(stall.seconds)}${where}`, class: 'state stalled' };
 }
