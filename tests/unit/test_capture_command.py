@@ -130,7 +130,7 @@ def test_what_is_not_as_it_was_summed_is_not_kept(
 @pytest.mark.parametrize(
     ("refusal", "words"),
     [
-        (Refusal("cooldown", "One was taken 3 min ago: now with --force.", 61.2), ["3 min ago", "--force"]),
+        (Refusal("cooldown", "The last was capture 1n4.", 61.2), ["ask again in 1m2s, or now with --force."]),
         (Refusal("engine", "py-spy: it may not look."), ["vitalsd doctor --pid 4242"]),
         (Refusal("stopped", "It is stopped."), ["`kill -CONT 4242` lets it go on"]),
         (Refusal("headroom", "Too little memory is left."), ["Too little memory"]),

@@ -7,6 +7,7 @@ from typing import Any
 
 from vitalsd.cli.figures import INDENT, cut, facts, figure, filled, is_table, plain, seconds, table
 from vitalsd.cli.moments import moment, unix
+from vitalsd.cli.refused import advice
 from vitalsd.detect.growth.words import size
 
 __all__ = ["TABLES", "brief", "described", "files", "held_for", "listed", "sentence", "summary", "where"]
@@ -49,7 +50,7 @@ def listed(captures: Iterable[Mapping[str, Any]], now: float) -> str:
     return "\n".join(lines)
 
 
-def described(capture: Mapping[str, Any]) -> str:
+def described(capture: Mapping[str, Any], now: float) -> str:
     """One capture in full, without where its files lie."""
     told = {
         "capture": capture["id"],
@@ -70,7 +71,7 @@ def described(capture: Mapping[str, Any]) -> str:
         "uploaded": capture["uploaded_at"],
         "not uploaded": capture["upload_problem"],
     }
-    return "\n\n".join(part for part in (filled(sentence(capture)), facts(told), summary(capture)) if part)
+    return "\n\n".join(part for part in (filled(sentence(capture, now)), facts(told), summary(capture)) if part)
 
 
 def brief(capture: Mapping[str, Any]) -> str:
@@ -79,8 +80,12 @@ def brief(capture: Mapping[str, Any]) -> str:
     return f"{said}\n\n{summary(capture)}".rstrip()
 
 
-def sentence(capture: Mapping[str, Any]) -> str:
-    """What has become of it, for somebody who reads one line."""
+def sentence(capture: Mapping[str, Any], now: float | None = None, at_once: str = "with --force") -> str:
+    """
+    What has become of it, for somebody who reads one line.
+
+    Of what was refused, with the time of now, also when to ask again, and how one is had at once.
+    """
     what = f"{capture['kind']} capture of {where(capture)}"
     problem = plain(capture["problem"] or "it does not say why").rstrip(".")
     state = capture["state"]
@@ -95,7 +100,8 @@ def sentence(capture: Mapping[str, Any]) -> str:
         said += f". Nothing better could be used: {plain(instead).rstrip('.')}" if instead else ""
         return f"{said}." + (f" It did harm: {plain(capture['harm'])}" if capture["harm"] else "")
     if state == "refused":
-        return f"No {what}: {problem}."
+        again = advice(capture, now, at_once) if now is not None else ""
+        return f"No {what}: {problem}" + (f": {again}." if again else ".")
     if state == "failed":
         return f"The {what} failed: {problem}."
     if state == "cancelled":

@@ -30,6 +30,26 @@ DONE: dict[str, Any] = {
 }
 
 
+def test_a_refusal_says_when_to_ask_again() -> None:
+    """With the time that is left now, and how one is had at once where a person may."""
+    refused = {**DONE, "state": "refused", "problem": "the last was 1n4", "refusal": "cooldown"}
+    refused |= {"ended_at": "2026-07-01T12:00:00.000Z", "retry_after_seconds": 300}
+    body = "const { capture } = given; const now = Date.parse(given.now);\n"
+    body += "return [sentenceOf(capture, now, 'so'), factsOf(capture, now)];"
+    script = loading("captured.js", "sentenceOf, factsOf") + body
+
+    def told(now: str, **changes: object) -> tuple[str, str]:
+        said, facts = evaluate(script, {"capture": {**refused, **changes}, "now": now})
+        again = dict(facts).get("may be asked again", "")
+        return said.replace("\u00a0", " "), again.replace("\u00a0", " ")
+
+    no = "No cpu capture of shop/0: the last was 1n4"
+    assert told("2026-07-01T12:01:00Z") == (f"{no}: ask again in 4 min, or now so.", "in 4 min")
+    assert told("2026-07-01T12:01:00Z", refusal="breaker") == (f"{no}: ask again in 4 min.", "in 4 min")
+    assert told("2026-07-01T12:05:00Z") == (f"{no}.", "now")
+    assert told("2026-07-01T12:01:00Z", retry_after_seconds=None) == (f"{no}.", "")
+
+
 def loading(module: str, names: str) -> str:
     """The first line of a script that has these of a module."""
     return f"const {{ {names} }} = await load('{module}');\n"
