@@ -220,8 +220,8 @@ class Capture(Section, frozen=True):
             ge=0.0,
             description="The time between two captures of one kind of one target; `stacks` of an incident with "
             "another cause or culprit do not wait, no incident waits for what a person has asked for, and no "
-            "person for what was taken by itself: between what people ask for of one worker it is a minute at most, "
-            "and none of `stacks`.",
+            "person for what was taken by itself: between what people ask for of one worker it is a minute at "
+            "most, and none of `stacks`.",
         ),
     ] = 600.0
     per_hour: Annotated[

@@ -214,7 +214,7 @@ def test_a_refusal_is_a_sentence() -> None:
 
 
 def test_what_was_refused_can_be_had_all_the_same() -> None:
-    """By the key that the sentence and the last line name, where a person may; of all else there is no such key."""
+    """By the key that the sentence and the last line name, where a person may; else there is no such key."""
     agent = CannedAgent()
     known = {
         "state": "refused",
