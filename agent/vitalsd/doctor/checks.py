@@ -149,7 +149,8 @@ def _folder(folder: FolderFacts) -> Check:
         made = "" if folder.exists else ", will be made"
         return _room(folder) or Check("Folders", folder.what, "ok", f"{folder.path}{on}{free}{made}")
     if not folder.exists:
-        return Check("Folders", folder.what, "note", f"{folder.path}: not there; the first probe makes it")
+        why = folder.unmade or "the first probe that publishes there makes it"
+        return Check("Folders", folder.what, "note", f"{folder.path}: not there; {why}")
     if not folder.usable:
         fix = "run the agent as the service's user, or as root"
         return Check("Folders", folder.what, "warning", f"{folder.path}: {folder.problem}", fix)

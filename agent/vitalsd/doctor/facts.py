@@ -41,6 +41,8 @@ class FolderFacts(msgspec.Struct, frozen=True):
     problem: str | None = None
     least_bytes: int | None = None
     """What must be free of it."""
+    unmade: str | None = None
+    """Why no probe makes it, where it is one for segments and is not there."""
 
 
 class PortFacts(msgspec.Struct, frozen=True):
