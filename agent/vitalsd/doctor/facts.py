@@ -123,6 +123,8 @@ class ProbeFacts(msgspec.Struct, frozen=True):
     problem: str | None = None
     advice: str | None = None
     """What to do about that, where it is known."""
+    workers: tuple[int, ...] = ()
+    """The processes below it that have one, where it has none itself: it is their supervisor."""
 
 
 class EngineFacts(msgspec.Struct, frozen=True):
