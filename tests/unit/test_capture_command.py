@@ -366,7 +366,7 @@ allocated and still there, most first
    bytes  allocations    bytes/s  new
   40 MiB         1234  683 KiB/s   no  remember (cache.py:7)
 
-leaked bytes  50 MiB""",
+allocated and kept  50 MiB""",
     "heap": """\
 types that grow
    grew    bytes    now
@@ -377,14 +377,14 @@ holders
         3     yes  dict of shop.cache -> Session[...] ->
                      shop.sessions.Sessions.by_user_and_by_the_day -> list
 
-census share  100.0%""",
+of the memory looked at  100.0%""",
     "stacks": """\
 threads
   active
      yes  MainThread, in f (b.py:3)
       no  worker
 
-thread count  2""",
+threads  2""",
 }
 
 

@@ -19,6 +19,34 @@ TABLES = {
     "growing_types": "types that grow",
 }
 """Field of a summary -> the heading above its rows, where its name does not say enough."""
+LABELS = {
+    "counted": "looked at",
+    "rate": "samples a second",
+    "seconds": "watched for",
+    "unseen_share": "time in no sample",
+    "idle_share": "idle",
+    "profiler_cpu_share": "cost of the profiler, of a core",
+    "cpu_seconds": "processor time",
+    "loop_late_seconds": "its loop was late by",
+    "tracked_seconds": "tracked for",
+    "leaked_bytes": "allocated and kept",
+    "leaked_allocations": "allocations kept",
+    "thread_count": "threads",
+    "lock_holder": "has the interpreter lock",
+    "held_type": "type that is kept",
+    "holders_cut": "search for holders",
+    "census_at": "taken",
+    "census_share": "of the memory looked at",
+    "census_seconds": "since the one before",
+    "no_tasks_reason": "tasks",
+    "no_samples_reason": "no samples",
+}
+"""Field of a summary -> what it is called; others by their name. The page says the same (labels.js)."""
+COUNTED = {
+    "interpreter_lock": "the thread that has the interpreter lock",
+    "running_threads": "every thread that runs",
+    "main_thread": "the main thread",
+}
 SAID = ("instead",)
 """What the sentence says already."""
 
@@ -129,7 +157,9 @@ def summary(capture: Mapping[str, Any]) -> str:
             heading = TABLES.get(name, plain(name).replace("_", " "))
             parts.append("\n".join([cut(heading), *table(told[name])]))
     others = {
-        plain(name).replace("_", " "): figure(name, value)
+        LABELS.get(name, plain(name).replace("_", " ")): (
+            COUNTED.get(str(value), figure(name, value)) if name == "counted" else figure(name, value)
+        )
         for name, value in told.items()
         if name not in SAID and isinstance(value, int | float | str)
     }

@@ -123,9 +123,9 @@ def _exchange(
         answer = connection.getresponse()
         if answer.status == http.client.UNAUTHORIZED:
             raise VitalsdError(
-                f"The agent on {control.listen} refuses the token in {_token_file(settings)}: it is not this "
-                "agent's. Either that file was written anew since the agent has read it, which a restart mends, or it "
-                "is of another agent: name the configuration of this one with --config."
+                f"The agent on {control.listen} refuses the token in {_token_file(settings)}: it is not "
+                "this agent's. Either that file was written anew since the agent has read it (then restart it), "
+                "or it is of another agent: name the configuration of this one with --config."
             )
         yield answer
     except http.client.IncompleteRead as error:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["TargetMemory", "target_as_json", "target_memory", "targets_as_json"]
 
 MOST_ZOMBIES = 20
-NOT_READ_YET = "it is read for the first time within a minute"
+NOT_READ_YET = "it will be read for the first time within a minute"
 
 
 class TargetMemory(msgspec.Struct, frozen=True):

@@ -277,6 +277,13 @@ def test_what_would_be_used_of_a_process_that_is_stopped():
     assert stopped.text == "not while process 4711 is stopped; then it would do: it samples"
 
 
+def test_a_path_is_never_broken() -> None:
+    """Somebody copies it, so it goes beyond the edge rather than over two lines."""
+    path = f"/srv/{'a-long-folder/' * 6}site-packages/memray"
+    checks = (Check("Tools", "memray", "ok", f"1.19.1, {path}"),)
+    assert path in as_text([Diagnosis(True, "it works", checks)], colour=False)
+
+
 FALLBACK = "no probe makes it, and without it probes publish in /dev/shm/vitalsd-UID"
 
 

@@ -9,6 +9,7 @@ from support.modules import evaluate
 from support.probed import needs_node
 
 from vitalsd.capture.model import KINDS, CaptureState
+from vitalsd.cli.captured import COUNTED, LABELS, summary
 from vitalsd_exporters.web.captures import Asked
 
 pytestmark = needs_node
@@ -119,6 +120,20 @@ def test_what_is_sent_is_what_the_api_takes() -> None:
     assert Asked(**sent) == Asked(
         kind="heap", target="shop", worker="1", seconds=2.5, reason="why", force=True, redact=True
     )
+
+
+def test_figures_are_called_the_same_on_a_terminal() -> None:
+    """What `vitalsd captures ID` calls a field, the page does; and nobody reads a name of the JSON."""
+    script = loading("labels.js", "label, meaning") + "return given.map((name) => label(name));"
+    assert dict(zip(LABELS, evaluate(script, list(LABELS)), strict=True)) == LABELS
+    script = loading("labels.js", "meaning") + "return given.map((word) => meaning('counted', word));"
+    assert dict(zip(COUNTED, evaluate(script, list(COUNTED)), strict=True)) == COUNTED
+    told = {**DONE, "summary": {"counted": "interpreter_lock", "unseen_share": 0.059, "rate": 189.21}}
+    assert summary(told).splitlines() == [
+        "looked at          the thread that has the interpreter lock",
+        "time in no sample  5.9%",
+        "samples a second   189.21",
+    ]
 
 
 def test_which_files_the_viewer_reads() -> None:
