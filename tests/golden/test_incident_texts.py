@@ -107,8 +107,8 @@ FOUND: list[dict[str, Any]] = [
             "limit": 1024,
             "time_to_limit_seconds": 104_100,
             "no_census_reason": "a second census tells, 600 s after the first",
-            "no_capture_reason": "stacks: `stacks` of shop is taken once in 5m, and the last was 20s ago: ask "
-            "again in 4m40s, or now with --force (capture.cooldown)",
+            "no_capture_reason": "stacks: `stacks` of shop is taken once in 5m (capture.cooldown), and the last "
+            "was capture 1n4a0a0r001",
         },
     },
     {

@@ -145,11 +145,14 @@ def test_refused(tmp_path: Path) -> None:
     listen = f"--control-listen=127.0.0.1:{agent.control_port}"
     with serving(agent) as service:
         started(agent, service)
-        captured(agent, "stacks", "shop")
-        again = agent.command("capture", "stacks", "shop", listen)
+        for _ in range(2):
+            assert captured(agent, "stacks", "shop")["state"] == "done"
+        first = captured(agent, "heap", "shop")
+        again = agent.command("capture", "heap", "shop", listen)
         assert again.returncode == 1
-        assert "--force" in again.stderr + again.stdout
-        assert captured(agent, "stacks", "shop", "--force")["state"] == "done"
+        assert f"the last was capture {first['id']}: ask again in " in again.stderr
+        assert "or now with --force" in again.stderr
+        assert captured(agent, "heap", "shop", "--force")["state"] == "done"
         os.kill(service.pid, 19)
         try:
             stopped = agent.command("capture", "heap", "shop", "--force", listen)

@@ -132,9 +132,13 @@ def test_without_node_its_part_is_left_out_in_one_line(tmp_path: Path) -> None:
     path = str(Path(sys.executable).parent)
     with demo_to_play_with(tmp_path, free_ports(), PATH=path) as (started, invitation):
         started.send_signal(signal.SIGINT)
-        _, err = started.communicate(timeout=60)
+        out, err = started.communicate(timeout=60)
 
     assert (started.returncode, err) == (0, "")
+    assert out.splitlines()[-1] == "The demo ends, and takes its services and its agent down."
+    *_, again, last = invitation.splitlines()
+    link = next(line.split()[1] for line in invitation.splitlines() if line.startswith("  page "))
+    assert (again, last) == (f"Its page once more: {link}", "What it notices follows here, until Ctrl-C.")
     assert invitation.splitlines()[1] == "Node's part is left out: there is no `node` on PATH."
     assert "pages" not in invitation
     assert processes(tmp_path) == []

@@ -129,6 +129,32 @@ def test_a_probe_that_publishes_elsewhere(tmp_path: Path) -> None:
     assert line["fix"].startswith(f"sampling.segment_dir: {elsewhere} ")
 
 
+def test_the_supervisor_of_services_with_the_probe(tmp_path: Path) -> None:
+    """It has none itself, and need not: its workers have, by their pids, and nobody is told to start it again."""
+    start = f"{sys.executable} {TARGETS / 'idles.py'} 60"
+    with probed(["/bin/sh", "-c", f"{start} & {start} & wait"], tmp_path) as shell:
+
+        def publishing() -> list[int] | None:
+            pids = {int(path.name.split("-")[1]) for path in tmp_path.glob("python-*.seg.sock")}
+            return sorted(pids) if len(pids) == 2 else None
+
+        workers = wait_for("two segments", publishing)
+        try:
+            visit = Visit(tmp_path, "--pid", str(shell.pid), "--json")
+            text = Visit(tmp_path, "--pid", str(shell.pid)).answer.stdout
+        finally:
+            for pid in workers:
+                os.kill(pid, signal.SIGKILL)
+        shell.end()
+    line = visit.line("probe")
+    assert (visit.code, line["mark"]) == (0, "note")
+    told = f"it is a supervisor: its workers {workers[0]} and {workers[1]} have the probe"
+    assert line["text"] == told
+    assert line["fix"] == f"vitalsd doctor --pid {workers[0]}"
+    assert "vitalsd run" not in text
+    assert f"Process {shell.pid} is a supervisor, and its workers can be watched" in " ".join(text.split())
+
+
 def test_without_a_pid(tmp_path: Path) -> None:
     """What an agent would have here."""
     visit = Visit(tmp_path, "--json")

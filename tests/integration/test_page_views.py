@@ -284,14 +284,16 @@ def test_a_capture_that_is_cancelled_says_so(visitor: Visit, served: Crowd) -> N
 
 def test_a_refusal_is_told_in_the_dialog(visitor: Visit, served: Crowd) -> None:
     """In the policy's own sentence; what was chosen is still there."""
-    served.view.captures.refusal = Refusal("cooldown", "One was taken a moment ago: ask again in 4 min.", 240.0)
+    served.view.captures.refusal = Refusal("cooldown", "The last was capture 1n4.", 240.0)
     page = visitor.page
     visitor.excuse("429")
     go(page, "#/captures")
     page.click("text=New capture")
     page.check("#ask-kind-memory")
     page.click("dialog button[type=submit]")
-    page.wait_for_selector("dialog [role=alert]:has-text('One was taken a moment ago')")
+    page.wait_for_selector("dialog [role=alert]:has-text('The last was capture 1n4: ask again in 4 min')")
+    told = page.inner_text("dialog [role=alert]")
+    assert told.endswith(f", or now with “{page.inner_text('label:has(#ask-force)').strip()}”.")
     assert page.is_checked("#ask-kind-memory")
     page.keyboard.press("Escape")
     page.wait_for_selector("dialog", state="detached")

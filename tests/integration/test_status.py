@@ -183,7 +183,8 @@ def test_a_token_that_is_refused_is_told(agent: Agent) -> None:
         answer = _status(agent)
 
     assert answer.returncode == 1
-    assert "refuses our token" in answer.stderr
+    token = agent.storage / f"control-{agent.control_port}.token"
+    assert f"refuses the token in {token}: it is not this agent's" in answer.stderr
 
 
 def test_a_second_agent_that_cannot_start_takes_nothing_from_the_first(agent: Agent) -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import time
 from dataclasses import dataclass, field
 
 from msgspec.structs import replace
@@ -163,6 +164,7 @@ class FakeCaptures:
                 problem=no.sentence,
                 refusal=no.word,
                 retry_after_seconds=no.retry_after_seconds,
+                ended_at=time.time(),
             )
         self.all = (capture, *self.all)
         return capture

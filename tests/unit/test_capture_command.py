@@ -130,7 +130,7 @@ def test_what_is_not_as_it_was_summed_is_not_kept(
 @pytest.mark.parametrize(
     ("refusal", "words"),
     [
-        (Refusal("cooldown", "One was taken 3 min ago: now with --force.", 61.2), ["3 min ago", "--force"]),
+        (Refusal("cooldown", "The last was capture 1n4.", 61.2), ["ask again in 1m2s, or now with --force."]),
         (Refusal("engine", "py-spy: it may not look."), ["vitalsd doctor --pid 4242"]),
         (Refusal("stopped", "It is stopped."), ["`kill -CONT 4242` lets it go on"]),
         (Refusal("headroom", "Too little memory is left."), ["Too little memory"]),
@@ -382,7 +382,7 @@ allocated and still there, most first
    bytes  allocations    bytes/s  new
   40 MiB         1234  683 KiB/s   no  remember (cache.py:7)
 
-leaked bytes  50 MiB""",
+allocated and kept  50 MiB""",
     "heap": """\
 types that grow
    grew    bytes    now
@@ -393,14 +393,14 @@ holders
         3     yes  dict of shop.cache -> Session[...] ->
                      shop.sessions.Sessions.by_user_and_by_the_day -> list
 
-census share  100.0%""",
+of the memory looked at  100.0%""",
     "stacks": """\
 threads
   active
      yes  MainThread, in f (b.py:3)
       no  worker
 
-thread count  2""",
+threads  2""",
 }
 
 

@@ -116,6 +116,21 @@ def test_a_token_that_is_no_text(listener: Listener, tmp_path: Path) -> None:
         ask(settings, "/")
 
 
+def test_a_token_that_is_empty(listener: Listener, tmp_path: Path) -> None:
+    """It is told with its place, and nobody is asked."""
+    settings = _settings(listener, tmp_path)
+    (tmp_path / "token").write_text("\n")
+    with pytest.raises(VitalsdError, match=rf"no token in {tmp_path}/token: the file is empty"):
+        ask(settings, "/api/v1/targets")
+
+
+@pytest.mark.parametrize("listener", [b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 2\r\n\r\n{}"], indirect=True)
+def test_a_token_that_is_refused(listener: Listener, tmp_path: Path) -> None:
+    """Which file was read is known, and that it is not this agent's; not who has changed what."""
+    with pytest.raises(VitalsdError, match=rf"refuses the token in {tmp_path}/token: it is not this agent's\."):
+        ask(_settings(listener, tmp_path), "/api/v1/targets")
+
+
 @pytest.mark.parametrize("seen", [[{STRANGER}], [set(), {STRANGER}]], ids=["before", "after"])
 def test_a_stranger_is_not_told_the_token(
     listener: Listener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seen: list[set[int]]

@@ -20,7 +20,8 @@ def capture(**more: Any) -> dict[str, Any]:
         "asked_by": "incident",
         "asked_at": LATELY,
     }
-    return {**known, "pid": 4711, "started_at": LATELY, "problem": None, "refusal": None, **more}
+    known |= {"started_at": LATELY, "ended_at": None, "problem": None, "refusal": None}
+    return {**known, "pid": 4711, "retry_after_seconds": None, **more}
 
 
 def test_nothing_to_say() -> None:
@@ -41,8 +42,8 @@ def test_the_policy_is_told() -> None:
     assert lines == [
         "capture: memory of shop/0: running",
         "capture: heap of shop/1: waiting for capture 1n4 to end",
-        "captures: 2 of the last hour count, and 1 of stacks by people; capture.per_hour is 6",
-        "capture refused: heap of shop/0: too little is left",
+        "captures: 2 of at most 6 in an hour (capture.per_hour), and 1 of stacks by people",
+        "capture refused: heap of shop/0, 10m00s ago: too little is left",
     ]
 
 
@@ -63,5 +64,26 @@ def test_a_refusal_of_who_is_stopped_goes_with_that() -> None:
         worker = {"up": True, "process": {"state": state}, "key": {"pid": pid}}
         return list(capture_lines([refused], [{"name": "shop", "workers": [worker]}], 6, NOW))
 
-    assert told(4711, "T") == [f"capture refused: cpu of shop/0: {problem}"]
+    assert told(4711, "T") == [f"capture refused: cpu of shop/0, 10m00s ago: {problem}"]
     assert told(4711, "S") == told(4712, "T") == []
+
+
+def refused(rest: float | None, **more: Any) -> list[str]:
+    """What is said of a refusal of ten minutes ago, which says that it holds for so long from now on."""
+    seconds = None if rest is None else 600 + rest
+    known = {"refusal": "cooldown", "problem": "the last was capture 1n4", "retry_after_seconds": seconds}
+    one = capture(**{"state": "refused", "started_at": None, "ended_at": LATELY, **known, **more})
+    return list(capture_lines([one], [], 6, NOW))
+
+
+def test_a_refusal_is_told_as_long_as_it_holds() -> None:
+    """With the time that is left now, and not the one that was left then; and how one is had at once."""
+    before = "capture refused: cpu of shop/0, 10m00s ago: the last was capture 1n4: "
+    assert refused(65.0, asked_by="person") == [f"{before}ask again in 1m5s, or now with --force"]
+    itself = (
+        "the next by itself is due in 1m5s at the earliest; `vitalsd capture cpu shop/0 --force` takes one now"
+    )
+    assert refused(65.0) == [before + itself]
+    assert refused(65.0, refusal="breaker", asked_by="person") == [f"{before}ask again in 1m5s"]
+    assert refused(0.0) == refused(-30.0) == refused(-30.0, refusal="breaker") == []
+    assert refused(None, refusal="budget") == [before.removesuffix(": ")]

@@ -60,10 +60,14 @@ def test_memory():
     ]
     (some,) = lines(replace(shop, workers=workers(10, None, 30)))
     assert some.startswith(
-        "shop: 2 of 3 workers have 40MiB together (PSS), 20MiB of it unshared; worker 1: it is read"
+        "shop: 2 of 3 workers have 40MiB together (PSS), 20MiB of it unshared; that of worker 1 is not"
     )
+    (one,) = lines(replace(shop, workers=workers(10, None, None)))
+    assert "shop: 1 of 3 workers has 10MiB (PSS), 5MiB of it unshared; that of workers 1, 2 is not known" in one
     (none,) = lines(replace(shop, workers=workers(None, None)))
-    assert none.startswith("shop: what 2 workers have of memory together is not known: it is read for the first")
+    assert none.startswith(
+        "shop: what 2 workers have of memory together is not known: it will be read for the first"
+    )
 
 
 def test_zombies():

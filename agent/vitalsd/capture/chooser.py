@@ -65,7 +65,7 @@ class Chooser:
         The disk is looked at then: what was free minutes ago, at the last look, keeps nobody from asking.
         """
         if self.closing or not self._ledger.tried:
-            return Refusal("closed", "the agent begins or ends at this moment: ask again in a few seconds", 5.0)
+            return Refusal("closed", "the agent begins or ends at this moment", 5.0)
         facts = read_facts(
             subject.worker,
             late_seconds=self._around.late_seconds(wanted.key),

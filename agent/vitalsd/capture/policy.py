@@ -9,13 +9,19 @@ Stacks take a moment, and those of an incident that says something else than the
 yet: they wait for no cooldown, as long as half of the hour's budget is left for all else. Nor does an incident's
 evidence wait for what a person has asked for, which may have shown nothing of it.
 
+The cooldown is there so that what is taken by itself does not repeat itself. A person knows what for: who asks
+waits for no cooldown that an incident or an alert has begun, and for that of people, of the same worker, a minute
+at most; for stacks not at all.
+
+A sentence is read later, too: it names the capture that is in the way and no time that passes. When another may be
+asked for is `retry_after_seconds`, and how one is had at once each face says in its own words.
+
 A time that lies in the future, since a clock was set back, counts as if it lay as far in the past: it keeps nobody
 waiting for longer than twice what it should, and nothing is forgotten that would count otherwise.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import msgspec
@@ -47,6 +53,8 @@ MEMORY_PRESSURE_PERCENT = 20.0
 AGENT_LATE_SECONDS = 0.5
 FRESH_SHARE = 0.5
 """Of the hour's budget: beyond, what is new waits for its cooldown like all else."""
+PERSON_SECONDS = 60.0
+"""The cooldown between what people ask for of one kind and worker: a key that is pressed twice is one wish."""
 MOST_WAITING = 8
 """One is taken at a time, so the last of these is a minute or more away from what it was asked for."""
 
@@ -215,10 +223,9 @@ def _of_engine(wanted: Wanted, engine: str, recent: Sequence[Capture], now: floa
     opened = open_breaker(wanted.target, engine, wanted.kind, recent, now)
     if opened is None:
         return None
-    rest = opened.rest_seconds
     where = f"for `{wanted.kind}` of {wanted.target}"
-    told = f"{engine} is not used {where} for another {_short(rest)}, since {opened.reason}"
-    return Refusal("breaker", f"{told}; `vitalsd doctor` shows what else would do", rest)
+    told = f"{engine} is not used {where} for some time, since {opened.reason}"
+    return Refusal("breaker", f"{told}; `vitalsd doctor` shows what else would do", opened.rest_seconds)
 
 
 def _of_disk(facts: Facts, settings: CaptureSettings) -> Refusal | None:
@@ -252,6 +259,10 @@ def _of_cooldown(
     wanted: Wanted, recent: Sequence[Capture], settings: CaptureSettings, now: float
 ) -> Refusal | None:
     """From the end of one to the next: the service has its peace in between."""
+    by_person = wanted.asked_by == "person"
+    if by_person and wanted.kind == "stacks":
+        return None
+    cooldown = min(settings.cooldown, PERSON_SECONDS) if by_person else settings.cooldown
     may_be_fresh = wanted.kind == "stacks" and wanted.asked_by == "incident" and wanted.about != ""
     may_be_fresh = may_be_fresh and len(_of_this_hour(recent, now)) < FRESH_SHARE * settings.per_hour
     for capture in recent:
@@ -261,15 +272,23 @@ def _of_cooldown(
             continue
         if (wanted.asked_by, capture.asked_by) == ("incident", "person"):
             continue
+        if by_person and (capture.asked_by, capture.worker) != ("person", wanted.worker):
+            continue
         active = capture.state in ACTIVE
         ended_at = now if active or capture.ended_at is None else capture.ended_at
-        rest = settings.cooldown - abs(now - ended_at)
+        rest = cooldown - abs(now - ended_at)
         if rest > 0:
-            latest = f"one is {capture.state}" if active else f"the last was {_short(abs(now - ended_at))} ago"
-            every = f"`{wanted.kind}` of {wanted.target} is taken once in {format_duration(settings.cooldown)}"
-            advice = f"ask again in {_short(rest)}, or now with --force (capture.cooldown)"
-            return Refusal("cooldown", f"{every}, and {latest}: {advice}", rest)
+            whom = f"{wanted.target}/{wanted.worker}" if by_person else wanted.target
+            every = f"`{wanted.kind}` of {whom} is taken once in {format_duration(cooldown)}"
+            every += " for people" if by_person else " (capture.cooldown)"
+            latest = f"capture {capture.id} is {capture.state}" if active else f"the last was capture {capture.id}"
+            return Refusal("cooldown", f"{every}, and {latest}", rest + _still_takes(capture, now))
     return None
+
+
+def _still_takes(capture: Capture, now: float) -> float:
+    """How long one that waits or runs goes on for, if nobody ends it early; nothing for what has ended."""
+    return max(0.0, capture.seconds - _age(capture, now)) if capture.state in ACTIVE else 0.0
 
 
 def uses_budget(kind: str, asked_by: str) -> bool:
@@ -286,8 +305,8 @@ def _of_budget(wanted: Wanted, recent: Sequence[Capture], settings: CaptureSetti
     if excess < 0:
         return None
     rest = HOUR_SECONDS - sorted(ages, reverse=True)[excess]
-    told = f"{len(ages)} captures of the last hour count, and capture.per_hour is {settings.per_hour}"
-    return Refusal("budget", f"{told}: ask again in {_short(rest)}, or now with --force", rest)
+    told = f"{len(ages)} captures of the last hour have used up capture.per_hour, which is {settings.per_hour}"
+    return Refusal("budget", told, rest)
 
 
 def _of_this_hour(recent: Sequence[Capture], now: float) -> list[float]:
@@ -307,7 +326,3 @@ def _age(capture: Capture, now: float) -> float:
 
 def _mib(size: int) -> str:
     return f"{max(0, size) >> 20} MiB"
-
-
-def _short(seconds: float) -> str:
-    return format_duration(max(1, math.ceil(seconds)))

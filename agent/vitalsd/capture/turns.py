@@ -54,7 +54,7 @@ class Turns:
         """Have it taken; an engine's mistakes are the capture's, never the agent's."""
         try:
             if not await self._its_turn(name, order):
-                other = "another agent of this host has been capturing all the time: ask again"
+                other = "another agent of this host has been capturing all the time"
                 self._outcomes.refused(self._outcomes.known(name), Refusal("host", other, HOST_SECONDS))
         except CaptureError as error:
             await self._failed(name, order, str(error), isinstance(error, DiskError))

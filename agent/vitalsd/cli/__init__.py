@@ -19,7 +19,7 @@ from typing import Protocol
 from vitalsd import __version__
 from vitalsd.cli.manual import Formatter, Manual, epilog, own_commands, usage
 from vitalsd.cli.output import tell, written
-from vitalsd.errors import VitalsdError
+from vitalsd.errors import UsageError, VitalsdError
 
 __all__ = ["NAMES", "Command", "build_parser", "load", "main"]
 
@@ -81,7 +81,7 @@ def build_parser(names: Sequence[str] = tuple(NAMES), *, outline: bool = False) 
         formatter_class=Formatter,
     )
     parser.add_argument("--version", action="version", version=f"vitalsd {__version__}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     for name in names:
         own = commands.add_parser(name, help=NAMES[name], formatter_class=Formatter)
         if not outline:
@@ -103,6 +103,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(given: Sequence[str]) -> int:
     known = bool(given) and given[0] in NAMES
     args = build_parser(given[:1] if known else tuple(NAMES), outline=not known).parse_args(given)
+    if args.command is None:
+        tell(
+            UsageError("Say what to do: `vitalsd help` lists the commands, and `vitalsd demo` shows them at work.")
+        )
+        return UsageError.exit_code
     command: Command = args.chosen
     try:
         return command.run(args)

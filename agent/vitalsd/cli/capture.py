@@ -9,6 +9,7 @@ import argparse
 import http.client
 import math
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -152,7 +153,7 @@ def _problem(capture: Mapping[str, Any]) -> str | None:
     """Why there is none, and what to do; None where there is one, or may still be."""
     if capture["state"] not in ("refused", "failed", "cancelled"):
         return None
-    said = sentence(capture)
+    said = sentence(capture, time.time())
     advice = ADVICE.get(capture["refusal"] or "")
     return f"{said[:-1]}; {advice.format(pid=capture['pid'])}." if advice is not None else said
 

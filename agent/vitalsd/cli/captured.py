@@ -7,6 +7,7 @@ from typing import Any
 
 from vitalsd.cli.figures import INDENT, cut, facts, figure, filled, is_table, plain, seconds, table
 from vitalsd.cli.moments import moment, unix
+from vitalsd.cli.refused import advice
 from vitalsd.detect.growth.words import size
 
 __all__ = ["TABLES", "brief", "described", "files", "held_for", "listed", "sentence", "summary", "where"]
@@ -18,6 +19,34 @@ TABLES = {
     "growing_types": "types that grow",
 }
 """Field of a summary -> the heading above its rows, where its name does not say enough."""
+LABELS = {
+    "counted": "looked at",
+    "rate": "samples a second",
+    "seconds": "watched for",
+    "unseen_share": "time in no sample",
+    "idle_share": "idle",
+    "profiler_cpu_share": "cost of the profiler, of a core",
+    "cpu_seconds": "processor time",
+    "loop_late_seconds": "its loop was late by",
+    "tracked_seconds": "tracked for",
+    "leaked_bytes": "allocated and kept",
+    "leaked_allocations": "allocations kept",
+    "thread_count": "threads",
+    "lock_holder": "has the interpreter lock",
+    "held_type": "type that is kept",
+    "holders_cut": "search for holders",
+    "census_at": "taken",
+    "census_share": "of the memory looked at",
+    "census_seconds": "since the one before",
+    "no_tasks_reason": "tasks",
+    "no_samples_reason": "no samples",
+}
+"""Field of a summary -> what it is called; others by their name. The page says the same (labels.js)."""
+COUNTED = {
+    "interpreter_lock": "the thread that has the interpreter lock",
+    "running_threads": "every thread that runs",
+    "main_thread": "the main thread",
+}
 SAID = ("instead",)
 """What the sentence says already."""
 
@@ -49,7 +78,7 @@ def listed(captures: Iterable[Mapping[str, Any]], now: float) -> str:
     return "\n".join(lines)
 
 
-def described(capture: Mapping[str, Any]) -> str:
+def described(capture: Mapping[str, Any], now: float) -> str:
     """One capture in full, without where its files lie."""
     told = {
         "capture": capture["id"],
@@ -70,7 +99,7 @@ def described(capture: Mapping[str, Any]) -> str:
         "uploaded": capture["uploaded_at"],
         "not uploaded": capture["upload_problem"],
     }
-    return "\n\n".join(part for part in (filled(sentence(capture)), facts(told), summary(capture)) if part)
+    return "\n\n".join(part for part in (filled(sentence(capture, now)), facts(told), summary(capture)) if part)
 
 
 def brief(capture: Mapping[str, Any]) -> str:
@@ -79,8 +108,12 @@ def brief(capture: Mapping[str, Any]) -> str:
     return f"{said}\n\n{summary(capture)}".rstrip()
 
 
-def sentence(capture: Mapping[str, Any]) -> str:
-    """What has become of it, for somebody who reads one line."""
+def sentence(capture: Mapping[str, Any], now: float | None = None, at_once: str = "with --force") -> str:
+    """
+    What has become of it, for somebody who reads one line.
+
+    Of what was refused, with the time of now, also when to ask again, and how one is had at once.
+    """
     what = f"{capture['kind']} capture of {where(capture)}"
     problem = plain(capture["problem"] or "it does not say why").rstrip(".")
     state = capture["state"]
@@ -95,7 +128,8 @@ def sentence(capture: Mapping[str, Any]) -> str:
         said += f". Nothing better could be used: {plain(instead).rstrip('.')}" if instead else ""
         return f"{said}." + (f" It did harm: {plain(capture['harm'])}" if capture["harm"] else "")
     if state == "refused":
-        return f"No {what}: {problem}."
+        again = advice(capture, now, at_once) if now is not None else ""
+        return f"No {what}: {problem}" + (f": {again}." if again else ".")
     if state == "failed":
         return f"The {what} failed: {problem}."
     if state == "cancelled":
@@ -123,7 +157,9 @@ def summary(capture: Mapping[str, Any]) -> str:
             heading = TABLES.get(name, plain(name).replace("_", " "))
             parts.append("\n".join([cut(heading), *table(told[name])]))
     others = {
-        plain(name).replace("_", " "): figure(name, value)
+        LABELS.get(name, plain(name).replace("_", " ")): (
+            COUNTED.get(str(value), figure(name, value)) if name == "counted" else figure(name, value)
+        )
         for name, value in told.items()
         if name not in SAID and isinstance(value, int | float | str)
     }

@@ -98,7 +98,7 @@ class Captures:
             print(f"Capture {capture['id']} is {capture['state']}{pinned}.")
         else:
             note = f"note: {capture['note']}" if "note" in capture else ""
-            parts = [described(capture), files(capture, lie(settings, capture)), note]
+            parts = [described(capture, time.time()), files(capture, lie(settings, capture)), note]
             print("\n\n".join(part for part in parts if part))
         return 0
 

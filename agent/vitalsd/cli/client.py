@@ -128,7 +128,9 @@ def _exchange(
         answer = connection.getresponse()
         if answer.status == http.client.UNAUTHORIZED:
             raise VitalsdError(
-                f"The agent on {control.listen} refuses our token: it was started with another configuration."
+                f"The agent on {control.listen} refuses the token in {_token_file(settings)}: it is not "
+                "this agent's. Either that file was written anew since the agent has read it (then restart it), "
+                "or it is of another agent: name the configuration of this one with --config."
             )
         yield answer
     except http.client.IncompleteRead as error:
@@ -176,13 +178,18 @@ def _no_agent(listen: str) -> VitalsdError:
     )
 
 
+def _token_file(settings: Settings) -> Path:
+    """The chosen one, or where an agent on this port writes its own."""
+    chosen = settings.exporters.control.token_file
+    return Path(chosen) if chosen is not None else token_path(settings)
+
+
 def _token(settings: Settings) -> tuple[str, int]:
     """The token, and the uid of who has written it down."""
-    chosen = settings.exporters.control.token_file
-    path = Path(chosen) if chosen is not None else token_path(settings)
+    path = _token_file(settings)
     try:
         with path.open(encoding="utf-8") as file:
-            return file.read().strip(), os.fstat(file.fileno()).st_uid
+            token, owner = file.read().strip(), os.fstat(file.fileno()).st_uid
     except FileNotFoundError:
         told = (
             f"There is no token at {path}: no agent was started with this configuration (`vitalsd watch` starts "
@@ -197,6 +204,9 @@ def _token(settings: Settings) -> tuple[str, int]:
         raise VitalsdError(f"Cannot read the token at {path}: it is not text.") from None
     except OSError as error:
         raise VitalsdError(f"Cannot read the token at {path}: {error.strerror}.") from error
+    if not token:
+        raise VitalsdError(f"There is no token in {path}: the file is empty, so no agent can know us by it.")
+    return token, owner
 
 
 def _addresses(listen: str) -> list[tuple[Any, ...]]:

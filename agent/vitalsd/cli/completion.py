@@ -47,7 +47,7 @@ class Completion:
     def prepare(self, parser: argparse.ArgumentParser) -> None:
         """Add the arguments."""
         parser.add_argument("shell", metavar="bash|zsh|fish", help="the shell that is to read it")
-        parser.add_argument("words", nargs="*", help=argparse.SUPPRESS)
+        parser.add_argument("words", nargs="*", default=[], help=argparse.SUPPRESS)
 
     def run(self, args: argparse.Namespace) -> int:
         """Print the script, or answer one."""

@@ -74,11 +74,12 @@ def _memory(memory: dict[str, Any], up: int) -> str:
     why = next(iter(missing.values()), "")
     if not known:
         return f"what {up} workers have of memory together is not known: {why}"
-    whom = f"{up} workers have" if known == up else f"{known} of {up} workers have"
-    text = f"{whom} {_mebibytes(memory['proportional_bytes'])} together (PSS)"
+    whom = f"{up} workers have" if known == up else f"{known} of {up} workers {'has' if known == 1 else 'have'}"
+    text = f"{whom} {_mebibytes(memory['proportional_bytes'])}{' together' if known > 1 else ''} (PSS)"
     if memory["unique_bytes"] is not None:
         text += f", {_mebibytes(memory['unique_bytes'])} of it unshared"
-    return f"{text}; worker {', '.join(missing)}: {why}" if missing else text
+    others = f"worker{'s' if len(missing) > 1 else ''} {', '.join(missing)}"
+    return f"{text}; that of {others} is not known: {why}" if missing else text
 
 
 def _mebibytes(size: int) -> str:

@@ -23,7 +23,7 @@ from vitalsd.probe.python.segment import in_memory
 if TYPE_CHECKING:
     from vitalsd.settings.model import Settings
 
-__all__ = ["LAUNCH", "PRELOAD", "Run", "node_options", "service_environment"]
+__all__ = ["LAUNCH", "PRELOAD", "Run", "node_options", "service_environment", "unstartable"]
 
 SYSTEM_SEGMENTS = Path("/run/vitalsd")
 
@@ -149,6 +149,23 @@ def _start_agent(args: argparse.Namespace, name: str, *, quiet: bool) -> None:
     os.waitpid(middle, 0)
 
 
+def unstartable(python: str, error: BaseException) -> str:
+    """What was in the way, of whom and where, and what to do: `execv` tells no path."""
+    if not isinstance(error, OSError) or error.filename is not None:
+        return str(error)
+    uid = os.geteuid()
+    told = f"uid {uid} cannot execute {python} ({error.strerror})"
+    if not isinstance(error, PermissionError):
+        return told
+    shut = next((each for each in reversed(Path(python).parents) if not os.access(each, os.X_OK)), None)
+    where = (
+        f"{shut} does not let that user pass" if shut is not None else "its file, or what it leads to, forbids it"
+    )
+    return (
+        f"{told}, since {where}: install vitalsd where uid {uid} may read it, or start an agent beside it as root"
+    )
+
+
 def _become_agent(arguments: list[str]) -> None:
     try:
         os.setsid()
@@ -160,6 +177,6 @@ def _become_agent(arguments: list[str]) -> None:
         os.closerange(3, min(65536, os.sysconf("SC_OPEN_MAX")))
         os.execv(arguments[0], arguments)  # noqa: S606 - to become the agent is the point
     except BaseException as error:  # noqa: BLE001 - whatever it is, this process must end here
-        os.write(2, f"vitalsd: the agent cannot be started: {error}\n".encode())
+        os.write(2, f"vitalsd: the agent cannot be started: {unstartable(arguments[0], error)}\n".encode())
     finally:
         os._exit(1)

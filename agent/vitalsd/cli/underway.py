@@ -1,4 +1,7 @@
-"""What `vitalsd status` says of captures: which are under way, what the hour has had, what was refused and why."""
+"""What `vitalsd status` says of captures: which are under way, what the hour has had, what is refused and why.
+
+A refusal whose time is over is told no more, and of all others how long ago that was: they are of that moment.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,8 @@ from vitalsd.capture.model import ACTIVE
 from vitalsd.capture.policy import uses_budget
 from vitalsd.cli.captured import where
 from vitalsd.cli.figures import plain
+from vitalsd.cli.moments import short
+from vitalsd.cli.refused import advice, rest_seconds
 from vitalsd.model import STOPPED
 
 __all__ = ["LISTED", "capture_lines"]
@@ -31,20 +36,24 @@ def capture_lines(
     counted = sum(uses_budget(each["kind"], each["asked_by"]) for each in begun)
     if begun:
         others = f", and {len(begun) - counted} of stacks by people" if counted < len(begun) else ""
-        yield f"captures: {counted} of the last hour count{others}; capture.per_hour is {per_hour}"
-    told: dict[tuple[str, str, str], Mapping[str, Any]] = {}
+        yield f"captures: {counted} of at most {per_hour} in an hour (capture.per_hour){others}"
+    latest: dict[tuple[str, str, str], Mapping[str, Any]] = {}
     for each in captures:
-        told.setdefault((each["target"], each["worker"], each["kind"]), each)
+        latest.setdefault((each["target"], each["worker"], each["kind"]), each)
     stopped = set(_stopped(targets))
     refused = [
         each
-        for each in told.values()
+        for each in latest.values()
         if each["state"] == "refused"
         and _age(each["asked_at"], now) < HOUR_SECONDS
+        and rest_seconds(each, now) != 0
         and (each["refusal"] != "stopped" or (each["target"], each["pid"]) in stopped)
     ]
     for each in refused[:MOST_SHOWN]:
-        yield f"capture refused: {each['kind']} of {where(each)}: {plain(each['problem'] or '')}"
+        again = advice(each, now)
+        why = plain(each["problem"] or "it does not say why").rstrip(".")
+        ago = f"{short(_age(each['asked_at'], now))} ago"
+        yield f"capture refused: {each['kind']} of {where(each)}, {ago}: {why}" + (f": {again}" if again else "")
     if len(refused) > MOST_SHOWN:
         yield f"and {len(refused) - MOST_SHOWN} more: vitalsd captures"
 

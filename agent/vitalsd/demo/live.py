@@ -32,6 +32,7 @@ def stay(stage: Stage, say: Callable[[str], None]) -> int:
                 say(f"{time.strftime('%H:%M:%S')}  {note}")
             time.sleep(LOOK_SECONDS)
     except KeyboardInterrupt:
+        say("\nThe demo ends, and takes its services and its agent down.")
         return 0
     raise VitalsdError("A process of the demo has ended, and nobody asked it to.")
 
@@ -57,6 +58,7 @@ def _invitation(stage: Stage) -> Iterator[str]:
     yield "  vitalsd status; vitalsd incidents; vitalsd captures"
     yield f"  vitalsd capture cpu {stage.players[0].target}/0 --seconds 5"
     yield ""
+    yield f"Its page once more: {stage.link}"
     yield "What it notices follows here, until Ctrl-C."
     yield ""
 

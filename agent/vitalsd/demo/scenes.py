@@ -88,9 +88,10 @@ def show_leak(scene: Scene) -> str:
     scene.switch_on("leak", 8)
     grown = scene.wait_for("growth of the heap", lambda: at_least(LEAKED_BYTES, scene.growth(heap)), HEAP_SECONDS)
     grown_resident = scene.wait_for("growth of memory", lambda: at_least(LEAKED_BYTES, scene.growth(resident)))
+    now = scene.was(resident) + grown_resident
     return (
-        f"the heap grew by {grown / MEBIBYTE:.0f} MiB, and resident memory by {grown_resident / MEBIBYTE:.0f} MiB "
-        f"to {(scene.was(resident) + grown_resident) / MEBIBYTE:.0f} MiB"
+        f"the heap grew by {grown / MEBIBYTE:.0f} MiB; resident memory grew by "
+        f"{grown_resident / MEBIBYTE:.0f} MiB, and is {now / MEBIBYTE:.0f} MiB now"
     )
 
 

@@ -67,7 +67,8 @@ class ImbalanceDetector:
             return nothing_in(KIND, seen, "", "watching", "one of them shows no life, see `worker_hung`")
         old, young = _by_age(seen, up)
         if len(old) < 2:
-            told = f"{len(old)} of {len(up)} have lived for two windows of {self._window:g} s, two are needed"
+            need = f"two must have lived for {2 * self._window:g} s, to be compared"
+            told = f"{need}, and of {len(up)} workers {len(old) or 'none'} has"
             return nothing_in(KIND, seen, "", "watching", told)
         most = max(_amount(seen.loads[slot][0]) for slot in old)
         told = f"the busiest of {len(old)} was at work for {percent(most)} of the last {self._window:g} s"

@@ -75,6 +75,8 @@ BOUNDARY = {
     "internal/timers": {"listOnTimeout", "processTimers", "processImmediate"},
 }
 """Where the loop calls out. What is further out on the stack started the loop and has no part in what it runs."""
+UNNAMED = re.compile(r"__.*__$|<.*>$")
+"""`__init__`, `<module>`, `<lambda>`: names that nobody has chosen."""
 TRANSPARENT = {"<listcomp>", "<setcomp>", "<dictcomp>", "<genexpr>"}
 BUILTIN = {"", "native"}
 """The file of a function that is V8's own, in a profile and in a stack of the probe's."""
@@ -86,7 +88,7 @@ def last_name(function: str) -> str:
 
 
 @lru_cache(2048)
-def _origin(file: str, dunder: bool) -> Origin:
+def _origin(file: str, unnamed: bool) -> Origin:
     if LOOP.search(file):
         return Origin.LOOP
     if IN_FRAMEWORK.search(file):
@@ -97,8 +99,9 @@ def _origin(file: str, dunder: bool) -> Origin:
         return Origin.STANDARD
     if GENERATED.search(file) or LAUNCHER.search(file) or not file:
         return Origin.STANDARD
-    # `python -c` and what dataclasses write have one name: only the latter begins and ends with underscores.
-    if file == "<string>" and dunder:
+    # `python -c`, the line by which multiprocessing starts a worker and what dataclasses and named tuples write
+    # are one file: of these a function that somebody has named is somebody's own.
+    if file == "<string>" and unnamed:
         return Origin.STANDARD
     return Origin.OWN
 
@@ -106,7 +109,7 @@ def _origin(file: str, dunder: bool) -> Origin:
 def origin(frame: Frame) -> Origin:
     """Whose code this frame is."""
     name = last_name(frame.function)
-    return _origin(frame.file, name.startswith("__") and name.endswith("__"))
+    return _origin(frame.file, UNNAMED.match(name) is not None)
 
 
 @lru_cache(2048)

@@ -278,4 +278,5 @@ class StallDetector:
             return "watching", f"a loop is late by {duration(late)}, its evidence is being taken"
         bound = f"{self._bounds(seen).threshold_seconds * 1000:.0f} ms"
         since = rfc3339(seen.quiet_since) if seen.quiet_since is not None else None
-        return "quiet", f"no stretch beyond {bound}" + (f" since {since}" if since else " was seen")
+        when = f" since {since[:10]} {since[11:19]} UTC" if since else ""
+        return "quiet", f"no stretch beyond {bound} was seen{when}"

@@ -225,7 +225,7 @@ class StarvationDetector:
         )
 
     def _quiet(self, samples: Sequence[WorkerSample], loops: Sequence[str]) -> str:
-        bounds = f"bounds {_ms(self.bounds.p99_seconds)} and {_ms(self.bounds.mean_seconds)}"
+        bounds = f"its bounds are {_ms(self.bounds.p99_seconds)} and {_ms(self.bounds.mean_seconds)}"
         latest = [next(_stretches(samples, loop), None) for loop in loops]
         told = [stretch for stretch in latest if stretch is not None and stretch.delay.buckets[-1] > 0]
         if not told:

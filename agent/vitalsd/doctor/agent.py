@@ -27,10 +27,11 @@ from vitalsd.doctor.status import fields_of, namespaces, standing, yama
 from vitalsd.errors import VitalsdError
 from vitalsd.settings.model import Settings
 from vitalsd.settings.storage import segment_dir, storage_dir
-from vitalsd.targets.places import default_folders
+from vitalsd.targets.filesystem import OF_THE_KERNEL, filesystem_of
+from vitalsd.targets.places import SHARED, Place, default_folders
 from vitalsd_exporters.web.sockets import bind
 
-__all__ = ["filesystem_of", "folder_facts", "look_at_agent", "target_of", "where_it_runs"]
+__all__ = ["folder_facts", "look_at_agent", "segment_folders", "target_of", "where_it_runs"]
 
 HOST_NAMESPACES = {"pid": "pid:[4026531836]", "user": "user:[4026531837]"}
 """The numbers that the kernel gives to its first ones."""
@@ -117,8 +118,26 @@ def _folders(settings: Settings, proc: Path) -> tuple[FolderFacts, ...]:
         found.append(replace(storage, least_bytes=settings.capture.keep_free))
     except VitalsdError as error:
         found.append(FolderFacts("storage.dir", "", False, False, None, None, str(error)))
-    places = default_folders(segment_dir(settings))
-    return (*found, *(folder_facts("segments", place.path, proc, writing=False) for place in places))
+    return (*found, *segment_folders(segment_dir(settings), proc))
+
+
+def segment_folders(chosen: str | None, proc: Path) -> list[FolderFacts]:
+    """Those that probes publish in: the chosen one, or where they fall back to."""
+    found = []
+    for place in default_folders(chosen):
+        facts = folder_facts("segments", place.path, proc, writing=False)
+        found.append(facts if facts.exists else replace(facts, unmade=_unmade(place, facts, chosen=bool(chosen))))
+    return found
+
+
+def _unmade(place: Place, facts: FolderFacts, *, chosen: bool) -> str | None:
+    """Why no probe makes this folder, which is not there; None where the first one does."""
+    above = place.path.parent
+    if place.uid is None and not chosen:
+        return f"no probe makes it, and without it probes publish in {SHARED}/vitalsd-UID"
+    if facts.filesystem in OF_THE_KERNEL:
+        return f"none can be made in {above}, which is of the kernel's ({facts.filesystem})"
+    return None if above.is_dir() else f"{above} neither, and a probe makes no more than the folder itself"
 
 
 def folder_facts(what: str, path: Path, proc: Path, *, writing: bool) -> FolderFacts:
@@ -137,26 +156,8 @@ def folder_facts(what: str, path: Path, proc: Path, *, writing: bool) -> FolderF
         free, problem = None, error.strerror
     if not usable and problem is None:
         problem = f"uid {os.geteuid()} may not {'write' if writing else 'read'} {there}"
-    return FolderFacts(what, str(path), exists, usable, filesystem_of(there, proc), free, problem)
-
-
-def filesystem_of(path: Path, proc: Path) -> str | None:
-    """The kind of file system that a path is on, of the mount that is nearest above it."""
-    try:
-        lines = (proc / "self" / "mountinfo").read_text(errors="replace").splitlines()
-    except OSError:
-        return None
-    best, kind = "", None
-    for line in lines:
-        before, _, after = line.partition(" - ")
-        fields, kinds = before.split(" "), after.split(" ")
-        if len(fields) < 5:
-            continue
-        point = fields[4]
-        inside = str(path) == point or str(path).startswith(point.rstrip("/") + "/")
-        if inside and len(point) >= len(best):
-            best, kind = point, kinds[0]
-    return kind
+    kind = filesystem_of(there, proc / "self" / "mountinfo")
+    return FolderFacts(what, str(path), exists, usable, kind, free, problem)
 
 
 def _ports(settings: Settings) -> list[PortFacts]:

@@ -149,7 +149,8 @@ def _folder(folder: FolderFacts) -> Check:
         made = "" if folder.exists else ", will be made"
         return _room(folder) or Check("Folders", folder.what, "ok", f"{folder.path}{on}{free}{made}")
     if not folder.exists:
-        return Check("Folders", folder.what, "note", f"{folder.path}: not there; the first probe makes it")
+        why = folder.unmade or "the first probe that publishes there makes it"
+        return Check("Folders", folder.what, "note", f"{folder.path}: not there; {why}")
     if not folder.usable:
         fix = "run the agent as the service's user, or as root"
         return Check("Folders", folder.what, "warning", f"{folder.path}: {folder.problem}", fix)
@@ -235,7 +236,10 @@ def check_process(agent: AgentFacts, process: ProcessFacts) -> Diagnosis:
         check.mark in ("ok", "warning") for check in ways if check.name != "/proc only"
     )
     checks = [*_about(process), *ways, *_captures(process)]
-    if works:
+    if process.probe.workers:
+        works = True
+        verdict = f"process {process.pid} is a supervisor, and its workers can be watched: ask about one of them"
+    elif works:
         verdict = f"delay and memory of process {process.pid} can be watched"
     elif process.state in "ZX":
         verdict = f"process {process.pid} has ended: there is nothing to watch"
@@ -306,7 +310,8 @@ def _probe(group: str, process: ProcessFacts) -> Check:
     probe = process.probe
     if probe.segment is None:
         start = "vitalsd run -- CMD" if process.runtime.kind in ("python", "unknown") else None
-        return Check(group, "probe", "no", probe.problem or "there is none", probe.advice or start)
+        mark: Mark = "note" if probe.workers else "no"
+        return Check(group, "probe", mark, probe.problem or "there is none", probe.advice or start)
     lock = "" if probe.locked or process.runtime.kind == "node" else ", which it has not locked now"
     if probe.socket is None or not probe.socket_usable:
         what = (
@@ -352,7 +357,9 @@ def _proc_only(group: str) -> Check:
 
 
 def _captures(process: ProcessFacts) -> list[Check]:
-    checks = []
+    checks: list[Check] = []
+    if process.probe.workers:  # who asks for a capture means one of those
+        return [Check("Captures", "workers", "note", "are taken of its workers", process.probe.advice)]
     for kind in KINDS:
         group = f"Captures of {kind}"
         rungs = [each for each in process.engines if each.kind == kind]

@@ -41,6 +41,8 @@ class FolderFacts(msgspec.Struct, frozen=True):
     problem: str | None = None
     least_bytes: int | None = None
     """What must be free of it."""
+    unmade: str | None = None
+    """Why no probe makes it, where it is one for segments and is not there."""
 
 
 class PortFacts(msgspec.Struct, frozen=True):
@@ -121,6 +123,8 @@ class ProbeFacts(msgspec.Struct, frozen=True):
     problem: str | None = None
     advice: str | None = None
     """What to do about that, where it is known."""
+    workers: tuple[int, ...] = ()
+    """The processes below it that have one, where it has none itself: it is their supervisor."""
 
 
 class EngineFacts(msgspec.Struct, frozen=True):

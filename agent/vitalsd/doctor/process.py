@@ -48,6 +48,9 @@ PYPY = re.compile(r"(?:lib)?pypy(\d+\.\d+)?")
 INSPECTOR_PORT = 9229
 SIGUSR1_CAUGHT = 1 << 9
 MOST_MAPS = 1 << 20
+MOST_ABOVE = 16
+"""Of a service: its supervisor, and what that was started by."""
+MOST_NAMED = 4
 Found = tuple[SegmentFile, Path, bool]
 
 
@@ -166,6 +169,12 @@ def _probe(
     path, vitals, facts = _search(pid, key, as_whom, places, proc)
     if path is not None:
         return path, vitals, facts
+    workers = probed_below(pid, places, proc)
+    if workers:
+        their = f"workers {_some(workers)} have" if len(workers) > 1 else f"worker {workers[0]} has"
+        told = f"it is a supervisor: its {their} the probe"
+        advice = f"vitalsd doctor --pid {workers[0]}"
+        return None, None, replace(facts, problem=told, advice=advice, workers=workers)
     try:
         chosen = _its_folder(proc / str(pid))
     except OSError as error:
@@ -178,6 +187,43 @@ def _probe(
     problem = what if there is not None else f"{what}, and there is no segment of its own there: {found.problem}"
     advice = f"sampling.segment_dir: {chosen} (or VITALSD_DIR={chosen}) for the agent, too"
     return None, None, ProbeFacts(problem=problem, advice=advice)
+
+
+def probed_below(pid: int, places: Sequence[Place], proc: Path) -> tuple[int, ...]:
+    """The processes that this one has started, or those have, and that publish a segment."""
+    found = set()
+    for path in (path for place in places for path in sorted(place.path.glob("*.seg"))):
+        try:
+            segment = SegmentFile(path)
+        except (SegmentError, OSError):
+            continue
+        try:
+            holder = segment.holder() or segment.header.pid
+            if pid in _ancestors(holder, proc):
+                found.add(holder)
+        finally:
+            segment.close()
+    return tuple(sorted(found))
+
+
+def _ancestors(pid: int, proc: Path) -> list[int]:
+    """Who has started a process, and whoever has started that, as far as they are there."""
+    above: list[int] = []
+    while pid > 1 and len(above) < MOST_ABOVE:
+        try:
+            stat = (proc / str(pid) / "stat").read_text(errors="replace").rpartition(")")[2].split()
+        except OSError:
+            break
+        pid = int(stat[1])
+        above.append(pid)
+    return above
+
+
+def _some(pids: Sequence[int]) -> str:
+    """`31388 and 31389`, or the first of very many."""
+    more = len(pids) - MOST_NAMED
+    named = [str(pid) for pid in pids[:MOST_NAMED]] + ([f"{more} more"] if more > 0 else [])
+    return " and ".join(filter(None, [", ".join(named[:-1]), named[-1]]))
 
 
 def _its_folder(folder: Path) -> str | None:

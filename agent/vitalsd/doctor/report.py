@@ -48,5 +48,5 @@ def _lines(check: Check, colour: bool) -> list[str]:
 
 def _wrapped(head: str, indent: int, text: str) -> list[str]:
     """Behind this head, whose colours do not count, lines that are broken where words end."""
-    wrapped = textwrap.wrap(text, WIDTH - indent, break_on_hyphens=False) or [""]
+    wrapped = textwrap.wrap(text, WIDTH - indent, break_on_hyphens=False, break_long_words=False) or [""]
     return [head + wrapped[0], *(" " * indent + line for line in wrapped[1:])]

@@ -219,7 +219,9 @@ class Capture(Section, frozen=True):
         Meta(
             ge=0.0,
             description="The time between two captures of one kind of one target; `stacks` of an incident with "
-            "another cause or culprit do not wait, and no incident waits for what a person has asked for.",
+            "another cause or culprit do not wait, no incident waits for what a person has asked for, and no "
+            "person for what was taken by itself: between what people ask for of one worker it is a minute at "
+            "most, and none of `stacks`.",
         ),
     ] = 600.0
     per_hour: Annotated[

@@ -17,6 +17,7 @@ from pathlib import Path
 import msgspec
 
 from vitalsd.probe.python import layout
+from vitalsd.targets.filesystem import OF_THE_KERNEL, filesystem_of
 from vitalsd.targets.places import SHARED, Place
 from vitalsd.targets.processes import Process
 
@@ -38,6 +39,8 @@ class _Service(msgspec.Struct, frozen=True):
     gids: frozenset[int]
     may_all: bool
     """No mode of a file keeps it out."""
+    mounts: Path
+    """Its mountinfo."""
 
     def at(self, path: Path) -> Path:
         """Where the agent finds what the service has at this path."""
@@ -116,7 +119,9 @@ def _service(proc: Path, process: Process) -> _Service | None:
         capabilities = int(fields["CapEff"], 16)
     except (KeyError, IndexError, ValueError):
         return None
-    return _Service(folder / "root", uid, groups | {gid}, bool(capabilities & CAP_DAC_OVERRIDE))
+    return _Service(
+        folder / "root", uid, groups | {gid}, bool(capabilities & CAP_DAC_OVERRIDE), folder / "mountinfo"
+    )
 
 
 def _unusable(service: _Service, folder: Path) -> str | None:
@@ -144,6 +149,12 @@ def _unusable(service: _Service, folder: Path) -> str | None:
 def _unmade(service: _Service, folder: Path) -> str | None:
     """The folder is not there; the first probe makes it, if it may."""
     above = folder.parent
+    kind = filesystem_of(above, service.mounts)
+    if kind in OF_THE_KERNEL:
+        return (
+            f"{folder} does not exist, and cannot be made in {above}, which is of the kernel's ({kind}): choose "
+            "another by VITALSD_DIR"
+        )
     if os.statvfs(service.at(above)).f_flag & os.ST_RDONLY:
         return f"{folder} does not exist, and {above} is read-only: make it, writable for uid {service.uid}"
     if not _may(service, above, 0o3):
@@ -169,14 +180,16 @@ def _may(service: _Service, folder: Path, wanted: int) -> bool:
 
 def _full(service: _Service, folder: Path) -> str | None:
     """What is full of the file system that the folder lies in, or would be made in."""
-    path = service.at(folder if service.at(folder).exists() else folder.parent)
-    found = os.statvfs(path)
+    there = folder if service.at(folder).exists() else folder.parent
+    unmade = "" if there == folder else f", and {folder} is not there yet"
+    found = os.statvfs(service.at(there))
     free = found.f_bavail * found.f_frsize
-    if free < layout.SIZE:
-        needed = layout.SIZE // 1024
-        return f"{folder} is full, {free // 1024} KiB are left of the {needed} KiB that a segment takes: make room"
+    # What has no size, as a tmpfs without a limit, has as much room as there is memory.
+    if found.f_blocks and free < layout.SIZE:
+        left = f"{free // 1024} KiB are left of the {layout.SIZE // 1024} KiB that a segment takes{unmade}"
+        return f"{there} is full, {left}: make room"
     if found.f_files and not found.f_favail:
-        return f"{folder} has no room for another file: remove some"
+        return f"{there} has no room for another file{unmade}: remove some"
     return None
 
 

@@ -15,13 +15,16 @@ from vitalsd.capture.model import ACTIVE
 from vitalsd.cli.captured import files, sentence, summary
 from vitalsd.cli.figures import within
 from vitalsd.cli.following import path_of
+from vitalsd.cli.refused import is_forcible
 from vitalsd.errors import VitalsdError
-from vitalsd.top.keys import CAPTURE, Keys, bindings
+from vitalsd.top.keys import CAPTURE, Key, Keys, bindings
 from vitalsd.top.screens import View, body, paragraphs
 
 __all__ = ["CaptureScreen"]
 
 REASON = "asked for in `vitalsd top`"
+ANYWAY = "`f`"
+"""The key that has cooldown and budget set aside."""
 BAR = 30
 MOST_BYTES = 200_000
 """Of a file that is shown: ten thousand lines, which nobody reads to the end."""
@@ -67,7 +70,12 @@ class CaptureScreen(View):
             if self._shown["state"] not in ACTIVE:
                 self._ended(self._shown)
 
-    def action_again(self) -> None:
+    def action_anyway(self) -> None:
+        """Ask for one that was refused for what a person may set aside."""
+        if self._shown is not None and is_forcible(self._shown):
+            self.action_again(force=True)
+
+    def action_again(self, *, force: bool = False) -> None:
         """Ask for one; what is there of another goes."""
         if self._shown is not None and self._shown["state"] in ACTIVE:
             return
@@ -76,6 +84,8 @@ class CaptureScreen(View):
         wanted: dict[str, Any] = {"kind": self._kind, "target": target, "worker": slot, "reason": REASON}
         if self._seconds is not None:
             wanted |= {"seconds": self._seconds}
+        if force:
+            wanted |= {"force": True}
         self._draw()
         self.top.ask(lambda: self.top.agent.ask_for(wanted), self._asked)
 
@@ -122,6 +132,16 @@ class CaptureScreen(View):
     def _draw(self) -> None:
         if self.is_mounted:
             self.query_one("#text", Static).update(self._told())
+            self.query_one(Keys).tell(self._keys())
+
+    def _keys(self) -> tuple[Key, ...]:
+        """Those that do something now."""
+        capture = self._shown
+        active = capture["state"] in ACTIVE if capture is not None else not self._problem
+        idle = {"a"} if active else {"x"}
+        if capture is None or not is_forcible(capture):
+            idle |= {"f"}
+        return tuple(key for key in CAPTURE if key.shown not in idle)
 
     def _told(self) -> Text:
         capture = self._shown
@@ -134,7 +154,7 @@ class CaptureScreen(View):
             return told.append_text(body(f"\n\n{self._problem}", "warning")) if self._problem else told
         columns = min(max(self.size.width - MARGIN, LEAST_COLUMNS), MOST_COLUMNS)
         with within(columns):
-            said = sentence(capture)
+            said = sentence(capture, self.top.picture.clock(), f"by {ANYWAY}")
             parts = [
                 said,
                 summary(capture) if not self._stacks else "",

@@ -83,6 +83,7 @@ ASKING = (
 CAPTURE = (
     Key("x", "end early", "end the capture that runs, and keep what it has", {"x": "stop"}),
     Key("a", "again", "take another of the same kind", {"a": "again"}),
+    Key("f", "anyway", "one that was refused: take it whatever cooldown and budget say", {"f": "anyway"}),
     BACK,
     QUIT,
 )

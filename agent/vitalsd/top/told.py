@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from vitalsd.errors import VitalsdError
+from vitalsd.model import Stack
 
 __all__ = [
     "Captures",
@@ -51,20 +52,6 @@ class StallNow(msgspec.Struct, frozen=True):
     """A stall that lasts."""
 
     seconds: float
-
-
-class Frame(msgspec.Struct, frozen=True):
-    """One frame of a stack."""
-
-    function: str
-    file: str
-    line: int
-
-
-class Stack(msgspec.Struct, frozen=True):
-    """What was seen on one."""
-
-    frames: tuple[Frame, ...] = ()
 
 
 class PastStall(msgspec.Struct, frozen=True):

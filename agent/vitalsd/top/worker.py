@@ -14,6 +14,7 @@ from textual.widgets import Static
 
 from vitalsd.cli.figures import figure, filled, plain, wide, within
 from vitalsd.cli.moments import lasting, moment
+from vitalsd.detect.culprit import find_culprit
 from vitalsd.detect.growth.words import rate, size
 from vitalsd.detect.words import short
 from vitalsd.times import unix
@@ -28,7 +29,7 @@ from vitalsd.top.told import Loop, PastStall, Target, Worker
 from vitalsd.top.tones import STYLES
 from vitalsd.top.trail import KEPT, drawn, late_level
 
-__all__ = ["WorkerScreen"]
+__all__ = ["WorkerScreen", "stalled_in"]
 
 MOST_STALLS = 5
 MOST_ENDS = 3
@@ -208,13 +209,15 @@ def _stalls(worker: Worker, now: float) -> Iterator[Text]:
         ended = unix(stall.ended_at)
         when = f"{clock_text(ended)} UTC" if ended is not None else "-"
         ago = f", {lasting(round(now - ended))} ago" if ended is not None and ended <= now else ""
-        yield body(f"  {when}{ago}: {name} for {figure('seconds', stall.duration_seconds)}{_in(stall)}")
+        yield body(f"  {when}{ago}: {name} for {figure('seconds', stall.duration_seconds)}{stalled_in(stall)}")
 
 
-def _in(stall: PastStall) -> str:
-    frame = next((stack.frames[0] for stack in stall.stacks if stack.frames), None)
-    if frame is None:
+def stalled_in(stall: PastStall) -> str:
+    """The culprit, by the rule that its incident goes by: the service's own code, not what it has called."""
+    culprit = find_culprit(stall.stacks)
+    if culprit is None:
         return ""
+    frame = culprit.frame
     return f" in {frame.function[:100]} ({short(frame.file)[:100]}:{frame.line})"
 
 

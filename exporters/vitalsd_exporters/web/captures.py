@@ -20,6 +20,7 @@ from starlette.routing import Route
 
 from vitalsd.capture.model import ACTIVE, KINDS, Capture, CaptureKind, CaptureState, RefusalWord
 from vitalsd.errors import NotFound, VitalsdError
+from vitalsd.settings.units import format_duration
 from vitalsd_exporters.web.audit import Done, address, audited, record
 from vitalsd_exporters.web.bodies import RefusedError, on_one_line, read_json
 from vitalsd_exporters.web.edge import as_json
@@ -41,6 +42,8 @@ MOST_LISTED = 1000
 USUALLY_LISTED = 100
 LATER: frozenset[RefusalWord] = frozenset({"cooldown", "budget", "queue", "overload", "host"})
 """Refused now, and perhaps not in a while: 429. All else is about this service: 409."""
+SET_ASIDE: frozenset[RefusalWord] = frozenset({"cooldown", "budget"})
+"""What `force` sets aside, where a time is told."""
 LONGEST_REASON = 500
 NO_REASON = "somebody asked for it through the API"
 
@@ -164,9 +167,17 @@ def _ask(view: View, asked: Asked, request: Request) -> Done:
     headers = _place(capture)
     if status == 429 and capture.retry_after_seconds is not None:
         headers["Retry-After"] = str(max(1, ceil(capture.retry_after_seconds)))
-    problem = as_sentence(capture.problem or "it was refused")
+    problem = as_sentence((capture.problem or "it was refused").rstrip(".") + _again(capture))
     body = {"error": problem, "refusal": capture.refusal, "capture": told}
     return Done(json_reply(body, status, headers), "refused", facts=facts | {"refusal": capture.refusal})
+
+
+def _again(capture: Capture) -> str:
+    """When to ask again, and what the API calls it to have one at once."""
+    if capture.retry_after_seconds is None:
+        return ""
+    again = f": ask again in {format_duration(max(1, ceil(capture.retry_after_seconds)))}"
+    return again + (", or now with `force`" if capture.refusal in SET_ASIDE else "")
 
 
 def _whom(view: View, asked: Asked) -> tuple[str, str | None]:

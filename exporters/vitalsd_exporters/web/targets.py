@@ -23,7 +23,7 @@ __all__ = [
 ]  # fmt: skip
 
 MOST_ZOMBIES = 20
-NOT_READ_YET = "it is read for the first time within a minute"
+NOT_READ_YET = "it will be read for the first time within a minute"
 
 
 class TargetMemory(msgspec.Struct, frozen=True):

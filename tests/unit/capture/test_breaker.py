@@ -115,6 +115,6 @@ def test_the_policy_says_so(before: tuple[Capture, ...], because: str) -> None:
     told = refusal(wanted(force=True), Facts(state="S"), before[::-1], Settings(), now, **more)
     assert told is not None
     assert told.word == "breaker"
-    assert told.sentence.startswith("py-spy is not used for `cpu` of shop for another ")
+    assert told.sentence.startswith("py-spy is not used for `cpu` of shop for some time")
     assert f", since {because}; `vitalsd doctor` shows what else would do" in told.sentence
     assert told.retry_after_seconds is not None

@@ -18,6 +18,7 @@ from vitalsd.capture.policy import (
     LIGHT_BYTES,
     MAX_THREADS,
     MOST_WAITING,
+    PERSON_SECONDS,
     Facts,
     refusal,
 )
@@ -244,18 +245,59 @@ def test_so_many_may_wait() -> None:
 
 @pytest.mark.parametrize("state", ["done", "failed", "cancelled", "running", "waiting"])
 def test_cooldown(state: str) -> None:
-    """From the end of what was begun, of the same kind and target; a person may set it aside."""
+    """From the end of what was begun, of the same kind and target; one that goes on has its time before it yet."""
     before = (capture(state),)
-    ended_at = NOON + 15
-    told = ask(recent=before, now=ended_at + 1)
+    ended_at, by = NOON + 15, {"asked_by": "incident"}
+    told = ask(recent=before, now=ended_at + 1, **by)
     assert word(told) == "cooldown"
-    assert told is not None and told.retry_after_seconds == (599 if before[0].ended_at is not None else 600)
-    assert ask(recent=before, now=ended_at + 1, force=True) is None
-    assert ask(recent=before, now=ended_at + 1, kind="stacks") is None
-    assert ask(recent=before, now=ended_at + 1, target="till") is None
-    assert ask(recent=before, now=ended_at + 1, key=Settings(cooldown=0.0)) is None
-    later = ask(recent=before, now=ended_at + 600)
+    assert told is not None
+    assert told.retry_after_seconds == {"running": 600, "waiting": 615}.get(state, 599)
+    assert ask(recent=before, now=ended_at + 1, force=True, **by) is None
+    assert ask(recent=before, now=ended_at + 1, kind="stacks", **by) is None
+    assert ask(recent=before, now=ended_at + 1, target="till", **by) is None
+    assert ask(recent=before, now=ended_at + 1, key=Settings(cooldown=0.0), **by) is None
+    later = ask(recent=before, now=ended_at + 600, **by)
     assert word(later) == ("cooldown" if state in ("running", "waiting") else None)
+
+
+def test_one_that_runs_is_waited_for_to_its_end() -> None:
+    """The rest is what it still takes and the cooldown after it, not the cooldown alone."""
+    running = (capture("running", seconds=60.0),)
+    told = ask(recent=running, now=NOON + 20, asked_by="alert")
+    assert told is not None
+    assert told.retry_after_seconds == 40 + 600
+    assert told.sentence.endswith(f"and capture {running[0].id} is running")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("state", ["done", "running", "waiting"])
+@pytest.mark.parametrize("asked_by", ["incident", "alert"])
+def test_no_person_waits_for_what_was_taken_by_itself(kind: str, state: str, asked_by: str) -> None:
+    """Who asks during the incident gets one, after the one that runs; budget and protection hold as ever."""
+    before = (capture(state, kind=kind, asked_by=asked_by),)
+    assert ask(recent=before, now=NOON + 16, kind=kind) is None
+    spent = tuple(capture(at=NOON + n, target=f"s-{n}", kind=kind, asked_by=asked_by) for n in range(6))
+    assert word(ask(recent=spent, now=NOON + 16, kind=kind)) == (None if kind == "stacks" else "budget")
+    assert word(ask(replace(FINE, state="T"), before, kind=kind)) == "stopped"
+
+
+def test_the_cooldown_between_what_people_ask_for() -> None:
+    """A minute at most, of the same worker; of stacks there is none."""
+    before = (capture(at=NOON, asked_by="person"),)
+    told = ask(recent=before, now=NOON + 20)
+    assert told == Refusal(
+        "cooldown",
+        f"`cpu` of shop/0 is taken once in 1m for people, and the last was capture {before[0].id}",
+        55.0,
+    )
+    assert ask(recent=before, now=NOON + 20, worker="1") is None
+    assert ask(recent=before, now=NOON + 20, force=True) is None
+    assert ask(recent=before, now=NOON + 75) is None
+    assert ask(recent=before, now=NOON + 20, key=Settings(cooldown=3.0)) is None
+    running = (capture("running", asked_by="person"),)
+    told = ask(recent=running, now=NOON + 5)
+    assert told is not None and told.retry_after_seconds == 10 + 60
+    assert ask(recent=(capture(kind="stacks", asked_by="person"),), now=NOON + 16, kind="stacks") is None
 
 
 def fresh(recent: tuple[Capture, ...], **more: Any) -> str | None:
@@ -288,11 +330,13 @@ def test_what_is_new_leaves_half_of_the_budget() -> None:
 
 
 def test_the_sentence_of_a_cooldown() -> None:
-    """When again, and how at once."""
-    told = ask(recent=(capture(),), now=NOON + 27)
-    assert told is not None and told.sentence == (
-        "`cpu` of shop is taken once in 10m, and the last was 12s ago: ask again in 9m48s, "
-        "or now with --force (capture.cooldown)"
+    """What it is about and what is in the way, true whenever it is read; when again is beside it."""
+    before = capture()
+    told = ask(recent=(before,), now=NOON + 27, asked_by="incident")
+    assert told == Refusal(
+        "cooldown",
+        f"`cpu` of shop is taken once in 10m (capture.cooldown), and the last was capture {before.id}",
+        588.0,
     )
 
 
@@ -303,7 +347,7 @@ def test_budget() -> None:
     told = ask(recent=tuple(before), now=NOON + 400)
     assert told == Refusal(
         "budget",
-        "6 captures of the last hour count, and capture.per_hour is 6: ask again in 53m20s, or now with --force",
+        "6 captures of the last hour have used up capture.per_hour, which is 6",
         3200.0,
     )
     assert ask(recent=tuple(before), now=NOON + 400, force=True) is None
@@ -313,7 +357,7 @@ def test_budget() -> None:
 
 
 def test_stacks_that_people_ask_for_are_not_in_the_budget() -> None:
-    """Who looks at a service at night is neither counted nor refused; the cooldown holds."""
+    """Who looks at a service at night is neither counted nor refused, however often."""
     looks = tuple(capture(at=NOON + 60 * n, kind="stacks", target=f"s-{n}", asked_by="person") for n in range(20))
     assert ask(recent=looks, now=NOON + HOUR / 2) is None
     spent = tuple(capture(at=NOON + 60 * n, target=f"s-{n}") for n in range(6))
@@ -322,7 +366,7 @@ def test_stacks_that_people_ask_for_are_not_in_the_budget() -> None:
     assert word(ask(recent=spent, now=now, kind="stacks", asked_by="incident")) == "budget"
     assert ask(recent=spent, now=now, kind="stacks", asked_by="person") is None
     again = ask(recent=looks, now=NOON + 61 * 19, kind="stacks", target="s-19")
-    assert word(again) == "cooldown"
+    assert word(again) is None
     assert word(ask(recent=(), key=Settings(per_hour=0), kind="stacks")) == "budget"
 
 
@@ -331,7 +375,8 @@ def test_what_a_person_has_asked_for_keeps_no_incident_waiting(kind: str) -> Non
     """Its evidence is taken, whatever is left of the budget; a person, an alert and another incident wait."""
     looked = capture(at=NOON, kind=kind, asked_by="person", who="127.0.0.1", incident=None)
     half = tuple(capture(at=NOON - 60 * n, target=f"s-{n}") for n in range(3))
-    for asked_by, refused in (("incident", None), ("alert", "cooldown"), ("person", "cooldown")):
+    person = None if kind == "stacks" else "cooldown"
+    for asked_by, refused in (("incident", None), ("alert", "cooldown"), ("person", person)):
         about = "stall blocking_call" if asked_by == "incident" else ""
         told = ask(recent=(looked, *half), now=NOON + 30, kind=kind, asked_by=asked_by, about=about)
         assert word(told) == refused
@@ -358,7 +403,7 @@ def test_a_clock_that_was_set_back_locks_nobody_out() -> None:
     """What lies in the future counts no longer than it would have, and counts if it is near."""
     before = (*(capture(at=NOON + 60 * n, target=f"shop-{n}") for n in range(6)), capture(at=NOON + 420))
     assert word(ask(recent=before, now=NOON - 86_400)) is None
-    assert word(ask(recent=before, now=NOON + 300)) == "cooldown"
+    assert word(ask(recent=before, now=NOON + 300, asked_by="incident")) == "cooldown"
     assert word(ask(recent=before, now=NOON - 600)) == "budget"
 
 
@@ -377,7 +422,13 @@ class Day:
         recent = tuple(reversed(self.captures))
         told = refusal(wish, FINE, recent, self.key, self.now, heavy=False, engine="py-spy")
         made = capture(
-            "waiting", self.now, id=new_id(self.now), kind=wish.kind, target=wish.target, engine="py-spy"
+            "waiting",
+            self.now,
+            id=new_id(self.now),
+            kind=wish.kind,
+            target=wish.target,
+            asked_by=wish.asked_by,
+            engine="py-spy",
         )
         if told is not None:
             made = replace(made, state="refused", refusal=told.word, problem=told.sentence, ended_at=self.now)
@@ -415,15 +466,17 @@ WISHES = st.tuples(
     wishes=st.lists(WISHES, max_size=60),
     per_hour=st.integers(1, 8),
     cooldown=st.sampled_from([0.0, 30.0, 600.0, 7200.0]),
+    asked_by=st.sampled_from(["incident", "alert", "person"]),
 )
 def test_no_hour_has_more_than_its_budget_and_no_pair_less_than_its_cooldown(
-    wishes: list[tuple[float, Any, str, float, str]], per_hour: int, cooldown: float
+    wishes: list[tuple[float, Any, str, float, str]], per_hour: int, cooldown: float, asked_by: str
 ) -> None:
-    """Whoever asks for whatever, whenever, however long each takes and whatever becomes of it."""
+    """Whatever is asked for, whenever, however long each takes and what becomes of it; a person's is a minute."""
     day = Day(Settings(per_hour=per_hour, cooldown=cooldown))
     for wait, kind, target, lasts, state in wishes:
         day.go(day.now + wait, lasts, state)
-        day.ask(wanted(kind=kind, target=target))
+        day.ask(wanted(kind=kind, target=target, asked_by=asked_by))
+    least = min(cooldown, PERSON_SECONDS) if asked_by == "person" else cooldown
     day.go(day.now + 100 * HOUR)
     begun = sorted(each.started_at for each in day.captures if each.started_at is not None)
     for first, last in zip(begun, begun[per_hour:], strict=False):
@@ -432,7 +485,7 @@ def test_no_hour_has_more_than_its_budget_and_no_pair_less_than_its_cooldown(
         for target in ("shop", "till"):
             of = [each for each in day.captures if (each.kind, each.target) == (kind, target) and each.started_at]
             for before, after in pairwise(sorted(of, key=lambda each: each.started_at or 0.0)):
-                assert after.started_at - before.ended_at >= cooldown - 1e-3  # type: ignore[operator]
+                assert after.started_at - before.ended_at >= least - 1e-3  # type: ignore[operator]
 
 
 def test_a_storm_takes_no_more_than_its_budget() -> None:
@@ -445,7 +498,7 @@ def test_a_storm_takes_no_more_than_its_budget() -> None:
     refused = [each for each in day.captures if each.state == "refused"]
     assert len(day.captures) - len(refused) == Settings().per_hour
     assert {each.refusal for each in refused} <= {"cooldown", "budget", "queue"}
-    assert all(each.problem and "--force" in each.problem for each in refused)
+    assert all(each.problem for each in refused)
     assert all(told.retry_after_seconds for told in day.told if told is not None)
 
 

@@ -330,6 +330,21 @@ def test_a_function_without_a_name() -> None:
 def test_generated_code() -> None:
     """What dataclasses write has the same file as `python -c`."""
     assert origin(Frame("__init__", "<string>", 2)) is Origin.STANDARD
+    assert origin(Frame("<lambda>", "<string>", 1)) is Origin.STANDARD
+    assert origin(Frame("work", "<string>", 3)) is Origin.OWN
+
+
+def test_the_line_that_multiprocessing_starts_with() -> None:
+    """`-c` of a spawned worker is nobody's own code, and is told where there is nothing else."""
+    line = "<module> <string>:1"
+    assert origin(Frame("<module>", "<string>", 1)) is Origin.STANDARD
+    spawned = f"accept {SITE}/thing/serve.py:9\n_main {STDLIB}/multiprocessing/spawn.py:135\n{line}"
+    culprit = find_culprit([called(spawned)])
+    assert culprit is not None
+    assert culprit.frame.function == "accept"
+    alone = find_culprit([called(line)])
+    assert alone is not None
+    assert alone.frame.file == "<string>"
 
 
 def test_stacks_as_evidence() -> None:

@@ -121,7 +121,7 @@ def test_one_alone_is_compared_with_nobody():
     """Two windows of two workers are to be known."""
     (judgement,) = aged(w0=1.0)
     assert judgement.state.state == "watching"
-    assert judgement.state.reason == "1 of 4 have lived for two windows of 300 s, two are needed"
+    assert judgement.state.reason == "two must have lived for 600 s, to be compared, and of 4 workers 1 has"
 
 
 def test_finding():

@@ -135,7 +135,7 @@ STATES = {
     "fired": (Seen("shop", "0", NOON, [sample()], [told(0.2)]), "Worker 0 of `shop` was blocked for 0.20 s"),
     "quiet": (
         Seen("shop", "0", NOON, [sample()], quiet_since=NOON - 60),
-        "no stretch beyond 100 ms since 2026-07-01T11:59:00.000Z",
+        "no stretch beyond 100 ms was seen since 2026-07-01 11:59:00 UTC",
     ),
     "watching": (
         Seen("shop", "0", NOON, [sample()], [TURNING]),

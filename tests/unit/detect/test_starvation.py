@@ -243,7 +243,7 @@ def test_a_loaded_host_is_the_targets() -> None:
 def test_states() -> None:
     """Quiet with its numbers and bounds; unavailable with what is missing."""
     quiet = Life().live(5, 0.003).judge().state
-    assert (quiet.state, quiet.reason) == ("quiet", "p99 is 5 ms, mean 3 ms; bounds 100 ms and 50 ms")
+    assert (quiet.state, quiet.reason) == ("quiet", "p99 is 5 ms, mean 3 ms; its bounds are 100 ms and 50 ms")
     blind = WorkerSample(
         "shop", "0", WorkerKey(1, 1), START, True, "", "none", None, None, missing={"probe": "no segment"}
     )

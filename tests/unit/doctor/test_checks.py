@@ -1,9 +1,12 @@
 """What facts come to: marks, sentences, what to do, and the verdict that decides the exit code."""
 
+from pathlib import Path
+
 import pytest
 from msgspec.structs import replace
 
 from vitalsd.capture.breaker import Breaker
+from vitalsd.doctor.agent import segment_folders
 from vitalsd.doctor.checks import Check, Diagnosis, check_agent, check_process
 from vitalsd.doctor.facts import (
     AgentFacts,
@@ -272,3 +275,32 @@ def test_what_would_be_used_of_a_process_that_is_stopped():
     stopped = mark(check_process(AGENT, replace(PROCESS, state="T")), "py-spy")
     assert (stopped.mark, stopped.fix) == ("note", "kill -CONT 4711")
     assert stopped.text == "not while process 4711 is stopped; then it would do: it samples"
+
+
+def test_a_path_is_never_broken() -> None:
+    """Somebody copies it, so it goes beyond the edge rather than over two lines."""
+    path = f"/srv/{'a-long-folder/' * 6}site-packages/memray"
+    checks = (Check("Tools", "memray", "ok", f"1.19.1, {path}"),)
+    assert path in as_text([Diagnosis(True, "it works", checks)], colour=False)
+
+
+FALLBACK = "no probe makes it, and without it probes publish in /dev/shm/vitalsd-UID"
+
+
+@pytest.mark.parametrize(
+    ("chosen", "told"),
+    [
+        (None, f"/run/vitalsd: not there; {FALLBACK}"),
+        ("{tmp}/new", "{tmp}/new: not there; the first probe that publishes there makes it"),
+        ("{tmp}/a/b", "{tmp}/a/b: not there; {tmp}/a neither, and a probe makes no more than the folder itself"),
+        ("/proc/nope", "/proc/nope: not there; none can be made in /proc, which is of the kernel's (proc)"),
+    ],
+)
+def test_folders_for_segments_that_are_not_there(chosen, told, tmp_path):
+    """Whether a probe makes it, and where it publishes without it."""
+    if chosen is None and Path("/run/vitalsd").exists():
+        pytest.skip("this host has /run/vitalsd")
+    here = None if chosen is None else chosen.format(tmp=tmp_path)
+    folders = tuple(segment_folders(here, Path("/proc")))
+    check = mark(check_agent(replace(AGENT, folders=folders)), "segments")
+    assert (check.mark, check.text) == ("note", told.format(tmp=tmp_path))

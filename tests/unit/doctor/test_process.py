@@ -6,12 +6,13 @@ import socket
 import pytest
 from support.proctree import ProcTree
 
-from vitalsd.doctor.agent import filesystem_of, folder_facts, where_it_runs
+from vitalsd.doctor.agent import folder_facts, where_it_runs
 from vitalsd.doctor.permission import SYS_PTRACE
 from vitalsd.doctor.process import look_at_process, runtime_of
 from vitalsd.doctor.status import fields_of, standing, yama
 from vitalsd.errors import UsageError
 from vitalsd.settings.model import Sampling, Settings
+from vitalsd.targets.filesystem import filesystem_of
 
 STATUS = (
     "Uid:\t1\t2\t3\t2\nGid:\t4\t5\t6\t5\nCapPrm:\t0000000000080000\nCapEff:\t0000000000080000\n"
@@ -139,7 +140,7 @@ def test_folders(tree, tmp_path):
         f"1 0 8:1 / / rw - ext4 /dev/sda rw\n2 1 0:5 / {tmp_path} rw - tmpfs tmpfs rw\n"
         f"3 1 0:6 / {tmp_path}x rw - overlay overlay rw\n"
     )
-    assert filesystem_of(tmp_path / "a" / "b", tree.root) == "tmpfs"
+    assert filesystem_of(tmp_path / "a" / "b", tree.root / "self" / "mountinfo") == "tmpfs"
     found = folder_facts("storage.dir", tmp_path / "a" / "b", tree.root, writing=True)
     assert (found.exists, found.usable, found.filesystem) == (False, True, "tmpfs")
     (tmp_path / "file").write_text("")

@@ -252,8 +252,13 @@ def test_a_refusal_has_its_reason_and_when_to_come_again(call, captures, word, s
     answer = call("POST", "/captures", json={"kind": "cpu", "target": "shop"})
     assert answer.status_code == status
     assert answer.headers.get("retry-after") == after
+    again = {
+        "cooldown": ": ask again in 7m, or now with `force`",
+        "budget": ": ask again in 1s, or now with `force`",
+        "stalling": ": ask again in 5s",
+    }.get(word, "")
     told = answer.json()
-    assert (told["error"], told["refusal"], told["capture"]["state"]) == ("Not now.", word, "refused")
+    assert (told["error"], told["refusal"], told["capture"]["state"]) == (f"Not now{again}.", word, "refused")
     assert call("GET", f"/captures/{told['capture']['id']}").json() == told["capture"]
 
 

@@ -9,6 +9,7 @@ from support.modules import evaluate
 from support.probed import needs_node
 
 from vitalsd.capture.model import KINDS, CaptureState
+from vitalsd.cli.captured import COUNTED, LABELS, summary
 from vitalsd_exporters.web.captures import Asked
 
 pytestmark = needs_node
@@ -28,6 +29,26 @@ DONE: dict[str, Any] = {
     "progress": None,
     "waits_for": None,
 }
+
+
+def test_a_refusal_says_when_to_ask_again() -> None:
+    """With the time that is left now, and how one is had at once where a person may."""
+    refused = {**DONE, "state": "refused", "problem": "the last was 1n4", "refusal": "cooldown"}
+    refused |= {"ended_at": "2026-07-01T12:00:00.000Z", "retry_after_seconds": 300}
+    body = "const { capture } = given; const now = Date.parse(given.now);\n"
+    body += "return [sentenceOf(capture, now, 'so'), factsOf(capture, now)];"
+    script = loading("captured.js", "sentenceOf, factsOf") + body
+
+    def told(now: str, **changes: object) -> tuple[str, str]:
+        said, facts = evaluate(script, {"capture": {**refused, **changes}, "now": now})
+        again = dict(facts).get("may be asked again", "")
+        return said.replace("\u00a0", " "), again.replace("\u00a0", " ")
+
+    no = "No cpu capture of shop/0: the last was 1n4"
+    assert told("2026-07-01T12:01:00Z") == (f"{no}: ask again in 4 min, or now so.", "in 4 min")
+    assert told("2026-07-01T12:01:00Z", refusal="breaker") == (f"{no}: ask again in 4 min.", "in 4 min")
+    assert told("2026-07-01T12:05:00Z") == (f"{no}.", "now")
+    assert told("2026-07-01T12:01:00Z", retry_after_seconds=None) == (f"{no}.", "")
 
 
 def loading(module: str, names: str) -> str:
@@ -99,6 +120,20 @@ def test_what_is_sent_is_what_the_api_takes() -> None:
     assert Asked(**sent) == Asked(
         kind="heap", target="shop", worker="1", seconds=2.5, reason="why", force=True, redact=True
     )
+
+
+def test_figures_are_called_the_same_on_a_terminal() -> None:
+    """What `vitalsd captures ID` calls a field, the page does; and nobody reads a name of the JSON."""
+    script = loading("labels.js", "label, meaning") + "return given.map((name) => label(name));"
+    assert dict(zip(LABELS, evaluate(script, list(LABELS)), strict=True)) == LABELS
+    script = loading("labels.js", "meaning") + "return given.map((word) => meaning('counted', word));"
+    assert dict(zip(COUNTED, evaluate(script, list(COUNTED)), strict=True)) == COUNTED
+    told = {**DONE, "summary": {"counted": "interpreter_lock", "unseen_share": 0.059, "rate": 189.21}}
+    assert summary(told).splitlines() == [
+        "looked at          the thread that has the interpreter lock",
+        "time in no sample  5.9%",
+        "samples a second   189.21",
+    ]
 
 
 def test_which_files_the_viewer_reads() -> None:

@@ -46,7 +46,7 @@ FILES = (
     *(f"/venv/site-packages/{name}/a.py" for name in FRAMEWORKS.split("|")),
     *(f"/srv/app/node_modules/{name}/a.js" for name in NODE_FRAMEWORKS.split("|")),
 )
-NAMES = ("get", "__init__", "Order.__init__", "(anonymous:3)")
+NAMES = ("get", "__init__", "Order.__init__", "(anonymous:3)", "<module>", "<lambda>")
 
 
 def test_whose_code_it_is() -> None:

@@ -58,7 +58,7 @@ class Worker:
             "f_favail",
             "f_flag",
         )
-        said = {"f_frsize": 4096, "f_bavail": 1000, "f_files": 100, "f_favail": 50} | changed
+        said = {"f_frsize": 4096, "f_blocks": 9999, "f_bavail": 1000, "f_files": 100, "f_favail": 50} | changed
         answer = os.statvfs_result([*(said.get(name, 0) for name in names), 255])
         self._monkeypatch.setattr(unpublished.os, "statvfs", lambda _path: answer)
 
@@ -161,6 +161,31 @@ def test_a_file_system_that_is_full(worker):
     needed = layout.SIZE // 1024
     assert worker.why() == (
         f"{CHOSEN} is full, 4 KiB are left of the {needed} KiB that a segment takes: make room{AGAIN}"
+    )
+
+
+def test_a_folder_that_is_not_there_is_not_full(worker):
+    """What is full is what it would be made in; and what has no size is not full."""
+    worker.file_system(f_bavail=1)
+    needed = layout.SIZE // 1024
+    (worker.root / "srv").chmod(0o777)
+    assert worker.why(Place(Path("/srv/new"))) == (
+        f"/srv is full, 4 KiB are left of the {needed} KiB that a segment takes, and /srv/new is not there yet: "
+        f"make room{AGAIN}"
+    )
+    worker.file_system(f_blocks=0, f_bavail=0)
+    assert worker.why() == GENERIC
+
+
+def test_no_folder_is_made_in_what_is_the_kernels(worker, tree):
+    """Root may write everywhere, and not there."""
+    worker.file_system(f_blocks=0, f_bavail=0)
+    mounts = "22 1 0:20 / / rw - overlay overlay rw\n23 22 0:21 / /srv/segments rw - proc proc rw\n"
+    (tree.root / str(PID) / "mountinfo").write_text(mounts)
+    (worker.root / "srv/segments").chmod(0o755)
+    assert worker.why(Place(CHOSEN / "nope")) == (
+        f"{CHOSEN}/nope does not exist, and cannot be made in {CHOSEN}, which is of the kernel's (proc): choose "
+        f"another by VITALSD_DIR{AGAIN}"
     )
 
 

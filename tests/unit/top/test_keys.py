@@ -268,6 +268,38 @@ def test_a_stop_that_is_refused_is_told() -> None:
     play(look, agent=agent)
 
 
+def test_what_was_refused_can_be_had_all_the_same() -> None:
+    """By the key that the sentence and the last line name, where a person may; else there is no such key."""
+    agent = CannedAgent()
+    known = {
+        "state": "refused",
+        "asked_by": "person",
+        "problem": "the last was capture 1n4",
+        "ended_at": "2026-07-01T12:00:00.000Z",
+    }
+    agent.answers["capture"] = capture(refusal="cooldown", retry_after_seconds=65.0, **known)
+
+    async def look(pilot: Pilot[int]) -> None:
+        await pilot.press("c", "down", "enter")
+        await until(pilot, "the last was capture 1n4: ask again in 1m5s, or now by")
+        assert "`f`." in seen(pilot)
+        assert "a again" in seen(pilot) and "f anyway" in seen(pilot)
+        assert "end early" not in seen(pilot)
+        agent.answers["capture"] = capture(refusal="stopped", retry_after_seconds=None, **known)
+        await pilot.press("f")
+        await until(pilot, "the last was capture 1n4.")
+        assert "f anyway" not in seen(pilot)
+        await pilot.press("f", "a")
+        agent.answers["capture"] = capture(progress=0.1)
+        await pilot.press("a")
+        await until(pilot, "x end early")
+        assert "again" not in seen(pilot) and "anyway" not in seen(pilot)
+
+    play(look, agent=agent)
+    asked = [each.get("force", False) for each in agent.asked if isinstance(each, dict)]
+    assert asked[:2] == [False, True] and not any(asked[2:])
+
+
 def test_where_there_is_no_worker_nothing_is_captured() -> None:
     """Of a target that has none there is a row, and no capture."""
 

@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from support.tops import fleet
 
 from vitalsd.errors import VitalsdError
-from vitalsd.top.told import Targets, decoded, events
+from vitalsd.model import Frame, Stack
+from vitalsd.top.told import PastStall, Targets, decoded, events
+from vitalsd.top.worker import stalled_in
 from vitalsd_exporters.web.targets import targets_as_json
 
 TEXT = b': heartbeat\n\nevent: targets\ndata: {"targets": []}\n\n: heartbeat\n\nevent: incidents\ndata: {}\n\n'
@@ -47,6 +49,16 @@ def test_real_targets_are_understood() -> None:
     assert stalled.past_stalls()[0].stacks[0].frames[0].function == "parse"
     assert shop.workers[1].trend is not None
     assert shop.workers[1].trend.exhausted_at == "2026-07-01T14:30:00.250Z"
+
+
+def test_a_stall_of_late_names_who_the_incident_names() -> None:
+    """The service's own function, and not the innermost of the library that it calls."""
+    wait = Frame("Popen._try_wait", "/usr/lib/python3.11/subprocess.py", 2004)
+    stack = Stack(3, (wait, Frame("fetch_rates", "/srv/pricing.py", 14)))
+    told = {"ended_at": None, "duration_seconds": 0.8, "stacks": [stack]}
+    stall = msgspec.convert(msgspec.to_builtins(told), PastStall)
+    assert stalled_in(stall) == " in fetch_rates (pricing.py:14)"
+    assert stalled_in(msgspec.structs.replace(stall, stacks=())) == ""
 
 
 def test_an_event_that_is_not_known_is_nothing() -> None:

@@ -4,12 +4,14 @@ Asking for a capture, in a dialog: of which worker, which kind and what that cos
 Whether it may be taken now the agent's policy decides; what it refuses is told in its own sentence.
 */
 
+import { sentenceOf } from './captured.js';
 import { fill, h } from './dom.js';
 import { KINDS, costOf, stops } from './kinds.js';
 import { modal } from './modal.js';
 import { plain } from './words.js';
 
 const FIRST_UP = '';
+const FORCE = 'Also if one was taken a moment ago, or the budget of the hour is used up';
 const LOOKS_ONLY = 'This page may only look: open the link with the token to capture, stop or delete.';
 
 /** Opens the dialog, with this target and worker chosen, and goes to the capture that was asked for. */
@@ -19,7 +21,7 @@ export function askForCapture(app, { target, worker, kind = 'stacks' } = {}) {
   const chosen = { target: target || targets[0] || '', worker: worker || FIRST_UP, kind };
   const dialog = h('dialog', { class: 'ask', 'aria-labelledby': 'ask-title' });
   const problem = h('p', { class: 'error', role: 'alert' });
-  const force = check('ask-force', 'Also if one was taken a moment ago, or the budget of the hour is used up');
+  const force = check('ask-force', FORCE);
   const redact = check('ask-redact', 'Keep the snapshot without what its strings say');
   const seconds = h('input', {
     type: 'number',
@@ -73,7 +75,9 @@ export function askForCapture(app, { target, worker, kind = 'stacks' } = {}) {
       dialog.close();
       app.go(`#/captures/${encodeURIComponent(capture.id)}`);
     } catch (error) {
-      problem.textContent = plain(error.message, 1000);
+      problem.textContent = error.capture
+        ? sentenceOf(error.capture, app.live.now(), `with “${FORCE}”`)
+        : plain(error.message, 1000);
     } finally {
       go.disabled = false;
     }

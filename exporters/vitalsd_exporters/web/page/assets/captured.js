@@ -10,6 +10,7 @@ const FIRST = ['top_functions', 'top_sites', 'growing_types', 'holders', 'larges
 const GROWTH = new Set(['growing_types', 'census_at', 'census_seconds', 'census_share']);
 const SAID = new Set(['instead']);
 const ACTIVE = new Set(['waiting', 'running', 'stopping']);
+const FORCIBLE = new Set(['cooldown', 'budget']);
 const A_SENTENCE = 1000;
 const NOT_HELD = 'not at all';
 
@@ -50,15 +51,29 @@ export function askedBy(capture) {
   return Object.hasOwn(words, capture.asked_by) ? words[capture.asked_by] : plain(capture.asked_by);
 }
 
-/** What has become of it, for somebody who reads one line. */
-export function sentenceOf(capture) {
+/** What has become of it, for somebody who reads one line; `atOnce` is how one that was refused is had all the same. */
+export function sentenceOf(capture, now = null, atOnce = null) {
   const what = `${capture.kind} capture of ${whereOf(capture)}`;
   const problem = plain(capture.problem || 'it does not say why', A_SENTENCE).replace(/\.$/, '');
   if (capture.state === 'done') return done(capture, what);
-  if (capture.state === 'refused') return `No ${what}: ${problem}.`;
+  if (capture.state === 'refused') return `No ${what}: ${problem}${againOf(capture, now, atOnce)}.`;
   if (capture.state === 'failed') return `The ${what} failed: ${problem}.`;
   if (capture.state === 'cancelled') return `The ${what} was cancelled, and nothing of it is kept.`;
   return `The ${what} is ${stateText(capture)}. ${priceOf(capture)}`.trim();
+}
+
+/** When to ask again of one that was refused; empty where nobody knows, or the time is over. */
+function againOf(capture, now, atOnce) {
+  const rest = now === null ? null : restOf(capture, now);
+  if (!rest) return '';
+  const also = atOnce && FORCIBLE.has(capture.refusal) ? `, or now ${atOnce}` : '';
+  return `: ask again in ${duration(rest)}${also}`;
+}
+
+/** For how many seconds a refusal holds from now on; null where nobody has said. */
+function restOf({ retry_after_seconds: seconds, ended_at: ended, asked_at: asked }, now) {
+  const refused = Date.parse(ended ?? asked ?? '');
+  return seconds && !Number.isNaN(refused) ? Math.max(0, seconds - Math.abs(now - refused) / 1000) : null;
 }
 
 /** What it is known to cost the service, as long as it goes on; empty where that is nothing to speak of. */
@@ -103,10 +118,15 @@ export function factsOf(capture, now) {
     pinned: capture.pinned && 'yes: it is kept, whatever room its files take',
     copied: capture.uploaded_at && moment(capture.uploaded_at, now),
     'not copied': capture.upload_problem && plain(capture.upload_problem, A_SENTENCE),
-    'may be asked again': capture.retry_after_seconds && `in ${duration(capture.retry_after_seconds)}`,
+    'may be asked again': againAt(capture, now),
     size: sizeOf(capture) !== null && `${bytes(sizeOf(capture))} in ${count(capture.artifacts.length)} files`,
   };
   return Object.entries(facts).filter(([, text]) => text);
+}
+
+function againAt(capture, now) {
+  const rest = restOf(capture, now);
+  return rest === null ? null : rest === 0 ? 'now' : `in ${duration(rest)}`;
 }
 
 function done(capture, what) {

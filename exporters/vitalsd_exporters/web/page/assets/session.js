@@ -7,12 +7,13 @@ address as soon as this runs. The browser has put the link into its history by t
 
 const NAME = 'vitalsd-key';
 
-/** What the API does not do: `status`, and `message`, its sentence. */
+/** What the API does not do: `status`, `message`, its sentence, and the capture that was refused, if it is about one. */
 export class Refused extends Error {
-  constructor(status, message) {
-    super(message);
+  constructor(status, { error, capture = null }) {
+    super(error);
     this.name = 'Refused';
     this.status = status;
+    this.capture = capture;
   }
 }
 
@@ -49,17 +50,17 @@ async function asked(path, { method, body, signal }) {
   const answer = await fetch(path, { method, headers, body: sent, signal, cache: 'no-store', redirect: 'error' });
   if (answer.ok) return answer;
   if (answer.status === 401 && method !== 'GET') forget();
-  throw new Refused(answer.status, await sentence(answer));
+  throw new Refused(answer.status, await refusal(answer));
 }
 
-async function sentence(answer) {
+async function refusal(answer) {
   try {
     const told = await answer.json();
-    if (typeof told.error === 'string') return told.error;
+    if (typeof told.error === 'string') return told;
   } catch {
     /* it is no JSON: whatever stands between us and the agent has answered */
   }
-  return `The agent answers ${answer.status}.`;
+  return { error: `The agent answers ${answer.status}.` };
 }
 
 function takeKey() {

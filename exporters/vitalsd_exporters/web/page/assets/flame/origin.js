@@ -25,6 +25,7 @@ const LOOP = new RegExp(
     '^(?:node:)?internal/(?:process/task_queues|timers|process/promises|async_hooks)|' +
     'anyio/_backends/_asyncio\\.py$',
 );
+const UNNAMED = /^(?:__.*__|<.*>)$/;
 const NAMED = /\/(?:site|dist)-packages\/([^/]+)|.*\/node_modules\/((?:@[^/]+\/)?[^/]+)|\/([^/]+)\.egg\//;
 
 /** The kinds of code, in the order in which somebody looks for a culprit; a census has types, which are none. */
@@ -47,7 +48,7 @@ export function originOf(name, file) {
   if (PACKAGES.test(file)) return 'package';
   if (IN_STANDARD.test(file) || GENERATED.test(file) || LAUNCHER.test(file) || file === '') return 'standard';
   const last = name.slice(name.lastIndexOf('.') + 1);
-  return file === '<string>' && last.startsWith('__') && last.endsWith('__') ? 'standard' : 'own';
+  return file === '<string>' && UNNAMED.test(last) ? 'standard' : 'own';
 }
 
 /** The package that a file belongs to, by its path; none where that does not say it. */
