@@ -12,6 +12,7 @@ from starlette.routing import Route
 from structlog.testing import capture_logs
 
 from vitalsd.errors import UsageError
+from vitalsd_exporters.web import serve as serving
 from vitalsd_exporters.web.serve import Listener
 from vitalsd_exporters.web.sockets import bind
 
@@ -94,6 +95,24 @@ def test_an_open_stream_does_not_keep_it_from_stopping():
         writer.close()
 
     serve(visit, Listener(APP, "127.0.0.1:0", KEY))
+
+
+def test_what_a_client_does_not_take_is_dropped(monkeypatch):
+    """An answer that was broken off waits for nobody: its connection would count for ever."""
+    monkeypatch.setattr(serving, "SILENT_SECONDS", 0.3)
+    monkeypatch.setattr(serving, "TICK_SECONDS", 0.1)
+
+    async def broken_off(_scope, _receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": bytes(32 << 20), "more_body": True})
+
+    async def visit(listener):
+        _, _, writer = await request(listener, "/", until=b"\r\n\r\n")
+        while listener._server.server_state.connections:  # noqa: ASYNC110 - uvicorn tells nobody
+            await asyncio.sleep(0.05)
+        writer.close()
+
+    serve(visit, Listener(broken_off, "127.0.0.1:0", KEY))
 
 
 def test_a_cancelled_listener_leaves_nothing_open():

