@@ -107,9 +107,11 @@ def test_help_of_what_there_is_not_is_an_error(words: list[str], capsys: pytest.
 
 
 def test_without_a_command_it_says_where_the_list_is(capsys: pytest.CaptureFixture[str]) -> None:
-    """One sentence, and the code of a usage error."""
+    """The usage, one sentence, and the code of a usage error."""
     assert main([]) == 2
-    assert capsys.readouterr().err.startswith("vitalsd: Say what to do: `vitalsd help` lists the commands")
+    usage, sentence = capsys.readouterr().err.splitlines()
+    assert usage.startswith("usage: vitalsd")
+    assert sentence.startswith("vitalsd: Say what to do: `vitalsd help` lists the commands")
 
 
 def test_what_completion_lacks_is_a_shell(capsys: pytest.CaptureFixture[str]) -> None:

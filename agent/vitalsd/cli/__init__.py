@@ -102,8 +102,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(given: Sequence[str]) -> int:
     known = bool(given) and given[0] in NAMES
-    args = build_parser(given[:1] if known else tuple(NAMES), outline=not known).parse_args(given)
+    parser = build_parser(given[:1] if known else tuple(NAMES), outline=not known)
+    args = parser.parse_args(given)
     if args.command is None:
+        parser.print_usage(sys.stderr)
         tell(
             UsageError("Say what to do: `vitalsd help` lists the commands, and `vitalsd demo` shows them at work.")
         )
