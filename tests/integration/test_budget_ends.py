@@ -218,6 +218,79 @@ def test_a_report_on_standard_output(tmp_path: Path) -> None:
     assert done.returncode == 1
 
 
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (["--", PYTHON, "once.py", "0.4"], 1),
+        (["--", PYTHON, "once.py", "0.0", "3"], 3),
+        (["--", "true"], 2),
+        (["--verbose", "--", PYTHON, "once.py", "0.0"], 0),
+    ],
+    ids=["exceeded", "failed", "not judged", "good"],
+)
+def test_a_reader_that_has_gone_changes_nothing(tmp_path: Path, words: list[str], code: int) -> None:
+    """`vitalsd budget ... | grep -m1 ...`: the exit code is that of the run, and the reports are written."""
+    files = [tmp_path / "report.json", tmp_path / "junit.xml"]
+    end, gone = os.pipe()
+    os.close(end)
+    try:
+        for report in ([*map(str, files)], ["-", str(files[1])]):
+            files[1].unlink(missing_ok=True)
+            options = ["--json", report[0], "--junit", report[1]]
+            done = subprocess.run(
+                [PYTHON, "-m", "vitalsd", "budget", *options, *words],
+                cwd=BUDGETED,
+                env=environment(),
+                stdout=gone,
+                stderr=gone,
+                timeout=90,
+                check=False,
+            )
+            assert done.returncode == code
+            ET.parse(files[1])
+    finally:
+        os.close(gone)
+    assert json.loads(files[0].read_text())["exit_code"] == code
+
+
+def test_a_reader_of_one_stream_that_has_gone_leaves_the_other(tmp_path: Path) -> None:
+    """Who reads the report gets it, although nobody reads what is said."""
+    end, gone = os.pipe()
+    os.close(end)
+    try:
+        done = subprocess.run(
+            command(Path("-"), "--", PYTHON, "once.py", "0.4"),
+            cwd=BUDGETED,
+            env=environment(),
+            stdout=subprocess.PIPE,
+            stderr=gone,
+            text=True,
+            timeout=90,
+            check=False,
+        )
+    finally:
+        os.close(gone)
+    assert (done.returncode, json.loads(done.stdout)["outcome"]) == (1, "exceeded")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this machine has no /dev/full")
+@pytest.mark.parametrize(("given", "code"), [("0", 2), ("3", 3)])
+def test_a_report_that_finds_no_room(given: str, code: int) -> None:
+    """A sentence, and 2 where the run itself was good: nobody has the report that was asked for."""
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            command(Path("-"), "--", PYTHON, "once.py", "0.0", given),
+            cwd=BUDGETED,
+            env=environment(),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=90,
+            check=False,
+        )
+    assert (done.returncode, "Standard output cannot be written" in done.stderr) == (code, True)
+
+
 def children_of(pid: int) -> list[int]:
     """Of this process."""
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]

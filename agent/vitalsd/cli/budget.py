@@ -12,11 +12,11 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TextIO, TypeVar
 
 from vitalsd.cli.launching import launched
 from vitalsd.cli.manual import Manual
-from vitalsd.cli.output import tell
+from vitalsd.cli.output import CannotWriteError, tell
 from vitalsd.errors import UsageError
 
 if TYPE_CHECKING:
@@ -137,30 +137,41 @@ def _recording(
 
 
 def _told(args: argparse.Namespace, report: Report, limits: Limits) -> int:
-    """Write and print everything; the answer is the exit code."""
+    """Write and print everything; the answer is the exit code, which no reader changes by going."""
     from vitalsd.budget.annotations import annotated
     from vitalsd.budget.document import document
     from vitalsd.budget.junit import junit
     from vitalsd.budget.text import lines
 
-    for line in lines(report, verbose=args.verbose):
-        print(line, file=sys.stderr)
-    if os.environ.get("GITHUB_ACTIONS") == "true":
-        for line in annotated(report, os.environ.get("GITHUB_WORKSPACE"), str(Path.cwd())):
-            print(line, file=sys.stderr)  # it reads both streams, and standard output is the command's
     code = report.exit_code
-    try:
-        if args.json == "-":
-            sys.stdout.write(document(report, limits).decode())
-            sys.stdout.flush()
-        elif args.json is not None:
+    try:  # files first: whoever reads the rest may have gone
+        if args.json not in (None, "-"):
             _write(args.json, document(report, limits))
         if args.junit is not None:
             _write(args.junit, junit(report, str(Path.cwd())))
     except UsageError as error:
         tell(error)
-        return code or error.exit_code
-    return code
+        code = code or error.exit_code
+    said = list(lines(report, verbose=args.verbose))
+    if os.environ.get("GITHUB_ACTIONS") == "true":  # it reads both streams, and standard output is the command's
+        said += annotated(report, os.environ.get("GITHUB_WORKSPACE"), str(Path.cwd()))
+    printed = [_print(sys.stderr, "".join(f"{line}\n" for line in said))]
+    if args.json == "-":
+        printed.append(_print(sys.stdout, document(report, limits).decode()))
+    return code or (0 if all(printed) else UsageError.exit_code)
+
+
+def _print(stream: TextIO, text: str) -> bool:
+    """Whether there is nothing wrong with it: a reader that has gone is nothing, a disk that is full is told."""
+    try:
+        stream.write(text)
+        stream.flush()
+    except CannotWriteError as error:
+        if error.is_gone:
+            return True
+        tell(error)
+        return False
+    return True
 
 
 def limits_of(args: argparse.Namespace) -> Limits:
