@@ -277,7 +277,7 @@ def test_a_reader_of_one_stream_that_has_gone_leaves_the_other(tmp_path: Path) -
 @pytest.mark.parametrize(("given", "code"), [("0", 2), ("3", 3)])
 def test_a_report_that_finds_no_room(given: str, code: int) -> None:
     """A sentence, and 2 where the run itself was good: nobody has the report that was asked for."""
-    with open("/dev/full", "wb") as full:
+    with Path("/dev/full").open("wb") as full:
         done = subprocess.run(
             command(Path("-"), "--", PYTHON, "once.py", "0.0", given),
             cwd=BUDGETED,

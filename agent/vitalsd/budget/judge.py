@@ -1,8 +1,8 @@
 """
 Holds a run against its limits: one check for each budget and process, of what exceeds it the culprit first.
 
-Nobody is accused without proof, and nothing that was not seen is called good: a budget that no process could be
-measured by is `unmeasured`. Pure.
+Nobody is accused without proof, and nothing that was not seen is called good: a process that could not be judged
+is `unmeasured`, and so is a budget for which there was nobody, unless that is allowed. Pure.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ MIB = 2**20
 LOOK_FURTHER = "see what holds it: `vitalsd run` the service, and `vitalsd capture memory`"
 UNSEEN = "by whom is not known, since its stalls came faster than they were read"
 NOTHING = "no process with the probe in it was seen"
+NO_ERRORS = "its probe tells nothing of unhandled errors"
 NO_LOOP = "no event loop ran in a process with the probe in it"
 
 
@@ -47,21 +48,32 @@ def judge(run: Run, limits: Limits, *, allow_empty: bool = False) -> Report:
     judged = [process for process in run.processes if not process.pardon]
     checks: list[Check] = []
     for budget, limit, check, missing in _budgets(limits, judged):
-        of_all = [one for process in judged for one in check(process)]
-        if not any(one.outcome != "unmeasured" for one in of_all):
-            of_all = [Check(budget, limit, "", "unmeasured", missing(run))]
+        of_all = [one for process in judged for one in _of(process, budget, limit, check)]
+        if not any(one.outcome != "unmeasured" or one.counts for one in of_all):
+            of_all = [Check(budget, limit, "", "unmeasured", missing(run), counts=not allow_empty)]
         checks += of_all
-    outcome = _outcome(checks)
-    if run.problem and outcome == "good":
-        outcome = "unmeasured"
-    own = {"exceeded": EXCEEDED, "unmeasured": 0 if allow_empty else UNMEASURED, "good": 0}[outcome]
-    return Report(run, tuple(checks), outcome, run.exit_code or own, allow_empty)
+    outcome = _outcome(run, checks)
+    is_open = bool(run.problem) or any(check.outcome == "unmeasured" and check.counts for check in checks)
+    own = EXCEEDED if outcome == "exceeded" else UNMEASURED if is_open else 0
+    return Report(run, tuple(checks), outcome, run.exit_code or own)
 
 
-def _outcome(checks: list[Check]) -> Outcome:
+def _of(
+    process: ProcessRun, budget: str, limit: str, check: Callable[[ProcessRun], Iterator[Check]]
+) -> list[Check]:
+    """Of one process and budget: what was read of it may exceed, and is not enough to be good."""
+    found = list(check(process))
+    if process.unread and not any(one.outcome == "exceeded" for one in found):
+        return [Check(budget, limit, process.name, "unmeasured", process.unread)]
+    return found
+
+
+def _outcome(run: Run, checks: list[Check]) -> Outcome:
     if any(check.outcome == "exceeded" for check in checks):
         return "exceeded"
-    if any(check.outcome == "unmeasured" and not check.process for check in checks):
+    if run.problem or any(
+        check.outcome == "unmeasured" and (check.counts or not check.process) for check in checks
+    ):
         return "unmeasured"
     return "good"
 
@@ -86,7 +98,7 @@ def _budgets(limits: Limits, judged: list[ProcessRun]) -> Iterator[Budget]:
         told_growth = format_size(growth)
         yield "max-growth", told_growth, lambda process: _grown(process, growth, told_growth), _no_growth
     if errors is not None:
-        total = sum(error.count for process in judged for error in process.errors)
+        total = sum(error.count for process in judged for error in process.errors or ())
         yield "max-errors", str(errors), lambda process: _failed(process, errors, total), _nobody
 
 
@@ -190,7 +202,8 @@ def _seconds_of(stalls: list[RunStall]) -> float:
 def _grown(process: ProcessRun, limit: int, told: str) -> Iterator[Check]:
     growth = process.growth
     if isinstance(growth, NotMeasured):
-        yield Check("max-growth", told, process.name, "unmeasured", growth.reason)
+        counts = not growth.is_young
+        yield Check("max-growth", told, process.name, "unmeasured", growth.reason, counts=counts)
         return
     measured = (
         f"its {growth.what} was {_mib(growth.before_bytes)} {growth.before_seconds:.1f} s after its start and "
@@ -206,6 +219,9 @@ def _grown(process: ProcessRun, limit: int, told: str) -> Iterator[Check]:
 
 
 def _failed(process: ProcessRun, limit: int, total: int) -> Iterator[Check]:
+    if process.errors is None:
+        yield Check("max-errors", str(limit), process.name, "unmeasured", NO_ERRORS)
+        return
     if not process.errors:
         yield Check("max-errors", str(limit), process.name, "good", "no unhandled error", 0.0)
         return

@@ -83,6 +83,8 @@ class NotMeasured(msgspec.Struct, frozen=True):
     """Why something could not be measured."""
 
     reason: str
+    is_young: bool = False
+    """The process had not lived for long enough, so there was nothing to be missed."""
 
 
 class Errors(msgspec.Struct, frozen=True):
@@ -105,9 +107,12 @@ class ProcessRun(msgspec.Struct, frozen=True):
     lived_seconds: float
     loops: tuple[LoopRun, ...] = ()
     growth: Growth | NotMeasured = NotMeasured("nothing was told of its heap")
-    errors: tuple[Errors, ...] = ()
+    errors: tuple[Errors, ...] | None = ()
+    """None where nothing was told of them."""
     pardon: str = ""
     """Why all of it is left out, if it is."""
+    unread: str = ""
+    """Why nothing of it was read, or nothing from some moment on, if so: it cannot be good."""
     problems: tuple[str, ...] = ()
     """What the probe could not tell."""
 
@@ -142,6 +147,8 @@ class Check(msgspec.Struct, frozen=True):
     cause: str | None = None
     culprit: Frame | None = None
     stacks: tuple[dict[str, object], ...] = ()
+    counts: bool = True
+    """Whether a run cannot be good for it: not where it is unmeasured, and nothing was to be expected."""
 
 
 class Report(msgspec.Struct, frozen=True):
@@ -151,8 +158,12 @@ class Report(msgspec.Struct, frozen=True):
     checks: tuple[Check, ...]
     outcome: Outcome
     exit_code: int
-    allow_empty: bool = False
 
     def of(self, outcome: Outcome) -> tuple[Check, ...]:
         """The checks that came out so."""
         return tuple(check for check in self.checks if check.outcome == outcome)
+
+    @property
+    def unjudged(self) -> tuple[Check, ...]:
+        """What could not be judged, and for which the run cannot be good."""
+        return tuple(check for check in self.of("unmeasured") if check.counts)

@@ -37,6 +37,9 @@ __all__ = ["AgentLate", "Record", "Seen"]
 
 KEPT_STALLS = 256
 """Of a process, the longest; each has up to three stacks."""
+ERRORS_LOST = "errors:"
+"""How a line of a probe begins that has given up counting them."""
+NO_WORD = "its probe had said nothing yet when it was seen last"
 AgentLate = Callable[[float, float], float]
 """By how much whoever watches was late itself between two moments."""
 
@@ -67,7 +70,8 @@ class Record:
         self.key, self.name, self.born = key, name, born
         self.case = Case.of(key, 0.0)
         self.latest: ProbeVitals | None = None
-        self.problems: tuple[str, ...] = ()
+        self.unread = ""
+        """Why nothing was read of it, or nothing from some moment on."""
         self.pardon = ""
         self._limits, self._bounds = limits, bounds
         self._baseline: _Baseline | None = None
@@ -109,7 +113,9 @@ class Record:
         vitals = self.latest
         lived = max(0.0, self._last_at - self.born)
         if vitals is None:
-            return ProcessRun(self.name, self.key.pid, "", "", lived, pardon=self.pardon, problems=self.problems)
+            unread = self.unread or NO_WORD
+            growth = NotMeasured(unread)
+            return ProcessRun(self.name, self.key.pid, "", "", lived, (), growth, None, self.pardon, unread=unread)
         told_off = self.pardon
         if self._baseline is None and not told_off:
             after = self._limits.after_seconds
@@ -131,7 +137,8 @@ class Record:
             growth=measured(self._heap.points, vitals.runtime, lived) if not told_off else NotMeasured(told_off),
             errors=self._errors(vitals),
             pardon=told_off,
-            problems=(*self.problems, *map(sound, vitals.lost)),
+            unread=self.unread,
+            problems=tuple(map(sound, vitals.lost)),
         )
 
     def _take_in_progress(self, vitals: ProbeVitals, wall_offset: float) -> None:
@@ -174,7 +181,10 @@ class Record:
             lost_seconds=loop.delay_max_seconds if lost else 0.0,
         )
 
-    def _errors(self, vitals: ProbeVitals) -> tuple[Errors, ...]:
+    def _errors(self, vitals: ProbeVitals) -> tuple[Errors, ...] | None:
+        """None where they are not known: none that was counted is not the same as none."""
+        if all(count is None for count in vitals.unhandled_errors):
+            return None
         before = self._baseline.errors if self._baseline is not None else vitals.unhandled_errors
         found: list[Errors] = []
         for index, channel in enumerate(ERROR_CHANNELS):
@@ -184,4 +194,6 @@ class Record:
             latest = vitals.latest_errors[index] if vitals.latest_errors else None
             error = latest or UnhandledError(0, "", ())
             found.append(Errors(channel, count, sound(error.type), error.frames))
+        if not found and any(line.startswith(ERRORS_LOST) for line in vitals.lost):
+            return None
         return tuple(found)

@@ -50,7 +50,7 @@ MOST_PROCESSES = 20_000
 MOST_STALLS = 5_000
 """Of all processes, with their stacks; of further processes the longest of each loop is kept."""
 LOCKLESS = "node"
-CUT_OFF = "it ended in the middle of its probe's first word, and is not judged"
+CUT_OFF = "it ended in the middle of its probe's first word"
 PROC = Path("/proc")
 TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -220,12 +220,12 @@ class Recorder:
         try:
             vitals = read_vitals(entry.file, now, now + offset)
         except ProbeDisabled as error:
-            entry.record.problems = (sound(str(error)),)
+            entry.record.unread = sound(str(error)).removesuffix(".")
             return
         if vitals is not None:
             entry.record.take(vitals, now)
         elif entry.ended and entry.record.latest is None:
-            entry.record.problems = (CUT_OFF,)
+            entry.record.unread = CUT_OFF
 
     def _follow(self) -> None:
         followed = [

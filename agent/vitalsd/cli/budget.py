@@ -67,7 +67,7 @@ class Budget:
         parser.add_argument("--after", metavar="D", default="0s", help=HELP_AFTER)
         parser.add_argument("--match", metavar="RE", help="judge only processes whose command line matches")
         parser.add_argument(
-            "--allow-empty", action="store_true", help="a budget that nobody is measured by is good"
+            "--allow-empty", action="store_true", help="a budget is good if there is nobody to judge by it"
         )
         parser.add_argument("--json", metavar="FILE", help="write the report as JSON; - for standard output")
         parser.add_argument("--junit", metavar="FILE", help="write the report as JUnit's XML")

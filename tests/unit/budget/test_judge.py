@@ -110,7 +110,7 @@ def test_growth_tells_what_was_measured() -> None:
 
 def test_growth_of_some_is_enough() -> None:
     """A child that was too young is told, and the rest is judged."""
-    young = process(name="young", growth=NotMeasured("it was young"))
+    young = process(name="young", growth=NotMeasured("it was young", is_young=True))
     report = judge(run(young, process(growth=grown(5, 6))), Limits(max_growth_bytes=MIB))
     assert report.outcome == "good"
     assert [check.outcome for check in report.checks] == ["unmeasured", "good"]
@@ -118,9 +118,50 @@ def test_growth_of_some_is_enough() -> None:
 
 def test_growth_of_none_is_not() -> None:
     """One check for all, with the first reason."""
-    check = only(Limits(max_growth_bytes=MIB), process(growth=NotMeasured("it was young")))
+    check = only(Limits(max_growth_bytes=MIB), process(growth=NotMeasured("it was young", is_young=True)))
     assert (check.outcome, check.process) == ("unmeasured", "")
     assert check.sentence == "the growth of no process could be measured: `uvicorn app:app`: it was young"
+
+
+def test_growth_of_one_that_was_there_for_long_is_missed() -> None:
+    """A helper beside it that was measured does not speak for the service, and it is no empty budget either."""
+    unknown = process(name="node server.js", growth=NotMeasured("V8 made no full collection"))
+    measured = process(name="helper", growth=grown(5, 6))
+    for allow_empty in (False, True):
+        report = judge(run(unknown, measured), Limits(max_growth_bytes=MIB), allow_empty=allow_empty)
+        assert (report.outcome, report.exit_code) == ("unmeasured", 2)
+        assert [check.process for check in report.unjudged] == ["node server.js"]
+    left_out = process(name="node", growth=NotMeasured("no collection"), pardon="its command line does not match")
+    assert judge(run(left_out, measured), Limits(max_growth_bytes=MIB)).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [STALL, P99, Limits(max_growth_bytes=MIB), Limits(max_errors=0)],
+    ids=["stall", "p99", "growth", "errors"],
+)
+@pytest.mark.parametrize("allow_empty", [False, True])
+def test_a_process_that_could_not_be_read_is_not_good(limits: Limits, allow_empty: bool) -> None:
+    """Such as one whose probe has switched itself off: others that were read do not speak for it."""
+    unread = process(name="b", errors=None, unread="its probe is off", growth=NotMeasured("its probe is off"))
+    partly = process(loop(), name="c", unread="its probe is off", growth=grown(1, 2))
+    fine = process(loop(), growth=grown(1, 2))
+    for one in (unread, partly):
+        report = judge(run(fine, one), limits, allow_empty=allow_empty)
+        assert (report.outcome, report.exit_code) == ("unmeasured", 2)
+        assert [(check.process, check.sentence) for check in report.unjudged] == [(one.name, "its probe is off")]
+
+
+def test_what_was_read_of_a_process_may_still_exceed() -> None:
+    """That its probe was off later takes nothing back."""
+    report = judge(run(process(loop(stall(1.0)), unread="its probe is off")), STALL)
+    assert (report.exit_code, report.unjudged) == (1, ())
+
+
+def test_errors_that_are_not_told_are_not_good() -> None:
+    """Nothing known of them is not the same as none."""
+    assert only(Limits(max_errors=0), process(errors=None)).outcome == "unmeasured"
+    assert judge(run(process(errors=None), process(name="b")), Limits(max_errors=0)).exit_code == 2
 
 
 def test_errors_count_over_all_processes() -> None:
@@ -150,7 +191,8 @@ def test_nobody_was_seen(limits: Limits) -> None:
     """That is not good, for no budget."""
     report = judge(run(), limits)
     assert (report.outcome, report.exit_code) == ("unmeasured", 2)
-    assert judge(run(), limits, allow_empty=True).exit_code == 0
+    allowed = judge(run(), limits, allow_empty=True)
+    assert (allowed.outcome, allowed.exit_code) == ("unmeasured", 0)
 
 
 def test_processes_without_a_loop() -> None:
@@ -178,6 +220,8 @@ def test_the_exit_code(command: int, stalls: list[float], code: int) -> None:
 def test_a_record_that_ended_early_is_not_good() -> None:
     """What was seen until then may still exceed."""
     assert judge(run(process(loop()), problem="it broke"), STALL).exit_code == 2
+    assert judge(run(process(loop()), problem="it broke"), STALL, allow_empty=True).exit_code == 2
+    assert judge(run(problem="it broke"), STALL, allow_empty=True).exit_code == 2
     assert judge(run(process(loop(stall(1.0))), problem="it broke"), STALL).exit_code == 1
 
 

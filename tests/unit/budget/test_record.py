@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 from support.runs import delays
 
@@ -168,6 +169,38 @@ def test_a_heap_is_followed() -> None:
 def test_one_that_told_nothing() -> None:
     """Such as a probe that has switched itself off: what it said of that is kept."""
     one = record()
-    one.problems = ("it is off",)
+    one.unread = "it is off"
     run = finished(one)
-    assert (run.loops, run.problems) == ((), ("it is off",))
+    assert (run.loops, run.errors, run.unread) == ((), None, "it is off")
+
+
+def test_one_that_was_never_heard() -> None:
+    """It is not good for that: a process that had just begun, or whose probe hangs."""
+    run = finished(record())
+    assert (run.errors, run.unread) == (None, "its probe had said nothing yet when it was seen last")
+
+
+def test_a_probe_that_went_off_later() -> None:
+    """What it had told is kept, and that it told no more."""
+    one = record()
+    one.take(vitals(a_loop(ended(1, 111.0))), 112.0)
+    one.unread = "it is off"
+    run = finished(one)
+    assert (len(main_of(run).stalls), run.unread) == (1, "it is off")
+
+
+def test_errors_that_no_channel_counts() -> None:
+    """Are not known, which is not none."""
+    one = record()
+    silent = msgspec.structs.replace(vitals(a_loop()), unhandled_errors=(None,) * 7)
+    one.take(silent, 112.0)
+    assert finished(one).errors is None
+
+
+def test_errors_that_the_probe_has_given_up() -> None:
+    """What it had counted by then is told, and none is not known."""
+    for count in (0, 2):
+        one = record()
+        one.take(msgspec.structs.replace(vitals(a_loop(), errors=count), lost=("errors: KeyError",)), 112.0)
+        known = finished(one).errors
+        assert known is None if not count else known is not None and known[0].count == 2
