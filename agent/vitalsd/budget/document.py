@@ -95,7 +95,7 @@ def _loop(loop: LoopRun) -> dict[str, Any]:
             "le": [*(f"{bound:g}" for bound in loop.delay.bounds), "+Inf"],
             "buckets": list(loop.delay.buckets),
         },
-        "stalls_all_known": loop.all_known,
+        "stalls_all_known": loop.lost == 0,
         "stalls": [_stall(stall) for stall in loop.stalls[:MOST_STALLS]],
     }
 
@@ -105,6 +105,7 @@ def _stall(stall: RunStall) -> dict[str, Any]:
     return {
         "started_at": rfc3339(stall.started_at),
         "duration_seconds": round(evidence.seconds, 3),
+        "own_seconds": round(stall.seconds, 3),
         "in_progress": evidence.in_progress,
         "cause": stall.verdict.cause,
         "reason": stall.verdict.reason,

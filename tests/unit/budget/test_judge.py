@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from support.runs import delays, errors, grown, loop, process, run, stall
 
 from vitalsd.budget.judge import judge
-from vitalsd.budget.model import Check, Limits, NotMeasured
+from vitalsd.budget.model import Check, Dropped, Limits, NotMeasured
 from vitalsd.model import Frame
 
 MIB = 2**20
@@ -22,9 +23,39 @@ def only(limits: Limits, *processes: object, **more: object) -> Check:
 
 def test_the_longest_stall_may_be_lost() -> None:
     """It is known by its length alone, and that is enough to exceed."""
-    check = only(STALL, process(loop(stall(0.05), all_known=False, lost_seconds=0.4)))
+    check = only(STALL, process(loop(stall(0.05), lost=1, lost_seconds=0.4, lost_at_most_seconds=0.4)))
     assert check.outcome == "exceeded"
     assert "was blocked for 0.40 s, where 100ms is allowed; by whom is not known" in check.sentence
+
+
+def test_a_stall_that_was_lost_may_have_been_too_long() -> None:
+    """One that is excused was longer, so how long it was is not known: nobody is accused, and it is not good."""
+    excused = stall(3.0, pardon="the whole host stood still")
+    check = only(STALL, process(loop(excused, lost=2, lost_at_most_seconds=0.4)))
+    assert check.outcome == "unmeasured"
+    assert check.sentence == "2 times a loop was blocked faster than it was read, for 0.40 s at most"
+    assert only(STALL, process(loop(excused, lost=1, lost_at_most_seconds=0.09))).outcome == "good"
+
+
+def test_a_stall_is_judged_by_what_is_its_own() -> None:
+    """And told with how long it was by the clock: the rest is the host's."""
+    late = msgspec.structs.replace(stall(2.1), own_seconds=0.4)
+    check = only(STALL, process(loop(late)))
+    assert (check.outcome, check.value) == ("exceeded", 0.4)
+    assert (
+        "was blocked for 0.40 s by itself (2.10 s by the clock: for the rest the host had it wait) by computation"
+        in check.sentence
+    )
+    short = msgspec.structs.replace(stall(2.1), own_seconds=0.09)
+    assert only(STALL, process(loop(short))).outcome == "good"
+    assert only(P99, process(loop(short))).outcome == "good"
+
+
+def test_stalls_that_are_not_kept_count() -> None:
+    """However many there were: in the sentence, and in the percentile."""
+    many = loop(stall(0.3), dropped=Dropped(over=9, over_seconds=1.8, beyond_seconds=0.9))
+    assert "; 9 times more, 1.80 s in all;" in only(STALL, process(many)).sentence
+    assert only(Limits(p99_delay_seconds=0.22), process(many)).outcome == "exceeded"
 
 
 def test_the_longest_stall_is_blamed_with_its_culprit() -> None:
@@ -67,22 +98,33 @@ def test_one_that_had_not_come_back() -> None:
 
 
 @pytest.mark.parametrize(
-    ("limit", "stalls", "all_known", "outcome"),
+    ("limit", "stalls", "lost", "outcome"),
     [
-        (0.1, [0.3], True, "exceeded"),
-        (0.25, [0.3], True, "good"),
-        (0.18, [0.3], True, "exceeded"),
-        (0.22, [0.3], True, "good"),
-        (0.22, [0.3], False, "good"),
+        (0.1, [0.3], 0, "exceeded"),
+        (0.25, [0.3], 1, "good"),
+        (0.18, [0.3], 1, "exceeded"),
+        (0.22, [0.3], 0, "good"),
+        (0.22, [0.3], 1, "unmeasured"),
     ],
     ids=["below both", "above both", "between: over", "between: not", "between: not sure"],
 )
 def test_the_percentile_is_judged_by_bounds_and_between_them_by_stalls(
-    limit: float, stalls: list[float], all_known: bool, outcome: str
+    limit: float, stalls: list[float], lost: int, outcome: str
 ) -> None:
     """0.3 s in 10 s: the 99th percentile is at 0.2 s, between the bounds 0.1 s and 0.25 s."""
-    check = only(Limits(p99_delay_seconds=limit), process(loop(*map(stall, stalls), all_known=all_known)))
+    check = only(Limits(p99_delay_seconds=limit), process(loop(*map(stall, stalls), lost=lost)))
     assert check.outcome == outcome, check.sentence
+
+
+def test_a_percentile_that_is_not_sure_is_told() -> None:
+    """Also where another loop of the process is good: it makes 2, and says why."""
+    unsure = loop(stall(0.3), lost=1)
+    report = judge(run(process(unsure, loop(name="loop-1"))), Limits(p99_delay_seconds=0.22))
+    assert report.exit_code == 2
+    assert report.checks[0].sentence == (
+        "the 99th percentile of the delay is between 100 ms and 250 ms, and on which side of 220ms is not known: "
+        "once the loop was blocked faster than it was read"
+    )
 
 
 def test_the_percentile_tells_its_bounds_and_who_made_it() -> None:
