@@ -50,8 +50,12 @@ class Budget:
             "vitalsd budget --junit vitalsd.xml -- npm test": "a report that a CI shows",
         },
         {
-            0: "no budget was exceeded",
-            1: "one was; a command that fails by itself keeps its code",
+            0: "the command ended with 0, and all budgets were kept",
+            1: "the command ended with 0, and a budget was exceeded",
+            2: "a budget could not be judged, or the options are wrong",
+            126: "the command cannot be executed",
+            127: "the command cannot be found",
+            "any other": "the command's own; 128 and the signal's number, if one ended it",
         },
         ("docs/ci.md",),
     )
