@@ -34,9 +34,9 @@ PYTHON = sys.executable
 @contextlib.contextmanager
 def started(report: Path, *words: str, **streams: Any) -> Iterator[subprocess.Popen[str]]:
     """A run in a session of its own, from the moment at which its command says that it is there."""
-    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **streams}
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "env": environment(), **streams}
     with subprocess.Popen(
-        command(report, *words), cwd=BUDGETED, env=environment(), text=True, start_new_session=True, **options
+        command(report, *words), cwd=BUDGETED, text=True, start_new_session=True, **options
     ) as run:
         try:
             yield run
@@ -137,6 +137,23 @@ def test_one_that_is_dead_before_it_was_seen(tmp_path: Path) -> None:
     assert recorder.problem == ""
     assert [loop.stalls for loop in run.loops] == [()]
     assert list(tmp_path.glob("*")) == []
+
+
+def test_one_that_is_killed_leaves_nothing_for_long(tmp_path: Path) -> None:
+    """SIGKILL leaves a folder and the command; the next run removes what nobody holds any more."""
+    place = tmp_path / "place"
+    place.mkdir()
+    given = environment(TMPDIR=str(place))
+    with started(tmp_path / "report.json", "--", PYTHON, "once.py", "hangs", env=given) as run:
+        assert run.stdout is not None
+        assert run.stdout.readline() == "blocking\n"
+        (child,) = wait_for("the command", lambda: children_of(run.pid))
+        (left,) = [path for path in folders_in(place) if run_of(path, child)]
+        run.kill()
+        run.wait(60)
+        assert left.is_dir()
+        budget(tmp_path, "--", PYTHON, "once.py", "0.0", given={"TMPDIR": str(place)})
+        assert not left.exists()
 
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGUSR1", "SIGHUP"])
@@ -289,6 +306,18 @@ def test_a_report_that_finds_no_room(given: str, code: int) -> None:
             check=False,
         )
     assert (done.returncode, "Standard output cannot be written" in done.stderr) == (code, True)
+
+
+def folders_in(place: Path) -> list[Path]:
+    """Of runs: in memory, or where there is no room."""
+    return [path for folder in (Path("/dev/shm"), place) for path in folder.glob("vitalsd-budget-*")]
+
+
+def run_of(folder: Path, pid: int) -> bool:
+    """Whether this process publishes there."""
+    with contextlib.suppress(OSError):
+        return any(f"-{pid}-" in path.name for path in (folder / "segments").glob("*.seg"))
+    return False
 
 
 def children_of(pid: int) -> list[int]:

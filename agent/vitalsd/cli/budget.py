@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import os
 import re
-import shutil
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -28,9 +25,6 @@ T = TypeVar("T")
 DEFAULT_STALL = "100ms"
 LEAST_THRESHOLD_SECONDS = 0.02
 """What a probe can tell one by one."""
-SHARED = Path("/dev/shm")  # noqa: S108 - a folder of our own is made in it
-ROOM_BYTES = 32 << 20
-"""For some 400 processes at a time; with less, segments lie on a disk."""
 HELP_AFTER = "leave out what each process does in so much of its life: its start, its warm-up"
 
 
@@ -87,15 +81,14 @@ class Budget:
         match = _pattern(args.match)
         for option in ("json", "junit"):
             _refuse_unwritable(option, getattr(args, option))
-        folder = _folder()
-        try:
-            return _run(args, command, limits, match, folder)
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
+        from vitalsd.budget.folder import run_folder
+
+        with run_folder() as segments:
+            return _run(args, command, limits, match, segments)
 
 
 def _run(
-    args: argparse.Namespace, command: list[str], limits: Limits, match: re.Pattern[str] | None, folder: Path
+    args: argparse.Namespace, command: list[str], limits: Limits, match: re.Pattern[str] | None, segments: Path
 ) -> int:
     from vitalsd.budget.child import Child, CommandError
 
@@ -103,13 +96,13 @@ def _run(
     sys.stdout.flush()
     started_at, began = time.time(), time.monotonic()
     try:
-        environment = launched(os.environ, "budget", threshold, str(folder / "segments"))
+        environment = launched(os.environ, "budget", threshold, str(segments))
         child = Child(command, {**environment, "VITALSD_WHOLE_LIFE": "1"})
     except CommandError as error:
         tell(error)
         return error.exit_code
     # What follows takes a fifth of a second to load, and the command need not wait for it.
-    finish, problem = _recording(folder / "segments", limits, threshold, match)
+    finish, problem = _recording(segments, limits, threshold, match)
     exit_code = child.wait()
     seconds = time.monotonic() - began
     processes, late_problem = finish()
@@ -237,24 +230,6 @@ def _threshold(limits: Limits) -> float:
     """What counts as a stall for the probes: whatever a budget may have to know one by one."""
     given = [limit for limit in (limits.max_stall_seconds, limits.p99_delay_seconds) if limit is not None]
     return max(LEAST_THRESHOLD_SECONDS, min(given, default=0.1))
-
-
-def _folder() -> Path:
-    """A folder of this run's own, in memory where there is room."""
-    in_memory = None
-    with contextlib.suppress(OSError):
-        if shutil.disk_usage(SHARED).free >= ROOM_BYTES and os.access(SHARED, os.W_OK | os.X_OK):
-            in_memory = str(SHARED)
-    try:
-        folder = Path(tempfile.mkdtemp(prefix="vitalsd-budget-", dir=in_memory))
-        segments = folder / "segments"
-        segments.mkdir(0o700)
-        if os.geteuid() == 0:  # a command of root's may change its user, and whoever it becomes is to find it
-            folder.chmod(0o711)
-            segments.chmod(0o1777)
-    except OSError as error:
-        raise UsageError(f"There is no room for what the probes tell: {error}. Set TMPDIR.") from None
-    return folder
 
 
 def _refuse_unwritable(option: str, name: str | None) -> None:
