@@ -202,6 +202,33 @@ def test_nothing_seen_is_not_good(tmp_path: Path) -> None:
     assert allowed.code == 0
 
 
+PROBE_OFF = """
+import asyncio, sys
+
+async def main():
+    await asyncio.sleep(0.3)
+    if "off" in sys.argv:
+        next(module for name, module in sys.modules.items() if name.endswith("probe.lifecycle"))._disable()
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("limit", [["--max-stall", "10s"], ["--max-errors", "0"], ["--p99-delay", "10s"]])
+def test_a_probe_that_is_off_is_not_good(tmp_path: Path, limit: list[str]) -> None:
+    """One of two processes has a probe that has switched itself off: the other does not speak for it."""
+    (tmp_path / "off.py").write_text(PROBE_OFF)
+    script = f"{PYTHON} {tmp_path}/off.py; {PYTHON} {tmp_path}/off.py off"
+    judged = budget(tmp_path, *limit, "--allow-empty", "--", "sh", "-c", script)
+
+    assert judged.code == 2, judged.err
+    assert "The probe has switched itself off" in judged.err
+    assert {check["outcome"]: check["process"].rpartition(" ")[2] for check in judged.report["checks"]} == {
+        "good": "off.py",
+        "unmeasured": "off",
+    }
+
+
 def test_warm_up_is_left_out(tmp_path: Path) -> None:
     """What a process does first is not held against it, and one that is all warm-up is not judged."""
     judged = budget(tmp_path, "--after", "1m", "--", PYTHON, "once.py", "0.4")

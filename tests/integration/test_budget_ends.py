@@ -34,9 +34,9 @@ PYTHON = sys.executable
 @contextlib.contextmanager
 def started(report: Path, *words: str, **streams: Any) -> Iterator[subprocess.Popen[str]]:
     """A run in a session of its own, from the moment at which its command says that it is there."""
-    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **streams}
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "env": environment(), **streams}
     with subprocess.Popen(
-        command(report, *words), cwd=BUDGETED, env=environment(), text=True, start_new_session=True, **options
+        command(report, *words), cwd=BUDGETED, text=True, start_new_session=True, **options
     ) as run:
         try:
             yield run
@@ -139,6 +139,23 @@ def test_one_that_is_dead_before_it_was_seen(tmp_path: Path) -> None:
     assert list(tmp_path.glob("*")) == []
 
 
+def test_one_that_is_killed_leaves_nothing_for_long(tmp_path: Path) -> None:
+    """SIGKILL leaves a folder and the command; the next run removes what nobody holds any more."""
+    place = tmp_path / "place"
+    place.mkdir()
+    given = environment(TMPDIR=str(place))
+    with started(tmp_path / "report.json", "--", PYTHON, "once.py", "hangs", env=given) as run:
+        assert run.stdout is not None
+        assert run.stdout.readline() == "blocking\n"
+        (child,) = wait_for("the command", lambda: children_of(run.pid))
+        (left,) = [path for path in folders_in(place) if run_of(path, child)]
+        run.kill()
+        run.wait(60)
+        assert left.is_dir()
+        budget(tmp_path, "--", PYTHON, "once.py", "0.0", given={"TMPDIR": str(place)})
+        assert not left.exists()
+
+
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGUSR1", "SIGHUP"])
 def test_a_signal_is_handed_on(tmp_path: Path, name: str) -> None:
     """What is sent to us alone, the command gets, once; and we wait for its end."""
@@ -216,6 +233,91 @@ def test_a_report_on_standard_output(tmp_path: Path) -> None:
     )
     assert json.loads(done.stdout)["outcome"] == "exceeded"
     assert done.returncode == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (["--", PYTHON, "once.py", "0.4"], 1),
+        (["--", PYTHON, "once.py", "0.0", "3"], 3),
+        (["--", "true"], 2),
+        (["--verbose", "--", PYTHON, "once.py", "0.0"], 0),
+    ],
+    ids=["exceeded", "failed", "not judged", "good"],
+)
+def test_a_reader_that_has_gone_changes_nothing(tmp_path: Path, words: list[str], code: int) -> None:
+    """`vitalsd budget ... | grep -m1 ...`: the exit code is that of the run, and the reports are written."""
+    files = [tmp_path / "report.json", tmp_path / "junit.xml"]
+    end, gone = os.pipe()
+    os.close(end)
+    try:
+        for report in ([*map(str, files)], ["-", str(files[1])]):
+            files[1].unlink(missing_ok=True)
+            options = ["--json", report[0], "--junit", report[1]]
+            done = subprocess.run(
+                [PYTHON, "-m", "vitalsd", "budget", *options, *words],
+                cwd=BUDGETED,
+                env=environment(),
+                stdout=gone,
+                stderr=gone,
+                timeout=90,
+                check=False,
+            )
+            assert done.returncode == code
+            ET.parse(files[1])
+    finally:
+        os.close(gone)
+    assert json.loads(files[0].read_text())["exit_code"] == code
+
+
+def test_a_reader_of_one_stream_that_has_gone_leaves_the_other(tmp_path: Path) -> None:
+    """Who reads the report gets it, although nobody reads what is said."""
+    end, gone = os.pipe()
+    os.close(end)
+    try:
+        done = subprocess.run(
+            command(Path("-"), "--", PYTHON, "once.py", "0.4"),
+            cwd=BUDGETED,
+            env=environment(),
+            stdout=subprocess.PIPE,
+            stderr=gone,
+            text=True,
+            timeout=90,
+            check=False,
+        )
+    finally:
+        os.close(gone)
+    assert (done.returncode, json.loads(done.stdout)["outcome"]) == (1, "exceeded")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this machine has no /dev/full")
+@pytest.mark.parametrize(("given", "code"), [("0", 2), ("3", 3)])
+def test_a_report_that_finds_no_room(given: str, code: int) -> None:
+    """A sentence, and 2 where the run itself was good: nobody has the report that was asked for."""
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            command(Path("-"), "--", PYTHON, "once.py", "0.0", given),
+            cwd=BUDGETED,
+            env=environment(),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=90,
+            check=False,
+        )
+    assert (done.returncode, "Standard output cannot be written" in done.stderr) == (code, True)
+
+
+def folders_in(place: Path) -> list[Path]:
+    """Of runs: in memory, or where there is no room."""
+    return [path for folder in (Path("/dev/shm"), place) for path in folder.glob("vitalsd-budget-*")]
+
+
+def run_of(folder: Path, pid: int) -> bool:
+    """Whether this process publishes there."""
+    with contextlib.suppress(OSError):
+        return any(f"-{pid}-" in path.name for path in (folder / "segments").glob("*.seg"))
+    return False
 
 
 def children_of(pid: int) -> list[int]:

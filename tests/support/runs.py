@@ -40,10 +40,10 @@ def stall(
     return RunStall(evidence, Verdict(cause, culprit, "so it was seen"), 1_700_000_000.0, pardon)
 
 
-def loop(*stalls: RunStall, name: str = "main", all_known: bool = True, **more: Any) -> LoopRun:
+def loop(*stalls: RunStall, name: str = "main", **more: Any) -> LoopRun:
     """A loop that was busy for these and nothing else."""
-    delay = more.pop("delay", None) or delays(*(one.evidence.seconds for one in stalls if not one.pardon))
-    return LoopRun(name, "a thread", delay, stalls, all_known, **more)
+    delay = more.pop("delay", None) or delays(*(one.seconds for one in stalls if not one.pardon))
+    return LoopRun(name, "a thread", delay, stalls, **more)
 
 
 def process(*loops: LoopRun, name: str = "uvicorn app:app", **more: Any) -> ProcessRun:

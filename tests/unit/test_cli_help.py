@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from vitalsd.cli import NAMES, build_parser, load, main
-from vitalsd.cli.manual import own_commands
+from vitalsd.cli.manual import USAGE, own_commands
 from vitalsd.cli.pages import _arguments
 
 HEAVY = (
@@ -26,6 +26,8 @@ HEAVY = (
     "rich",
 )
 """What a list of commands needs nothing of."""
+MORE_CODES = {"budget": (126, 127, "any other")}
+"""Of a command that keeps those of another."""
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -46,10 +48,19 @@ def test_every_command_says_what_its_exit_code_means(name: str) -> None:
     manual = load(name).manual
     codes = manual.all_codes()
 
-    assert set(codes) - {1} == {0, 2}
+    assert set(codes) - {1} == {0, 2, *MORE_CODES.get(name, ())}
     assert all(codes.values())
     assert manual.read
     assert manual.examples
+
+
+def test_a_command_may_say_of_2_what_it_is() -> None:
+    """That of `budget` is no mistake in what was typed alone; all are in the order of their numbers."""
+    codes = load("budget").manual.all_codes()
+
+    assert list(codes) == [0, 1, 2, 126, 127, "any other"]
+    assert "could not be judged" in codes[2]
+    assert load("status").manual.all_codes()[2] == USAGE
 
 
 def all_parsers() -> list[argparse.ArgumentParser]:

@@ -23,9 +23,11 @@ def annotated(report: Report, workspace: str | None, folder: str) -> Iterator[st
     """The lines; `folder` is what relative paths are relative to."""
     for check in report.of("exceeded")[:MOST]:
         yield _line(check, workspace, folder)
-    for check in report.of("unmeasured"):
-        if not check.process and not report.allow_empty:
-            yield f"::error title={_property(_title(check))}::{_data(check.sentence)}"
+    for check in report.unjudged[:MOST]:
+        whose = f"`{check.process}`: " if check.process else ""
+        yield f"::error title={_property(_title(check))}::{_data(whose + check.sentence)}"
+    if report.run.problem:
+        yield f"::error title=vitalsd budget::{_data(report.run.problem)}"
 
 
 def _line(check: Check, workspace: str | None, folder: str) -> str:

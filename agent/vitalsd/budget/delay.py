@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from vitalsd.model import Histogram
-from vitalsd.probe.python.layout import DELAY_INTERVAL_SECONDS
+from vitalsd.probe.python.layout import DELAY_BOUNDS_SECONDS, DELAY_INTERVAL_SECONDS
 
-__all__ = ["less", "quantile_bounds", "share_over", "without"]
+__all__ = ["Stretches", "less", "quantile_bounds", "share_over", "without"]
 
 SAMPLE_SECONDS = DELAY_INTERVAL_SECONDS
 
@@ -25,14 +25,26 @@ def less(whole: Histogram, before: Histogram | None) -> Histogram:
     return Histogram(whole.bounds, buckets, max(0.0, whole.sum - before.sum))
 
 
-def without(histogram: Histogram, stretches: Iterable[float]) -> Histogram:
-    """The same without these busy stretches: each had every wait from its own length down to nothing once."""
-    buckets = list(histogram.buckets)
-    total = histogram.sum
-    for seconds in stretches:
-        for index, bound in enumerate((*histogram.bounds, float("inf"))):
-            buckets[index] -= round(min(seconds, bound) / SAMPLE_SECONDS)
-        total -= seconds * seconds / 2 / SAMPLE_SECONDS
+class Stretches:
+    """Busy stretches, as a histogram counts them: each has every wait from its own length down to nothing once."""
+
+    def __init__(self) -> None:
+        self.buckets = [0] * (len(DELAY_BOUNDS_SECONDS) + 1)
+        self.sum = 0.0
+
+    def add(self, seconds: float, times: int = 1) -> None:
+        """One more; -1 times is one less."""
+        for index, bound in enumerate((*DELAY_BOUNDS_SECONDS, float("inf"))):
+            self.buckets[index] += times * round(min(seconds, bound) / SAMPLE_SECONDS)
+        self.sum += times * seconds * seconds / 2 / SAMPLE_SECONDS
+
+
+def without(histogram: Histogram, stretches: Stretches) -> Histogram:
+    """The same without these; one that has other bounds is damaged, and stays as it is."""
+    if histogram.bounds != DELAY_BOUNDS_SECONDS:
+        return histogram
+    buckets = [count - off for count, off in zip(histogram.buckets, stretches.buckets, strict=True)]
+    total = histogram.sum - stretches.sum
     highest = 0
     for index, count in enumerate(buckets):
         highest = buckets[index] = max(highest, count)
@@ -52,7 +64,11 @@ def quantile_bounds(histogram: Histogram, quantile: float) -> tuple[float, float
     raise AssertionError("the last bucket has all samples")
 
 
-def share_over(histogram: Histogram, stretches: Iterable[float], limit: float) -> float:
-    """The share of all samples that waited longer than `limit`, from every stretch that was longer than that."""
-    over = sum(seconds - limit for seconds in stretches if seconds > limit)
+def share_over(histogram: Histogram, stretches: Iterable[float], limit: float, more_seconds: float = 0.0) -> float:
+    """
+    The share of all samples that waited longer than `limit`, from every stretch that was longer than that.
+
+    `more_seconds` is by how much others were longer.
+    """
+    over = more_seconds + sum(seconds - limit for seconds in stretches if seconds > limit)
     return over / (histogram.buckets[-1] * SAMPLE_SECONDS)

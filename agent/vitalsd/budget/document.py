@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from vitalsd.budget.delay import quantile_bounds
-from vitalsd.budget.model import Check, Limits, LoopRun, NotMeasured, ProcessRun, Report, RunStall
+from vitalsd.budget.model import Check, Errors, Limits, LoopRun, NotMeasured, ProcessRun, Report, RunStall
 from vitalsd.detect.culprit import stacks_as_evidence
 from vitalsd.incidents.wording import sound, sound_frame
 from vitalsd.model import Frame
@@ -45,6 +45,7 @@ def _check(check: Check) -> dict[str, Any]:
         "limit": check.limit,
         "process": check.process or None,
         "outcome": check.outcome,
+        "counts": check.counts,
         "sentence": check.sentence,
         "value": check.value,
         "cause": check.cause,
@@ -66,18 +67,19 @@ def _process(process: ProcessRun) -> dict[str, Any]:
         "version": process.version,
         "lived_seconds": round(process.lived_seconds, 3),
         "left_out": process.pardon or None,
-        "problems": list(process.problems),
+        "problems": [process.unread, *process.problems] if process.unread else list(process.problems),
         "loops": [_loop(loop) for loop in process.loops],
         "growth": grown,
-        "unhandled_errors": [
-            {
-                "channel": one.channel,
-                "count": one.count,
-                "type": one.type,
-                "frames": [_frame(f) for f in one.frames],
-            }
-            for one in process.errors
-        ],
+        "unhandled_errors": None if process.errors is None else [_error(one) for one in process.errors],
+    }
+
+
+def _error(error: Errors) -> dict[str, Any]:
+    return {
+        "channel": error.channel,
+        "count": error.count,
+        "type": error.type,
+        "frames": [_frame(frame) for frame in error.frames],
     }
 
 
@@ -93,7 +95,7 @@ def _loop(loop: LoopRun) -> dict[str, Any]:
             "le": [*(f"{bound:g}" for bound in loop.delay.bounds), "+Inf"],
             "buckets": list(loop.delay.buckets),
         },
-        "stalls_all_known": loop.all_known,
+        "stalls_all_known": loop.lost == 0,
         "stalls": [_stall(stall) for stall in loop.stalls[:MOST_STALLS]],
     }
 
@@ -103,6 +105,7 @@ def _stall(stall: RunStall) -> dict[str, Any]:
     return {
         "started_at": rfc3339(stall.started_at),
         "duration_seconds": round(evidence.seconds, 3),
+        "own_seconds": round(stall.seconds, 3),
         "in_progress": evidence.in_progress,
         "cause": stall.verdict.cause,
         "reason": stall.verdict.reason,

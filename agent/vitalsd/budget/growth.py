@@ -71,7 +71,7 @@ def measured(points: Sequence[HeapPoint], runtime: str, lived_seconds: float) ->
     """What a process of this age has grown by."""
     if lived_seconds < LEAST_SECONDS:
         short = f"it lived for {lived_seconds:.1f} s, and growth shows after {LEAST_SECONDS:.0f} s at the earliest"
-        return NotMeasured(short)
+        return NotMeasured(short, is_young=True)
     early, late = (
         [point for point in points if low * lived_seconds <= point.age_seconds <= high * lived_seconds]
         for low, high in (EARLY, LATE)

@@ -1,8 +1,8 @@
 """
 Holds a run against its limits: one check for each budget and process, of what exceeds it the culprit first.
 
-Nobody is accused without proof, and nothing that was not seen is called good: a budget that no process could be
-measured by is `unmeasured`. Pure.
+Nobody is accused without proof, and nothing that was not seen is called good: a process that could not be judged
+is `unmeasured`, and so is a budget for which there was nobody, unless that is allowed. Pure.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from vitalsd.budget.delay import quantile_bounds, share_over
 from vitalsd.budget.model import (
     Check,
+    Dropped,
     Errors,
     Limits,
     LoopRun,
@@ -33,12 +34,16 @@ __all__ = ["EXCEEDED", "NOTHING", "NO_LOOP", "UNMEASURED", "judge"]
 
 EXCEEDED, UNMEASURED = 1, 2
 QUANTILE = 0.99
+WORST_FIRST: tuple[Outcome, ...] = ("exceeded", "unmeasured", "good")
+NEARLY = 0.9
+"""Of a stall: what is told as its length without a word of the rest."""
 MOST_CULPRITS = 3
 """That one sentence names."""
 MIB = 2**20
 LOOK_FURTHER = "see what holds it: `vitalsd run` the service, and `vitalsd capture memory`"
 UNSEEN = "by whom is not known, since its stalls came faster than they were read"
 NOTHING = "no process with the probe in it was seen"
+NO_ERRORS = "its probe tells nothing of unhandled errors"
 NO_LOOP = "no event loop ran in a process with the probe in it"
 
 
@@ -47,21 +52,32 @@ def judge(run: Run, limits: Limits, *, allow_empty: bool = False) -> Report:
     judged = [process for process in run.processes if not process.pardon]
     checks: list[Check] = []
     for budget, limit, check, missing in _budgets(limits, judged):
-        of_all = [one for process in judged for one in check(process)]
-        if not any(one.outcome != "unmeasured" for one in of_all):
-            of_all = [Check(budget, limit, "", "unmeasured", missing(run))]
+        of_all = [one for process in judged for one in _of(process, budget, limit, check)]
+        if not any(one.outcome != "unmeasured" or one.counts for one in of_all):
+            of_all = [Check(budget, limit, "", "unmeasured", missing(run), counts=not allow_empty)]
         checks += of_all
-    outcome = _outcome(checks)
-    if run.problem and outcome == "good":
-        outcome = "unmeasured"
-    own = {"exceeded": EXCEEDED, "unmeasured": 0 if allow_empty else UNMEASURED, "good": 0}[outcome]
-    return Report(run, tuple(checks), outcome, run.exit_code or own, allow_empty)
+    outcome = _outcome(run, checks)
+    is_open = bool(run.problem) or any(check.outcome == "unmeasured" and check.counts for check in checks)
+    own = EXCEEDED if outcome == "exceeded" else UNMEASURED if is_open else 0
+    return Report(run, tuple(checks), outcome, run.exit_code or own)
 
 
-def _outcome(checks: list[Check]) -> Outcome:
+def _of(
+    process: ProcessRun, budget: str, limit: str, check: Callable[[ProcessRun], Iterator[Check]]
+) -> list[Check]:
+    """Of one process and budget: what was read of it may exceed, and is not enough to be good."""
+    found = list(check(process))
+    if process.unread and not any(one.outcome == "exceeded" for one in found):
+        return [Check(budget, limit, process.name, "unmeasured", process.unread)]
+    return found
+
+
+def _outcome(run: Run, checks: list[Check]) -> Outcome:
     if any(check.outcome == "exceeded" for check in checks):
         return "exceeded"
-    if any(check.outcome == "unmeasured" and not check.process for check in checks):
+    if run.problem or any(
+        check.outcome == "unmeasured" and (check.counts or not check.process) for check in checks
+    ):
         return "unmeasured"
     return "good"
 
@@ -86,7 +102,7 @@ def _budgets(limits: Limits, judged: list[ProcessRun]) -> Iterator[Budget]:
         told_growth = format_size(growth)
         yield "max-growth", told_growth, lambda process: _grown(process, growth, told_growth), _no_growth
     if errors is not None:
-        total = sum(error.count for process in judged for error in process.errors)
+        total = sum(error.count for process in judged for error in process.errors or ())
         yield "max-errors", str(errors), lambda process: _failed(process, errors, total), _nobody
 
 
@@ -94,47 +110,58 @@ def _stalls(process: ProcessRun, limit: float, told: str) -> Iterator[Check]:
     loops = process.loops
     if not loops:
         return
-    over = [
-        (loop, stall)
-        for loop in loops
-        for stall in loop.stalls
-        if not stall.pardon and stall.evidence.seconds > limit
-    ]
+    over = [(loop, stall) for loop in loops for stall in loop.stalls if not stall.pardon and stall.seconds > limit]
     lost = max(loops, key=lambda loop: loop.lost_seconds)
     if not over and lost.lost_seconds > limit:
         how_long = duration(lost.lost_seconds)
         sentence = f"{_who(process, lost)} was blocked for {how_long}, where {told} is allowed; {UNSEEN}."
         yield _exceeded("max-stall", told, process, sentence, lost.lost_seconds, None)
         return
+    unread = max(loops, key=lambda loop: loop.lost_at_most_seconds)
+    if not over and unread.lost_at_most_seconds > limit:
+        longest_lost = duration(unread.lost_at_most_seconds)
+        sentence = f"{times(unread.lost)} a loop was blocked faster than it was read, for {longest_lost} at most"
+        yield Check("max-stall", told, process.name, "unmeasured", sentence)
+        return
     if not over:
-        longest = max((s.evidence.seconds for loop in loops for s in loop.stalls if not s.pardon), default=0.0)
+        longest = max((s.seconds for loop in loops for s in loop.stalls if not s.pardon), default=0.0)
         yield Check("max-stall", told, process.name, "good", f"no stall beyond {told}", longest or None)
         return
-    loop, worst = max(over, key=lambda pair: pair[1].evidence.seconds)
-    others = _others([stall for _, stall in over if stall is not worst])
+    loop, worst = max(over, key=lambda pair: pair[1].seconds)
+    others = _others([stall for _, stall in over if stall is not worst], [loop.dropped for loop in loops])
     tense = "had been blocked" if worst.evidence.in_progress else "was blocked"
     so_far = " when it was seen last" if worst.evidence.in_progress else ""
-    seconds = worst.evidence.seconds
     sentence = (
-        f"{_who(process, loop)} {tense} for {duration(seconds)}{so_far} {_by(worst)}, "
+        f"{_who(process, loop)} {tense} for {_length(worst)}{so_far} {_by(worst)}, "
         f"where {told} is allowed{others}; {advice(worst.verdict.cause, process.runtime)}."
     )
-    yield _exceeded("max-stall", told, process, sentence, seconds, worst)
+    yield _exceeded("max-stall", told, process, sentence, worst.seconds, worst)
 
 
-def _others(stalls: list[RunStall]) -> str:
+def _length(stall: RunStall) -> str:
+    """What is judged; where the host made it much longer, how long that was."""
+    whole = stall.evidence.seconds
+    if stall.seconds > NEARLY * whole:
+        return duration(stall.seconds)
+    return (
+        f"{duration(stall.seconds)} by itself ({duration(whole)} by the clock: for the rest the host had it wait)"
+    )
+
+
+def _others(stalls: list[RunStall], dropped: list[Dropped]) -> str:
     """The same once more, and other culprits by name."""
-    if not stalls:
+    count = len(stalls) + sum(one.over for one in dropped)
+    if not count:
         return ""
-    total = sum(stall.evidence.seconds for stall in stalls)
+    total = sum(stall.seconds for stall in stalls) + sum(one.over_seconds for one in dropped)
     named: dict[str, float] = {}
     for stall in stalls:
         if stall.verdict.culprit is not None:
             name = place(stall.verdict.culprit)
-            named[name] = max(named.get(name, 0.0), stall.evidence.seconds)
+            named[name] = max(named.get(name, 0.0), stall.seconds)
     worst = sorted(named, key=lambda name: -named[name])[:MOST_CULPRITS]
     where = f" (in {', '.join(worst)})" if worst else ""
-    return f"; {times(len(stalls))} more, {duration(total)} in all{where}"
+    return f"; {times(count)} more, {duration(total)} in all{where}"
 
 
 def _delays(process: ProcessRun, limit: float, told: str) -> Iterator[Check]:
@@ -142,15 +169,24 @@ def _delays(process: ProcessRun, limit: float, told: str) -> Iterator[Check]:
     found = [(bounds, loop) for loop in process.loops if (bounds := quantile_bounds(loop.delay, QUANTILE))]
     if not found:
         return
-    over = [(bounds, loop) for bounds, loop in found if _exceeds(loop, bounds, limit)]
-    (low, high), loop = max(over or found, key=lambda pair: pair[0])
+    outcomes = {loop.name: _by_percentile(loop, bounds, limit) for bounds, loop in found}
+    outcome = next(one for one in WORST_FIRST if one in outcomes.values())
+    (low, high), loop = max(
+        (pair for pair in found if outcomes[pair[1].name] == outcome), key=lambda pair: pair[0]
+    )
     samples = loop.delay.buckets[-1]
     between = f"above {_short(low)}" if high == float("inf") else f"between {_short(low)} and {_short(high)}"
-    if not over:
-        at_most = "beyond the last bound" if high == float("inf") else f"at most {_short(high)}"
-        said = at_most if high <= limit or not loop.all_known else f"{between}, and not above {told}"
+    if outcome == "unmeasured":
+        text = (
+            f"the 99th percentile of the delay is {between}, and on which side of {told} is not known: "
+            f"{times(loop.lost)} the loop was blocked faster than it was read"
+        )
+        yield Check("p99-delay", told, process.name, outcome, text)
+        return
+    if outcome == "good":
+        said = f"at most {_short(high)}" if high <= limit else f"{between}, and not above {told}"
         text = f"the 99th percentile of the delay is {said} ({samples} samples)"
-        yield Check("p99-delay", told, process.name, "good", text, None if high == float("inf") else high)
+        yield Check("p99-delay", told, process.name, outcome, text, None if high == float("inf") else high)
         return
     judged = [stall for stall in loop.stalls if not stall.pardon]
     worst = max(_by_culprit(judged), key=_seconds_of, default=[])
@@ -165,13 +201,15 @@ def _delays(process: ProcessRun, limit: float, told: str) -> Iterator[Check]:
     yield _exceeded("p99-delay", told, process, sentence, low, worst[0] if worst else None)
 
 
-def _exceeds(loop: LoopRun, bounds: tuple[float, float], limit: float) -> bool:
-    """For sure: where the limit lies between two bounds of the histogram, by the stalls that are known."""
+def _by_percentile(loop: LoopRun, bounds: tuple[float, float], limit: float) -> Outcome:
+    """Where the limit lies between two bounds of the histogram, stalls tell, if all of them are known."""
     low, high = bounds
     if not low < limit < high:
-        return low >= limit
-    judged = [stall.evidence.seconds for stall in loop.stalls if not stall.pardon]
-    return share_over(loop.delay, judged, limit) > 1 - QUANTILE
+        return "exceeded" if low >= limit else "good"
+    judged = [stall.seconds for stall in loop.stalls if not stall.pardon]
+    if share_over(loop.delay, judged, limit, loop.dropped.beyond_seconds) > 1 - QUANTILE:
+        return "exceeded"
+    return "unmeasured" if loop.lost else "good"
 
 
 def _by_culprit(stalls: list[RunStall]) -> list[list[RunStall]]:
@@ -184,13 +222,14 @@ def _by_culprit(stalls: list[RunStall]) -> list[list[RunStall]]:
 
 
 def _seconds_of(stalls: list[RunStall]) -> float:
-    return sum(stall.evidence.seconds for stall in stalls)
+    return sum(stall.seconds for stall in stalls)
 
 
 def _grown(process: ProcessRun, limit: int, told: str) -> Iterator[Check]:
     growth = process.growth
     if isinstance(growth, NotMeasured):
-        yield Check("max-growth", told, process.name, "unmeasured", growth.reason)
+        counts = not growth.is_young
+        yield Check("max-growth", told, process.name, "unmeasured", growth.reason, counts=counts)
         return
     measured = (
         f"its {growth.what} was {_mib(growth.before_bytes)} {growth.before_seconds:.1f} s after its start and "
@@ -206,6 +245,9 @@ def _grown(process: ProcessRun, limit: int, told: str) -> Iterator[Check]:
 
 
 def _failed(process: ProcessRun, limit: int, total: int) -> Iterator[Check]:
+    if process.errors is None:
+        yield Check("max-errors", str(limit), process.name, "unmeasured", NO_ERRORS)
+        return
     if not process.errors:
         yield Check("max-errors", str(limit), process.name, "good", "no unhandled error", 0.0)
         return

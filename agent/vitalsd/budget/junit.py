@@ -2,7 +2,7 @@
 A report as JUnit's XML, in the form that GitHub's actions, GitLab and Jenkins read: one suite, one case for each
 budget and process, and one for the command itself. Pure.
 
-What is not measured is skipped and says why; a budget that nobody could be measured by is an error. Beyond a few
+What could not be judged is an error; where nothing was to be expected it is skipped, and says why. Beyond a few
 hundred processes, those that are good are told as one case.
 """
 
@@ -65,13 +65,13 @@ def _cases(report: Report, folder: str) -> Iterable[ET.Element]:
             good[check.budget] = good.get(check.budget, 0) + 1
             if good[check.budget] > MOST_GOOD:
                 continue
-        yield _of(check, folder, report.allow_empty)
+        yield _of(check, folder)
     for budget, count in good.items():
         if count > MOST_GOOD:
             yield _case(budget, f"{count - MOST_GOOD} more processes")
 
 
-def _of(check: Check, folder: str, allow_empty: bool) -> ET.Element:
+def _of(check: Check, folder: str) -> ET.Element:
     case = _case(check.budget, f"{check.process or 'all processes'} (--{check.budget} {check.limit})")
     culprit = sound_frame(check.culprit)
     if culprit is not None:
@@ -79,7 +79,7 @@ def _of(check: Check, folder: str, allow_empty: bool) -> ET.Element:
         case.set("line", str(culprit.line))
     if check.outcome == "exceeded":
         _said(case, "failure", check.sentence, check.cause or check.budget, _stacks(check))
-    elif check.outcome == "unmeasured" and not check.process and not allow_empty:
+    elif check.outcome == "unmeasured" and check.counts:
         _said(case, "error", check.sentence, "not measured")
     elif check.outcome == "unmeasured":
         _said(case, "skipped", check.sentence)

@@ -10,6 +10,7 @@ from vitalsd.model import Frame, Histogram, StallEvidence, Verdict
 
 __all__ = [
     "Check",
+    "Dropped",
     "Errors",
     "Growth",
     "Limits",
@@ -45,6 +46,34 @@ class RunStall(msgspec.Struct, frozen=True):
     """Unix time."""
     pardon: str = ""
     """Why it is not held against the process, if it is not."""
+    own_seconds: float | None = None
+    """How long it was without what the host had it wait, where that is not its whole length."""
+
+    @property
+    def seconds(self) -> float:
+        """What is judged."""
+        return self.evidence.seconds if self.own_seconds is None else self.own_seconds
+
+
+class Dropped(msgspec.Struct, frozen=True):
+    """Stalls that count and are not kept one by one, since longer ones are."""
+
+    over: int = 0
+    """How many were longer than --max-stall allows."""
+    over_seconds: float = 0.0
+    """Of these, all together."""
+    beyond_seconds: float = 0.0
+    """By how much they were longer than --p99-delay allows, all together."""
+
+    def with_one(self, stall: RunStall, limits: Limits) -> Dropped:
+        """One more."""
+        seconds, longest, p99 = stall.seconds, limits.max_stall_seconds, limits.p99_delay_seconds
+        is_over = longest is not None and seconds > longest
+        return Dropped(
+            self.over + is_over,
+            self.over_seconds + (seconds if is_over else 0.0),
+            self.beyond_seconds + (max(0.0, seconds - p99) if p99 is not None else 0.0),
+        )
 
 
 class LoopRun(msgspec.Struct, frozen=True):
@@ -53,13 +82,16 @@ class LoopRun(msgspec.Struct, frozen=True):
     name: str
     thread: str
     delay: Histogram
-    """Without what was pardoned."""
+    """Without what was pardoned, and without what the host had it wait."""
     stalls: tuple[RunStall, ...] = ()
     """The longest first."""
-    all_known: bool = True
-    """False where there were more stalls than are kept, or where they came faster than they were read."""
+    dropped: Dropped = Dropped()
+    lost: int = 0
+    """How many came faster than they were read."""
     lost_seconds: float = 0.0
-    """How long the longest was, where it is not among them."""
+    """How long the longest was, where it is one of those."""
+    lost_at_most_seconds: float = 0.0
+    """How long one of those may have been."""
 
 
 class Growth(msgspec.Struct, frozen=True):
@@ -83,6 +115,8 @@ class NotMeasured(msgspec.Struct, frozen=True):
     """Why something could not be measured."""
 
     reason: str
+    is_young: bool = False
+    """The process had not lived for long enough, so there was nothing to be missed."""
 
 
 class Errors(msgspec.Struct, frozen=True):
@@ -105,9 +139,12 @@ class ProcessRun(msgspec.Struct, frozen=True):
     lived_seconds: float
     loops: tuple[LoopRun, ...] = ()
     growth: Growth | NotMeasured = NotMeasured("nothing was told of its heap")
-    errors: tuple[Errors, ...] = ()
+    errors: tuple[Errors, ...] | None = ()
+    """None where nothing was told of them."""
     pardon: str = ""
     """Why all of it is left out, if it is."""
+    unread: str = ""
+    """Why nothing of it was read, or nothing from some moment on, if so: it cannot be good."""
     problems: tuple[str, ...] = ()
     """What the probe could not tell."""
 
@@ -142,6 +179,8 @@ class Check(msgspec.Struct, frozen=True):
     cause: str | None = None
     culprit: Frame | None = None
     stacks: tuple[dict[str, object], ...] = ()
+    counts: bool = True
+    """Whether a run cannot be good for it: not where it is unmeasured, and nothing was to be expected."""
 
 
 class Report(msgspec.Struct, frozen=True):
@@ -151,8 +190,12 @@ class Report(msgspec.Struct, frozen=True):
     checks: tuple[Check, ...]
     outcome: Outcome
     exit_code: int
-    allow_empty: bool = False
 
     def of(self, outcome: Outcome) -> tuple[Check, ...]:
         """The checks that came out so."""
         return tuple(check for check in self.checks if check.outcome == outcome)
+
+    @property
+    def unjudged(self) -> tuple[Check, ...]:
+        """What could not be judged, and for which the run cannot be good."""
+        return tuple(check for check in self.of("unmeasured") if check.counts)

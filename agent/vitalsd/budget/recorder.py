@@ -19,9 +19,9 @@ from pathlib import Path
 
 import msgspec
 
-from vitalsd.budget.model import Limits, ProcessRun
+from vitalsd.budget.model import Limits, LoopRun, ProcessRun
 from vitalsd.budget.names import name_of, words_of
-from vitalsd.budget.record import Record
+from vitalsd.budget.record import SETTLED_SECONDS, Record
 from vitalsd.capture.stacks import Late as LateThread
 from vitalsd.capture.stacks import StackSampler
 from vitalsd.detect.stall import StallBounds
@@ -50,7 +50,7 @@ MOST_PROCESSES = 20_000
 MOST_STALLS = 5_000
 """Of all processes, with their stacks; of further processes the longest of each loop is kept."""
 LOCKLESS = "node"
-CUT_OFF = "it ended in the middle of its probe's first word, and is not judged"
+CUT_OFF = "it ended in the middle of its probe's first word"
 PROC = Path("/proc")
 TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -220,12 +220,13 @@ class Recorder:
         try:
             vitals = read_vitals(entry.file, now, now + offset)
         except ProbeDisabled as error:
-            entry.record.problems = (sound(str(error)),)
+            entry.record.unread = sound(str(error)).removesuffix(".")
             return
         if vitals is not None:
             entry.record.take(vitals, now)
+            entry.record.settle(now - SETTLED_SECONDS, offset, self._observer.late_seconds)
         elif entry.ended and entry.record.latest is None:
-            entry.record.problems = (CUT_OFF,)
+            entry.record.unread = CUT_OFF
 
     def _follow(self) -> None:
         followed = [
@@ -239,7 +240,7 @@ class Recorder:
         offset = time.time() - time.monotonic()
         run = entry.record.finish(offset, self._observer.late_seconds)
         self._stalls += sum(len(loop.stalls) for loop in run.loops)
-        self._runs.append(run if self._stalls <= MOST_STALLS else _shortened(run))
+        self._runs.append(run if self._stalls <= MOST_STALLS else _shortened(run, self._limits))
         entry.file.close()
         if entry.ended:
             _remove(path)
@@ -277,15 +278,15 @@ class Recorder:
         return LateThread(event.key, thread_id, event.since, loop.thread if loop is not None else "")
 
 
-def _shortened(run: ProcessRun) -> ProcessRun:
+def _shortened(run: ProcessRun, limits: Limits) -> ProcessRun:
     """The same with the longest stall of each loop that counts."""
-    loops = [
-        msgspec.structs.replace(
-            loop, stalls=longest, all_known=loop.all_known and len(loop.stalls) == len(longest)
-        )
-        for loop in run.loops
-        for longest in [tuple(stall for stall in loop.stalls if not stall.pardon)[:1]]
-    ]
+    loops: list[LoopRun] = []
+    for loop in run.loops:
+        counting = [stall for stall in loop.stalls if not stall.pardon]
+        dropped = loop.dropped
+        for stall in counting[1:]:
+            dropped = dropped.with_one(stall, limits)
+        loops.append(msgspec.structs.replace(loop, stalls=tuple(counting[:1]), dropped=dropped))
     return msgspec.structs.replace(run, loops=tuple(loops))
 
 

@@ -20,11 +20,13 @@ from vitalsd.model import Frame, Stack
 __all__ = ["harmless", "lines"]
 
 MOST_EXCEEDED = 20
+MOST_MISSING = 20
 MOST_FRAMES = 12
 SETUP = (
     "The probe comes by PYTHONPATH and NODE_OPTIONS, and what starts with an environment of its own (tox, "
     "`python -I`) does without: put `vitalsd budget` inside of that, or say --allow-empty."
 )
+LEAVE_OUT = "A process that is nobody's service is left out by --match."
 
 
 def lines(report: Report, *, verbose: bool = False) -> Iterator[str]:
@@ -51,11 +53,16 @@ def _lines(report: Report, verbose: bool) -> Iterator[str]:
         yield from _stack(check)
     if len(exceeded) > MOST_EXCEEDED:
         yield f"vitalsd: {len(exceeded) - MOST_EXCEEDED} more are over budget: --json has all of them"
-    missing = [check for check in report.of("unmeasured") if not check.process]
-    for check in missing:
-        yield f"vitalsd: --{check.budget} {check.limit} could not be judged: {check.sentence}."
-    if any(check.sentence in (NOTHING, NO_LOOP) for check in missing) and not report.allow_empty:
+    missing = [check for check in report.of("unmeasured") if check.counts or not check.process]
+    for check in missing[:MOST_MISSING]:
+        whose = f" of `{check.process}`" if check.process else ""
+        yield f"vitalsd: --{check.budget} {check.limit} could not be judged{whose}: {check.sentence}."
+    if len(missing) > MOST_MISSING:
+        yield f"vitalsd: {len(missing) - MOST_MISSING} more could not be judged: --json has all of them"
+    if any(check.sentence in (NOTHING, NO_LOOP) for check in report.unjudged):
         yield f"vitalsd: {SETUP}"
+    if any(check.process for check in missing):
+        yield f"vitalsd: {LEAVE_OUT}"
     if report.run.problem:
         yield f"vitalsd: {report.run.problem}."
     for process in report.run.processes:
@@ -111,5 +118,5 @@ def _verdict(report: Report) -> Iterator[str]:
     elif exceeded:
         over = f"{len({check.process for check in exceeded})} of {len(report.run.processes)} processes"
         yield f"vitalsd: the command ended with 0, and {over} went over budget: exit code {report.exit_code}"
-    elif report.outcome == "unmeasured" and not report.allow_empty:
+    elif report.exit_code:
         yield f"vitalsd: the command ended with 0, and was not judged by all budgets: exit code {report.exit_code}"

@@ -48,6 +48,7 @@ exit codes:
   1  the answer is no: a target is down, nothing was captured, no agent answers
   2  the options or the configuration are wrong
 
+`vitalsd budget` has more, since it keeps those of the command that it runs.
 `vitalsd help COMMAND` says more of each, and so do `man vitalsd` and docs/commands.md."""
 
 

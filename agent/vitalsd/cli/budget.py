@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import os
 import re
-import shutil
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TextIO, TypeVar
 
 from vitalsd.cli.launching import launched
 from vitalsd.cli.manual import Manual
-from vitalsd.cli.output import tell
+from vitalsd.cli.output import CannotWriteError, tell
 from vitalsd.errors import UsageError
 
 if TYPE_CHECKING:
@@ -28,9 +25,6 @@ T = TypeVar("T")
 DEFAULT_STALL = "100ms"
 LEAST_THRESHOLD_SECONDS = 0.02
 """What a probe can tell one by one."""
-SHARED = Path("/dev/shm")  # noqa: S108 - a folder of our own is made in it
-ROOM_BYTES = 32 << 20
-"""For some 400 processes at a time; with less, segments lie on a disk."""
 HELP_AFTER = "leave out what each process does in so much of its life: its start, its warm-up"
 
 
@@ -50,8 +44,12 @@ class Budget:
             "vitalsd budget --junit vitalsd.xml -- npm test": "a report that a CI shows",
         },
         {
-            0: "no budget was exceeded",
-            1: "one was; a command that fails by itself keeps its code",
+            0: "the command ended with 0, and all budgets were kept",
+            1: "the command ended with 0, and a budget was exceeded",
+            2: "a budget could not be judged, or the options are wrong",
+            126: "the command cannot be executed",
+            127: "the command cannot be found",
+            "any other": "the command's own; 128 and the signal's number, if one ended it",
         },
         ("docs/ci.md",),
     )
@@ -67,7 +65,7 @@ class Budget:
         parser.add_argument("--after", metavar="D", default="0s", help=HELP_AFTER)
         parser.add_argument("--match", metavar="RE", help="judge only processes whose command line matches")
         parser.add_argument(
-            "--allow-empty", action="store_true", help="a budget that nobody is measured by is good"
+            "--allow-empty", action="store_true", help="a budget is good if there is nobody to judge by it"
         )
         parser.add_argument("--json", metavar="FILE", help="write the report as JSON; - for standard output")
         parser.add_argument("--junit", metavar="FILE", help="write the report as JUnit's XML")
@@ -83,15 +81,14 @@ class Budget:
         match = _pattern(args.match)
         for option in ("json", "junit"):
             _refuse_unwritable(option, getattr(args, option))
-        folder = _folder()
-        try:
-            return _run(args, command, limits, match, folder)
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
+        from vitalsd.budget.folder import run_folder
+
+        with run_folder() as segments:
+            return _run(args, command, limits, match, segments)
 
 
 def _run(
-    args: argparse.Namespace, command: list[str], limits: Limits, match: re.Pattern[str] | None, folder: Path
+    args: argparse.Namespace, command: list[str], limits: Limits, match: re.Pattern[str] | None, segments: Path
 ) -> int:
     from vitalsd.budget.child import Child, CommandError
 
@@ -99,13 +96,13 @@ def _run(
     sys.stdout.flush()
     started_at, began = time.time(), time.monotonic()
     try:
-        environment = launched(os.environ, "budget", threshold, str(folder / "segments"))
+        environment = launched(os.environ, "budget", threshold, str(segments))
         child = Child(command, {**environment, "VITALSD_WHOLE_LIFE": "1"})
     except CommandError as error:
         tell(error)
         return error.exit_code
     # What follows takes a fifth of a second to load, and the command need not wait for it.
-    finish, problem = _recording(folder / "segments", limits, threshold, match)
+    finish, problem = _recording(segments, limits, threshold, match)
     exit_code = child.wait()
     seconds = time.monotonic() - began
     processes, late_problem = finish()
@@ -137,30 +134,41 @@ def _recording(
 
 
 def _told(args: argparse.Namespace, report: Report, limits: Limits) -> int:
-    """Write and print everything; the answer is the exit code."""
+    """Write and print everything; the answer is the exit code, which no reader changes by going."""
     from vitalsd.budget.annotations import annotated
     from vitalsd.budget.document import document
     from vitalsd.budget.junit import junit
     from vitalsd.budget.text import lines
 
-    for line in lines(report, verbose=args.verbose):
-        print(line, file=sys.stderr)
-    if os.environ.get("GITHUB_ACTIONS") == "true":
-        for line in annotated(report, os.environ.get("GITHUB_WORKSPACE"), str(Path.cwd())):
-            print(line, file=sys.stderr)  # it reads both streams, and standard output is the command's
     code = report.exit_code
-    try:
-        if args.json == "-":
-            sys.stdout.write(document(report, limits).decode())
-            sys.stdout.flush()
-        elif args.json is not None:
+    try:  # files first: whoever reads the rest may have gone
+        if args.json not in (None, "-"):
             _write(args.json, document(report, limits))
         if args.junit is not None:
             _write(args.junit, junit(report, str(Path.cwd())))
     except UsageError as error:
         tell(error)
-        return code or error.exit_code
-    return code
+        code = code or error.exit_code
+    said = list(lines(report, verbose=args.verbose))
+    if os.environ.get("GITHUB_ACTIONS") == "true":  # it reads both streams, and standard output is the command's
+        said += annotated(report, os.environ.get("GITHUB_WORKSPACE"), str(Path.cwd()))
+    printed = [_print(sys.stderr, "".join(f"{line}\n" for line in said))]
+    if args.json == "-":
+        printed.append(_print(sys.stdout, document(report, limits).decode()))
+    return code or (0 if all(printed) else UsageError.exit_code)
+
+
+def _print(stream: TextIO, text: str) -> bool:
+    """Whether there is nothing wrong with it: a reader that has gone is nothing, a disk that is full is told."""
+    try:
+        stream.write(text)
+        stream.flush()
+    except CannotWriteError as error:
+        if error.is_gone:
+            return True
+        tell(error)
+        return False
+    return True
 
 
 def limits_of(args: argparse.Namespace) -> Limits:
@@ -222,24 +230,6 @@ def _threshold(limits: Limits) -> float:
     """What counts as a stall for the probes: whatever a budget may have to know one by one."""
     given = [limit for limit in (limits.max_stall_seconds, limits.p99_delay_seconds) if limit is not None]
     return max(LEAST_THRESHOLD_SECONDS, min(given, default=0.1))
-
-
-def _folder() -> Path:
-    """A folder of this run's own, in memory where there is room."""
-    in_memory = None
-    with contextlib.suppress(OSError):
-        if shutil.disk_usage(SHARED).free >= ROOM_BYTES and os.access(SHARED, os.W_OK | os.X_OK):
-            in_memory = str(SHARED)
-    try:
-        folder = Path(tempfile.mkdtemp(prefix="vitalsd-budget-", dir=in_memory))
-        segments = folder / "segments"
-        segments.mkdir(0o700)
-        if os.geteuid() == 0:  # a command of root's may change its user, and whoever it becomes is to find it
-            folder.chmod(0o711)
-            segments.chmod(0o1777)
-    except OSError as error:
-        raise UsageError(f"There is no room for what the probes tell: {error}. Set TMPDIR.") from None
-    return folder
 
 
 def _refuse_unwritable(option: str, name: str | None) -> None:

@@ -17,7 +17,8 @@ __all__ = ["USAGE", "Formatter", "Manual", "epilog", "own_commands", "usage"]
 WIDEST = 100
 
 USAGE = "the options or the configuration are wrong"
-"""What 2 is of every command."""
+"""What 2 is of every command that says nothing else of it."""
+Codes = Mapping[int | str, str]
 
 
 class Manual(NamedTuple):
@@ -25,14 +26,15 @@ class Manual(NamedTuple):
 
     examples: Mapping[str, str]
     """A command line -> what it is for."""
-    codes: Mapping[int, str]
-    """What 0 and 1 mean here; 2 is the same everywhere."""
+    codes: Codes
+    """What 0 and 1 mean here, and what else there is; words stand for many codes."""
     read: tuple[str, ...]
     """Pages of the documentation, as they are called in the repository."""
 
-    def all_codes(self) -> dict[int, str]:
-        """With what is the same everywhere."""
-        return {**self.codes, 2: USAGE}
+    def all_codes(self) -> dict[int | str, str]:
+        """With what is the same everywhere, in their order; words come last."""
+        codes = {2: USAGE, **self.codes}
+        return dict(sorted(codes.items(), key=lambda one: (isinstance(one[0], str), one[0])))
 
 
 class Formatter(argparse.HelpFormatter):

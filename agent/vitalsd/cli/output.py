@@ -4,7 +4,7 @@ Standard output and standard error of a command: there from the beginning, and w
 A disk that is full shows when what was printed is written out, be that at the very end, where Python itself would
 leave with a traceback or with 120. Here it is one sentence and an exit code, wherever a command prints, and no
 error of another file or of a socket is taken for it. A reader who has heard enough (`vitalsd incidents | head`)
-has made no mistake, and is told nothing.
+has made no mistake, and is told nothing. A command whose answer is its exit code settles that before it prints.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any, TextIO
 
 from vitalsd.errors import VitalsdError
 
-__all__ = ["tell", "written"]
+__all__ = ["CannotWriteError", "tell", "written"]
 
 NAMES = {"stdout": "Standard output", "stderr": "Standard error"}
 
@@ -27,9 +27,9 @@ class CannotWriteError(Exception):
     """What a command has printed could not be written; no text where its reader has gone."""
 
     def __init__(self, stream: str, error: OSError) -> None:
-        is_gone = isinstance(error, BrokenPipeError)
-        super().__init__("" if is_gone else f"{NAMES[stream]} cannot be written: {error.strerror or error}.")
-        self.exit_code = 0 if is_gone else VitalsdError.exit_code
+        self.is_gone = isinstance(error, BrokenPipeError)
+        super().__init__("" if self.is_gone else f"{NAMES[stream]} cannot be written: {error.strerror or error}.")
+        self.exit_code = 0 if self.is_gone else VitalsdError.exit_code
 
 
 class _File(io.FileIO):

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.runs import delays
 
-from vitalsd.budget.delay import less, quantile_bounds, share_over, without
+from vitalsd.budget.delay import Stretches, less, quantile_bounds, share_over, without
+from vitalsd.model import Histogram
 
 
 def test_a_second_in_ten() -> None:
@@ -42,7 +43,10 @@ def test_what_is_taken_out_was_never_there(kept: list[float], pardoned: list[flo
     """To a sample for each stretch, which is what rounding may cost."""
     seconds = 100.0
     whole = delays(*kept, *pardoned, seconds=seconds)
-    left = without(whole, pardoned)
+    off = Stretches()
+    for stretch in pardoned:
+        off.add(stretch)
+    left = without(whole, off)
     wanted = delays(*kept, seconds=seconds - sum(pardoned))
     for found, expected in zip(left.buckets, wanted.buckets, strict=True):
         assert found == pytest.approx(expected, abs=len(pardoned) + 1)
@@ -52,3 +56,18 @@ def test_what_is_taken_out_was_never_there(kept: list[float], pardoned: list[flo
 def test_between_two_bounds_stalls_decide() -> None:
     """0.2 s of 10 s were later than 0.3 s by a stall of 0.5 s."""
     assert share_over(delays(0.5), [0.5, 0.2], 0.3) == pytest.approx(0.02)
+    assert share_over(delays(0.5), [0.5, 0.2], 0.3, 0.1) == pytest.approx(0.03)
+
+
+def test_a_stretch_may_stand_for_a_longer_one() -> None:
+    """What the host had a loop wait was never there: 2 s of which 0.5 s are its own are 0.5 s."""
+    off = Stretches()
+    off.add(2.0)
+    off.add(0.5, -1)
+    assert without(delays(2.0, seconds=11.5), off) == delays(0.5, seconds=10.0)
+
+
+def test_a_histogram_of_other_bounds() -> None:
+    """It is damage, and nothing can be taken off it."""
+    odd = Histogram((1.0,), (1, 2), 1.0)
+    assert without(odd, Stretches()) == odd

@@ -33,6 +33,15 @@ def test_the_host_is_not_judged(cause: Cause) -> None:
     assert judged(one.evidence, one.verdict) != ""
 
 
+@pytest.mark.parametrize("cause", ["host_wide", "cpu_contention", "cpu_throttled", "stopped"])
+def test_what_it_computed_itself_is_judged(cause: Cause) -> None:
+    """Whoever had the processor for the rest: 0.16 s of computation are a stall beyond 0.1 s without them too."""
+    one = stall(0.33, cause=cause)
+    computing = msgspec.structs.replace(one.evidence, cpu_seconds=0.16)
+    assert judged(computing, one.verdict) == ""
+    assert judged(msgspec.structs.replace(computing, cpu_seconds=0.09), one.verdict) != ""
+
+
 def test_warm_up() -> None:
     """By when it began."""
     one = stall(0.3)
@@ -49,6 +58,37 @@ def test_imports_of_a_young_process() -> None:
     )
     assert judged(importing, one.verdict, began=1.0) == "the process was starting: it imported modules"
     assert judged(importing, one.verdict, began=11.0) == ""
+
+
+HANDLER = Frame("handler", "/srv/app.py", 9)
+LOOP = (Frame("Handle._run", "/usr/lib/python3.11/asyncio/events.py", 80),)
+BELOW_AN_IMPORT = (Frame("<module>", "/srv/shop.py", 1), IMPORT, Frame("<module>", "/srv/main.py", 1))
+
+
+@pytest.mark.parametrize(
+    ("frames", "excused"),
+    [
+        ((HANDLER, *LOOP, *BELOW_AN_IMPORT), False),
+        ((HANDLER, *BELOW_AN_IMPORT), False),
+        ((Frame("<module>", "/srv/app.py", 1), IMPORT, HANDLER, *LOOP, *BELOW_AN_IMPORT), True),
+        ((Frame("<module>", "/srv/app.py", 1), IMPORT, HANDLER), True),
+        (
+            (
+                Frame("<module>", "/srv/app.py", 1),
+                IMPORT,
+                HANDLER,
+                Frame("run", "/usr/lib/python3.11/threading.py", 9),
+            ),
+            True,
+        ),
+    ],
+    ids=["below an import", "below an import, loop unseen", "imports in its loop", "cut off", "of a thread"],
+)
+def test_a_service_that_runs_below_an_import(frames: tuple[Frame, ...], excused: bool) -> None:
+    """`from shop import main`, whose module calls asyncio.run: what is further out than the loop is not in it."""
+    one = stall(0.5)
+    seen = msgspec.structs.replace(one.evidence, stacks=(Stack(3, frames),))
+    assert bool(judged(seen, one.verdict, began=1.0)) is excused
 
 
 def test_a_block_with_an_import_on_the_way() -> None:

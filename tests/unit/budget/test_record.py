@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 from support.runs import delays
 
@@ -90,19 +91,61 @@ def test_stalls_that_came_too_fast_are_known_to_be_missing() -> None:
     one.take(vitals(a_loop(*stalls)), 125.0)
     loop = main_of(finished(one))
     assert len(loop.stalls) == 8
-    assert not loop.all_known
-    assert loop.lost_seconds == 0.9
+    assert (loop.lost, loop.lost_seconds) == (4, 0.9)
+    assert loop.lost_at_most_seconds == 0.9
 
 
 def test_room_is_bounded() -> None:
-    """The longest are kept."""
+    """The longest are kept, and the others are counted."""
     one = record()
+    one._limits = Limits(0.2, p99_delay_seconds=0.15)
     for number in range(1, KEPT_STALLS + 100):
+        one.settle(100.0 + number, 1000.0, lambda _since, _until: 0.0)
         one.take(vitals(a_loop(ended(number, 100.0 + number, 0.1 + number / 1000), stalls=number)), 101.0 + number)
     loop = main_of(finished(one))
     assert len(loop.stalls) == KEPT_STALLS
     assert loop.stalls[0].evidence.seconds == pytest.approx(0.1 + (KEPT_STALLS + 99) / 1000)
-    assert not loop.all_known
+    assert loop.lost == 0
+    assert not one.stalled
+    dropped = [0.1 + number / 1000 for number in range(1, 100)]
+    assert loop.dropped.over == 0
+    assert loop.dropped.beyond_seconds == pytest.approx(sum(one - 0.15 for one in dropped if one > 0.15))
+
+
+def test_what_is_excused_takes_no_room() -> None:
+    """Hundreds of long stalls of warm-up, and then one that is shorter and counts: it is kept, and no other is."""
+    one = record(after=60.0)
+    for number in range(1, KEPT_STALLS + 51):
+        since = BORN + number * 0.19
+        one.take(vitals(a_loop(ended(number, since, 0.2), stalls=number, stall_seconds=number / 5)), since + 0.19)
+    late = KEPT_STALLS + 51
+    whole = delays(*[0.2] * (late - 1), 0.15, seconds=100.0)
+    end = a_loop(ended(late, 190.0, 0.15), stalls=late, stall_seconds=(late - 1) / 5 + 0.15, delay=whole)
+    one.take(vitals(end), 200.0)
+    loop = main_of(finished(one))
+    assert [stall.seconds for stall in loop.stalls if not stall.pardon] == [0.15]
+    assert loop.lost == 0
+
+
+def test_a_loss_in_warm_up_is_none_later() -> None:
+    """What was not read before judging began is not missed."""
+    one = record(after=5.0)
+    early = [ended(number, 100.0 + number / 10, 0.1) for number in range(1, 21)]
+    one.take(vitals(a_loop(*early)), 106.0)
+    one.take(vitals(a_loop(*early, ended(21, 110.0, 0.05))), 120.0)
+    assert main_of(finished(one)).lost == 0
+
+
+def test_what_the_host_had_it_wait_is_taken_off() -> None:
+    """2 s by the clock of which it computed 0.4 s: these are judged, by who computed, and the rest is no delay."""
+    one = record()
+    one.take(vitals(a_loop(Stall(1, 111.0, 0.0, 2.0, 0.4, 0.0, 0, PARSE))), 115.0)
+    (loop,) = one.finish(0.0, lambda _since, _until: 1.9).loops
+    (stall,) = loop.stalls
+    assert (stall.pardon, stall.seconds, stall.evidence.seconds) == ("", 0.4, 2.0)
+    assert (stall.verdict.cause, stall.verdict.culprit) == ("blocking_cpu", PARSE[0].frames[0])
+    assert "beside that, the agent itself was late" in stall.verdict.reason
+    assert loop.delay.buckets == pytest.approx(delays(0.4, seconds=18.4).buckets, abs=1)
 
 
 def test_one_that_had_not_come_back() -> None:
@@ -168,6 +211,38 @@ def test_a_heap_is_followed() -> None:
 def test_one_that_told_nothing() -> None:
     """Such as a probe that has switched itself off: what it said of that is kept."""
     one = record()
-    one.problems = ("it is off",)
+    one.unread = "it is off"
     run = finished(one)
-    assert (run.loops, run.problems) == ((), ("it is off",))
+    assert (run.loops, run.errors, run.unread) == ((), None, "it is off")
+
+
+def test_one_that_was_never_heard() -> None:
+    """It is not good for that: a process that had just begun, or whose probe hangs."""
+    run = finished(record())
+    assert (run.errors, run.unread) == (None, "its probe had said nothing yet when it was seen last")
+
+
+def test_a_probe_that_went_off_later() -> None:
+    """What it had told is kept, and that it told no more."""
+    one = record()
+    one.take(vitals(a_loop(ended(1, 111.0))), 112.0)
+    one.unread = "it is off"
+    run = finished(one)
+    assert (len(main_of(run).stalls), run.unread) == (1, "it is off")
+
+
+def test_errors_that_no_channel_counts() -> None:
+    """Are not known, which is not none."""
+    one = record()
+    silent = msgspec.structs.replace(vitals(a_loop()), unhandled_errors=(None,) * 7)
+    one.take(silent, 112.0)
+    assert finished(one).errors is None
+
+
+def test_errors_that_the_probe_has_given_up() -> None:
+    """What it had counted by then is told, and none is not known."""
+    for count in (0, 2):
+        one = record()
+        one.take(msgspec.structs.replace(vitals(a_loop(), errors=count), lost=("errors: KeyError",)), 112.0)
+        known = finished(one).errors
+        assert known is None if not count else known is not None and known[0].count == 2

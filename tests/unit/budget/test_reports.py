@@ -36,7 +36,7 @@ def report(function: str = "parse", file: str = "/work/app/parsing.py", name: st
     late = process(
         loop(stall(0.3, culprit=culprit), stall(9.0, pardon="the whole host stood still")),
         name=name,
-        growth=NotMeasured("it was young"),
+        growth=NotMeasured("it was young", is_young=True),
         errors=(errors(1),),
         problems=("tasks: it failed",),
     )
@@ -128,6 +128,36 @@ def test_annotations_of_what_could_not_be_judged() -> None:
     """An error too, since the step fails for it."""
     (line,) = annotated(judge(run(), LIMITS.__class__(max_stall_seconds=0.1)), "/work", "/work")
     assert line == ("::error title=vitalsd budget%3A --max-stall 100ms::no process with the probe in it was seen")
+
+
+def test_what_could_not_be_judged_is_told_by_every_report() -> None:
+    """Of whom, and why; also where recording itself broke, whatever may be empty."""
+    unread = process(name="worker", errors=None, unread="its probe is off", growth=NotMeasured("its probe is off"))
+    made = judge(run(process(loop()), unread, problem="it broke"), Limits(max_errors=0), allow_empty=True)
+
+    assert list(lines(made)) == [
+        "vitalsd: --max-errors 0 could not be judged of `worker`: its probe is off.",
+        "vitalsd: A process that is nobody's service is left out by --match.",
+        "vitalsd: it broke.",
+        "vitalsd: the command ended with 0, and was not judged by all budgets: exit code 2",
+    ]
+    assert list(annotated(made, "/work", "/work")) == [
+        "::error title=vitalsd budget%3A --max-errors 0::`worker`: its probe is off",
+        "::error title=vitalsd budget::it broke",
+    ]
+    assert [error.get("message") for error in ET.fromstring(junit(made, "/")).iter("error")] == [
+        "it broke",
+        "its probe is off",
+    ]
+    read = json.loads(document(made, LIMITS))
+    assert [(check["process"], check["counts"]) for check in read["checks"]] == [
+        ("uvicorn app:app", True),
+        ("worker", True),
+    ]
+    assert (read["processes"][1]["problems"], read["processes"][1]["unhandled_errors"]) == (
+        ["its probe is off"],
+        None,
+    )
 
 
 def test_json_has_all_of_it() -> None:
