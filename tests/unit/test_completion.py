@@ -42,7 +42,7 @@ def words(line: str) -> list[str]:
 def test_options_are_those_of_the_parser() -> None:
     """Each in its long form, with what its help says; one that was given is not offered again."""
     agent = ["--config", "--listen", "--control-listen"]
-    assert words("status --") == ["--help", "--all", "--rules", "--json", *agent]
+    assert words("status --") == ["--help", "--all", "--rules", "--link", "--json", *agent]
     assert words("status --rules --r") == []
     assert ("--rules", "say of each rule why it has fired or has not") in complete("status --r").words
 
