@@ -9,11 +9,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+settings.register_profile(
+    "beside_others", settings.default, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("beside_others")
+"""Other tests have the processors, too: how long an example takes tells nothing."""
 LONGEST = {"test_growth.py", "test_node_growth.py"}
 """Files that take minutes: what begins with them ends with nobody waiting for one of them."""
 
