@@ -1,9 +1,9 @@
 """
 Tells systemd how the agent is: that it has begun, reads its configuration again, is alive, and ends.
 
-One datagram each, to the socket that systemd names, and nothing at all where it names none. An agent is alive while
-its rounds are made: one whose loop turns but that samples nobody is started again like one that hangs. The agent of
-`vitalsd run` tells nothing: what is named there is the service's.
+One datagram each, to the socket that systemd names, and nothing at all where it names none. An agent is alive
+while its rounds are made: one whose loop turns but that samples nobody is started again like one that hangs. The
+agent of `vitalsd run` tells nothing: what is named there is the service's.
 """
 
 from __future__ import annotations
