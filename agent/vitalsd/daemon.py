@@ -400,7 +400,10 @@ def _become_small() -> None:
 
 
 def _rules(settings: Settings) -> list[TargetRule]:
-    return [TargetRule(target.name, target.pid, target.match) for target in settings.targets]
+    return [
+        TargetRule(target.name, target.pid, target.match, per_container=target.per_container)
+        for target in settings.targets
+    ]
 
 
 def _fixed(old: Settings, new: Settings) -> list[tuple[str, object, object]]:
