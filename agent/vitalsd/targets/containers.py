@@ -6,7 +6,7 @@ the kubelet's two drivers, and is open to everybody who sees the process. The na
 that the kubelet makes for logs: `/var/log/containers/POD_NAMESPACE_CONTAINER-ID.log` and
 `/var/log/pods/NAMESPACE_POD_UID/CONTAINER`. A node's agent has both mounted read-only; no file there is opened.
 
-Costs 20 us per process once, and a listing of those folders when something was made or removed there while
+Costs 10 us per process once, and a listing of those folders when something was made or removed there while
 somebody has no name yet; none of it where they do not exist.
 """
 

@@ -349,5 +349,5 @@ class Finder:
                 segment=segment,
                 restarts=restarts[slot],
                 refusal=self._folder.refusal(process) if process is not None and segment is None else None,
-                container=self._containers.of(key) if key is not None else None,
+                container=self._containers.of(key) if key in self._alive and key is not None else None,
             )
