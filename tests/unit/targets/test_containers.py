@@ -261,28 +261,66 @@ def test_on_the_host_it_is_the_rules_own(tree, finder, logs):
     assert pids(finder(PODS, logs=logs.root).find(0.0)) == {"pods": [10]}
 
 
-def test_kept_over_a_restart_of_the_agent(finder, logs, two_pods):
+def placed(found):
+    """Target and slot -> who sits there."""
+    return {(name, seat.slot): seat.key.pid for name, seats in found.targets.items() for seat in seats if seat.key}
+
+
+@pytest.fixture
+def worn(finder, logs, tree, two_pods):
+    """A finder whose slots are not those that a new one would give: the first worker has gone for good."""
+    follow = finder(PODS, logs=logs.root)
+    follow.find(0.0)
+    tree.remove(11)
+    for now in (1000.0, 2000.0):
+        found = follow.find(now, again=True)
+    assert placed(found) == {
+        ("market:shop:web", "1"): 12,
+        ("market:shop:web", "2"): 20,
+        ("bank:shop:web", "0"): 30,
+    }
+    return follow
+
+
+def test_kept_over_a_restart_of_the_agent(finder, logs, worn):
     """The next agent goes on with the slots of such a target, and with none of a rule that is gone."""
-    before = finder(PODS, logs=logs.root)
-    before.find(0.0)
-    rows = before.slots()
+    rows = worn.slots()
     assert {row.match for row in rows} == {PODS.match}
     after = finder(PODS, logs=logs.root)
     after.restore(rows, 1.0)
-    assert pids(after.find(0.0)) == pids(before.find(0.0))
-    assert {(row.target, row.slot, row.pid) for row in after.slots()} == {
-        (row.target, row.slot, row.pid) for row in rows
-    }
+    assert placed(after.find(0.0)) == placed(worn.find(3000.0))
+    assert {(row.target, row.slot) for row in after.slots()} == {(row.target, row.slot) for row in rows}
     other = finder(TargetRule("x", match="another", per_container=True), logs=logs.root)
     other.restore(rows, 1.0)
-    assert not pids(other.find(0.0))
+    assert not placed(other.find(0.0))
 
 
-def test_kept_over_a_reload(finder, logs, two_pods):
+def test_kept_over_a_reload(worn):
     """The same rule goes on; without it such targets go."""
-    follow = finder(PODS, logs=logs.root)
-    before = pids(follow.find(0.0))
-    follow.reconfigure([PODS], 10.0)
-    assert pids(follow.find(1.0)) == before
-    follow.reconfigure([TargetRule("bank", match="bank")], 10.0)
-    assert set(follow.find(2.0).targets) == {"bank"}
+    before = placed(worn.find(3000.0))
+    worn.reconfigure([PODS], 10.0)
+    assert placed(worn.find(3001.0)) == before
+    worn.reconfigure([TargetRule("bank", match="bank")], 10.0)
+    assert set(worn.find(3002.0).targets) == {"bank"}
+
+
+def test_a_seat_is_named_when_there_is_a_name(finder, logs, contained):
+    """Each look at the table asks again for those that have none."""
+    contained(10)
+    follow = finder(TargetRule("shop", match="shop"), logs=logs.root)
+    assert follow.find(0.0).targets["shop"][0].container == Container(ID, UID)
+    logs.link(f"{RS}-x7k2p", "market", "web", ID)
+    assert follow.find(1.0).targets["shop"][0].container.container is None, "the table is not read each time"
+    assert follow.find(100.0).targets["shop"][0].container.container == "web"
+
+
+def test_folders_are_listed_when_they_have_changed(tree, logs, contained):
+    """And not else: on a node with very many pods that is what it would cost."""
+    key = contained(10)
+    containers = Containers(tree.root, logs.root)
+    assert containers.of(key) == Container(ID, UID)
+    before = (logs.root / "containers").stat()
+    (logs.root / "containers" / f"{RS}-x7k2p_market_web-{ID}.log").symlink_to("/nowhere")
+    os.utime(logs.root / "containers", ns=(before.st_atime_ns, before.st_mtime_ns))
+    containers.look({key})
+    assert containers.of(key) == Container(ID, UID)
