@@ -99,7 +99,10 @@ def test_pod_security(tmp_path: Path) -> None:
         assert not_restricted(pod_of(workload(foreign(tmp_path / component, component), "api"))) == []
     assert not_restricted(pod_of(workload(render(KUBERNETES / "example"), "shop"))) == []
     ptrace = not_restricted(pod_of(workload(foreign(tmp_path / "ptrace", "sidecar-ptrace"), "api")))
-    assert ptrace == ["vitalsd: adds SYS_PTRACE", "vitalsd: runAsNonRoot", "vitalsd: runAsUser 0"]
+    assert ptrace == [
+        *("vitalsd: adds SYS_PTRACE", "vitalsd: adds DAC_READ_SEARCH"),
+        *("vitalsd: runAsNonRoot", "vitalsd: runAsUser 0"),
+    ]
     node = not_restricted(pod_of(workload(render(KUBERNETES / "node"), "vitalsd-node")))
     assert {*ptrace, "hostPID", "volume log-links: hostPath", "volume log-folders: hostPath"} <= set(node)
     levels = {

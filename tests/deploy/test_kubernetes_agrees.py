@@ -149,7 +149,7 @@ def test_commands_on_the_page_are_ours() -> None:
 
 
 def test_what_debug_lends_is_a_container(tmp_path: Path) -> None:
-    """Kubernetes takes it, and it is the sidecar with SYS_PTRACE as to its rights."""
+    """Kubernetes takes it, and it has the rights of `sidecar-ptrace`."""
     lent = json.loads((KUBERNETES / "debug.json").read_text())
     whole = {"name": "look", "image": "vitalsd", "targetContainerName": "shop"} | lent
     spec = {"containers": [{"name": "shop", "image": "shop"}], "ephemeralContainers": [whole]}

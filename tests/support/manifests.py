@@ -20,6 +20,7 @@ __all__ = [
     "RESTRICTED",
     "agent_of",
     "everything",
+    "example",
     "foreign",
     "ours",
     "plain_environment",
