@@ -46,6 +46,7 @@ from vitalsd.sources.observer.observer import Observer
 from vitalsd.sources.pulse.pulses import Pulses
 from vitalsd.sources.sampler import Sampler
 from vitalsd.state import State
+from vitalsd.systemd import Systemd
 from vitalsd.targets.finder import Finder
 from vitalsd.targets.folder import SegmentFolder
 from vitalsd.targets.places import default_folders
@@ -79,6 +80,7 @@ class Daemon:
         raise_open_files()
         self._load = load
         self._until_exit = until_exit
+        self._systemd = Systemd(os.environ if until_exit is None else {})
         settings = load().settings
         self._settings = settings
         self._stopping = asyncio.Event()
@@ -251,8 +253,12 @@ class Daemon:
             notifying = tasks.create_task(self._notifier.run())
             exporting = tasks.create_task(self._exporter.run())
             loop.call_later(STARTED_SECONDS, _become_small)
+            watchdog = tasks.create_task(self._systemd.run(self.state.lives, self.state.words))
+            self._systemd.begun()
             log.info("agent_started", metrics=self.metrics_url, control=self._listeners[1].addresses[0])
             await self._stopping.wait()
+            self._systemd.ends()
+            watchdog.cancel()
             remembering.cancel()
             token.cancel()
             reloading.cancel()
@@ -345,7 +351,11 @@ class Daemon:
     async def _reload(self) -> None:
         """Validate first, then swap; on an error everything stays as it was. No disk is waited for by the loop."""
         async with self._reloading:
-            await self._reload_once()
+            self._systemd.reloads()
+            try:
+                await self._reload_once()
+            finally:
+                self._systemd.begun()
 
     async def _reload_once(self) -> None:
         try:
@@ -392,7 +402,10 @@ def _become_small() -> None:
 
 
 def _rules(settings: Settings) -> list[TargetRule]:
-    return [TargetRule(target.name, target.pid, target.match) for target in settings.targets]
+    return [
+        TargetRule(target.name, target.pid, target.match, per_container=target.per_container)
+        for target in settings.targets
+    ]
 
 
 def _fixed(old: Settings, new: Settings) -> list[tuple[str, object, object]]:

@@ -50,6 +50,7 @@ from vitalsd_exporters.state import AgentVitals, Exported, Notified
 
 __all__ = ["State"]
 
+LATE_ROUNDS = 4
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -81,6 +82,7 @@ class State:
         self._seats: dict[tuple[str, str], Seat] = {}
         self._sampled_at = 0.0
         self._updated_at: float | None = None
+        self._begun_at = time.monotonic()
         self._interval = interval_seconds
         self.reload_problem: str | None = None
         """What was wrong with the configuration that was read last, if it was not taken over."""
@@ -111,6 +113,17 @@ class State:
         if self._updated_at is not None:  # until there is a second round, the interval is what was asked for
             self._interval = now - self._updated_at
         self._updated_at = now
+
+    def lives(self, seconds: float) -> bool:
+        """Whether a round was made within so long, or within a few of the intervals that are really kept."""
+        last = self._updated_at if self._updated_at is not None else self._begun_at
+        return time.monotonic() - last < max(seconds, LATE_ROUNDS * self._interval)
+
+    def words(self) -> str:
+        """How it stands, in half a line."""
+        workers = sum(worker.up for target in self._round.targets for worker in target.workers)
+        still_open = sum(incident.state == "open" for incident in self._book.incidents())
+        return f"{len(self._round.targets)} targets, {workers} workers up, {still_open} incidents open"
 
     def targets(self) -> tuple[TargetSnapshot, ...]:
         """Every target, its probes read at this instant."""

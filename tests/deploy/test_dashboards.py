@@ -32,6 +32,7 @@ COUNTERS = {name for metric in CATALOGUE if metric.type in ("counter", "histogra
 SERIES = re.compile(r"((?:worker|target|fleet):[\w:]+|vitalsd?_\w+)\{([^}]*)\}")
 OF_LEVEL = {"worker": {"instance", "target", "worker"}, "target": {"instance", "target"}, "fleet": {"target"}}
 ELSEWHERE = {
+    "vitals_container_info": "whose names they are depends on the scrape; rules of one's own join it",
     "vitals_heap_blocks": "goes as the heap does, and a leak is told by bytes",
     "vitalsd_config_last_reload_success_timestamp_seconds": "whether it worked is shown; when, the log says",
 }

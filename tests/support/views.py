@@ -15,6 +15,7 @@ from vitalsd.model import (
     GC_BOUNDS_SECONDS,
     ActiveResource,
     Cause,
+    Container,
     CpuVitals,
     EndedStall,
     Exit,
@@ -181,6 +182,13 @@ WATCHED = WorkerSample(
         heartbeat_at=NOW - 1.25,
         heartbeat_source="probe",
         touched_at=NOW - 0.75,
+    ),
+    container=Container(
+        id="4f0c" * 16,
+        pod_uid="8d6d4c63-0e9e-4c39-8a5e-2f0f4ad3b6c1",
+        pod="shop-6d4cf56db6-x7k2p",
+        namespace="market",
+        container="web",
     ),
 )
 

@@ -21,6 +21,7 @@ def workers(*shares):
         replace(
             WATCHED,
             slot=str(slot),
+            container=None,
             memory=replace(
                 WATCHED.memory,
                 proportional_bytes=share and share * 2**20,
@@ -81,7 +82,11 @@ def test_where_it_stands():
     """Between the workers and the notes."""
     told = table(targets_as_json(FixedView(all_targets=(SHOP, LEGACY))), NOW).splitlines()
     begins = [line.partition(" ")[0] for line in told]
-    assert begins[begins.index("legacy") :] == ["legacy", "legacy", "shop:", "shop:", "legacy:", "note:", "note:"]
+    assert begins[begins.index("legacy") :] == [
+        *("legacy", "legacy"),
+        *("shop:", "shop:", "shop:"),
+        *("legacy:", "note:", "note:"),
+    ]
 
 
 def test_an_agent_of_an_earlier_version():
@@ -89,6 +94,8 @@ def test_an_agent_of_an_earlier_version():
     (told,) = targets_as_json(FixedView(all_targets=(SHOP,)))
     for field in ("supervisor", "memory", "zombies", "zombie_count"):
         del told[field]
+    for worker in told["workers"]:
+        del worker["container"]
     assert list(pool_lines(told)) == []
 
 
@@ -115,3 +122,32 @@ def test_shares_of_many_are_one_line():
     assert len(line) <= 80
     assert line.startswith("shop: shares of its work, by CPU time: worker 30 40%, ")
     assert line.endswith(" others 1% to 2%")
+
+
+def test_containers():
+    """Where the workers run is said once for each container that has a name, and of no other."""
+    here = WATCHED.container
+    there = replace(here, pod="shop-6d4cf56db6-bbbbb", container=None)
+    places = here, there, here, None, replace(here, pod=None, namespace=None, container=None)
+    target = replace(
+        SHOP,
+        supervisor=None,
+        workers=tuple(replace(WATCHED, slot=str(slot), container=place) for slot, place in enumerate(places)),
+    )
+    assert lines(target)[:2] == [
+        "shop: pod shop-6d4cf56db6-x7k2p of market, container web: worker 0, 2",
+        "shop: pod shop-6d4cf56db6-bbbbb of market: worker 1",
+    ]
+    assert not any("pod " in line for line in lines(target)[2:])
+
+
+def test_many_containers_are_counted():
+    """Nobody reads the names of a hundred."""
+    places = [replace(WATCHED.container, pod=f"shop-{number}") for number in range(12)]
+    target = replace(
+        SHOP,
+        workers=tuple(replace(WATCHED, slot=str(slot), container=place) for slot, place in enumerate(places)),
+    )
+    told = [line for line in lines(target) if "pod " in line or "containers" in line]
+    assert len(told) == 11
+    assert told[-1] == "shop: and 2 more containers: vitalsd status --json"

@@ -15,6 +15,7 @@ NAMES = {
     "plain": "a parent process",
 }
 """Kinds that are not called as they are spelled."""
+MOST_PLACES, MOST_SLOTS = 10, 20
 
 
 def pool_lines(target: dict[str, Any]) -> Iterable[str]:
@@ -23,6 +24,7 @@ def pool_lines(target: dict[str, Any]) -> Iterable[str]:
     up = sum(worker["up"] for worker in target["workers"])
     if supervisor is not None:
         yield f"{name}: {_supervisor(supervisor, up)}"
+    yield from _containers(name, target["workers"])
     memory = target.get("memory")
     shares = {each["slot"]: each["share"] for each in target["workers"] if each.get("share") is not None}
     if len(shares) > 1:
@@ -36,6 +38,21 @@ def pool_lines(target: dict[str, Any]) -> Iterable[str]:
             f"{name}: {zombies} ended {'child' if zombies == 1 else 'children'} that nobody fetches, the first is "
             f"{first['name']} (pid {first['key']['pid']}) of pid {first['parent']['pid']}"
         )
+
+
+def _containers(name: str, workers: list[dict[str, Any]]) -> Iterable[str]:
+    """`pod shop-6d4cf56db6-x7k2p of market, container web: worker 0, 1`, of those that have names."""
+    places: dict[str, list[str]] = {}
+    for worker in workers:
+        here = worker.get("container")
+        if here is not None and here["pod"] is not None:
+            named = f", container {here['container']}" if here["container"] is not None else ""
+            places.setdefault(f"pod {here['pod']} of {here['namespace']}{named}", []).append(worker["slot"])
+    for place, slots in list(places.items())[:MOST_PLACES]:
+        more = ", ..." if len(slots) > MOST_SLOTS else ""
+        yield f"{name}: {place}: worker {', '.join(slots[:MOST_SLOTS])}{more}"
+    if len(places) > MOST_PLACES:
+        yield f"{name}: and {len(places) - MOST_PLACES} more containers: vitalsd status --json"
 
 
 def _supervisor(supervisor: dict[str, Any], up: int) -> str:

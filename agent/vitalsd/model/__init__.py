@@ -6,6 +6,7 @@ never zero; what kept it from being known is told beside it (`WorkerSample.missi
 
 from __future__ import annotations
 
+from vitalsd.model.containers import Container
 from vitalsd.model.incidents import (
     OF_THE_HOST,
     ONE_OF_A_WORKER,
@@ -104,6 +105,7 @@ __all__ = [
     "SUPERVISOR",
     "ActiveResource",
     "Cause",
+    "Container",
     "CpuVitals",
     "Doing",
     "EndedStall",

@@ -6,6 +6,7 @@ from typing import Literal
 
 import msgspec
 
+from vitalsd.model.containers import Container
 from vitalsd.model.vitals import CpuVitals, MemoryVitals, ObservedLoop, ProbeVitals, ProcessVitals, WorkerKey
 from vitalsd.model.workers import Exit, ExitReason, MemoryKill, Pulse, Supervisor, Zombie
 
@@ -60,6 +61,8 @@ class WorkerSample(msgspec.Struct, frozen=True):
     pulse: Pulse | None = None
     share: float | None = None
     """Of the work of its pool lately, by CPU time; None where it has no company, or that is not known yet."""
+    container: Container | None = None
+    """The one that it runs in; None where it is in none, or that may not be seen."""
     vacant: bool = False
     """
     Nobody sits here, and nobody is missed as far as can be known: its worker has ended in order, the supervisor

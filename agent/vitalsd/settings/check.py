@@ -52,6 +52,9 @@ def _targets(merged: Layer) -> Iterator[Problem]:
             yield Problem(merged.places[target], f"{dotted(target)}: needs match or pid")
         elif len(found_by) > 1:
             yield Problem(merged.places[target], f"{dotted(target)}: has match and pid, keep one of them")
+        if merged.values.get((*target, "per_container")) and "match" not in found_by:
+            place = merged.places[*target, "per_container"]
+            yield Problem(place, f"{dotted(target)}.per_container: goes with match")
         name = merged.values.get((*target, "name"))
         if name in holders:
             place = merged.places[*target, "name"]

@@ -50,6 +50,13 @@ class Target(Section, frozen=True):
     pid: Annotated[
         Pid | None, Meta(description="The process that is the service, or the parent of its workers.")
     ] = None
+    per_container: Annotated[
+        bool,
+        Meta(
+            description="Whether the workers of each container are a target of their own, called "
+            "`NAMESPACE:WORKLOAD:CONTAINER`: for the agent of a Kubernetes node. Goes with `match`."
+        ),
+    ] = False
 
 
 class Sampling(Section, frozen=True):

@@ -164,6 +164,7 @@ class Sampler:
             probe=vitals if isinstance(vitals, ProbeVitals) else None,
             memory=accounts if isinstance(process, ProcessVitals) and isinstance(accounts, MemoryVitals) else None,
             cpu=kept if isinstance(process, ProcessVitals) and isinstance(kept, CpuVitals) else None,
+            container=seat.container,
             missing=missing,
         )
         seen = sample if sample.probe is not None or not sample.up else self._observed(sample)

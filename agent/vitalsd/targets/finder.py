@@ -18,8 +18,19 @@ from pathlib import Path
 import msgspec
 import structlog
 
-from vitalsd.model import OUT_OF_ORDER, OWN_TARGET, SUPERVISOR, Exit, ExitReason, Supervisor, WorkerKey, Zombie
+from vitalsd.model import (
+    OUT_OF_ORDER,
+    OWN_TARGET,
+    SUPERVISOR,
+    Container,
+    Exit,
+    ExitReason,
+    Supervisor,
+    WorkerKey,
+    Zombie,
+)
 from vitalsd.segment.reader import SegmentFile
+from vitalsd.targets.containers import LOGS, Containers, target_of
 from vitalsd.targets.folder import SegmentFolder
 from vitalsd.targets.patterns import Patterns
 from vitalsd.targets.processes import Process, ProcessTable, has_gone, read_key
@@ -53,6 +64,7 @@ class Seat(msgspec.Struct, frozen=True):
     restarts: dict[ExitReason, int]
     refusal: str | None = None
     """Why there is no segment of this worker's to read."""
+    container: Container | None = None
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -76,6 +88,7 @@ class Finder:
         proc: Path = Path("/proc"),
         clock: Callable[[], float] = time.time,
         reason_of: ReasonOf = no_reason,
+        logs: Path = LOGS,
     ) -> None:
         self._reason_of = reason_of
         self._folder = folder
@@ -84,6 +97,9 @@ class Finder:
         self._processes = ProcessTable(proc)
         self._patterns = Patterns()
         self._surroundings = SurroundingsReader(proc)
+        self._containers = Containers(proc, logs)
+        self._grouped: dict[str, str] = {}
+        """Target that a rule with `per_container` has made -> the pattern of that rule."""
         self._serving = Serving(proc)
         self._zombies = Zombies(proc, clock)
         self._supervisors: dict[str, Supervisor] = {}
@@ -91,7 +107,7 @@ class Finder:
         """Worker -> its parent when it was first seen. It never has another, but who adopts it when that ends."""
         self._told: set[TargetRule] = set()
         self._rules = tuple(map(self._bind, rules))
-        self._slots: dict[str, Slots] = {rule.name: Slots(reason_of) for rule in self._rules}
+        self._slots: dict[str, Slots] = {name: Slots(reason_of) for name in self._ruled()}
         self._table: dict[int, Process] = {}
         self._alive: set[WorkerKey] = set()
         self._members: dict[str, list[WorkerKey]] = {}
@@ -107,8 +123,18 @@ class Finder:
         self._rules = tuple(map(self._bind, known))
         self._interval = discovery_interval_seconds
         self._patterns.keep({rule.match for rule in self._rules if rule.match is not None})
-        self._slots = {rule.name: self._slots.get(rule.name) or self._new_slots() for rule in self._rules}
+        patterns = self._patterns_of_groups()
+        self._grouped = {name: match for name, match in self._grouped.items() if match in patterns}
+        kept = [*self._ruled(), *(name for name in self._grouped if name in self._slots)]
+        self._slots = {name: self._slots.get(name) or self._new_slots() for name in kept}
         self._read_table_at = 0.0
+
+    def _ruled(self) -> list[str]:
+        """The targets that are there, be they found or not."""
+        return [rule.name for rule in self._rules if not rule.per_container]
+
+    def _patterns_of_groups(self) -> set[str]:
+        return {rule.match or "" for rule in self._rules if rule.per_container}
 
     def restore(self, rows: Iterable[SlotRow], at: float) -> list[Exit]:
         """
@@ -121,7 +147,10 @@ class Finder:
         for row in rows:
             left.setdefault(row.target, []).append(row)
         for name, of_target in left.items():
-            if self._rules and name not in self._slots:
+            matches = {row.match for row in of_target} - {None}
+            if name not in self._slots and len(matches) == 1 and matches <= self._patterns_of_groups():
+                self._grouped[name] = matches.pop() or ""
+            elif self._rules and name not in self._slots:
                 continue  # it is not watched any more
             if {row.match for row in of_target} - {None} - {self._match(name)}:
                 continue  # another service had the name
@@ -162,7 +191,8 @@ class Finder:
 
     def _match(self, name: str) -> str:
         """The pattern that a target is found by; empty where it is a pid, or what it publishes."""
-        return next((rule.match or "" for rule in self._rules if rule.name == name), "")
+        ruled = next((rule.match or "" for rule in self._rules if rule.name == name), "")
+        return self._grouped.get(name, ruled)
 
     def _new_slots(self) -> Slots:
         return Slots(self._reason_of)
@@ -172,7 +202,7 @@ class Finder:
         segments = self._folder.refresh(now)
         if self._is_stale(segments, now) or again:
             self._look(segments, now)
-        ruled = {rule.name for rule in self._rules}
+        ruled = self._ruled()
         for name, keys in self._members.items():
             # A service that no rule names is nobody's duty for longer than it takes to start it again.
             missed_seconds = math.inf if name in ruled else JOINED_SECONDS
@@ -182,6 +212,7 @@ class Finder:
             if not found and name not in ruled:
                 del seats[name], self._slots[name]
                 self._members.pop(name, None)
+                self._grouped.pop(name, None)
         return Found(seats, self._supervisors, self._zombies.left())
 
     def _is_stale(self, segments: dict[int, SegmentFile], now: float) -> bool:
@@ -201,6 +232,7 @@ class Finder:
         self._alive = {process.key for process in self._table.values()}
         self._masters &= self._alive
         self._serving.keep(self._alive)
+        self._containers.look(self._alive)
         members, masters = self._find_members(segments)
         self._members = {
             name: [self._table[pid].key for pid in pids if pid in self._table] for name, pids in members.items()
@@ -271,8 +303,10 @@ class Finder:
             serving = self._serving.look(self._table[pid] for pid in unsure if pid in self._table)
             if not serving <= tree.workers:
                 tree = tree_of(rule, serving)
-            members[rule.name] = set(tree.workers - taken)
-            masters[rule.name] = set(tree.masters | tree.perhaps_masters)
+            for name, pids in self._parts(rule, tree.workers - taken).items():
+                members[name] = members.get(name, set()) | pids
+            for name, pids in self._parts(rule, tree.masters | tree.perhaps_masters).items():
+                masters[name] = masters.get(name, set()) | pids
             taken |= tree.workers
             self._masters |= {self._table[pid].key for pid in tree.masters}
             perhaps |= {self._table[pid].key for pid in tree.perhaps_masters}
@@ -283,6 +317,18 @@ class Finder:
         for name, pids in workers_by_segment(names, self._table, taken).items():
             members[name] = members.get(name, set()) | pids
         return members, masters
+
+    def _parts(self, rule: TargetRule, pids: Iterable[int]) -> dict[str, set[int]]:
+        """The targets that a rule has made of these, with who is in each: its own, or one for each container."""
+        parts: dict[str, set[int]] = {}
+        for pid in pids:
+            process = self._table.get(pid)
+            grouped = rule.per_container and process is not None
+            name = target_of(rule.name, self._containers.of(process.key)) if grouped and process else rule.name
+            parts.setdefault(name, set()).add(pid)
+            if rule.per_container:
+                self._grouped[name] = rule.match or ""
+        return parts
 
     def _may_list(self, pid: int, segment: SegmentFile) -> bool:
         """Where rules say what to watch, nothing else is; other agents watch themselves."""
@@ -303,4 +349,5 @@ class Finder:
                 segment=segment,
                 restarts=restarts[slot],
                 refusal=self._folder.refusal(process) if process is not None and segment is None else None,
+                container=self._containers.of(key) if key in self._alive and key is not None else None,
             )

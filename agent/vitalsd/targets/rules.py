@@ -59,6 +59,8 @@ class TargetRule(msgspec.Struct, frozen=True):
     match: str | None = None
     key: WorkerKey | None = None
     """Who had the pid when it was first seen: whoever has it later is somebody else."""
+    per_container: bool = False
+    """The workers of each container are a target of their own."""
 
 
 class Tree(msgspec.Struct, frozen=True):

@@ -1,7 +1,8 @@
 """
 Write the dashboards of Grafana.
 
-In a clone, `scripts/grafana-dashboards` writes what is committed, below `deploy/grafana`. With `--output` any
+In a clone, `scripts/grafana-dashboards` writes what is committed, below `deploy/grafana` and, as ConfigMaps, in
+`deploy/kubernetes/dashboards.yaml`. With `--output` any
 folder gets them, and `--runbooks` says what links to runbooks begin with: where your people read this repository.
 """
 
@@ -11,7 +12,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from vitalsd_exporters.dashboards.render import FILES, dashboard_json
+from vitalsd_exporters.dashboards.render import CONFIG_MAPS, FILES, config_maps, dashboard_json
 
 __all__ = ["main"]
 
@@ -27,10 +28,11 @@ def main(arguments: list[str] | None = None) -> int:
     )
     asked = parser.parse_args(arguments)
     try:
-        for name, dashboard in FILES.items():
+        texts = {name: dashboard_json(dashboard, asked.runbooks) for name, dashboard in FILES.items()}
+        for name, text in (texts | {CONFIG_MAPS: config_maps(asked.runbooks)}).items():
             path = asked.output / name
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(dashboard_json(dashboard, asked.runbooks), encoding="utf-8")
+            path.write_text(text, encoding="utf-8")
     except OSError as error:
         sys.stderr.write(f"vitalsd dashboards: {error.filename} cannot be written: {error.strerror}\n")
         return 2

@@ -10,11 +10,13 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import yaml
+
 from vitalsd_exporters.dashboards.catalogue import DASHBOARDS
 from vitalsd_exporters.dashboards.model import Dashboard, Panel, Query, Variable
 from vitalsd_exporters.dashboards.panels import DATASOURCE, look, transformations
 
-__all__ = ["FILES", "dashboard_json"]
+__all__ = ["CONFIG_MAPS", "FILES", "config_maps", "dashboard_json"]
 
 SCHEMA_VERSION = 39
 """Of Grafana 10.4; newer ones raise it when they open the file."""
@@ -31,6 +33,35 @@ def dashboard_json(dashboard: Dashboard, runbooks: str = "") -> str:
 
 FILES = {f"grafana/{dashboard.uid}.json": dashboard for dashboard in DASHBOARDS}
 """Path below the folder of deployment -> what is written there."""
+CONFIG_MAPS = "kubernetes/dashboards.yaml"
+"""Path of all of them as objects of Kubernetes."""
+
+
+def config_maps(runbooks: str = "") -> str:
+    """
+    A ConfigMap for each dashboard, with the label that the sidecar of Grafana's chart goes by.
+
+    Each is alone, since `kubectl apply` writes the whole of it into an annotation, which holds 256 KiB.
+    """
+    begin = f"{runbooks.removesuffix('/')}/" if runbooks else ""
+    head = "# Written by `scripts/grafana-dashboards`: change the dashboards there, not here.\n"
+    made = (
+        {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {
+                "name": dashboard.uid,
+                "labels": {
+                    "app.kubernetes.io/name": "vitalsd",
+                    "app.kubernetes.io/component": "monitoring",
+                    "grafana_dashboard": "1",
+                },
+            },
+            "data": {f"{dashboard.uid}.json": json.dumps(_dashboard(dashboard, begin), ensure_ascii=False)},
+        }
+        for dashboard in DASHBOARDS
+    )
+    return head + yaml.safe_dump_all(made, sort_keys=False, width=1000, allow_unicode=True)
 
 
 def _dashboard(dashboard: Dashboard, runbooks: str) -> dict[str, Any]:

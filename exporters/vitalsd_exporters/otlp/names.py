@@ -30,8 +30,8 @@ class Instrument(NamedTuple):
 
 UNITS = {"_bytes_per_second": "By/s", "_seconds": "s", "_bytes": "By"}
 NAMESPACES = (
-    *("capture", "config", "cpu", "eventloop", "executor", "gc", "heap", "malloc", "memory", "otlp", "process"),
-    *("source", "target", "worker"),
+    *("capture", "config", "container", "cpu", "eventloop", "executor", "gc", "heap", "malloc", "memory", "otlp"),
+    *("process", "source", "target", "worker"),
 )
 COUNTED = {
     "blocks": "{block}",

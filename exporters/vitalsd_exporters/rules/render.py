@@ -38,9 +38,10 @@ def prometheus_rule(thresholds: Thresholds) -> str:
 
 def pod_monitor(_thresholds: Thresholds) -> str:
     """
-    Every pod with the label `vitalsd: sidecar` and a container port of the name `vitalsd-metrics`.
+    Every pod with the label `vitalsd` (`sidecar` or `node`) and a container port of the name `vitalsd-metrics`.
 
-    None of our labels is one of service discovery's, so there is nothing to honor. Its job is `NAMESPACE/vitalsd`.
+    Labels of service discovery stand: those of `vitals_container_info` of a node's agent, which are of other pods,
+    become `exported_pod` and the like. Its job is `NAMESPACE/vitalsd`.
     """
     return HEAD + _yaml(
         {
@@ -49,7 +50,9 @@ def pod_monitor(_thresholds: Thresholds) -> str:
             "metadata": {"name": "vitalsd", "labels": LABELS},
             "spec": {
                 "namespaceSelector": {"any": True},
-                "selector": {"matchLabels": {"vitalsd": "sidecar"}},
+                "selector": {
+                    "matchExpressions": [{"key": "vitalsd", "operator": "In", "values": ["sidecar", "node"]}]
+                },
                 "podMetricsEndpoints": [
                     {
                         "port": "vitalsd-metrics",

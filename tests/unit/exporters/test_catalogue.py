@@ -59,7 +59,11 @@ def test_nothing_of_a_metric_needs_escaping(metric):
 
 @metrics
 def test_labels_are_the_contracts(metric):
-    """Identity comes from service discovery: no pid, pod or namespace, and no label that is in the name."""
+    """
+    Identity comes from service discovery: no pid, pod or namespace, and no label that is in the name.
+
+    A node's agent tells of other pods than its own, by one metric.
+    """
     allowed = {
         "target",
         "worker",
@@ -79,6 +83,8 @@ def test_labels_are_the_contracts(metric):
     }
     if metric.type == "info":
         allowed |= {"runtime", "version", "lag_source", "pythonversion", "culprit"}
+    if metric.name == "vitals_container_info":
+        allowed |= {"namespace", "pod", "container"}
     assert set(metric.labels) <= allowed
     assert len(metric.labels) == len(set(metric.labels))
     if metric.name.startswith("vitals_"):

@@ -73,7 +73,8 @@ def test_show(config, two_targets, monkeypatch):
     monkeypatch.setenv("VITALSD__STALL__THRESHOLD", "90s")
     plain = config("show", "--config", "two.yaml")
     assert plain.startswith(
-        'targets:\n  - name: a\n    match: "x y"\n  - name: b\n    pid: 2\nsampling:\n  interval: 3s\n'
+        'targets:\n  - name: a\n    match: "x y"\n    per_container: false\n'
+        "  - name: b\n    pid: 2\n    per_container: false\nsampling:\n  interval: 3s\n"
     )
     assert "\nstall:\n  threshold: 1m30s\n" in plain
     assert "#" not in plain

@@ -64,7 +64,7 @@ def test_all_at_once_in_the_order_of_the_file(errors):
         ("exporters: {prometheus: {listen: 'a:99999'}}", "expected a port of at most 65535"),
         ("exporters: {control: {listen: true}}", "expected host:port, :port or [v6]:port, got true"),
         ("targets: {}", "1:10: targets: expected a list, got a mapping"),
-        ("targets: [web]", '1:11: targets[0]: expected a mapping of name, match, pid, got "web"'),
+        ("targets: [web]", '1:11: targets[0]: expected a mapping of name, match, pid, per_container, got "web"'),
     ],
 )
 def test_sentence(errors, text, line):
@@ -84,6 +84,7 @@ def test_sentence(errors, text, line):
         ("{name: a}", "1:11: targets[0]: needs match or pid"),
         ("{name: a, match: null}", "1:11: targets[0]: needs match or pid"),
         ("{name: a, match: a, pid: 1}", "1:11: targets[0]: has match and pid, keep one of them"),
+        ("{name: a, pid: 1, per_container: true}", "targets[0].per_container: goes with match"),
         ("{name: a, match: '('}", "1:28: targets[0].match: not a regular expression: missing )"),
         ("{name: a, match: 'a{9999999999}'}", "targets[0].match: not a regular expression: "),
         ("{name: a, match: ''}", "targets[0].match: expected a regular expression"),

@@ -16,6 +16,12 @@ WORKERS = (
         (*WORKER, "runtime", "version", "lag_source"),
     ),
     Descriptor(
+        "vitals_container_info",
+        "info",
+        "The Kubernetes container that the worker runs in, from /proc/PID/cgroup and the kubelet's log folders.",
+        (*WORKER, "namespace", "pod", "container"),
+    ),
+    Descriptor(
         "vitals_worker_restarts_total",
         "counter",
         "Times the process in this slot was replaced, by why the one before ended, from pidfd or /proc/PID/stat.",

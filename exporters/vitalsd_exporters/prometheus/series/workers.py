@@ -32,5 +32,14 @@ def worker_rows(worker: WorkerSample) -> Iterator[Row]:
             "lag_source": worker.lag_source,
         }
         yield row("vitals_worker_info", labels | what, 1)
+        yield from _container_rows(worker)
         if worker.pulse is not None:
             yield from known_rows(labels, {"vitals_worker_heartbeat_timestamp_seconds": worker.pulse.heartbeat_at})
+
+
+def _container_rows(worker: WorkerSample) -> Iterator[Row]:
+    """Names, where all of them are known: an id is no name, and a new one with each container."""
+    here = worker.container
+    if here is not None and here.namespace is not None and here.pod is not None and here.container is not None:
+        names = {"namespace": here.namespace, "pod": here.pod, "container": here.container}
+        yield row("vitals_container_info", labels_of(worker) | names, 1)

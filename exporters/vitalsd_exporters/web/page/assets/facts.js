@@ -41,6 +41,7 @@ export function factsOf(target, worker, now) {
         pulse &&
           `${KERNEL[pulse.state] ?? plain(pulse.state)}${pulse.heartbeat_at ? `, last sign of life ${ago(pulse.heartbeat_at, now)}` : ''}`,
       ],
+      ['Container', worker.container && containerOf(worker.container)],
       ['Share of its pool', worker.share === null ? null : share(worker.share)],
       ['CPU time', process && duration(process.cpu_seconds)],
       ['Waited for a processor', cpu && known(cpu.runqueue_seconds, duration)],
@@ -86,6 +87,12 @@ export function factsOf(target, worker, now) {
       ['The probe has cost', probe && known(probe.probe_cpu_seconds, duration)],
     ]),
   );
+}
+
+/* Its names where the node tells them, else the beginning of its id. */
+function containerOf({ id, pod, namespace, container }) {
+  if (pod === null) return plain((id ?? '').slice(0, 12), 12);
+  return [container ?? (id ?? '').slice(0, 12), `pod ${pod}`, namespace].map((each) => plain(each, 80)).join(', ');
 }
 
 /** A card of facts about a target. */
