@@ -200,6 +200,7 @@ def test_it_watches(image: Image, tmp_path: Path) -> None:
     alone = image.entered([*image.entrypoint, *image.command], mounts=[segments, state], namespaces=OWN_NAMESPACES)
     log = tmp_path / "log"
     with started(alone, log):
-        wait_for("its segment", lambda: list((tmp_path / "segments").glob("*.seg")), 60)
-        wait_for("its history", lambda: list((tmp_path / "state").iterdir()), 60)
+        wait_for("its segment", lambda: any((tmp_path / "segments").glob("*.seg")), 60)
+        wait_for("its history", lambda: any((tmp_path / "state").glob("history-*.db")), 60)
+        assert '"event":"agent_started"' in log.read_text()
         assert [line for line in log.read_text().splitlines() if '"level":"info"' not in line] == []

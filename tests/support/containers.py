@@ -210,7 +210,8 @@ def started(entered: Sequence[str], log: Path) -> Iterator[subprocess.Popen[byte
     try:
         yield process
     finally:
-        if (first := first_of(process.pid)) is not None:
+        first = wait_for("the first process", lambda: first_of(process.pid) or process.poll())
+        if process.poll() is None:
             os.kill(first, signal.SIGKILL)  # and with it all others: the kernel ends a namespace with its first
         process.wait()
 
