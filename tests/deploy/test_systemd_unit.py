@@ -290,7 +290,11 @@ def test_captures_of_it_are_taken(host: Path, kind: str) -> None:
 def test_the_probe_answers_its_own_user_and_root(host: Path) -> None:
     """So a census takes root, with what the documentation adds for it."""
     with service(host, probed=True) as pid, under_the_unit(host, pid) as agent:
-        agent.wait_scrape("the worker", lambda scrape: bool(scrape.up("shop")), 60)
+        agent.wait_scrape(
+            "the probe",
+            lambda scrape: bool(scrape.all("vitals_worker_info", lag_source="probe", target="shop")),
+            60,
+        )
         with pytest.raises(AssertionError, match=f"may not be used by uid {AGENT_UID}"):
             captured(agent, "heap")
 
@@ -302,6 +306,10 @@ def test_the_drop_in_for_root_has_it_answer(host: Path) -> None:
     unit = Unit(TEXT + drop_in)
     os.chown(host / "storage", 0, 0)
     with service(host, probed=True) as pid, under_the_unit(host, pid, unit, 0) as agent:
-        agent.wait_scrape("the worker", lambda scrape: bool(scrape.up("shop")), 60)
+        agent.wait_scrape(
+            "the probe",
+            lambda scrape: bool(scrape.all("vitals_worker_info", lag_source="probe", target="shop")),
+            60,
+        )
         taken = captured(agent, "heap")
         assert (taken["state"], taken["engine"]) == ("done", "census"), taken

@@ -53,7 +53,9 @@ def needs_namespaces() -> None:
     """Skip where no root of our own can be made."""
     if os.geteuid() != 0:
         pytest.skip("mounts take root")
-    if missing := [name for name in ("unshare", "nsenter", "setpriv", "pivot_root") if shutil.which(name) is None]:
+    if missing := [
+        name for name in ("unshare", "nsenter", "setpriv", "pivot_root", "ip") if shutil.which(name) is None
+    ]:
         pytest.skip(f"not installed: {', '.join(missing)}")
     with tempfile.TemporaryDirectory() as folder:
         tried = subprocess.run(["unshare", "-m", "mount", "-t", "tmpfs", "none", folder], capture_output=True)
