@@ -59,11 +59,12 @@ def test_promtool_takes_the_rule_and_the_route_fits_it(tmp_path: Path) -> None:
         [tool("amtool"), "config", "routes", "test", f"--config.file={config}", *labels],
         capture_output=True, text=True,
     )  # fmt: skip
-    assert routed.stdout.strip() == "vitalsd"
+    assert routed.stdout.strip() == "vitalsd,people"
     assert names.target in rule["labels"]
 
 
 def test_the_first_route_goes_on_to_people() -> None:
     """Who copies it does not take their pages from them."""
-    (route,) = yaml.safe_load(alertmanager_config())["route"]["routes"]
-    assert route["continue"] is True
+    asks, goes_on = yaml.safe_load(alertmanager_config())["route"]["routes"]
+    assert asks["continue"] is True
+    assert goes_on == {"receiver": "people"}
