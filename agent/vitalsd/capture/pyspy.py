@@ -19,7 +19,7 @@ from pathlib import Path
 import msgspec
 
 from vitalsd.errors import VitalsdError
-from vitalsd.model import Frame
+from vitalsd.model import STAND_INS, Frame
 from vitalsd.sources.permission import refusal
 
 __all__ = [
@@ -95,6 +95,8 @@ def find_pyspy() -> str:
 
 def may_look(pid: int, proc: Path = Path("/proc")) -> tuple[str, str | None] | None:
     """What is in py-spy's way at this process, and what to do about it; nothing but a file of /proc is opened."""
+    if pid >= STAND_INS:
+        return "its process is out of this agent's sight", "let the agent share its pid namespace"
     process = f"{proc}/{pid}"
     try:
         find_pyspy()

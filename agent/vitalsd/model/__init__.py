@@ -42,6 +42,7 @@ from vitalsd.model.stalls import (
     Verdict,
 )
 from vitalsd.model.vitals import (
+    STAND_INS,
     ActiveResource,
     CpuVitals,
     Frame,
@@ -99,6 +100,7 @@ __all__ = [
     "ONE_OF_A_WORKER",
     "OUT_OF_ORDER",
     "OWN_TARGET",
+    "STAND_INS",
     "STOPPED",
     "SUPERVISOR",
     "ActiveResource",
