@@ -26,7 +26,16 @@ def is_node(subject: Subject) -> bool:
         return subject.segment.name.startswith("node-")
     if observed is not None and observed.runtime != "unknown":
         return observed.runtime == "node"
-    return V8Stacks(subject.proc).runs(subject.key)
+    return V8Stacks(subject.proc).runs(subject.key) or _runs_node(subject)
+
+
+def _runs_node(subject: Subject) -> bool:
+    """By its executable: its memory may be out of reach where that is not."""
+    try:
+        target = os.readlink(subject.proc / str(subject.pid) / "exe")  # noqa: PTH115 - a text, and no path
+    except OSError:
+        return False
+    return target.removesuffix(" (deleted)").rpartition("/")[2] in ("node", "nodejs")
 
 
 def fit_of_probe(subject: Subject, does: str, runtime: str | None = "python") -> Fit:

@@ -17,8 +17,8 @@ from vitalsd.model import STAND_INS
 __all__ = ["ANOTHER_NAMESPACE", "HIDDEN", "StandIns"]
 
 ANOTHER_NAMESPACE = (
-    "its process is in another pid namespace, so its probe alone tells of it: let this agent share that "
-    "(shareProcessNamespace: true in a pod, hostPID: true on a node, --pid of docker)"
+    "its process is in another pid namespace, so its probe alone tells of it: have this agent share that one "
+    "(shareProcessNamespace in a pod, hostPID on a node, --pid in Docker)"
 )
 HIDDEN = (
     "its process is hidden from this agent, since /proc is mounted with hidepid, so its probe alone tells of it: "
