@@ -183,7 +183,7 @@ class Watched:
             if sum(value for _, value in scrape.all("vitals_worker_restarts_total", target=service.name)):
                 works["restarts"].add(service.runtime)
             exits = targets.get(service.name, {}).get("exits", [])
-            if exits and exits[-1]["signal"] == "SIGKILL":
+            if any(each["signal"] == "SIGKILL" for each in exits):
                 works["end"].add(service.runtime)
 
 
