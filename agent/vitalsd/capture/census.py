@@ -19,7 +19,7 @@ from pathlib import Path
 import msgspec
 
 from vitalsd.errors import VitalsdError
-from vitalsd.model import Frame
+from vitalsd.model import STAND_INS, Frame
 from vitalsd.probe.python import protocol
 from vitalsd.probe.python.protocol import ANSWER, BETWEEN_NAMES, CENSUS, MAGIC, REQUEST, TASKS, VERSION, by_address
 
@@ -172,7 +172,7 @@ def calling(path: Path, pid: int, in_time: str) -> Iterator[socket.socket]:
         caller.setblocking(False)
         try:
             by_address(str(path), caller.connect)
-            _check_peer(caller, pid)
+            _check_peer(caller, path, pid)
             yield caller
         except TimeoutError:
             raise NoCensus(
@@ -184,11 +184,19 @@ def calling(path: Path, pid: int, in_time: str) -> Iterator[socket.socket]:
             raise _unreachable(path, pid, error) from None
 
 
-def _check_peer(caller: socket.socket, pid: int) -> None:
-    """Whether who listens is who should, in the agent's own pid namespace."""
+def _check_peer(caller: socket.socket, path: Path, pid: int) -> None:
+    """
+    Whether who listens is who should, in the agent's own pid namespace.
+
+    Of a process in another one the kernel tells 0: then it must be the user's whose segment it is.
+    """
     credentials = caller.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
-    listening, _, _ = struct.unpack("iII", credentials)
-    if listening != pid:
+    listening, uid, _ = struct.unpack("iII", credentials)
+    if pid < STAND_INS:
+        is_theirs = listening == pid
+    else:
+        is_theirs = listening in (0, pid % STAND_INS) and uid == path.with_suffix("").lstat().st_uid
+    if not is_theirs:
         who = f"process {listening}" if listening else "a process that this agent does not see"
         raise NoCensus(f"At the control socket of process {pid} listens {who}")
 

@@ -50,7 +50,7 @@ class CensusPolicy:
         if state is None:
             return "gone", f"process {key.pid} has ended"
         if state in "Tt":
-            return "stopped", f"process {key.pid} is stopped, and left alone meanwhile"
+            return "stopped", f"process {key.own_number} is stopped, and left alone meanwhile"
         if self._stalling(key):
             return "stall", "its event loop is late, and left alone meanwhile"
         group = worker.memory.group if worker.memory is not None else None
@@ -75,7 +75,9 @@ class CensusPolicy:
             return None
 
     def _state(self, key: WorkerKey) -> str | None:
-        """The kernel's letter; None when it has ended."""
+        """The kernel's letter, none of them for who is out of sight; None when it has ended."""
+        if not key.in_sight:
+            return "?"
         try:
             stat = (self._proc / str(key.pid) / "stat").read_bytes().rpartition(b")")[2].split()
             state, started = stat[0].decode(), int(stat[19])

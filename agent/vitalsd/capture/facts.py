@@ -80,6 +80,8 @@ def _state(proc: Path, worker: WorkerSample) -> tuple[str | None, int | None]:
     """The kernel's letter, None when it has ended, and the number of threads."""
     if worker.key is None:
         return None, None
+    if not worker.key.in_sight:
+        return ("?" if worker.up else None), None
     stat = _text(f"{proc}/{worker.key.pid}/stat").rpartition(b")")[2].split()
     try:
         state, threads, started = stat[0].decode(), int(stat[17]), int(stat[19])
@@ -101,7 +103,9 @@ def _heap(worker: WorkerSample, sizes: dict[bytes, int]) -> int | None:
 def _left(
     worker: WorkerSample, own: RLimits, sizes: dict[bytes, int], available: float | None
 ) -> tuple[int | None, str]:
-    """What is left of the limit that is met first, and whose that is."""
+    """What is left of the limit that is met first, and whose that is; of who is out of sight nobody knows."""
+    if worker.key is not None and not worker.key.in_sight:
+        return None, "its memory limit"
     group = worker.memory.group if worker.memory is not None else None
     rooms = [
         (group.headroom_bytes if group is not None else None, "its memory limit"),

@@ -63,7 +63,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of a worker, of its host and of this agent at one moment; None is not known."""
 
     state: str | None
-    """The kernel's letter; None when the process has ended."""
+    """The kernel's letter, `?` where this agent does not see it; None when the process has ended."""
     threads: int | None = None
     late_seconds: float | None = None
     """For how long its loop has been stalling; None where none does."""
@@ -115,7 +115,7 @@ def refusal(
 
 
 def _of_worker(wanted: Wanted, facts: Facts, engine: str) -> Refusal | None:
-    pid = wanted.key.pid
+    pid = wanted.key.own_number
     if facts.state is None:
         return Refusal("gone", f"process {pid} has ended: ask for the worker that came in its place")
     if facts.state in "Tt":
@@ -146,7 +146,7 @@ def _of_price(
     is_last = _is_last_evidence(wanted)
     if holds_seconds <= settings.max_hold or (is_last and settings.near_heap_limit):
         return None
-    told = f"{engine} would hold process {wanted.key.pid} for some {holds_seconds:.1f} s"
+    told = f"{engine} would hold process {wanted.key.own_number} for some {holds_seconds:.1f} s"
     most = f"capture.max_hold is {format_duration(settings.max_hold)}"
     ask = f"`vitalsd capture {wanted.kind}` takes one all the same"
     key = ", and with capture.near_heap_limit one is taken by itself before V8 ends it" if is_last else ""
@@ -163,10 +163,10 @@ def _of_load(wanted: Wanted, facts: Facts, engine: str) -> Refusal | None:
     slow = f"{engine} makes it up to three times as slow meanwhile"
     ask = f"`vitalsd capture {wanted.kind}` takes one all the same"
     if facts.busy_share is None:
-        return Refusal("busy", f"it is not known how busy process {wanted.key.pid} is, and {slow}: {ask}")
+        return Refusal("busy", f"it is not known how busy process {wanted.key.own_number} is, and {slow}: {ask}")
     if facts.busy_share <= MOST_BUSY:
         return None
-    busy = f"the event loop of process {wanted.key.pid} is busy for {facts.busy_share:.0%} of the time"
+    busy = f"the event loop of process {wanted.key.own_number} is busy for {facts.busy_share:.0%} of the time"
     return Refusal("busy", f"{busy}, and {slow}; {MOST_BUSY:.0%} is the most for that: {ask}")
 
 
@@ -178,7 +178,7 @@ def _of_room(wanted: Wanted, facts: Facts, heaps: float | None) -> Refusal | Non
     """`heaps` is how many times its heap must be left for what is heavy, None for what is not."""
     opened, most = facts.open_fds, facts.max_fds
     if opened is not None and most is not None and most - opened < SPARE_DESCRIPTORS:
-        told = f"{opened} of the {most} file descriptors of process {wanted.key.pid} are open"
+        told = f"{opened} of the {most} file descriptors of process {wanted.key.own_number} are open"
         return Refusal("descriptors", f"{told}, and {SPARE_DESCRIPTORS} must be free: raise that limit")
     if heaps is None:
         left, least, what = facts.left_bytes, LIGHT_BYTES, "any capture"

@@ -26,7 +26,16 @@ def is_node(subject: Subject) -> bool:
         return subject.segment.name.startswith("node-")
     if observed is not None and observed.runtime != "unknown":
         return observed.runtime == "node"
-    return V8Stacks(subject.proc).runs(subject.key)
+    return V8Stacks(subject.proc).runs(subject.key) or _runs_node(subject)
+
+
+def _runs_node(subject: Subject) -> bool:
+    """By its executable: its memory may be out of reach where that is not."""
+    try:
+        target = os.readlink(subject.proc / str(subject.pid) / "exe")  # noqa: PTH115 - a text, and no path
+    except OSError:
+        return False
+    return target.removesuffix(" (deleted)").rpartition("/")[2] in ("node", "nodejs")
 
 
 def fit_of_probe(subject: Subject, does: str, runtime: str | None = "python") -> Fit:
@@ -37,16 +46,16 @@ def fit_of_probe(subject: Subject, does: str, runtime: str | None = "python") ->
     """
     own = "node" if is_node(subject) else "python"
     if runtime is not None and runtime != own:
-        told = f"it asks the probe of {NAMES[runtime]}, and process {subject.pid} is {own}"
+        told = f"it asks the probe of {NAMES[runtime]}, and process {subject.key.own_number} is {own}"
         return Fit(False, told, foreign=True)
     if subject.segment is None:
-        advice = ATTACH_A_PROBE.format(subject.pid) if own == "node" else GET_A_PROBE
-        return Fit(False, f"there is no probe in process {subject.pid}", advice)
+        advice = ATTACH_A_PROBE.format(subject.key.own_number) if own == "node" else GET_A_PROBE
+        return Fit(False, f"there is no probe in process {subject.key.own_number}", advice)
     path = socket_of(subject.segment)
     if not path.is_socket():
         return Fit(
             False,
-            f"the probe of process {subject.pid} has no control socket at {path}",
+            f"the probe of process {subject.key.own_number} has no control socket at {path}",
             "install the probe of this vitalsd version in the service",
         )
     if not os.access(path, os.W_OK):

@@ -18,8 +18,9 @@ from pathlib import Path
 
 import msgspec
 
+from vitalsd.capture.attachable import may_attach
 from vitalsd.errors import VitalsdError
-from vitalsd.model import Frame
+from vitalsd.model import STAND_INS, Frame
 from vitalsd.sources.permission import refusal
 
 __all__ = [
@@ -95,6 +96,8 @@ def find_pyspy() -> str:
 
 def may_look(pid: int, proc: Path = Path("/proc")) -> tuple[str, str | None] | None:
     """What is in py-spy's way at this process, and what to do about it; nothing but a file of /proc is opened."""
+    if pid >= STAND_INS:
+        return "its process is out of this agent's sight", "`vitalsd status` says why"
     process = f"{proc}/{pid}"
     try:
         find_pyspy()
@@ -102,6 +105,8 @@ def may_look(pid: int, proc: Path = Path("/proc")) -> tuple[str, str | None] | N
     except NoDump as error:
         return str(error).partition(": ")[0], "install py-spy"
     except PermissionError:
+        if may_attach(pid):
+            return None
         why, _, advice = refusal(process, "mem").rpartition(": ")
         return why, advice
     except OSError:

@@ -51,6 +51,9 @@ KEPT_STALLS = 64
 KEPT_WORKERS = 1024
 
 
+OUT_OF_SIGHT = "its process is out of this agent's sight, and its probe had no stack of it"
+
+
 class Late(msgspec.Struct, frozen=True):
     """A loop that does not come back."""
 
@@ -290,6 +293,8 @@ class StackSampler:
 
     def _refusal(self, key: WorkerKey) -> tuple[StackRefusal, str] | None:
         """Why this worker is not to be looked at now: a word, and a sentence."""
+        if not key.in_sight:
+            return "forbidden", OUT_OF_SIGHT
         refused = self._refused.get(key)
         if refused is not None and self._clock() < refused[0]:
             return refused[1:]

@@ -138,4 +138,6 @@ class Turns:
             return Refusal("gone", str(error))
         if subject.worker.key == wanted.key:
             return subject
-        return Refusal("gone", f"process {wanted.key.pid} has ended: ask for the worker that came in its place")
+        return Refusal(
+            "gone", f"process {wanted.key.own_number} has ended: ask for the worker that came in its place"
+        )

@@ -146,8 +146,8 @@ class WorkerDownDetector:
             at=end.ended_at,
             started_at=end.ended_at,
             summary=(
-                f"{who(end)} of `{seen.latest.name}` (pid {end.key.pid}) {how(end)} {lived(end.lived_seconds)}"
-                f"; {after}: {_advice(end)}."
+                f"{who(end)} of `{seen.latest.name}` (pid {end.key.own_number}) {how(end)} "
+                f"{lived(end.lived_seconds)}; {after}: {_advice(end)}."
             ),
             fault=_fault(end),
             evidence={
@@ -202,7 +202,7 @@ def of_service(target: str, end: Exit) -> Finding:
         severity="critical",
         at=end.ended_at,
         started_at=end.ended_at,
-        summary=f"`{target}` (pid {end.key.pid}) {how(end)} {lived(end.lived_seconds)}; {act}.",
+        summary=f"`{target}` (pid {end.key.own_number}) {how(end)} {lived(end.lived_seconds)}; {act}.",
         advice=act,
         fault=_fault(end),
         evidence={"exit": as_evidence(end), "replaced_by": None, "reason": end.evidence},

@@ -297,7 +297,8 @@ def _cause(silence: Silence) -> Cause | None:
 
 
 def _advice(silence: Silence, supervisor: Supervisor | None) -> str:
-    pid = silence.key.pid
+    pid = f"{silence.key.own_number}"
+    there = "" if silence.key.in_sight else " in its own pid namespace"
     if silence.frozen:
         return "`docker unpause` lets its container go on, and no signal does"
     if silence.kind == "stopped":
@@ -306,5 +307,5 @@ def _advice(silence: Silence, supervisor: Supervisor | None) -> str:
         where = f" (it waits in {silence.waits_in})" if silence.waits_in is not None else ""
         return f"look at the disk or network file system that it needs{where}: no signal ends it meanwhile"
     if supervisor is None or supervisor.kind == "plain":
-        return f"its stack says what it waits for; if it must go, `kill -KILL {pid}` and start the service again"
+        return f"its stack says what it waits for; if it must go, `kill -KILL {pid}`{there} and start it again"
     return f"its stack says what it waits for; `kill -KILL {pid}` has it replaced"

@@ -24,6 +24,7 @@ from vitalsd.doctor.captures import captures_left
 from vitalsd.doctor.facts import AgentFacts, CaptureFacts, FolderFacts, PortFacts, ToolFacts
 from vitalsd.doctor.permission import names
 from vitalsd.doctor.status import fields_of, namespaces, standing, yama
+from vitalsd.doctor.unseen import unseen_segments
 from vitalsd.errors import VitalsdError
 from vitalsd.settings.model import Settings
 from vitalsd.settings.storage import segment_dir, storage_dir
@@ -62,6 +63,7 @@ def look_at_agent(settings: Settings, proc: Path = Path("/proc")) -> AgentFacts:
         answers=answers,
         no_answer=no_answer,
         captures=captures,
+        unseen=unseen_segments(default_folders(segment_dir(settings)), proc),
     )
 
 

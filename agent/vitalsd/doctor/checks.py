@@ -14,8 +14,15 @@ import msgspec
 from vitalsd.capture.breaker import Breaker
 from vitalsd.capture.model import KINDS
 from vitalsd.doctor.engines import for_another
-from vitalsd.doctor.facts import AgentFacts, EngineFacts, FolderFacts, PortFacts, ProcessFacts
-from vitalsd.doctor.permission import SYS_PTRACE, grant, may_look
+from vitalsd.doctor.facts import AgentFacts, EngineFacts, FolderFacts, PortFacts, ProcessFacts, UnseenFacts
+from vitalsd.doctor.permission import (
+    READS_ALL,
+    SYS_PTRACE,
+    grant,
+    grant_capabilities,
+    may_look,
+    may_read_files,
+)
 from vitalsd.settings.units import format_size
 
 __all__ = ["Check", "Diagnosis", "Mark", "check_agent", "check_process"]
@@ -24,6 +31,8 @@ Mark = Literal["ok", "no", "warning", "note"]
 STATES = {"T": "stopped", "t": "held by a debugger", "Z": "a zombie: it has ended", "X": "gone"}
 MIB = 1 << 20
 LITTLE_HEADROOM = 0.1
+NAME = 16
+"""As many characters as the report has room for."""
 NEAR = 2
 """Times what must be free of the disk: as much as one busy night of captures may take."""
 
@@ -53,6 +62,7 @@ def check_agent(facts: AgentFacts) -> Diagnosis:
         *_rights(facts),
         *_tools(facts),
         *map(_folder, facts.folders),
+        *map(_unseen, facts.unseen),
         *_ports(facts),
         *_breakers(facts),
         *_host(facts),
@@ -74,10 +84,14 @@ def _rights(facts: AgentFacts) -> list[Check]:
     )
     checks = [Check(group, "user", "ok", f"uid {agent.uid}, gid {agent.gids[1]}, {held or 'no capabilities'}")]
     if agent.effective & SYS_PTRACE:
-        checks.append(Check(group, "other users", "ok", "CAP_SYS_PTRACE: processes of every user may be read"))
+        text = "CAP_SYS_PTRACE and the right to read all files: processes of every user may be read"
+        lacks = "CAP_SYS_PTRACE without CAP_DAC_READ_SEARCH: of other users' processes py-spy alone may look"
+        reads = bool(agent.effective & READS_ALL)
+        fix = None if reads else grant_capabilities(facts.place)
+        checks.append(Check(group, "other users", "ok" if reads else "warning", text if reads else lacks, fix))
         if agent.uid != 0 and not agent.ambient & SYS_PTRACE:
             text = "CAP_SYS_PTRACE is not ambient: py-spy, which the agent starts, does not inherit it"
-            fix = "AmbientCapabilities=CAP_SYS_PTRACE in the agent's unit, or run it as root"
+            fix = "AmbientCapabilities=CAP_SYS_PTRACE CAP_DAC_READ_SEARCH in the agent's unit, or run it as root"
             checks.append(Check(group, "py-spy's rights", "warning", text, fix))
     elif agent.bounding & SYS_PTRACE and agent.uid != 0 and facts.place == "kubernetes":
         checks.append(
@@ -86,8 +100,7 @@ def _rights(facts: AgentFacts) -> list[Check]:
                 "other users",
                 "warning",
                 "SYS_PTRACE was added to the container, which gives a user other than root nothing",
-                "securityContext: {runAsUser: 0, allowPrivilegeEscalation: false, "
-                "capabilities: {drop: [ALL], add: [SYS_PTRACE]}}",
+                grant_capabilities("kubernetes"),
             )
         )
     else:
@@ -158,6 +171,21 @@ def _folder(folder: FolderFacts) -> Check:
         text = f"{folder.path}{on}: probes copy to a disk, a quarter of a second late"
         return Check("Folders", folder.what, "warning", text, "choose a tmpfs: VITALSD_DIR, sampling.segment_dir")
     return Check("Folders", folder.what, "ok", f"{folder.path}{on}{free}")
+
+
+def _unseen(found: UnseenFacts) -> Check:
+    """A worker of which the agent has the probe's word alone."""
+    why, _, fix = found.why.rpartition(": ")
+    who = f"process {found.own_pid} of its own pid namespace, {found.runtime}"
+    captures = "captures by its probe" if found.socket_usable else "no captures, since its socket may not be used"
+    gives = f"delay, stalls with stacks, heap, tasks, errors, restarts, {captures}"
+    name = shorten(found.target or found.runtime, NAME)
+    return Check("Workers out of sight", name, "warning", f"{who}: {gives}, and nothing else: {why}", fix)
+
+
+def shorten(text: str, most: int) -> str:
+    """At most so many characters of a name."""
+    return text if len(text) <= most else f"{text[: most - 3]}..."
 
 
 def _room(folder: FolderFacts) -> Check | None:
@@ -328,7 +356,10 @@ def _zero_touch(group: str, agent: AgentFacts, process: ProcessFacts) -> Check:
         related = _related(agent, process)
         looked = may_look(agent.standing, process.standing, dumpable=process.dumpable, related=related)
         why, fix = looked.why, None
-        if looked.may:
+        files = may_read_files(agent.standing, process.owner_uid)
+        if looked.may and not files.may:
+            why, fix = files.why, grant_capabilities(agent.place)
+        elif looked.may:
             why = "by its user and capabilities it should be: a security module may refuse it"
         else:
             fix = grant(agent.standing, process.standing, process.pid, agent.place)

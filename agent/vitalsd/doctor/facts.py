@@ -22,6 +22,7 @@ __all__ = [
     "ProcessFacts",
     "Runtime",
     "ToolFacts",
+    "UnseenFacts",
 ]
 
 Place = Literal["kubernetes", "systemd", "host"]
@@ -76,6 +77,20 @@ class ToolFacts(msgspec.Struct, frozen=True):
     version: str | None
 
 
+class UnseenFacts(msgspec.Struct, frozen=True):
+    """A segment whose process this agent does not see."""
+
+    segment: str
+    target: str
+    """By its own word; empty where it has none."""
+    runtime: str
+    own_pid: int
+    """In its own pid namespace."""
+    socket_usable: bool
+    why: str
+    """Why it is not to be seen, and what would change that."""
+
+
 class AgentFacts(msgspec.Struct, frozen=True):
     """This agent, or one that would be started as this command was."""
 
@@ -99,6 +114,8 @@ class AgentFacts(msgspec.Struct, frozen=True):
     """Whether an agent answers on the control port."""
     no_answer: str | None = None
     captures: CaptureFacts = CaptureFacts(None)
+    unseen: tuple[UnseenFacts, ...] = ()
+    """Those of whom probes alone tell."""
 
 
 class Runtime(msgspec.Struct, frozen=True):
@@ -153,6 +170,8 @@ class ProcessFacts(msgspec.Struct, frozen=True):
     threads: int
     traced_by: int
     dumpable: bool
+    owner_uid: int
+    """Whose its files in /proc are: its user's, or root's where it does not let itself be read."""
     apart: tuple[str, ...]
     """Namespaces in which it is and the agent is not; empty where that may not be seen."""
     namespaces_known: bool

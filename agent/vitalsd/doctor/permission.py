@@ -15,12 +15,15 @@ import msgspec
 __all__ = [
     "CAPABILITIES",
     "MEASURED",
+    "READS_ALL",
     "SYS_PTRACE",
     "Looked",
     "Measured",
     "Standing",
     "grant",
+    "grant_capabilities",
     "may_look",
+    "may_read_files",
     "names",
 ]
 
@@ -36,6 +39,8 @@ CAPABILITIES = re.findall(
 )
 """By bit."""
 SYS_PTRACE = 1 << CAPABILITIES.index("SYS_PTRACE")
+READS_ALL = 1 << CAPABILITIES.index("DAC_READ_SEARCH") | 1 << CAPABILITIES.index("DAC_OVERRIDE")
+"""Either lets a process read files that are their owner's alone."""
 Where = Literal["kubernetes", "systemd", "host"]
 
 
@@ -107,19 +112,25 @@ def may_look(
     return Looked(True, "the same user and group")
 
 
+def may_read_files(agent: Standing, owner_uid: int) -> Looked:
+    """Whether files of /proc that are their owner's alone let `agent` read them, whom the kernel lets attach."""
+    if agent.uid == owner_uid or agent.effective & READS_ALL:
+        return Looked(True, "its owner, or a capability that reads all")
+    return Looked(
+        False,
+        f"they are readable for uid {owner_uid} alone, and this agent, of uid {agent.uid}, has CAP_SYS_PTRACE "
+        "without CAP_DAC_READ_SEARCH: py-spy alone may look",
+    )
+
+
 def grant(agent: Standing, process: Standing, pid: int, where: Where) -> str:
     """What to do so that it may: one command, or the lines of a unit or a pod."""
     uid, gid = process.uids[0], process.gids[0]
     same_user_suffices = not agent.yama and not process.permitted
-    if where == "kubernetes":
-        if same_user_suffices:
-            return f"securityContext: {{runAsUser: {uid}, runAsGroup: {gid}}} for the agent's container"
-        return (
-            "securityContext: {runAsUser: 0, allowPrivilegeEscalation: false, "
-            "capabilities: {drop: [ALL], add: [SYS_PTRACE]}} for the agent's container"
-        )
-    if where == "systemd":
-        return "AmbientCapabilities=CAP_SYS_PTRACE in the agent's unit"
+    if where == "kubernetes" and same_user_suffices:
+        return f"securityContext: {{runAsUser: {uid}, runAsGroup: {gid}}} for the agent's container"
+    if where in ("kubernetes", "systemd"):
+        return grant_capabilities(where)
     if agent.yama == 3:
         return (
             "kernel.yama.ptrace_scope cannot be lowered from 3: set it in /etc/sysctl.d and start the host again"
@@ -127,6 +138,18 @@ def grant(agent: Standing, process: Standing, pid: int, where: Where) -> str:
     if same_user_suffices and agent.uid == 0:
         return f"setpriv --reuid {uid} --regid {gid} --clear-groups vitalsd watch --pid {pid}"
     return f"sudo vitalsd watch --pid {pid}"
+
+
+def grant_capabilities(where: Where) -> str:
+    """How an agent gets what it takes to read processes of every user."""
+    if where == "kubernetes":
+        return (
+            "securityContext: {runAsUser: 0, allowPrivilegeEscalation: false, "
+            "capabilities: {drop: [ALL], add: [SYS_PTRACE, DAC_READ_SEARCH]}} for the agent's container"
+        )
+    if where == "systemd":
+        return "AmbientCapabilities=CAP_SYS_PTRACE CAP_DAC_READ_SEARCH in the agent's unit"
+    return "run the agent as root, or with ambient CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH (setpriv, systemd)"
 
 
 class Measured(msgspec.Struct, frozen=True):

@@ -23,6 +23,7 @@ from vitalsd.doctor.engines import look_at_engines
 from vitalsd.doctor.facts import ProbeFacts, ProcessFacts, Runtime
 from vitalsd.doctor.permission import Standing
 from vitalsd.doctor.status import fields_of, namespaces, standing, yama
+from vitalsd.doctor.unseen import is_hidden, unseen_segments
 from vitalsd.doctor.uvturns import missing_turns
 from vitalsd.errors import UsageError
 from vitalsd.model import MemoryGroup, ProbeVitals, ProcessVitals, WorkerKey, WorkerSample
@@ -45,6 +46,7 @@ __all__ = ["look_at_process", "runtime_of"]
 
 PYTHON = re.compile(r"(?:lib)?python(\d+\.\d+)?")
 PYPY = re.compile(r"(?:lib)?pypy(\d+\.\d+)?")
+HIDDEN = "Process {} is hidden from this user: /proc is mounted with hidepid."
 INSPECTOR_PORT = 9229
 SIGUSR1_CAUGHT = 1 << 9
 MOST_MAPS = 1 << 20
@@ -67,9 +69,9 @@ def look_at_process(
         fields = fields_of(folder)
         stat = (folder / "stat").read_text(errors="replace").rpartition(")")[2].split()
     except PermissionError:
-        raise UsageError(f"Process {pid} is hidden from this user: /proc is mounted with hidepid.") from None
+        raise UsageError(HIDDEN.format(pid)) from None
     except OSError:
-        raise UsageError(f"No process has pid {pid}: it is gone, or in another pid namespace.") from None
+        raise UsageError(_nobody(pid, settings, proc)) from None
     as_whom = standing(fields, yama(proc))
     key = WorkerKey(pid, int(stat[19]))
     own, its = namespaces(proc / "self"), namespaces(folder)
@@ -97,7 +99,8 @@ def look_at_process(
         state=stat[0],
         threads=int(stat[17]),
         traced_by=int(fields.get("TracerPid", "0") or 0),
-        dumpable=_dumpable(folder, as_whom),
+        dumpable=_owner_uid(folder, as_whom) == as_whom.uid,
+        owner_uid=_owner_uid(folder, as_whom),
         apart=tuple(kind for kind, link in its.items() if own.get(kind, link) != link),
         namespaces_known=bool(its),
         runtime=runtime,
@@ -113,6 +116,17 @@ def look_at_process(
     )
 
 
+def _nobody(pid: int, settings: Settings, proc: Path) -> str:
+    """Why there is nothing to be seen of this pid."""
+    if is_hidden(proc, pid):
+        return HIDDEN.format(pid)
+    told = f"No process has pid {pid}: it is gone, or in another pid namespace"
+    known = unseen_segments(default_folders(segment_dir(settings)), proc)
+    if any(each.own_pid == pid for each in known):
+        told += "; a probe publishes here that has this pid in its own: `vitalsd doctor` says what that gives"
+    return f"{told}."
+
+
 def _command(folder: Path) -> str:
     with contextlib.suppress(OSError):
         words = (folder / "cmdline").read_bytes()[:4096].decode("utf-8", "replace").rstrip("\0").split("\0")
@@ -120,12 +134,12 @@ def _command(folder: Path) -> str:
     return ""
 
 
-def _dumpable(folder: Path, as_whom: Standing) -> bool:
-    """Whether it lets its own user look: the kernel gives the folder of one that does not to root."""
+def _owner_uid(folder: Path, as_whom: Standing) -> int:
+    """Whose its files are: the kernel gives those of one that does not let its own user look to root."""
     try:
-        return folder.stat().st_uid == as_whom.uid
+        return folder.stat().st_uid
     except OSError:
-        return True
+        return as_whom.uid
 
 
 def runtime_of(folder: Path, name: str) -> Runtime:

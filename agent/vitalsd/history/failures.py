@@ -15,6 +15,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from vitalsd.history.beginnings import began_at
 from vitalsd.history.slots import Slots
 from vitalsd.model import UnhandledError, WorkerKey, WorkerSample
 
@@ -72,12 +73,12 @@ class Failures:
 
     def take(self, sample: WorkerSample) -> None:
         """Take in a sample; the first of a process only tells what to count from."""
-        probe, process = sample.probe, sample.process
-        if probe is None or process is None:
+        probe, started_at = sample.probe, began_at(sample)
+        if probe is None or started_at is None:
             return
         at, before, counts = sample.at, self._counts, probe.unhandled_errors
         self._forget(at)
-        began = process.started_at + self._settle
+        began = started_at + self._settle
         known, first = sample.key == self._key, self._key is None
         seconds = min(at - self._at, at - began, LONGEST_WATCH_SECONDS) if known else 0.0
         self._key, self._at, self._counts = sample.key, at, counts

@@ -14,6 +14,7 @@ from typing import TypeAlias
 
 import msgspec
 
+from vitalsd.history.beginnings import began_at
 from vitalsd.history.spaced import Spaced
 from vitalsd.model import GC_BOUNDS_SECONDS, Histogram, WorkerKey, WorkerSample
 
@@ -76,10 +77,10 @@ class Garbage:
             self._key = sample.key
             self._readings.clear()
             self._longer.clear()
-        probe, process = sample.probe, sample.process
-        if probe is None or process is None or not probe.gc_pauses:
+        probe, started_at = sample.probe, began_at(sample)
+        if probe is None or started_at is None or not probe.gc_pauses:
             return
-        if sample.at - process.started_at < self._settle:
+        if sample.at - started_at < self._settle:
             return
         counters = _counters(probe.gc_pauses)
         newest = self._readings.newest

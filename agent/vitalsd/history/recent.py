@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Mapping
 
+from vitalsd.history.beginnings import began_at
 from vitalsd.model import (
     OBSERVED_LOOP,
     Histogram,
@@ -59,7 +60,8 @@ class Recent:
         at, then = samples[0]
         known = _loops(then)
         seconds = now - at
-        age = unix_now - worker.process.started_at if worker.process is not None else WINDOW_SECONDS
+        started_at = began_at(worker)
+        age = unix_now - started_at if started_at is not None else WINDOW_SECONDS
         if age < WINDOW_SECONDS:  # all that it has ever done
             known, seconds = {}, max(0.0, age)
         return {name: _between(known.get(name), loop, seconds) for name, loop in _loops(worker).items()}

@@ -71,7 +71,7 @@ def _how_it_ended(
     if not live:
         follows = here.get(slot)
         taken = f"; process {follows.pid} has taken its place" if follows not in (None, silence.key) else ""
-        return f"its process {silence.key.pid} has ended, {lasted} after its last sign of life{taken}"
+        return f"its process {silence.key.own_number} has ended, {lasted} after its last sign of life{taken}"
     still = {each.key for silences in now.values() for each in silences.values()} & live
     if silence.key in {each.key for each in now.get((target.name, "", ALL_WORKERS), {}).values()}:
         return f"after {lasted} all workers stand still with it, which is one incident of the target"

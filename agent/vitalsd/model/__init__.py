@@ -44,6 +44,7 @@ from vitalsd.model.stalls import (
     Verdict,
 )
 from vitalsd.model.vitals import (
+    STAND_INS,
     ActiveResource,
     CpuVitals,
     Frame,
@@ -101,6 +102,7 @@ __all__ = [
     "ONE_OF_A_WORKER",
     "OUT_OF_ORDER",
     "OWN_TARGET",
+    "STAND_INS",
     "STOPPED",
     "SUPERVISOR",
     "ActiveResource",

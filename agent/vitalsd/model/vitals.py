@@ -7,6 +7,7 @@ from typing import Literal
 import msgspec
 
 __all__ = [
+    "STAND_INS",
     "ActiveResource",
     "CpuVitals",
     "Frame",
@@ -28,12 +29,31 @@ __all__ = [
 ]
 
 
+STAND_INS = 1 << 22
+"""
+Linux gives no pid as high as this or higher.
+
+So a key from here on is nobody's in any /proc, and no signal sent to it could reach anybody. Its rest when divided
+by this is the pid that the process has in its own namespace.
+"""
+
+
 class WorkerKey(msgspec.Struct, frozen=True):
     """Who a worker is: a pid alone is reused, a pid and its start time is not."""
 
     pid: int
     start_ticks: int
     """Field 22 of /proc/PID/stat: clock ticks between boot and the start of the process."""
+
+    @property
+    def in_sight(self) -> bool:
+        """Whether the agent sees this process; the pid of one that it does not see is a stand-in."""
+        return self.pid < STAND_INS
+
+    @property
+    def own_number(self) -> int:
+        """The pid, of a process out of sight the one that it has in its own pid namespace."""
+        return self.pid % STAND_INS
 
 
 class Histogram(msgspec.Struct, frozen=True):

@@ -146,6 +146,9 @@ class Sampler:
         missing: dict[str, str] = {}
         values: dict[str, object] = {}
         for source in self._sources:
+            if seat.out_of_sight is not None and source.fills != "probe":
+                missing[source.fills] = seat.out_of_sight
+                continue
             outcome = execute(source, worker, missing)
             outcomes.append(outcome)
             self._tell(source.name, worker, outcome.problem)
@@ -157,7 +160,7 @@ class Sampler:
             slot=seat.slot,
             key=seat.key,
             at=at,
-            up=isinstance(process, ProcessVitals),
+            up=isinstance(process, ProcessVitals) or seat.out_of_sight is not None,
             command=seat.command,
             lag_source="probe" if isinstance(vitals, ProbeVitals) else "none",
             process=process if isinstance(process, ProcessVitals) else None,

@@ -21,6 +21,7 @@ import structlog
 from vitalsd.model import (
     OUT_OF_ORDER,
     OWN_TARGET,
+    STAND_INS,
     SUPERVISOR,
     Container,
     Exit,
@@ -64,6 +65,8 @@ class Seat(msgspec.Struct, frozen=True):
     restarts: dict[ExitReason, int]
     refusal: str | None = None
     """Why there is no segment of this worker's to read."""
+    out_of_sight: str | None = None
+    """Why its segment is all that the agent sees of it, where that is so."""
     container: Container | None = None
 
 
@@ -106,6 +109,8 @@ class Finder:
         self._born_to: dict[WorkerKey, int] = {}
         """Worker -> its parent when it was first seen. It never has another, but who adopts it when that ends."""
         self._told: set[TargetRule] = set()
+        self._unclaimed: set[Path] = set()
+        """Segments of processes out of sight that are nobody's by the rules, as was told."""
         self._rules = tuple(map(self._bind, rules))
         self._slots: dict[str, Slots] = {name: Slots(reason_of) for name in self._ruled()}
         self._table: dict[int, Process] = {}
@@ -217,7 +222,7 @@ class Finder:
 
     def _is_stale(self, segments: dict[int, SegmentFile], now: float) -> bool:
         seated = [key for slots in self._slots.values() for key in slots.seated().values() if key is not None]
-        gone = [key.pid for key in seated if has_gone(self._proc, key)]
+        gone = [key.pid for key in seated if key.in_sight and has_gone(self._proc, key)]
         for pid in gone:
             self._processes.forget(pid)
         changed = bool(gone) or segments != self._segments
@@ -227,7 +232,7 @@ class Finder:
         """Read the table and tell from it who the workers are, until the next look."""
         began = time.thread_time()
         self._rules = tuple(map(self._bind, self._rules))
-        self._table = self._processes.refresh(now)
+        self._table = {**self._processes.refresh(now), **_out_of_sight(segments)}
         self._segments = segments
         self._alive = {process.key for process in self._table.values()}
         self._masters &= self._alive
@@ -287,6 +292,7 @@ class Finder:
     def _find_members(self, segments: dict[int, SegmentFile]) -> tuple[dict[str, set[int]], dict[str, set[int]]]:
         """The pids of the workers of each target, and those of their masters."""
         agent = {os.getpid()}
+        names = {pid: _name_of(pid, segment) for pid, segment in segments.items()}
         taken: set[int] = set()
         perhaps: set[WorkerKey] = set()
         members: dict[str, set[int]] = {name: set() for name in self._slots}
@@ -305,6 +311,9 @@ class Finder:
                 tree = tree_of(rule, serving)
             for name, pids in self._parts(rule, tree.workers - taken).items():
                 members[name] = members.get(name, set()) | pids
+            unseen = {pid for pid, name in names.items() if name == rule.name and pid >= STAND_INS}
+            if unseen:
+                members[rule.name] = members.get(rule.name, set()) | unseen
             for name, pids in self._parts(rule, tree.masters | tree.perhaps_masters).items():
                 masters[name] = masters.get(name, set()) | pids
             taken |= tree.workers
@@ -313,9 +322,11 @@ class Finder:
         # Once may have been the moment between a fork and what it executes.
         self._masters |= perhaps & self._seen_as_masters
         self._seen_as_masters = perhaps
-        names = {pid: segment.header.target for pid, segment in segments.items() if self._may_list(pid, segment)}
+        names = {pid: name for pid, name in names.items() if self._may_list(pid, segments[pid])}
         for name, pids in workers_by_segment(names, self._table, taken).items():
             members[name] = members.get(name, set()) | pids
+        if self._rules:
+            self._tell_unclaimed(segments, set().union(*members.values()))
         return members, masters
 
     def _parts(self, rule: TargetRule, pids: Iterable[int]) -> dict[str, set[int]]:
@@ -329,6 +340,17 @@ class Finder:
             if rule.per_container:
                 self._grouped[name] = rule.match or ""
         return parts
+
+    def _tell_unclaimed(self, segments: dict[int, SegmentFile], members: set[int]) -> None:
+        """Say once of whom no rule can find, since nothing but a name is known of it."""
+        unclaimed = {segments[pid].path: pid for pid in segments if pid >= STAND_INS and pid not in members}
+        for path in unclaimed.keys() - self._unclaimed:
+            name = segments[unclaimed[path]].header.target
+            if name != OWN_TARGET:
+                who = f"publishes as `{name}`" if name else "has no name"
+                reason = f"it {who}, and no target is called so: have VITALSD_TARGET say which one it is"
+                log.warning("segment_unclaimed", path=str(path), reason=reason)
+        self._unclaimed = set(unclaimed)
 
     def _may_list(self, pid: int, segment: SegmentFile) -> bool:
         """Where rules say what to watch, nothing else is; other agents watch themselves."""
@@ -345,9 +367,24 @@ class Finder:
                 target=name,
                 slot=slot,
                 key=key,
-                command=process.shown if process is not None else "",
+                command=process.shown if process is not None and process.key.in_sight else "",
                 segment=segment,
                 restarts=restarts[slot],
                 refusal=self._folder.refusal(process) if process is not None and segment is None else None,
                 container=self._containers.of(key) if key in self._alive and key is not None else None,
+                out_of_sight=self._folder.out_of_sight.get(key.pid) if key is not None else None,
             )
+
+
+def _name_of(pid: int, segment: SegmentFile) -> str:
+    """What it calls itself; of whose command line nothing is known, what runs it must do."""
+    return segment.header.target or (segment.header.runtime if pid >= STAND_INS else "")
+
+
+def _out_of_sight(segments: Mapping[int, SegmentFile]) -> dict[int, Process]:
+    """What a table has of those whom no table can have: whose they are, as their segments' files tell."""
+    return {
+        pid: Process(WorkerKey(pid, segment.header.start_ticks), 0, segment.owner_uid, "")
+        for pid, segment in segments.items()
+        if pid >= STAND_INS
+    }

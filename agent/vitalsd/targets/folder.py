@@ -11,10 +11,14 @@ because all of it is stopped or frozen, by the open file.
 A service that executes itself keeps pid and start time, and leaves a segment in which everything stands still:
 what is in progress there would seem to go on. So without the lock only a heartbeat counts that came after it was
 missed.
+
+A process that is out of the agent's sight has a stand-in for its pid, see `standins`. Whose file it is, is then
+all that is known of whose process it is.
 """
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import re
@@ -33,6 +37,7 @@ from vitalsd.targets.lockless import has_open, is_writer, writer_of
 from vitalsd.targets.namespaces import own_number
 from vitalsd.targets.places import Place, Places
 from vitalsd.targets.processes import Process, read_key
+from vitalsd.targets.standins import ANOTHER_NAMESPACE, HIDDEN, StandIns
 from vitalsd.targets.unpublished import why_unpublished
 
 __all__ = ["SegmentFolder"]
@@ -41,6 +46,8 @@ SILENCE_SECONDS = 2.5
 """A probe that lives has a heartbeat every second or two."""
 LOST_SECONDS = 10.0
 """For so long, one that we cannot see may yet take its lock again."""
+FORSAKEN_SECONDS = 600.0
+"""And one that can take none, and is out of our sight, may have been stopped, and come back to its file."""
 RETRY_SECONDS = 30.0
 REASON_SECONDS = 10.0
 """How long what keeps a worker from publishing is taken to be the same."""
@@ -83,6 +90,12 @@ class SegmentFolder:
         self._unlocked_since: dict[Path, float] = {}
         self._now = 0.0
         self._reasons: dict[WorkerKey, tuple[float, str]] = {}
+        self._standins = StandIns()
+
+    @property
+    def out_of_sight(self) -> dict[int, str]:
+        """The pids of those whose segment is all that the agent sees of them, each with the reason."""
+        return self._standins.reasons
 
     @property
     def refused(self) -> dict[Path, str]:
@@ -175,14 +188,15 @@ class SegmentFolder:
             gone = pid is None or not is_writer(self._proc, pid, header)
         except OSError:  # not known now
             return Whose(None)
-        process = segment.read(layout.PROCESS)
-        heartbeat = process.fields["heartbeat"] if process is not None else math.nan
-        silent = not abs(now - heartbeat) < SILENCE_SECONDS
+        age = abs(now - _heartbeat(segment))
+        silent = not age < SILENCE_SECONDS
         if pid is None or gone:
-            if path in self._pids or silent:
-                return Whose(None, dead=path in self._pids or not abs(now - heartbeat) < LOST_SECONDS)
-            reason = "its process is in another pid namespace: let the agent share it"
-            return self._refuse(path, Refusal(reason, now + RETRY_SECONDS))
+            if path in self._pids:
+                return Whose(None, dead=True)
+            if not silent or (self._standins.known(path) is not None and age < LOST_SECONDS):
+                return self._stand_in(path, segment, HIDDEN if self._is_hidden(header.pid) else ANOTHER_NAMESPACE)
+            self._standins.drop(path)
+            return Whose(None, dead=not age < FORSAKEN_SECONDS)
         uid = self._uid(pid)
         if uid is None:
             return Whose(None)
@@ -202,15 +216,17 @@ class SegmentFolder:
         if holder is not None:
             self._unlocked_since.pop(path, None)
         if holder == OUT_OF_SIGHT:
-            reason = "its process is in another pid namespace: let the agent share it"
-            return self._refuse(path, Refusal(reason, now + RETRY_SECONDS))
+            return self._stand_in(path, segment, ANOTHER_NAMESPACE)
         if holder is not None:
             uid = self._uid(holder)
+            if uid is None and self._is_hidden(holder):
+                return self._stand_in(path, segment, HIDDEN)
             if uid is None:
                 return Whose(None)  # it has gone in this moment
             if not _may_speak(segment.owner_uid, uid):
                 return self._refuse_foreign(path, segment, uid, holder, now)
             self._pids[path] = holder
+            self._standins.drop(path)
             return Whose(holder, locked=True)
         # Nobody holds the lock: nobody can who has closed it, and the kernel does not show us our own.
         pid = self._pids.get(path, header.pid)
@@ -222,8 +238,7 @@ class SegmentFolder:
         alive = same and _may_speak(segment.owner_uid, self._uid(pid))
         if alive and pid == os.getpid():
             return Whose(pid)
-        process = segment.read(layout.PROCESS)
-        heartbeat = process.fields["heartbeat"] if process is not None else math.nan
+        heartbeat = _heartbeat(segment)
         age = now - heartbeat  # below zero when it came after this look had begun
         unlocked_since = self._unlocked_since.setdefault(path, now)
         if alive and abs(age) < SILENCE_SECONDS:
@@ -234,7 +249,18 @@ class SegmentFolder:
         if alive:
             reason = f"{path} is not locked, and has no heartbeat of the last {SILENCE_SECONDS:g} s"
             return self._refuse(path, Refusal(reason, now, holder=pid))
+        stands_in = self._standins.known(path)
+        if stands_in is not None and abs(age) < SILENCE_SECONDS and heartbeat >= unlocked_since:
+            return Whose(stands_in)
         return Whose(None, dead=path in self._pids or header.target == ended_target or not abs(age) < LOST_SECONDS)
+
+    def _stand_in(self, path: Path, segment: SegmentFile, reason: str) -> Whose:
+        """It lives, and the agent sees nothing of it but this."""
+        pid = self._standins.put(path, segment.header.pid, reason)
+        if pid is None:
+            reason = f"{reason}; and there are too many such with its pid"
+            return self._refuse(path, Refusal(reason, self._now + RETRY_SECONDS))
+        return Whose(pid, locked=True)
 
     def _uid(self, pid: int) -> int | None:
         try:
@@ -242,17 +268,31 @@ class SegmentFolder:
         except OSError:
             return None
 
+    def _is_hidden(self, pid: int) -> bool:
+        """Whether somebody has this pid whom /proc does not show."""
+        if pid <= 0 or self._uid(pid) is not None:
+            return False
+        try:
+            os.kill(pid, 0)
+        except PermissionError:
+            return True
+        except (OSError, OverflowError):
+            return False
+        return True
+
     def _bury(self, path: Path) -> None:
         segment = self._open.get(path)
         if segment is not None and segment.holder() is None:
             log.debug("segment_removed", path=str(path))
-            path.with_name(path.name + SUFFIX).unlink(missing_ok=True)
-            path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # of another user, or in a folder that is read-only here
+                path.with_name(path.name + SUFFIX).unlink(missing_ok=True)
+                path.unlink(missing_ok=True)
         self._drop(path)
 
     def _drop(self, path: Path) -> None:
         segment = self._open.pop(path, None)
         self._pids.pop(path, None)
+        self._standins.drop(path)
         self._unlocked_since.pop(path, None)
         if segment is not None:
             segment.close()
@@ -266,3 +306,9 @@ class SegmentFolder:
 def _may_speak(owner_uid: int, uid: int | None) -> bool:
     """A segment speaks for a process only when its owner could be that process, or is root."""
     return uid is not None and owner_uid in (0, uid)
+
+
+def _heartbeat(segment: SegmentFile) -> float:
+    """The latest one of its probe; NaN where there is none."""
+    process = segment.read(layout.PROCESS)
+    return process.fields["heartbeat"] if process is not None else math.nan

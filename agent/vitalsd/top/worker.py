@@ -17,6 +17,7 @@ from vitalsd.cli.moments import lasting, moment
 from vitalsd.detect.culprit import find_culprit
 from vitalsd.detect.growth.words import rate, size
 from vitalsd.detect.words import short
+from vitalsd.model import STAND_INS
 from vitalsd.times import unix
 from vitalsd.top.columns import COLUMNS
 from vitalsd.top.header import clock_text, header
@@ -134,7 +135,7 @@ def _state(row: Row, now: float) -> Text:
     if worker is not None and worker.key is not None:
         started = unix(worker.process.started_at) if worker.process is not None else None
         facts += [f"{worker.probe.runtime} {worker.probe.version}"] if worker.probe is not None else []
-        facts += [f"pid {worker.key.pid}"]
+        facts += [f"pid {worker.key.pid % STAND_INS}"]
         facts += [f"up for {lasting(now - started)}"] if started is not None else []
         facts += [f"seen by {worker.lag_source}"]
     line = _line("state", ", ".join(facts))

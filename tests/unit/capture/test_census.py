@@ -28,7 +28,7 @@ from vitalsd.capture.census import (
     socket_of,
     take_census,
 )
-from vitalsd.model import Frame
+from vitalsd.model import STAND_INS, Frame
 from vitalsd.probe.python.protocol import ANSWER, CENSUS, DONE, MAGIC, MOST_TEXT_BYTES, REFUSED, REQUEST, VERSION
 
 HEAD = "stride=4\tlooked_at_bytes=4096\tpresent_bytes=16384\tswapped_bytes=0\tuntold=3\n"
@@ -181,6 +181,19 @@ def test_somebody_else(tmp_path: Path) -> None:
                 asyncio.run(take_census(path, os.getpid()))
         finally:
             process.kill()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files to somebody else")
+def test_who_is_out_of_sight(listener: Listener) -> None:
+    """Of a process that the agent does not see, it is the user of its segment who must listen."""
+    segment, unseen = listener.path.with_suffix(""), STAND_INS + os.getpid()
+    listener.answers = answer("busy", REFUSED)
+    segment.touch()
+    with pytest.raises(NoCensus, match="gives no answer: busy"):
+        asyncio.run(take_census(listener.path, unseen, patience=5))
+    os.chown(segment, 4242, -1)
+    with pytest.raises(NoCensus, match="At the control socket of process"):
+        asyncio.run(take_census(listener.path, unseen, patience=5))
 
 
 def test_nobody(tmp_path: Path) -> None:

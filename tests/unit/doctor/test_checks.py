@@ -18,10 +18,12 @@ from vitalsd.doctor.facts import (
     ProcessFacts,
     Runtime,
     ToolFacts,
+    UnseenFacts,
 )
 from vitalsd.doctor.permission import SYS_PTRACE, Standing
 from vitalsd.doctor.report import WIDTH, as_text
 from vitalsd.model import MemoryGroup
+from vitalsd.targets.standins import ANOTHER_NAMESPACE
 
 USER = Standing((7, 7, 7), (7, 7, 7))
 AGENT = AgentFacts(
@@ -49,6 +51,7 @@ PROCESS = ProcessFacts(
     threads=3,
     traced_by=0,
     dumpable=True,
+    owner_uid=7,
     apart=(),
     namespaces_known=True,
     runtime=Runtime("python", "CPython", "3.11", "python3.11"),
@@ -156,6 +159,25 @@ def test_what_keeps_zero_touch_out():
     assert check.fix == "sudo vitalsd watch --pid 4711"
     same = mark(check_process(AGENT, replace(PROCESS, zero_touch="denied")), "zero-touch")
     assert "security module" in same.text
+    standing = replace(AGENT.standing, permitted=SYS_PTRACE, effective=SYS_PTRACE)
+    half = mark(check_process(replace(AGENT, standing=standing), replace(other, owner_uid=8)), "zero-touch")
+    assert half.mark == "no"
+    assert "without CAP_DAC_READ_SEARCH" in half.text
+    assert half.fix is not None
+    assert "CAP_DAC_READ_SEARCH" in half.fix
+
+
+def test_a_worker_out_of_sight():
+    """Its name, what its probe gives, and what would have it seen, are lines of the agent's own part."""
+    unseen = UnseenFacts("/run/vitalsd/python-7-0a1b2c3d.seg", "shop", "python", 7, True, ANOTHER_NAMESPACE)
+    diagnosis = check_agent(replace(AGENT, unseen=(unseen,)))
+    (check,) = [check for check in diagnosis.checks if check.group == "Workers out of sight"]
+    assert (check.name, check.mark) == ("shop", "warning")
+    assert "process 7 of its own pid namespace" in check.text
+    assert check.fix is not None
+    assert "shareProcessNamespace" in check.fix
+    closed = check_agent(replace(AGENT, unseen=(replace(unseen, socket_usable=False),)))
+    assert "no captures" in next(each.text for each in closed.checks if each.name == "shop")
 
 
 def test_a_node_that_may_not_be_sampled():

@@ -6,12 +6,14 @@ from pathlib import Path
 import pytest
 
 from vitalsd.doctor.permission import (
+    CAPABILITIES,
     MEASURED,
     MEASURED_TARGET,
     SYS_PTRACE,
     Standing,
     grant,
     may_look,
+    may_read_files,
     names,
 )
 
@@ -64,6 +66,19 @@ def test_what_the_service_has_more():
     assert "dumpable" in may_look(agent, SERVICE, dumpable=False).why
 
 
+def test_the_right_to_attach_is_not_the_right_to_open():
+    """Files of /proc that are their owner's alone ask for more than CAP_SYS_PTRACE of who is not that owner."""
+    bits = SYS_PTRACE
+    attaches = Standing((0, 0, 0), (0, 0, 0), bits, bits)
+    assert may_look(attaches, SERVICE).may
+    assert not may_read_files(attaches, 4001).may
+    assert "CAP_DAC_READ_SEARCH" in may_read_files(attaches, 4001).why
+    for more in ("DAC_READ_SEARCH", "DAC_OVERRIDE"):
+        bits = SYS_PTRACE | 1 << CAPABILITIES.index(more)
+        assert may_read_files(Standing((0, 0, 0), (0, 0, 0), bits, bits), 4001).may
+    assert may_read_files(SERVICE, 4001).may
+
+
 def test_a_capability_of_another_user_namespace_does_not_count():
     """Root of a container is nobody outside of it."""
     root = Standing((0, 0, 0), (0, 0, 0), SYS_PTRACE, SYS_PTRACE)
@@ -75,7 +90,12 @@ def test_a_capability_of_another_user_namespace_does_not_count():
     ("where", "yama", "uid", "expected"),
     [
         ("kubernetes", 0, 4002, r"runAsUser: 4001, runAsGroup: 4001"),
-        ("kubernetes", 1, 4002, r"runAsUser: 0, allowPrivilegeEscalation: false, .*add: \[SYS_PTRACE\]"),
+        (
+            "kubernetes",
+            1,
+            4002,
+            r"runAsUser: 0, .*add: \[SYS_PTRACE, DAC_READ_SEARCH\]",
+        ),
         ("systemd", 0, 4002, r"^AmbientCapabilities=CAP_SYS_PTRACE"),
         ("host", 0, 4002, r"^sudo vitalsd watch --pid 7$"),
         ("host", 3, 4002, r"sysctl\.d"),

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from vitalsd.model import Supervisor, TargetSnapshot
+from vitalsd.model import STAND_INS, Supervisor, TargetSnapshot, WorkerKey
 from vitalsd.settings.model import Settings
 from vitalsd.sources.exits import watch as module
 from vitalsd.sources.exits.book import ExitBook
@@ -372,3 +372,21 @@ def test_a_supervisor_that_has_ended_counts_once(world):
 
     asyncio.run(run())
     assert [(slot, told) for slot, _, _, told in world.exits] == [("", "SIGKILL")]
+
+
+def test_who_is_out_of_sight(world):
+    """It has ended when its segment says so and not before, nobody knows how, and no process is asked for it."""
+    unseen = WorkerKey(STAND_INS + os.getpid(), 1000)
+
+    async def run():
+        for _ in range(2):
+            world.watch.follow(found(unseen))
+            assert (world.exits, world.watch.reason(unseen)) == ([], None)
+        world.watch.follow(found(None))
+        assert world.exits == [("0", "unknown", None, None)]
+        assert world.book.of("shop")[0].evidence.endswith(module.OUT_OF_SIGHT)
+        world.watch.follow(found(unseen))
+        assert world.exits == []
+        world.watch.close()
+
+    asyncio.run(run())

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from vitalsd.model import WorkerKey
+from vitalsd.model import STAND_INS, WorkerKey
 from vitalsd.probe.python import layout
 from vitalsd.probe.python.segment import Segment
 from vitalsd.sources.interpreter.interpreter import NO_CPYTHON
@@ -495,3 +495,22 @@ def test_worker_that_is_not_there(watching):
     )
     watch.observer.settle(WorkerKey(98, 1), 1.0, True)
     assert watch.observer.missing(WorkerKey(98, 1)) is None
+
+
+def test_probe_of_a_process_out_of_sight(watching, segment):
+    """Its words alone tell that it is late, for how long, and that it is back; of its thread nothing is said."""
+    watch, key = watching(), WorkerKey(STAND_INS + 10, 1000)
+    segment.set(0, -499.0)
+    watch.follow(key, segment=segment.file)
+    watch.until(0.5)
+    segment.set(0, watch.now)
+    watch.until(1.0)
+    (late,) = watch.events
+    (so_far,) = watch.observer.in_progress(key)
+    assert (late.probed, so_far.in_progress, so_far.thread) == (True, True, None)
+    assert so_far.seconds == pytest.approx(1.0, abs=0.1)
+    segment.set(0, -watch.now)
+    watch.until(0.2)
+    ended = watch.events[-1].evidence
+    assert (ended.in_progress, ended.seconds) == (False, pytest.approx(1.0, abs=0.1))
+    assert watch.observer._problems == set()

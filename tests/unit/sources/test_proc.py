@@ -91,8 +91,14 @@ def test_whole(source, tree, size, entries):
     assert (source.read(worker(), missing), missing) == (WHOLE, {})
 
 
-@pytest.mark.parametrize(("file", "field"), [("fd", "open_fds"), ("limits", "max_fds")])
-def test_forbidden(source, tree, forbid, monkeypatch, file, field):
+@pytest.mark.parametrize(
+    ("file", "field", "rights"),
+    [
+        ("fd", "open_fds", "CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH"),
+        ("limits", "max_fds", "CAP_SYS_PTRACE"),
+    ],
+)
+def test_forbidden(source, tree, forbid, monkeypatch, file, field, rights):
     """A file that may not be read costs its own field alone; file, owner and capability are told."""
     monkeypatch.setattr(os, "geteuid", lambda: (tree.root / "10").stat().st_uid + 1)
     forbid(file)
@@ -100,8 +106,8 @@ def test_forbidden(source, tree, forbid, monkeypatch, file, field):
     assert msgspec.structs.replace(WHOLE, **{field: None}) == source.read(worker(), missing)
     path, owner = tree.root / "10" / file, (tree.root / "10").stat().st_uid
     sentence = (
-        f"{path} may be read by uid {owner} or with CAP_SYS_PTRACE, this agent is uid {owner + 1}: "
-        f"run it as uid {owner}, or as root with CAP_SYS_PTRACE"
+        f"{path} may be read by uid {owner} or with {rights}, this agent is uid {owner + 1}: "
+        f"run it as uid {owner}, or as root with {rights}"
     )
     assert missing == {field: sentence}
 

@@ -7,6 +7,7 @@ import pytest
 
 from vitalsd.model import (
     EXIT_REASONS,
+    STAND_INS,
     MemoryVitals,
     ProcessVitals,
     SourceReading,
@@ -295,3 +296,16 @@ def test_probe_without_an_instrument(sampling, tree, published):
     assert worker.missing["probe.heap"] == "the probe goes on without it: OSError: no room"
     written.tell([NAN] * len(layout.PROCESS_FIELDS), "")
     assert "probe.heap" not in made.refresh_probe(worker, place).missing
+
+
+def test_out_of_sight(sampling, tree, published):
+    """Of a process that the agent does not see its probe alone is asked; all else says why it is not known."""
+    tree.add(10)
+    why = "its process is in another pid namespace"
+    unseen = Seat("shop", "0", WorkerKey(STAND_INS + 10, 1000), "", published[1], {}, None, why)
+    taken = sampling(Accounts()).sample(Found({"shop": (unseen,)}))
+    (worker,) = taken.targets[0].workers
+    assert (worker.up, worker.lag_source, worker.process, worker.memory) == (True, "probe", None, None)
+    assert worker.probe is not None
+    assert worker.missing == {"memory": why, "process": why}
+    assert [(each.source, each.success) for each in taken.sources] == [("probe", True)]

@@ -15,7 +15,7 @@ from vitalsd.targets.rules import TargetRule
 NOW = 1000.0
 ROOT_ONLY = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files to somebody else")
 SHOP = TargetRule("shop", match=r"shop\.web")
-PID = 10**7
+PID = (1 << 22) - 9
 """No process that the real /proc could have."""
 GENERIC = "this worker publishes no segment"
 

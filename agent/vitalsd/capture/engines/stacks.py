@@ -151,7 +151,7 @@ def made_of(job: Job, seen: Seen, tasks: TaskList | None, no_tasks_reason: str |
     worker = job.subject.worker
     report = StackReport(
         f"{worker.target}/{worker.slot}",
-        job.subject.pid,
+        job.subject.key.own_number,
         seen.at,
         seen.engine,
         seen.threads,

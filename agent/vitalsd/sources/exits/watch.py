@@ -52,6 +52,7 @@ FETCHED = (
     "its parent had fetched how it ended before it could be read, and this kernel keeps it for nobody else "
     "(Linux 6.15 does)"
 )
+OUT_OF_SIGHT = "its process was out of this agent's sight, which sees that it has ended and not how"
 log = structlog.get_logger(__name__)
 
 
@@ -160,13 +161,15 @@ class ExitWatch:
         """Watch one more; None where it is over already."""
         watched = self._watched[key] = _Watched(target, slot)
         self._open(key, watched)
-        if watched.descriptor is None and has_gone(self._proc, key):
+        if watched.descriptor is None and key.in_sight and has_gone(self._proc, key):
             self._end(key)
             return None
         return watched
 
     def _open(self, key: WorkerKey, watched: _Watched) -> None:
         """Have a descriptor that tells of its end, if there can be one now."""
+        if not key.in_sight:
+            return
         self._kills.follow(key)
         try:
             watched.descriptor = open_pidfd(self._proc, key)
@@ -199,7 +202,7 @@ class ExitWatch:
     def _lives(self, key: WorkerKey) -> bool:
         """Whether it is known to: nobody who has ended does so again."""
         try:
-            return read_key(self._proc, key.pid) == key
+            return not key.in_sight or read_key(self._proc, key.pid) == key
         except OSError:
             return False
 
@@ -272,6 +275,7 @@ class ExitWatch:
             watched.asked += 1
             return
         untold = FETCHED if trace is None else unreadable(f"{self._proc}/{key.pid}", "stat")
+        untold = untold if key.in_sight else OUT_OF_SIGHT
         self._tell(key, watched, status, untold if status is None else "")
 
     def _tell(

@@ -187,6 +187,11 @@ class Probed(Watch):
     def _look_at(
         self, slot: int, loop: Inside, stretch: Stretch, now: float, until: float, agent_late: float
     ) -> None:
+        if not self.key.in_sight:
+            with self.lock:
+                stretch.lasts(now, until)
+            self.tell_progress(_name(slot), self.key.pid, stretch, now, agent_late)
+            return
         reader = self._readers.get(slot)
         if reader is None:
             reader = self._readers[slot] = self._reader(slot)

@@ -77,6 +77,12 @@ class Stretch:
             self._turns.add(look.turn, self.turn_began)
         self.gather(look)
 
+    def lasts(self, at: float, until: float) -> None:
+        """It is known to have been late until then, by a look that sees nothing of its thread."""
+        if self.last_at == self.since:
+            self.first_at = at
+        self.last_at = max(self.last_at, until)
+
     def gather(self, look: Look) -> None:
         """Take the counters, of the look after it too: time in a run queue is counted when it is over."""
         if look.times is not None:

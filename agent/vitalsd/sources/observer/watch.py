@@ -129,7 +129,7 @@ class Watch:
 
     def lives(self) -> bool:
         """Whether the pid still is this worker."""
-        return not has_gone(self.setting.proc, self.key)
+        return not self.key.in_sight or not has_gone(self.setting.proc, self.key)
 
     def tell_progress(self, loop: str, tid: int, stretch: Stretch, now: float, agent_late: float) -> None:
         """One more look found this stretch going on: gather its surroundings, and tell of it once."""

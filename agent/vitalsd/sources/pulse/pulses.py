@@ -28,6 +28,8 @@ GAP_SECONDS = 3.0
 """An agent that did not look for so long, because it was stopped or the host was, accuses nobody of silence."""
 SUSPECT = (*STOPPED, "D", "Z", "X")
 TRACER = b"TracerPid:"
+UNSEEN = "?"
+"""The state of who is out of sight: of it only the loop tells whether it lives."""
 SILENCE_SECONDS = 2.0
 """Most of gunicorn's workers touch their file each second; a shorter silence teaches nothing."""
 
@@ -151,7 +153,7 @@ class Pulses:
             fields = read_file(f"{self._proc}/{key.pid}/stat").rpartition(b")")[2].split()
             state = fields[0].decode() if int(fields[19]) == key.start_ticks else "X"
         except (OSError, IndexError, ValueError):
-            state = "X"
+            state = "X" if key.in_sight else UNSEEN
         if state != worker.state:
             worker.state, worker.state_since = state, now
 

@@ -85,7 +85,7 @@ def worker_row(
     return WorkerRow(
         target=worker.target,
         worker=worker.slot,
-        pid=worker.key.pid if worker.key is not None and worker.up else None,
+        pid=worker.key.own_number if worker.key is not None and worker.up else None,
         state=state,
         since_at=_since(worker, target, state),
         stalled_seconds=None,
