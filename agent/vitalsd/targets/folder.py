@@ -33,7 +33,7 @@ from vitalsd.model import WorkerKey
 from vitalsd.probe.python import layout
 from vitalsd.probe.python.protocol import SUFFIX
 from vitalsd.segment.reader import SegmentError, SegmentFile
-from vitalsd.targets.lockless import has_open, is_writer, writer_of
+from vitalsd.targets.lockless import has_hung_up, has_open, is_writer, writer_of
 from vitalsd.targets.namespaces import own_number
 from vitalsd.targets.places import Place, Places
 from vitalsd.targets.processes import Process, read_key
@@ -44,6 +44,8 @@ __all__ = ["SegmentFolder"]
 
 SILENCE_SECONDS = 2.5
 """A probe that lives has a heartbeat every second or two."""
+QUIET_SECONDS = 1.5
+"""For so long, it may have ended: then it is asked whether anybody is there."""
 LOST_SECONDS = 10.0
 """For so long, one that we cannot see may yet take its lock again."""
 FORSAKEN_SECONDS = 600.0
@@ -91,6 +93,8 @@ class SegmentFolder:
         self._now = 0.0
         self._reasons: dict[WorkerKey, tuple[float, str]] = {}
         self._standins = StandIns()
+        self._newcomers = False
+        """Whether a segment has come that may be in the place of one whose process has just ended."""
 
     @property
     def out_of_sight(self) -> dict[int, str]:
@@ -132,6 +136,7 @@ class SegmentFolder:
             self._drop(path)
         for path in [path for path in self._refusals if path not in paths]:
             del self._refusals[path]
+        self._newcomers = not paths <= self._open.keys() | self._refusals.keys()
         found: dict[int, SegmentFile] = {}
         ranks: dict[int, tuple[bool, float]] = {}
         for path in sorted(path for path in paths if self._is_due(path, now)):
@@ -192,6 +197,9 @@ class SegmentFolder:
         silent = not age < SILENCE_SECONDS
         if pid is None or gone:
             if path in self._pids:
+                return Whose(None, dead=True)
+            unsure = self._newcomers or age > QUIET_SECONDS
+            if unsure and self._standins.known(path) is not None and has_hung_up(path):
                 return Whose(None, dead=True)
             if not silent or (self._standins.known(path) is not None and age < LOST_SECONDS):
                 return self._stand_in(path, segment, HIDDEN if self._is_hidden(header.pid) else ANOTHER_NAMESPACE)

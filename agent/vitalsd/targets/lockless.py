@@ -4,18 +4,23 @@ Whose a segment is that nobody can hold a lock of: Node has none to offer.
 Its header has the pid as its process has it and when that started, which two processes of a host hardly share. As
 long as the heartbeat goes on that is enough. Where it does not, since all of the process is stopped or frozen, the
 open file tells it from one that has executed something else since; it costs some 5 us for each descriptor.
+
+Of a process out of the agent's sight there is the control socket: the kernel refuses who calls where nobody
+listens any more. It is called only where something speaks for it, since whoever listens wakes up.
 """
 
 from __future__ import annotations
 
 import os
+import socket
 from pathlib import Path
 
+from vitalsd.probe.python.protocol import SUFFIX, by_address
 from vitalsd.segment.reader import Header
 from vitalsd.targets.namespaces import own_number
 from vitalsd.targets.processes import read_key
 
-__all__ = ["has_open", "is_writer", "writer_of"]
+__all__ = ["has_hung_up", "has_open", "is_writer", "writer_of"]
 
 MOST_DESCRIPTORS = 4096
 
@@ -49,4 +54,16 @@ def has_open(proc: Path, pid: int, path: Path) -> bool:
                 return True
     except OSError:
         return False
+    return False
+
+
+def has_hung_up(segment: Path) -> bool:
+    """Whether nobody listens any more at the control socket of this segment, as far as the agent may know."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as caller:
+        try:
+            by_address(str(segment) + SUFFIX, caller.connect)
+        except ConnectionRefusedError:
+            return True
+        except OSError:
+            return False
     return False

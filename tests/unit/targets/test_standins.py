@@ -1,6 +1,7 @@
 """Processes that the agent does not see, and whose segments it reads: who they are, and when they are gone."""
 
 import os
+import socket
 from pathlib import Path
 
 import pytest
@@ -8,8 +9,9 @@ from structlog.testing import capture_logs
 
 from vitalsd.locks import OUT_OF_SIGHT
 from vitalsd.model import STAND_INS, WorkerKey
+from vitalsd.probe.python.protocol import by_address
 from vitalsd.segment.reader import SegmentFile
-from vitalsd.targets.folder import FORSAKEN_SECONDS, LOST_SECONDS, SILENCE_SECONDS, SegmentFolder
+from vitalsd.targets.folder import FORSAKEN_SECONDS, LOST_SECONDS, QUIET_SECONDS, SILENCE_SECONDS, SegmentFolder
 from vitalsd.targets.places import Place
 from vitalsd.targets.rules import TargetRule
 from vitalsd.targets.standins import ANOTHER_NAMESPACE, HIDDEN, MOST, StandIns
@@ -114,6 +116,24 @@ def test_a_node_that_is_silent_is_not_forgotten_at_once(segments, folder, held, 
     segments.beat(path, NOW + FORSAKEN_SECONDS)
     assert folder.refresh(NOW + FORSAKEN_SECONDS).keys() == {pid}
     folder.refresh(NOW + 2 * FORSAKEN_SECONDS)
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("why", ["newcomer", "quiet"])
+def test_a_node_that_was_killed_is_gone_when_its_successor_comes(segments, folder, monkeypatch, why):
+    """Nobody listens at its control socket: that is known before its silence tells."""
+    monkeypatch.setattr("vitalsd.targets.folder.LOCKLESS", "python")
+    path = segments.write(NOBODY, heartbeat=NOW)
+    with socket.socket(socket.AF_UNIX) as listener:
+        by_address(f"{path}.sock", listener.bind)
+        listener.listen()
+        before = folder.refresh(NOW).keys()
+        assert folder.refresh(NOW + QUIET_SECONDS + 0.1).keys() == before
+    assert folder.refresh(NOW + 1.0).keys() == before, "nothing speaks for it yet"
+    if why == "newcomer":
+        segments.write(NOBODY - 1, heartbeat=NOW + 1.0)
+    after = folder.refresh(NOW + (1.1 if why == "newcomer" else QUIET_SECONDS + 0.1)).keys()
+    assert not after & before
     assert not path.exists()
 
 
