@@ -22,6 +22,7 @@ import contextlib
 import math
 import os
 import re
+import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -203,7 +204,9 @@ class SegmentFolder:
             if not silent or (self._standins.known(path) is not None and age < LOST_SECONDS):
                 return self._stand_in(path, segment, HIDDEN if self._is_hidden(header.pid) else ANOTHER_NAMESPACE)
             self._standins.drop(path)
-            return Whose(None, dead=not age < FORSAKEN_SECONDS)
+            # One that has just been made has no heartbeat yet.
+            silent_seconds = time.time() - header.created_at if math.isnan(age) else age
+            return Whose(None, dead=not silent_seconds < FORSAKEN_SECONDS)
         uid = self._uid(pid)
         if uid is None:
             return Whose(None)

@@ -138,6 +138,16 @@ def test_a_node_that_was_killed_is_gone_when_its_successor_comes(segments, folde
     assert not path.exists()
 
 
+def test_a_node_that_has_just_been_made(segments, folder, monkeypatch):
+    """Its segment is there a moment before its first heartbeat, and is not taken away from it meanwhile."""
+    monkeypatch.setattr("vitalsd.targets.folder.LOCKLESS", "python")
+    path = segments.write(NOBODY, heartbeat=float("nan"))
+    assert folder.refresh(NOW) == {}
+    assert path.exists()
+    segments.beat(path, NOW + 0.5)
+    assert len(folder.refresh(NOW + 1)) == 1
+
+
 def test_a_file_that_may_not_be_removed(segments, folder, tree, monkeypatch):
     """A folder that is read-only for the agent, or another user's, costs nothing but the file that stays."""
     path = segments.write(7, heartbeat=NOW)
