@@ -22,6 +22,7 @@ import contextlib
 import math
 import os
 import re
+import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -198,13 +199,18 @@ class SegmentFolder:
         if pid is None or gone:
             if path in self._pids:
                 return Whose(None, dead=True)
-            unsure = self._newcomers or age > QUIET_SECONDS
-            if unsure and self._standins.known(path) is not None and has_hung_up(path):
+            hidden = self._is_hidden(header.pid)
+            known = self._standins.known(path)
+            was_hidden = known is not None and self.out_of_sight[known] == HIDDEN
+            unsure = known is not None and (self._newcomers or age > QUIET_SECONDS)
+            if (was_hidden and not hidden) or (unsure and has_hung_up(path)):
                 return Whose(None, dead=True)
-            if not silent or (self._standins.known(path) is not None and age < LOST_SECONDS):
-                return self._stand_in(path, segment, HIDDEN if self._is_hidden(header.pid) else ANOTHER_NAMESPACE)
+            if not silent or (known is not None and age < LOST_SECONDS):
+                return self._stand_in(path, segment, HIDDEN if hidden else ANOTHER_NAMESPACE)
             self._standins.drop(path)
-            return Whose(None, dead=not age < FORSAKEN_SECONDS)
+            # One that has just been made has no heartbeat yet.
+            silent_seconds = time.time() - header.created_at if math.isnan(age) else age
+            return Whose(None, dead=not silent_seconds < FORSAKEN_SECONDS)
         uid = self._uid(pid)
         if uid is None:
             return Whose(None)

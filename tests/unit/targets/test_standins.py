@@ -2,6 +2,7 @@
 
 import os
 import socket
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -135,6 +136,28 @@ def test_a_node_that_was_killed_is_gone_when_its_successor_comes(segments, folde
     after = folder.refresh(NOW + (1.1 if why == "newcomer" else QUIET_SECONDS + 0.1)).keys()
     assert not after & before
     assert not path.exists()
+
+
+def test_a_node_that_is_hidden_is_gone_with_its_pid(segments, folder, monkeypatch):
+    """An agent that may not call its socket still knows its number, and that nobody has that any more."""
+    monkeypatch.setattr("vitalsd.targets.folder.LOCKLESS", "python")
+    with subprocess.Popen(["sleep", "60"]) as process:
+        path = segments.write(process.pid, heartbeat=NOW)
+        (pid,) = folder.refresh(NOW)
+        assert folder.out_of_sight == {pid: HIDDEN}
+        process.kill()
+    assert folder.refresh(NOW + 0.1) == {}
+    assert not path.exists()
+
+
+def test_a_node_that_has_just_been_made(segments, folder, monkeypatch):
+    """Its segment is there a moment before its first heartbeat, and is not taken away from it meanwhile."""
+    monkeypatch.setattr("vitalsd.targets.folder.LOCKLESS", "python")
+    path = segments.write(NOBODY, heartbeat=float("nan"))
+    assert folder.refresh(NOW) == {}
+    assert path.exists()
+    segments.beat(path, NOW + 0.5)
+    assert len(folder.refresh(NOW + 1)) == 1
 
 
 def test_a_file_that_may_not_be_removed(segments, folder, tree, monkeypatch):
