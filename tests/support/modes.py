@@ -119,8 +119,9 @@ class Place:
 
     def pid_of(self, process: subprocess.Popen[bytes]) -> int:
         """The pid, as the test has it, of what was started: nsenter forks where it enters a pid namespace."""
-        below = psutil.Process(process.pid).children(recursive=True)
-        return below[-1].pid if "pid" in self.kinds and below else process.pid
+        if "pid" not in self.kinds:
+            return process.pid
+        return wait_for("its process", lambda: psutil.Process(process.pid).children() or None)[0].pid
 
     def own_pid_of(self, process: subprocess.Popen[bytes]) -> int:
         """The pid that it has in the innermost of its namespaces."""

@@ -18,7 +18,6 @@ all that is known of whose process it is.
 
 from __future__ import annotations
 
-import contextlib
 import math
 import os
 import re
@@ -94,6 +93,8 @@ class SegmentFolder:
         self._now = 0.0
         self._reasons: dict[WorkerKey, tuple[float, str]] = {}
         self._standins = StandIns()
+        self._buried: set[Path] = set()
+        """Those of the dead that may not be removed: no other process will have one of that name."""
         self._newcomers = False
         """Whether a segment has come that may be in the place of one whose process has just ended."""
 
@@ -137,6 +138,8 @@ class SegmentFolder:
             self._drop(path)
         for path in [path for path in self._refusals if path not in paths]:
             del self._refusals[path]
+        self._buried &= paths
+        paths -= self._buried
         self._newcomers = not paths <= self._open.keys() | self._refusals.keys()
         found: dict[int, SegmentFile] = {}
         ranks: dict[int, tuple[bool, float]] = {}
@@ -298,9 +301,11 @@ class SegmentFolder:
         segment = self._open.get(path)
         if segment is not None and segment.holder() is None:
             log.debug("segment_removed", path=str(path))
-            with contextlib.suppress(OSError):  # of another user, or in a folder that is read-only here
+            try:
                 path.with_name(path.name + SUFFIX).unlink(missing_ok=True)
                 path.unlink(missing_ok=True)
+            except OSError:  # of another user, or in a folder that is read-only here
+                self._buried.add(path)
         self._drop(path)
 
     def _drop(self, path: Path) -> None:

@@ -178,6 +178,22 @@ def test_a_file_that_may_not_be_removed(segments, folder, tree, monkeypatch):
     assert [entry for entry in logs if entry["log_level"] != "debug"] == []
 
 
+def test_a_dead_node_whose_file_stays_does_not_come_back(segments, folder, monkeypatch):
+    """Its last heartbeat is fresh, and its file may be somebody's whom this agent may take nothing from."""
+    monkeypatch.setattr("vitalsd.targets.folder.LOCKLESS", "python")
+    with subprocess.Popen(["sleep", "60"]) as process:
+        path = segments.write(process.pid, heartbeat=NOW)
+        folder.refresh(NOW)
+        process.kill()
+
+    def unlink(self, *_, **__):
+        raise PermissionError(1, "Operation not permitted", str(self))
+
+    monkeypatch.setattr(Path, "unlink", unlink)
+    assert [folder.refresh(NOW + look / 10) for look in range(1, 5)] == [{}] * 4
+    assert path.exists()
+
+
 def test_found_by_its_name(segments, finder, held):
     """Its own word alone tells whose it is: the target of that name, or of its runtime where it has none."""
     held.add(segments.write(7, target="shop", heartbeat=NOW))
