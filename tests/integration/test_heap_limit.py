@@ -69,7 +69,7 @@ def test_it_is_told_before_v8_ends_it(tmp_path: Path) -> None:
     assert "V8's heap had" in down["evidence"]["exit"]["evidence"]
     if "the load of this host" in incident["evidence"].get("no_capture_reason", ""):
         pytest.skip("this host is too busy for captures")
-    assert incident["captures"], (incident["evidence"], incident["timeline"])
+    assert incident["captures"], incident["evidence"].get("no_capture_reason") or incident["timeline"]
     (heap,) = [each for each in kept if each["kind"] == "heap"]
     assert (heap["state"], heap["id"] in incident["captures"]) == ("done", True)
     census = next(agent.storage.glob(f"captures-*/{heap['id']}/census.json"))

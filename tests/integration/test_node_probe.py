@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 pytestmark = needs_node
 BEAT = 0.1
+LEAST_SECONDS = 0.35
+"""Of the stall of any scene; a host that is busy may make it late shortly before."""
 
 
 def said(service: Probed) -> float:
@@ -34,7 +36,8 @@ def said(service: Probed) -> float:
 
 def stall_at(loop: LoopVitals, at: float) -> Stall | None:
     """The one that lasted then; it is counted from when the loop was due, which is a beat later at most."""
-    return next((stall for stall in loop.recent_stalls if stall.since - BEAT <= at <= stall.ended_at), None)
+    lasted = [stall for stall in loop.recent_stalls if stall.since - BEAT <= at <= stall.ended_at]
+    return next((stall for stall in lasted if stall.duration_seconds >= LEAST_SECONDS), None)
 
 
 def its_stall(service: Probed, at: float) -> Stall:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 from vitalsd.budget.model import Errors, Growth, LoopRun, ProcessRun, Run, RunStall
 from vitalsd.model import Cause, Frame, Histogram, Stack, StallEvidence, Verdict
-from vitalsd.probe.python.layout import DELAY_BOUNDS_SECONDS
+from vitalsd.probe.python.layout import DELAY_BOUNDS_SECONDS, DELAY_INTERVAL_SECONDS
+from vitalsd.segment.delay import cumulative
 
 __all__ = ["delays", "errors", "grown", "loop", "process", "run", "stall"]
 
@@ -15,14 +17,10 @@ PARSE = Frame("parse", "/srv/app/parsing.py", 12)
 
 def delays(*stretches: float, seconds: float = 10.0) -> Histogram:
     """Of so much time, in which a loop was busy for each of these stretches."""
-    step = 0.02
-    at_most = [
-        round((seconds - sum(max(0.0, stretch - bound) for stretch in stretches)) / step)
-        for bound in DELAY_BOUNDS_SECONDS
-    ]
-    return Histogram(
-        DELAY_BOUNDS_SECONDS, (*at_most, round(seconds / step)), sum(s * s / 2 for s in stretches) / step
-    )
+    at_most = [seconds - sum(max(0.0, stretch - bound) for stretch in stretches) for bound in DELAY_BOUNDS_SECONDS]
+    each = (later - earlier for earlier, later in pairwise((0.0, *at_most, seconds)))
+    waits = sum(stretch * stretch / 2 for stretch in stretches)
+    return Histogram(DELAY_BOUNDS_SECONDS, cumulative(each), waits / DELAY_INTERVAL_SECONDS)
 
 
 def stall(

@@ -7,7 +7,9 @@ the same two, the stalls beyond it decide, if all of them are known. Pure.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
+from itertools import accumulate, pairwise
 
 from vitalsd.model import Histogram
 from vitalsd.probe.python.layout import DELAY_BOUNDS_SECONDS, DELAY_INTERVAL_SECONDS
@@ -15,6 +17,8 @@ from vitalsd.probe.python.layout import DELAY_BOUNDS_SECONDS, DELAY_INTERVAL_SEC
 __all__ = ["Stretches", "less", "quantile_bounds", "share_over", "without"]
 
 SAMPLE_SECONDS = DELAY_INTERVAL_SECONDS
+ROUNDING = 1e-6
+"""Sums of the same times in another order differ in their last digits."""
 
 
 def less(whole: Histogram, before: Histogram | None) -> Histogram:
@@ -29,26 +33,33 @@ class Stretches:
     """Busy stretches, as a histogram counts them: each has every wait from its own length down to nothing once."""
 
     def __init__(self) -> None:
-        self.buckets = [0] * (len(DELAY_BOUNDS_SECONDS) + 1)
+        self.seconds = [0.0] * (len(DELAY_BOUNDS_SECONDS) + 1)
+        """Of the waits between two bounds."""
         self.sum = 0.0
 
     def add(self, seconds: float, times: int = 1) -> None:
         """One more; -1 times is one less."""
-        for index, bound in enumerate((*DELAY_BOUNDS_SECONDS, float("inf"))):
-            self.buckets[index] += times * round(min(seconds, bound) / SAMPLE_SECONDS)
+        for index, (lower, upper) in enumerate(pairwise((0.0, *DELAY_BOUNDS_SECONDS, math.inf))):
+            self.seconds[index] += times * max(0.0, min(seconds, upper) - lower)
         self.sum += times * seconds * seconds / 2 / SAMPLE_SECONDS
+
+    def samples(self) -> list[int]:
+        """
+        How many a histogram may have of these between two bounds.
+
+        It rounds to the nearest, all that fell in there together: half a sample of these is never left behind.
+        """
+        first, *later = (each / SAMPLE_SECONDS for each in self.seconds)
+        return [round(first), *(math.ceil(each - ROUNDING) for each in later)]
 
 
 def without(histogram: Histogram, stretches: Stretches) -> Histogram:
     """The same without these; one that has other bounds is damaged, and stays as it is."""
     if histogram.bounds != DELAY_BOUNDS_SECONDS:
         return histogram
-    buckets = [count - off for count, off in zip(histogram.buckets, stretches.buckets, strict=True)]
-    total = histogram.sum - stretches.sum
-    highest = 0
-    for index, count in enumerate(buckets):
-        highest = buckets[index] = max(highest, count)
-    return Histogram(histogram.bounds, tuple(buckets), max(0.0, total))
+    counts = [later - earlier for earlier, later in pairwise((0, *histogram.buckets))]
+    left = (max(0, count - off) for count, off in zip(counts, stretches.samples(), strict=True))
+    return Histogram(histogram.bounds, tuple(accumulate(left)), max(0.0, histogram.sum - stretches.sum))
 
 
 def quantile_bounds(histogram: Histogram, quantile: float) -> tuple[float, float] | None:

@@ -20,7 +20,7 @@ __all__ = ["play"]
 WIDTH = 100
 NAME_WIDTH = 15
 NEXT = """\
-vitalsd demo --no-tour          the same services to play with: faults by curl, the page, `vitalsd top`
+vitalsd demo --no-tour          the same services to play with: faults by curl, the page
 vitalsd run -- uvicorn app:app  your own service, unchanged: the probe inside, the agent beside it
 README.md, docs/metrics.md      what it costs and needs, and every metric with its meaning"""
 

@@ -40,7 +40,7 @@ def test_the_part_after_a_moment() -> None:
 
 @given(st.lists(st.floats(0.02, 5.0), max_size=8), st.lists(st.floats(0.02, 5.0), max_size=8))
 def test_what_is_taken_out_was_never_there(kept: list[float], pardoned: list[float]) -> None:
-    """To a sample for each stretch, which is what rounding may cost."""
+    """To a sample for each bucket, which is what rounding may cost."""
     seconds = 100.0
     whole = delays(*kept, *pardoned, seconds=seconds)
     off = Stretches()
@@ -48,15 +48,15 @@ def test_what_is_taken_out_was_never_there(kept: list[float], pardoned: list[flo
         off.add(stretch)
     left = without(whole, off)
     wanted = delays(*kept, seconds=seconds - sum(pardoned))
-    for found, expected in zip(left.buckets, wanted.buckets, strict=True):
-        assert found == pytest.approx(expected, abs=len(pardoned) + 1)
+    for below, (found, expected) in enumerate(zip(left.buckets, wanted.buckets, strict=True), 1):
+        assert found == pytest.approx(expected, abs=2 * below)
     assert list(left.buckets) == sorted(left.buckets)
 
 
 def test_between_two_bounds_stalls_decide() -> None:
     """0.2 s of 10 s were later than 0.3 s by a stall of 0.5 s."""
-    assert share_over(delays(0.5), [0.5, 0.2], 0.3) == pytest.approx(0.02)
-    assert share_over(delays(0.5), [0.5, 0.2], 0.3, 0.1) == pytest.approx(0.03)
+    assert share_over(delays(0.5), [0.5, 0.2], 0.3) == pytest.approx(0.02, rel=0.01)
+    assert share_over(delays(0.5), [0.5, 0.2], 0.3, 0.1) == pytest.approx(0.03, rel=0.01)
 
 
 def test_a_stretch_may_stand_for_a_longer_one() -> None:
@@ -64,7 +64,18 @@ def test_a_stretch_may_stand_for_a_longer_one() -> None:
     off = Stretches()
     off.add(2.0)
     off.add(0.5, -1)
-    assert without(delays(2.0, seconds=11.5), off) == delays(0.5, seconds=10.0)
+    left, wanted = without(delays(2.0, seconds=11.5), off), delays(0.5, seconds=10.0)
+    assert quantile_bounds(left, 0.99) == quantile_bounds(wanted, 0.99)
+    assert left.buckets == pytest.approx(wanted.buckets, abs=2)
+    assert left.sum == pytest.approx(wanted.sum)
+
+
+def test_nothing_is_left_of_what_is_taken_out() -> None:
+    """Of a run of some samples, one that rounding has left behind would be a hundredth of what it had to do."""
+    for stretch in (0.13, 0.7, 0.705, 0.71, 1.3):
+        off = Stretches()
+        off.add(stretch)
+        assert quantile_bounds(without(delays(stretch, seconds=stretch + 0.1), off), 0.99) == (0.0, 0.001)
 
 
 def test_a_histogram_of_other_bounds() -> None:
