@@ -23,7 +23,7 @@ from vitalsd.doctor.engines import look_at_engines
 from vitalsd.doctor.facts import ProbeFacts, ProcessFacts, Runtime
 from vitalsd.doctor.permission import Standing
 from vitalsd.doctor.status import fields_of, namespaces, standing, yama
-from vitalsd.doctor.unseen import is_hidden, unseen_segments
+from vitalsd.doctor.unseen import unseen_segments
 from vitalsd.doctor.uvturns import missing_turns
 from vitalsd.errors import UsageError
 from vitalsd.model import MemoryGroup, ProbeVitals, ProcessVitals, WorkerKey, WorkerSample
@@ -38,7 +38,7 @@ from vitalsd.sources.perf import why_unsampled
 from vitalsd.sources.permission import refusal
 from vitalsd.targets.namespaces import own_number
 from vitalsd.targets.places import Place, default_folders
-from vitalsd.targets.processes import Process
+from vitalsd.targets.processes import Process, is_hidden
 from vitalsd.targets.scrub import scrub
 from vitalsd.targets.unpublished import why_unpublished
 

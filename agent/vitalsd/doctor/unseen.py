@@ -21,9 +21,10 @@ from vitalsd.probe.python import layout
 from vitalsd.segment.reader import SegmentError, SegmentFile
 from vitalsd.targets.lockless import writer_of
 from vitalsd.targets.places import Place
+from vitalsd.targets.processes import is_hidden
 from vitalsd.targets.standins import ANOTHER_NAMESPACE, HIDDEN
 
-__all__ = ["MOST_UNSEEN", "is_hidden", "unseen_segments"]
+__all__ = ["MOST_UNSEEN", "unseen_segments"]
 
 MOST_UNSEEN = 20
 MOST_OPENED = 1024
@@ -41,19 +42,6 @@ def unseen_segments(places: Iterable[Place], proc: Path = Path("/proc")) -> tupl
                 usable = control.is_socket() and os.access(control, os.W_OK)
                 found.append(UnseenFacts(str(path), header.target, header.runtime, header.pid, usable, why))
     return tuple(found[:MOST_UNSEEN])
-
-
-def is_hidden(proc: Path, pid: int) -> bool:
-    """Whether somebody has this pid whom /proc does not show."""
-    if (proc / str(pid)).exists():
-        return False
-    try:
-        os.kill(pid, 0)
-    except PermissionError:
-        return True
-    except (OSError, OverflowError):
-        return False
-    return True
 
 
 def _listed(place: Place) -> list[Path]:

@@ -36,7 +36,7 @@ from vitalsd.segment.reader import SegmentError, SegmentFile
 from vitalsd.targets.lockless import has_hung_up, has_open, is_writer, writer_of
 from vitalsd.targets.namespaces import own_number
 from vitalsd.targets.places import Place, Places
-from vitalsd.targets.processes import Process, read_key
+from vitalsd.targets.processes import Process, is_hidden, read_key
 from vitalsd.targets.standins import ANOTHER_NAMESPACE, HIDDEN, StandIns
 from vitalsd.targets.unpublished import why_unpublished
 
@@ -202,7 +202,7 @@ class SegmentFolder:
         if pid is None or gone:
             if path in self._pids:
                 return Whose(None, dead=True)
-            hidden = self._is_hidden(header.pid)
+            hidden = is_hidden(self._proc, header.pid)
             known = self._standins.known(path)
             was_hidden = known is not None and self.out_of_sight[known] == HIDDEN
             unsure = known is not None and (self._newcomers or age > QUIET_SECONDS)
@@ -236,7 +236,7 @@ class SegmentFolder:
             return self._stand_in(path, segment, ANOTHER_NAMESPACE)
         if holder is not None:
             uid = self._uid(holder)
-            if uid is None and self._is_hidden(holder):
+            if uid is None and is_hidden(self._proc, holder):
                 return self._stand_in(path, segment, HIDDEN)
             if uid is None:
                 return Whose(None)  # it has gone in this moment
@@ -284,18 +284,6 @@ class SegmentFolder:
             return os.stat(f"{self._proc}/{pid}").st_uid  # noqa: PTH116 - a Path would cost more than the call
         except OSError:
             return None
-
-    def _is_hidden(self, pid: int) -> bool:
-        """Whether somebody has this pid whom /proc does not show."""
-        if pid <= 0 or self._uid(pid) is not None:
-            return False
-        try:
-            os.kill(pid, 0)
-        except PermissionError:
-            return True
-        except (OSError, OverflowError):
-            return False
-        return True
 
     def _bury(self, path: Path) -> None:
         segment = self._open.get(path)

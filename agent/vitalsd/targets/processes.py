@@ -25,7 +25,7 @@ from vitalsd.targets.commands import Commands
 from vitalsd.targets.scrub import scrub
 from vitalsd.ticks import TICKS
 
-__all__ = ["UNREADABLE", "Ended", "Process", "ProcessTable", "has_gone", "is_zombie", "read_key"]
+__all__ = ["UNREADABLE", "Ended", "Process", "ProcessTable", "has_gone", "is_hidden", "is_zombie", "read_key"]
 
 REFRESH_SECONDS = 60.0
 TURNS = 6
@@ -228,3 +228,16 @@ class ProcessTable:
     def forget(self, pid: int) -> None:
         """Look at this pid again the next time: what we knew of it has changed."""
         self._settled.pop(pid, None)
+
+
+def is_hidden(proc: Path, pid: int) -> bool:
+    """Whether somebody has this pid whom /proc does not show."""
+    if pid <= 0 or os.path.lexists(f"{proc}/{pid}"):
+        return False
+    try:
+        os.kill(pid, 0)
+    except PermissionError:
+        return True
+    except (OSError, OverflowError):
+        return False
+    return True
