@@ -117,9 +117,13 @@ class Agent:
         """Status and body; OSError while nothing listens."""
         connection = http.client.HTTPConnection("127.0.0.1", port or self.metrics_port, timeout=10)
         with contextlib.closing(connection):
-            connection.request(method, path, headers={"Authorization": f"Bearer {token}"} if token else {})
-            answer = connection.getresponse()
-            return answer.status, answer.read().decode()
+            try:
+                connection.request(method, path, headers={"Authorization": f"Bearer {token}"} if token else {})
+                answer = connection.getresponse()
+                return answer.status, answer.read().decode()
+            except TimeoutError as error:
+                error.add_note(_at(port or self.metrics_port))
+                raise
 
     def scrape(self, query: str = "") -> Scrape:
         """What Prometheus would see now."""
@@ -165,6 +169,18 @@ class Agent:
             text=True,
             **{"timeout": 60, **options},
         )
+
+
+def _at(port: int) -> str:
+    """What whoever listens there does just now, and how busy this host is."""
+    told = [f"load {os.getloadavg()}"]
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if any(each.laddr.port == port and each.status == "LISTEN" for each in process.net_connections("tcp")):
+                command = [str(BIN / "py-spy"), "dump", "--nonblocking", "--pid", str(process.pid)]
+                done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=30)
+                told.append(f"{process.pid} is {process.status()}\n{done.stdout}{done.stderr}")
+    return "\n".join(told)
 
 
 @contextlib.contextmanager
