@@ -14,7 +14,7 @@ demo: .venv/ready ## a small service with switchable faults and the agent beside
 
 test: .venv/ready node-services ## every test; installs what they need from Debian when root, and from npm
 	@scripts/debian-packages
-	$(RUN) pytest -n 4 --dist loadfile --no-loadscope-reorder --durations 25
+	$(RUN) pytest -n 7 --dist loadfile --no-loadscope-reorder --durations 25
 
 node-services: ## Express, Fastify and axe-core from npm, which tests use
 	@scripts/npm-packages
