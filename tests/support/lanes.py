@@ -19,7 +19,7 @@ from xdist.scheduler import LoadFileScheduling
 
 __all__ = ["APART", "LANES", "LONGEST", "Lanes", "come_first", "turn", "unit_of"]
 
-MOMENTS = "moments"
+MOMENTS, RECKONING = "moments", "reckoning"
 FIRST, AS_ALL = os.nice(0) - 5, os.nice(0)
 """Three times the weight of all others, where somebody has to wait for a processor."""
 
@@ -44,7 +44,7 @@ LANES = {
     "pages": _integration(
         "page", "page_views", "viewer", "artifact_pages", "browser_support", "dashboards", "prometheus"
     ),
-    "reckoning": ("deploy", "unit", "golden", "docs"),
+    RECKONING: ("deploy", "unit", "golden", "docs"),
 }
 """Files, folders and tests of `tests`, in the order in which they are run; the first that names one has it."""
 LONGEST = _integration(
@@ -93,5 +93,11 @@ def come_first(nodeid: str) -> None:
 class Lanes(LoadFileScheduling):
     """xdist's sharing out by files, with these units; `--no-loadscope-reorder` keeps the order of the tests."""
 
+    def schedule(self) -> None:
+        """Begin; those that only reckon disturb nobody where they are all there is."""
+        chosen = next(iter(self.registered_collections.values()))
+        self._units = {unit_of(nodeid) for nodeid in chosen}
+        super().schedule()
+
     def _split_scope(self, nodeid: str) -> str:
-        return unit_of(nodeid)
+        return super()._split_scope(nodeid) if self._units == {RECKONING} else unit_of(nodeid)
