@@ -1,18 +1,22 @@
-"""Where tests put their files: in memory, as services put their segments."""
+"""Where tests put their files: in memory, as services put their segments; and in which order tests run."""
 
 from __future__ import annotations
 
 import re
 import shutil
+import signal
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
+from support.lanes import Lanes, come_first, turn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from xdist.remote import Producer
 
 
 settings.register_profile(
@@ -20,13 +24,29 @@ settings.register_profile(
 )
 settings.load_profile("beside_others")
 """Other tests have the processors, too: how long an example takes tells nothing."""
-LONGEST = {"test_growth.py", "test_node_growth.py"}
-"""Files that take minutes: what begins with them ends with nobody waiting for one of them."""
+
+
+def pytest_configure() -> None:
+    """A shell has what it starts in the background ignore Control-C, and services would, too: tests send it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest first, all else as it was; `--no-loadscope-reorder` keeps it so."""
-    items.sort(key=lambda item: item.path.name not in LONGEST)
+    """By their turn, and else as they were."""
+    items.sort(key=lambda item: turn(item.nodeid))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Lanes:
+    """Several workers share the tests by lanes."""
+    return Lanes(config, log)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Who measures moments comes before all others."""
+    come_first(item.nodeid)
 
 
 @pytest.fixture(scope="session")

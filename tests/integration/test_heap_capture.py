@@ -1,15 +1,23 @@
-"""What a census of a service that leaks says when it is taken twice: what grows, and who holds it."""
+"""
+What a census of a service that leaks says when it is taken twice: what grows, and who holds it.
+
+Uses grows.py of tests/targets. A census takes seconds, most of them pauses: some services are asked at once.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import tempfile
 import time
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 import pytest
 from msgspec.structs import replace
-from support.probed import Probed, probed
+from support.probed import PYTHONS, Probed, find_python, probed
 from support.views import OBSERVED
 from support.waiting import wait_for
 
@@ -36,6 +44,9 @@ HELD = [
     ("queue", "__main__.Session", ["__main__.QUEUE (global)", "collections.deque[...]", "__main__.Session"]),
     ("local", "__main__.Session", ["main (local)", "list[...]", "__main__.Session"]),
 ]
+AT_ONCE = 4
+"""So many take a processor together."""
+PATIENCE_SECONDS = 120.0
 
 
 def subject(service: Probed) -> Subject:
@@ -60,22 +71,50 @@ def take(who: Subject, folder: Path, before: Path | None = None) -> Made:
     return asyncio.run(run())
 
 
-@pytest.mark.parametrize(("what", "kind", "chain"), HELD)
-def test_what_grows_and_who_holds_it(
-    any_python: str, tmp_path: Path, what: str, kind: str, chain: list[str]
-) -> None:
-    """The type that leaks is first, and the chain that most of its samples have begins with who holds them."""
-    with probed(["grows.py", what, "2500"], tmp_path, any_python) as service:
+class Taken(NamedTuple):
+    """Two captures of one service, and what it has written to standard error."""
+
+    folder: Path
+    first: Made
+    second: Made
+    err: str
+
+
+def leak(python: str, what: str, folder: Path) -> Taken:
+    """Have a service of this Python leak so, and take both."""
+    folder.mkdir()
+    with probed(["grows.py", what, "2500"], folder, python) as service:
         service.line()
         who = subject(service)
         assert CensusEngine(Settings()).fit(who).fits
-        first = take(who, tmp_path / "first")
+        first = take(who, folder / "first")
         time.sleep(1.0)  # it leaks meanwhile
-        second = take(who, tmp_path / "second", tmp_path / "first")
+        second = take(who, folder / "second", folder / "first")
         _, _, err = service.end()
+    return Taken(folder, first, second, err)
 
-    file = msgspec.json.decode((tmp_path / "second" / "census.json").read_bytes())
-    text = (tmp_path / "second" / "census.txt").read_text()
+
+@pytest.fixture(scope="module", params=PYTHONS)
+def leaks(request: pytest.FixtureRequest, memory: Path) -> Iterator[dict[str, Future[Taken]]]:
+    """Of one Python, what comes of each."""
+    python = find_python(request.param)
+    if python is None:
+        pytest.skip(f"there is no Python {request.param} on PATH or in pyenv")
+    with (
+        tempfile.TemporaryDirectory(dir=memory) as folder,
+        ThreadPoolExecutor(AT_ONCE) as pool,
+    ):
+        yield {what: pool.submit(leak, python, what, Path(folder) / what) for what, *_ in HELD}
+
+
+@pytest.mark.parametrize(("what", "kind", "chain"), HELD, ids=[what for what, *_ in HELD])
+def test_what_grows_and_who_holds_it(
+    leaks: dict[str, Future[Taken]], what: str, kind: str, chain: list[str]
+) -> None:
+    """The type that leaks is first, and the chain that most of its samples have begins with who holds them."""
+    folder, first, second, err = leaks[what].result(PATIENCE_SECONDS)
+    file = msgspec.json.decode((folder / "second" / "census.json").read_bytes())
+    text = (folder / "second" / "census.txt").read_text()
     grown = second.summary["growing_types"]
     assert isinstance(grown, list)
     assert grown[0]["type"] == kind, grown

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Self
 import psutil
 
 from support.agent import Agent, Service, free_ports, running
+from support.captured import state_of
 from support.load import Load
 from support.probed import TARGETS
 from support.waiting import wait_for
@@ -41,7 +42,7 @@ class Witness:
     """Looks at the children of a master again and again: who was there, and how few at once."""
 
     def __init__(self, master: int) -> None:
-        self._master = psutil.Process(master)
+        self._children = Path(f"/proc/{master}/task/{master}/children")
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._look)
         self._helps: dict[int, bool] = {}
@@ -50,16 +51,17 @@ class Witness:
 
     def _look(self) -> None:
         while not self._over.wait(0.02):
-            alive = [each.pid for each in self._master.children() if self._is_worker(each)]
+            children = map(int, self._children.read_text().split())
+            alive = [pid for pid in children if self._is_worker(pid)]
             self.seen += [pid for pid in alive if pid not in self.seen]
             self.fewest = min(self.fewest, len(alive))
 
-    def _is_worker(self, process: psutil.Process) -> bool:
+    def _is_worker(self, pid: int) -> bool:
         try:
-            if process.pid not in self._helps:
-                self._helps[process.pid] = "resource_tracker" in " ".join(process.cmdline())
-            return process.status() != psutil.STATUS_ZOMBIE and not self._helps[process.pid]
-        except psutil.NoSuchProcess:
+            if pid not in self._helps:
+                self._helps[pid] = b"resource_tracker" in Path(f"/proc/{pid}/cmdline").read_bytes()
+            return state_of(pid) != "Z" and not self._helps[pid]
+        except (FileNotFoundError, ProcessLookupError):
             return False
 
     def __enter__(self) -> Self:
@@ -83,7 +85,7 @@ class World:
     def load(self) -> Load:
         """Clients of it, one of which asks for what takes long; each answer is a worker's pid."""
         paths = ("/slow", "/", "/")
-        return Load(self.port, fresh=paths, right=bytes.isdigit, pause_seconds=0.01)
+        return Load(self.port, fresh=paths, right=bytes.isdigit, pause_seconds=0.03)
 
     def command(self, *options: str) -> list[str]:
         """Of a service that leaks."""
