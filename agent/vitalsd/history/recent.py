@@ -21,6 +21,7 @@ from vitalsd.model import (
     TargetSnapshot,
     WorkerKey,
     WorkerSample,
+    tells_loops,
 )
 
 __all__ = ["SPACING_SECONDS", "WINDOW_SECONDS", "Recent"]
@@ -79,7 +80,7 @@ class Recent:
 
 
 def _loops(worker: WorkerSample) -> dict[str, Loop]:
-    if worker.probe is not None:
+    if worker.probe is not None and tells_loops(worker):
         return {loop.name: loop for loop in worker.probe.loops}
     return {OBSERVED_LOOP: worker.observed} if worker.observed is not None else {}
 

@@ -34,6 +34,7 @@ from vitalsd.model import (
     WorkerKey,
     WorkerSample,
     is_for_computing,
+    tells_loops,
 )
 from vitalsd.sources.observer.events import Ended, Late
 from vitalsd.sources.observer.observer import Observer
@@ -154,7 +155,7 @@ class Stalls:
             early = told is None and judged.seconds < UNKNOWN_SECONDS
             if early and verdict.stall and _may_be_known(judged, verdict):
                 continue
-            if worker.probe is None:
+            if not tells_loops(worker):
                 self._observer.settle(case.key, judged.since, verdict.stall)
             started_at = told.started_at if told is not None else _started_at(judged.since)
             if verdict.stall:
@@ -175,12 +176,12 @@ class Stalls:
                 stacks = Stacks(loop.current_stall.stacks)
             judged = msgspec.structs.replace(
                 with_stacks(evidence, stacks),
-                probed=worker.probe is not None,
+                probed=tells_loops(worker),
                 host=self._host(evidence, evidence.since, evidence.seconds),
             )
             told = case.told_as.get((judged.loop, judged.since))
             verdict = _stays(told, self._decide(worker.key, judged))
-            if told is None and worker.probe is None and verdict.stall and is_guessed(judged, verdict):
+            if told is None and not tells_loops(worker) and verdict.stall and is_guessed(judged, verdict):
                 continue  # it may be a loop that is never idle: at its end more is known
             yield judged, verdict
 

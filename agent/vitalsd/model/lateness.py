@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from vitalsd.model.looped import tells_loops
 from vitalsd.model.runtimes import is_for_computing
 from vitalsd.model.samples import OBSERVED_LOOP, WorkerSample
 from vitalsd.model.vitals import StallInProgress
@@ -15,7 +16,7 @@ def late_loops(sample: WorkerSample) -> tuple[tuple[str, StallInProgress], ...]:
 
     Also what is no stall yet: `health.max_delay` may be shorter than that. From outside only a stall shows.
     """
-    if sample.probe is not None:
+    if sample.probe is not None and tells_loops(sample):
         return tuple(
             (loop.name, loop.current_stall or StallInProgress(0.0, loop.late_seconds, ()))
             for loop in sample.probe.loops
@@ -34,7 +35,7 @@ def late_seconds(sample: WorkerSample) -> float | None:
 
 def stalled_seconds(sample: WorkerSample) -> float | None:
     """Of the longest stall in progress; None where none is."""
-    if sample.probe is None:
+    if sample.probe is None or not tells_loops(sample):
         stalls = [sample.observed.current_stall] if sample.observed is not None else []
     else:
         runtime = sample.probe.runtime

@@ -221,7 +221,8 @@ function loopsTable() {
     element: list.element,
     end: list.end,
     take(worker) {
-      const seen = worker?.probe?.loops ?? (worker?.observed ? [{ name: 'main', ...worker.observed }] : []);
+      const outside = worker?.observed ? [{ name: 'main', ...worker.observed }] : [];
+      const seen = worker?.probe?.loops?.length ? worker.probe.loops : outside;
       list.update(seen);
     },
   };
