@@ -3,7 +3,7 @@ PYTHON ?= python3
 UV := $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)
 RUN := $(UV) run --frozen
 
-.PHONY: help demo test node-services check lint types unit bench audit update-golden lock clean
+.PHONY: help demo test node-services check lint types unit bench audit dist release-check update-golden lock clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -39,6 +39,13 @@ bench: .venv/ready ## every figure the documentation quotes, each with its comma
 
 audit: .venv/ready ## known vulnerabilities of the locked dependencies, by PyPI
 	@$(RUN) python scripts/audit --uv $(UV) -- $(UV) tool run --quiet pip-audit
+
+dist: $(UV) ## sdist and wheel into dist/, the same bytes each time
+	@$(PYTHON) scripts/dist --uv $(UV)
+
+release-check: dist .venv/ready ## what dist has built, installed on every Python here, with the lowest and the newest dependencies
+	@$(UV) tool run --quiet twine check --strict dist/vitalsd-*
+	RELEASE_CHECK=dist $(RUN) pytest -n 2 tests/deploy/test_wheel.py tests/deploy/test_installed.py
 
 update-golden: .venv/ready ## accept what the golden tests see now
 	UPDATE_GOLDEN=1 $(RUN) pytest -q tests/golden

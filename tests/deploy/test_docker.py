@@ -13,13 +13,13 @@ from support.containers import OWN_NAMESPACES, Image, build, needs_namespaces, s
 from support.dockerfiles import Dockerfile, Ignored, problems
 from support.waiting import wait_for
 
+from vitalsd import __version__
 from vitalsd.settings.model import Settings
 
 ROOT = Path(__file__).parent.parent.parent
 DOCKERFILE = ROOT / "deploy/docker/Dockerfile"
 TEXT = DOCKERFILE.read_text()
 IGNORED = Ignored((ROOT / ".dockerignore").read_text())
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 
 
 def _last() -> Any:
@@ -106,7 +106,7 @@ def test_dockerignore_is_read_as_docker_reads_it(patterns: str, path: str, ignor
 
 def test_versions_are_those_of_the_project() -> None:
     """The label's default and the tag that the head of the file and compose.yaml name."""
-    version = PROJECT["project"]["version"]
+    version = __version__
     (argument,) = [each.pairs["VERSION"] for each in _last().all("ARG") if "VERSION" in each.pairs]
     compose = yaml.safe_load((ROOT / "deploy/docker/compose.yaml").read_text())
 
@@ -159,7 +159,7 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Image:
 def test_the_command_is_there(image: Image) -> None:
     """By the entry point, as its user, who has no name, and with a root that nobody can write to."""
     assert image.user == "65532:65532"
-    assert image.says(*image.entrypoint, "--version").split()[-1] == PROJECT["project"]["version"]
+    assert image.says(*image.entrypoint, "--version").split()[-1] == __version__
 
 
 @pytest.mark.slow

@@ -7,7 +7,10 @@ schemas are those of Kubernetes, Pod Security and what could go wrong with a sid
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +20,6 @@ import yaml
 from support.kustomize import merged, objects_in, pod_of, render
 from support.manifests import (
     COMPONENTS,
-    FOREIGN,
     KUBERNETES,
     OTHER,
     OURS,
@@ -25,6 +27,8 @@ from support.manifests import (
     agent_of,
     everything,
     foreign,
+    foreign_text,
+    kinds,
     ours,
     pods,
     workload,
@@ -70,20 +74,26 @@ def test_native_and_plain_are_the_same_agent(tmp_path: Path) -> None:
     assert native["volumes"] == plain["volumes"]
 
 
-@pytest.mark.parametrize("component", COMPONENTS)
-@pytest.mark.parametrize("kind", ["Deployment", "StatefulSet"])
+def unordered(value: Any) -> Any:
+    """The same, with what is in lists wherever it stands."""
+    if isinstance(value, dict):
+        return {key: unordered(each) for key, each in value.items()}
+    return sorted(map(repr, map(unordered, value))) if isinstance(value, list) else value
+
+
+@pytest.mark.parametrize(("component", "kind"), [(each, kind) for each in COMPONENTS for kind in kinds(each)])
 def test_the_service_stays_as_it_is(tmp_path: Path, component: str, kind: str) -> None:
     """What it has it keeps, its init containers come after ours, and workloads without the label get nothing."""
     objects = foreign(tmp_path / "over", component, kind)
-    before = yaml.safe_load(FOREIGN.format(kind=kind, more=""))
+    before = yaml.safe_load(foreign_text(kind))
     pod, own = pod_of(workload(objects, "api")), pod_of(before)
     names = [each["name"] for each in pod["initContainers"]]
-    expected = [name for name in OURS[::-1] if name in names]
-    assert names == [*expected, "migrate"]
+    assert names[-1] == "migrate"
+    assert set(names[:-1]) <= set(OURS)
     for field in ("initContainers", "containers"):
         for each in own[field]:
             (now,) = (one for one in pod[field] if one["name"] == each["name"])
-            assert merged(now, each) == now, "something of its own is another"
+            assert unordered(merged(now, each)) == unordered(now), "something of its own is another"
             if each["name"] != "api" or component not in RESTRICTED:
                 assert now == each
     assert pod["securityContext"] == own["securityContext"]
@@ -153,6 +163,14 @@ def test_it_harms_no_service(tmp_path: Path) -> None:
         ({"initContainers": [{"name": "vitalsd", "resources": {"requests": None}}]}, "no requests"),
         ({"volumes": [{"name": "vitalsd-state", "emptyDir": {"sizeLimit": None}}]}, "has no sizeLimit"),
         ({"initContainers": [{"name": "vitalsd", "securityContext": {"runAsUser": 7}}]}, "the agent as 7"),
+        (
+            {"containers": [{"name": "shop", "resources": {"limits": {"ephemeral-storage": "512Mi"}}}]},
+            "has a limit of ephemeral-storage",
+        ),
+        (
+            {"initContainers": [{"name": "vitalsd", "resources": {"limits": {"ephemeral-storage": "3Gi"}}}]},
+            "gets a limit of ephemeral-storage",
+        ),
         ({"securityContext": {"runAsUser": None}}, "runs as None and the agent as None"),
         ({"shareProcessNamespace": None}, "out of the agent's sight"),
         (
@@ -234,3 +252,49 @@ def test_the_node_evicts_nobody() -> None:
     (config,) = (each for each in objects if each["kind"] == "ConfigMap")
     assert {"name": config["metadata"]["name"]} in [each.get("configMap") for each in pod["volumes"]]
     assert {each["metadata"].get("namespace") for each in objects} == {None, "vitalsd"}
+
+
+@pytest.mark.parametrize("component", COMPONENTS)
+def test_a_node_may_be_emptied_as_before(tmp_path: Path, component: str) -> None:
+    """Each volume that comes along is named as one that is lost with the pod, or no autoscaler would remove it."""
+    service = workload(foreign(tmp_path / "over", component), "api")
+    brought = {each["name"] for each in pod_of(service)["volumes"]} - {"data"}
+    annotations = service["spec"]["template"]["metadata"]["annotations"]
+    assert set(annotations["cluster-autoscaler.kubernetes.io/safe-to-evict-local-volumes"].split(",")) == brought
+
+
+def test_a_job_is_not_kept_from_ending(tmp_path: Path) -> None:
+    """The native sidecar is laid over one, and the plain one, which never ends, is not."""
+    assert agent_of(pod_of(workload(foreign(tmp_path / "native", "sidecar", "Job"), "api")))
+    for component in COMPONENTS:
+        said = yaml.safe_load((KUBERNETES / "components" / component / "kustomization.yaml").read_text())
+        (patch,) = said["patches"]
+        assert patch["target"]["kind"].split("|") == kinds(component)
+
+
+def test_a_rollout_over_nodes_waits_for_the_first_round() -> None:
+    """A release that does not look is stopped at the first nodes; on the wire there are metrics alone."""
+    objects = render(KUBERNETES / "node")
+    node = workload(objects, "vitalsd-node")
+    agent = agent_of(pod_of(node))
+    assert agent["readinessProbe"]["httpGet"] == {"path": "/-/ready", "port": "vitalsd-metrics"}
+    assert node["spec"]["minReadySeconds"] >= agent["readinessProbe"]["periodSeconds"]
+    (policy,) = (each["spec"] for each in objects if each["kind"] == "NetworkPolicy")
+    assert policy["podSelector"]["matchLabels"].items() <= node["spec"]["template"]["metadata"]["labels"].items()
+    assert policy["ingress"] == [{"ports": [{"port": agent["ports"][0]["name"]}]}]
+
+
+@pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not installed")
+@pytest.mark.parametrize("component", COMPONENTS)
+def test_kustomize_itself_renders_the_same(tmp_path: Path, component: str) -> None:
+    """Ours is a hundred lines: where there is kubectl, it is asked."""
+    for kind in kinds(component):
+        objects = foreign(tmp_path / kind, component, kind)
+        (said,) = tmp_path.glob(f"{kind}/kustomization.yaml")
+        kustomization = yaml.safe_load(said.read_text())
+        kustomization["components"] = [os.path.relpath(path, said.parent) for path in kustomization["components"]]
+        said.write_text(yaml.safe_dump(kustomization))
+        command = ["kubectl", "kustomize", "--load-restrictor=LoadRestrictionsNone", str(said.parent)]
+        rendered = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        theirs = {each["metadata"]["name"]: each for each in yaml.safe_load_all(rendered)}
+        assert theirs == {each["metadata"]["name"]: each for each in objects}, kind

@@ -20,9 +20,9 @@ from support.manifests import KUBERNETES, OTHER
         ("env", [{"name": "A", "value": "1"}], [{"name": "A", "value": "2"}], [{"name": "A", "value": "2"}]),
         (
             "containers",
-            [{"name": "app", "image": "x"}],
+            [{"name": "zero"}, {"name": "app", "image": "x"}],
             [{"name": "two"}, {"name": "app", "tty": True}, {"name": "three"}],
-            [{"name": "two"}, {"name": "three"}, {"name": "app", "image": "x", "tty": True}],
+            [{"name": "two"}, {"name": "app", "image": "x", "tty": True}, {"name": "three"}, {"name": "zero"}],
         ),
         (
             "volumeMounts",
@@ -36,7 +36,7 @@ from support.manifests import KUBERNETES, OTHER
     ],
 )  # fmt: skip
 def test_merges(field: str, base: Any, patch: Any, whole: Any) -> None:
-    """Maps by their keys, lists of what has a name by that, what is new first; other lists are replaced."""
+    """Maps by their keys, lists of what has a name by that, what is named first; other lists are replaced."""
     assert merged(base, patch, field) == whole
 
 

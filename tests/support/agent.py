@@ -87,8 +87,9 @@ class Scrape:
 class Agent:
     """What one agent says over HTTP."""
 
-    def __init__(self, folder: Path, more: Mapping[str, str] | None = None) -> None:
+    def __init__(self, folder: Path, more: Mapping[str, str] | None = None, program: str = VITALSD) -> None:
         self.folder = folder
+        self.program = program
         self.segments = folder / "segments"
         self.storage = folder / "storage"
         self.metrics_port, self.control_port = free_ports(2)
@@ -99,7 +100,7 @@ class Agent:
         }
         self.environment = {
             **inherited,
-            "PATH": f"{BIN}{os.pathsep}{os.environ.get('PATH', '')}",
+            "PATH": f"{Path(program).parent}{os.pathsep}{os.environ.get('PATH', '')}",
             "PYTHONDONTWRITEBYTECODE": "1",
             "PYTHONUNBUFFERED": "1",
             "VITALSD_DIR": str(self.segments),
@@ -161,7 +162,7 @@ class Agent:
         """Run one command of the command line to its end."""
         environment = {**self.environment, **options.pop("env", {})}
         return subprocess.run(
-            [VITALSD, *arguments],
+            [self.program, *arguments],
             env=environment,
             cwd=options.pop("cwd", self.folder),
             stdin=subprocess.DEVNULL,
@@ -187,7 +188,7 @@ def _at(port: int) -> str:
 def watching(agent: Agent, *arguments: str) -> Iterator[subprocess.Popen[str]]:
     """`vitalsd watch`, past its first round of sampling; it is killed at the end."""
     process = subprocess.Popen(
-        [VITALSD, "watch", *agent.listens, *arguments],
+        [agent.program, "watch", *agent.listens, *arguments],
         env=agent.environment,
         cwd=agent.folder,
         stdin=subprocess.DEVNULL,
@@ -253,7 +254,7 @@ def running(agent: Agent, command: Sequence[str], *options: str, **popen: Any) -
     log = agent.folder / "service.log"
     with log.open("w") as output:
         process = subprocess.Popen(
-            [VITALSD, "run", *agent.listens, *options, "--", *command],
+            [agent.program, "run", *agent.listens, *options, "--", *command],
             env=agent.environment,
             cwd=popen.pop("cwd", agent.folder),
             start_new_session=True,

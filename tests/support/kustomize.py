@@ -3,7 +3,7 @@ As much of kustomize as deploy/kubernetes uses, for machines without it.
 
 Resources, components, strategic-merge patches, generated ConfigMaps, a namespace and images are done in the order
 in which kustomize does them. Any other field is refused, so nothing is passed over in silence. A list is merged by
-the key that Kubernetes' own schema has for it; what is new in a patch comes first, as with kustomize.
+the key that Kubernetes' own schema has for it; what a patch names comes first, as with kustomize.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ MERGE_KEYS = {
 }
 """The first that an entry has; all other lists are replaced."""
 CLUSTER_WIDE = {"Namespace", "PriorityClass"}
-WORKLOADS = {"Deployment", "StatefulSet", "DaemonSet"}
+WORKLOADS = {"Deployment", "StatefulSet", "DaemonSet", "Job"}
 
 
 class KustomizeError(Exception):
@@ -157,10 +157,9 @@ def _merged_list(base: list[Any], patch: list[Any], field: str) -> list[Any]:
             raise KustomizeError(f"an entry of {field} has none of {MERGE_KEYS[field]}: {entry}")
         return entry[found]
 
-    changes = {key(entry): entry for entry in patch}
-    known = {key(entry) for entry in base}
-    new = [copy.deepcopy(entry) for name, entry in changes.items() if name not in known]
-    return new + [merged(entry, changes[key(entry)]) if key(entry) in changes else entry for entry in base]
+    known = {key(entry): entry for entry in base}
+    changed = {key(entry): merged(known.get(key(entry)), entry) for entry in patch}
+    return [*changed.values(), *(entry for entry in base if key(entry) not in changed)]
 
 
 def _rename(each: dict[str, Any], renamed: dict[str, str]) -> None:

@@ -22,6 +22,8 @@ __all__ = [
     "everything",
     "example",
     "foreign",
+    "foreign_text",
+    "kinds",
     "ours",
     "plain_environment",
     "pods",
@@ -46,6 +48,7 @@ spec:
     metadata:
       labels: {{app: api, app.kubernetes.io/name: api}}
     spec:
+      restartPolicy: {restart}
       securityContext: {{runAsNonRoot: true, seccompProfile: {{type: RuntimeDefault}}}}
       initContainers:
         - name: migrate
@@ -65,6 +68,13 @@ spec:
           securityContext: *own
       volumes: [{{name: data, emptyDir: {{}}}}]
 """
+MORE = {
+    "Deployment": "replicas: 2",
+    "StatefulSet": "serviceName: api",
+    "DaemonSet": "",
+    "Job": "manualSelector: true",
+}
+"""What each kind has beyond its pods."""
 OTHER = """
 apiVersion: apps/v1
 kind: Deployment
@@ -77,17 +87,23 @@ spec:
 """
 
 
+def foreign_text(kind: str) -> str:
+    """A workload that was not made for it."""
+    text = FOREIGN.format(kind=kind, more=MORE[kind], restart="Never" if kind == "Job" else "Always")
+    return text.replace("apps/v1", "batch/v1") if kind == "Job" else text
+
+
 def foreign(
     folder: Path, component: str, kind: str = "Deployment", user: int | None = 4001
 ) -> list[dict[str, Any]]:
     """A component over a workload that was not made for it, with the two patches that its page tells of."""
     folder.mkdir(exist_ok=True)
-    more = "serviceName: api" if kind == "StatefulSet" else "replicas: 2"
-    (folder / "api.yaml").write_text(FOREIGN.format(kind=kind, more=more))
+    (folder / "api.yaml").write_text(foreign_text(kind))
     (folder / "other.yaml").write_text(OTHER)
     patches = []
     if component in RESTRICTED:
         probe = copy.deepcopy(PROBED)
+        probe["apiVersion"] = "batch/v1" if kind == "Job" else "apps/v1"
         probe["kind"], probe["metadata"]["name"] = kind, "api"
         pod_of(probe)["containers"][0]["name"] = "api"
         (folder / "probe.yaml").write_text(yaml.safe_dump(probe))
@@ -95,7 +111,7 @@ def foreign(
         if user is not None:
             where = "containers" if component == "sidecar-plain" else "initContainers"
             as_user = {"name": "vitalsd", "securityContext": {"runAsUser": user, "runAsGroup": user}}
-            change = {"apiVersion": "apps/v1", "kind": kind, "metadata": {"name": "api"}}
+            change = {"apiVersion": probe["apiVersion"], "kind": kind, "metadata": {"name": "api"}}
             (folder / "user.yaml").write_text(
                 yaml.safe_dump(change | {"spec": {"template": {"spec": {where: [as_user]}}}})
             )
@@ -110,6 +126,11 @@ def foreign(
     }
     (folder / "kustomization.yaml").write_text(yaml.safe_dump(said))
     return render(folder)
+
+
+def kinds(component: str) -> list[str]:
+    """What it is laid over; a Job that has a container which never ends is never done."""
+    return [kind for kind in MORE if (component, kind) != ("sidecar-plain", "Job")]
 
 
 def example(folder: Path, component: str) -> list[dict[str, Any]]:
@@ -137,7 +158,7 @@ def everything(tmp_path: Path) -> dict[str, list[dict[str, Any]]]:
     rendered = {"monitoring": render(KUBERNETES), "node": render(KUBERNETES / "node")}
     rendered["example"] = render(KUBERNETES / "example")
     for component in COMPONENTS:
-        for kind in ("Deployment", "StatefulSet"):
+        for kind in kinds(component):
             rendered[f"{component} over a {kind}"] = foreign(tmp_path / f"{component}-{kind}", component, kind)
         folder = tmp_path / component
         folder.mkdir()

@@ -15,6 +15,7 @@ VOLUMES = {
 ADDABLE = {"NET_BIND_SERVICE"}
 SECCOMP = {"RuntimeDefault", "Localhost"}
 OURS = ("vitalsd", "vitalsd-probe")
+DISK = "ephemeral-storage"
 KINDS = {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30}
 
 
@@ -77,16 +78,14 @@ def harms(pod: dict[str, Any]) -> list[str]:
     volumes = {volume["name"]: volume for volume in pod.get("volumes", ())}
     return [
         *(each for one in ours for each in _of_ours(one, volumes)),
+        *(each for one in ours if theirs for each in _beside_others(one)),
+        *_of_disk(pod, theirs, ours),
         *(each for one in theirs for each in _of_theirs(pod, one, ours)),
     ]
 
 
 def _of_ours(container: dict[str, Any], volumes: dict[str, Any]) -> Iterator[str]:
     name, resources = container["name"], container.get("resources", {})
-    if "readinessProbe" in container:
-        yield f"{name}: a readinessProbe can take the service out of rotation"
-    if "startupProbe" in container:
-        yield f"{name}: a startupProbe can keep the service from starting"
     if "memory" not in resources.get("limits", {}):
         yield f"{name}: no limit of memory"
     if not {"cpu", "memory"} <= resources.get("requests", {}).keys():
@@ -101,6 +100,27 @@ def _of_ours(container: dict[str, Any], volumes: dict[str, Any]) -> Iterator[str
             yield f"{name}: {mount['name']} has no sizeLimit"
         elif "hostPath" in volume and not mount.get("readOnly"):
             yield f"{name}: {mount['name']} of the host may be written"
+
+
+def _beside_others(container: dict[str, Any]) -> Iterator[str]:
+    """Of ours in the pod of a service, which is ready when all that is in it is."""
+    if "readinessProbe" in container:
+        yield f"{container['name']}: a readinessProbe can take the service out of rotation"
+    if "startupProbe" in container:
+        yield f"{container['name']}: a startupProbe can keep the service from starting"
+
+
+def _of_disk(pod: dict[str, Any], theirs: list[dict[str, Any]], ours: list[dict[str, Any]]) -> Iterator[str]:
+    """A pod is evicted when all that it has on disk passes the sum of the limits that its containers have."""
+    limited = [each["name"] for each in theirs if DISK in each.get("resources", {}).get("limits", {})]
+    room = sum(size(each["resources"]["limits"][DISK]) for each in ours if DISK in each["resources"]["limits"])
+    own = (volume for volume in pod.get("volumes", ()) if volume["name"].startswith("vitalsd-"))
+    disks = (volume["emptyDir"] for volume in own if "emptyDir" in volume)
+    needed = sum(size(each["sizeLimit"]) for each in disks if "medium" not in each and "sizeLimit" in each)
+    if limited and room < needed:
+        yield f"{limited[0]}: has a limit of {DISK}, which what the agent stores would use up"
+    if room and not limited and theirs:
+        yield f"{theirs[0]['name']}: gets a limit of {DISK} by the agent's"
 
 
 def _of_theirs(pod: dict[str, Any], service: dict[str, Any], ours: list[dict[str, Any]]) -> Iterator[str]:
