@@ -12,12 +12,12 @@ help: ## list the targets
 demo: .venv/ready ## a small service with switchable faults and the agent beside it
 	@$(RUN) vitalsd demo
 
-# What is compiled is kept, whatever the environment says, and is there before seven workers and their agents want it.
+# What is compiled is kept, whatever the environment says, and is there before six workers and their agents want it.
 test: export PYTHONDONTWRITEBYTECODE =
 test: .venv/ready node-services ## every test; installs what they need from Debian when root, and from npm
 	@scripts/debian-packages
 	@$(RUN) pytest --collect-only -qq >/dev/null || true
-	$(RUN) pytest -n 7 --dist loadfile --no-loadscope-reorder --durations 25
+	$(RUN) pytest -n 6 --dist loadfile --no-loadscope-reorder --durations 25
 
 node-services: ## Express, Fastify and axe-core from npm, which tests use
 	@scripts/npm-packages
