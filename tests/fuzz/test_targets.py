@@ -1,6 +1,9 @@
 """Whatever stands in what vitalsd reads, it is told with sense or refused: by seeds, and by chance."""
 
+import logging
+
 import pytest
+import structlog
 from hypothesis import HealthCheck, Phase, given, settings
 
 from fuzz.chance import contents
@@ -14,6 +17,15 @@ def _seeds():
         for target in TARGETS
         for path in target.seeds()
     ]
+
+
+@pytest.fixture(autouse=True)
+def unlogged():
+    """What is wrong with thousands of contents is no news."""
+    known = structlog.get_config()
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    yield
+    structlog.configure(**known)
 
 
 @pytest.mark.parametrize(("target", "path"), _seeds())
