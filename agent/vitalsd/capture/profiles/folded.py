@@ -20,6 +20,7 @@ from vitalsd.model import Frame
 __all__ = ["Folded", "Sampled", "Thread", "count", "parse", "write"]
 
 LINE = re.compile("-?[0-9]{1,9}")
+LONGEST_NAME = 200
 LONGEST_FRAME = 8192
 """Of function and file together: what is longer never ends."""
 THREAD = re.compile(r"thread \((0[xX][0-9a-fA-F]{1,16}|[0-9]{1,19})\)(?:: (.*))?", re.DOTALL)
@@ -106,7 +107,7 @@ def _named(pieces: list[str]) -> int:
 
 def _thread(title: str) -> Thread:
     found = THREAD.fullmatch(title)
-    return Thread(found[1], (found[2] or "").strip()) if found else Thread(title, "")
+    return Thread(found[1], (found[2] or "").strip()[:LONGEST_NAME]) if found else Thread(title[:LONGEST_NAME], "")
 
 
 def _frames(pieces: list[str], known: dict[str, Frame]) -> tuple[Frame, ...] | None:
@@ -132,7 +133,7 @@ def _frame(text: str) -> Frame | None:
     """One frame; None where the text is none, or not all of one."""
     function, begins, rest = text.partition(" (")
     file, colon, line = rest.removesuffix(")").rpartition(":")
-    if not (begins and colon and rest.endswith(")") and LINE.fullmatch(line)):
+    if len(text) > LONGEST_FRAME or not (begins and colon and rest.endswith(")") and LINE.fullmatch(line)):
         return None
     return Frame(function, file, max(0, int(line)))
 
