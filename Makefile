@@ -3,7 +3,11 @@ PYTHON ?= python3
 UV := $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)
 RUN := $(UV) run --frozen
 
-.PHONY: help demo test node-services check lint types unit bench audit dist release-check update-golden lock clean
+# libFuzzer for Python has wheels for x86-64 alone, so it is no dependency: where there is none, hypothesis does it.
+ATHERIS := $(shell test "$$(uname -m)" = x86_64 && echo --with atheris)
+
+.PHONY: help demo test node-services check lint types unit bench fuzz fuzz-seeds soak reliability audit
+.PHONY: dist release-check update-golden lock clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -37,6 +41,12 @@ unit: .venv/ready ## the tests that need no other process
 bench: .venv/ready ## every figure the documentation quotes, each with its command
 	$(RUN) python -m bench all
 
+fuzz: .venv/ready ## all that is read, by chance, for FUZZ_MINUTES (5); what fails becomes a seed in tests/fuzz/seeds
+	@PYTHONPATH=tests:. $(RUN) $(ATHERIS) python -m fuzz
+
+fuzz-seeds: .venv/ready ## the real seeds of the fuzzing, recorded anew from services that run
+	@PYTHONPATH=tests:. $(RUN) python -m fuzz.record
+
 audit: .venv/ready ## known vulnerabilities of the locked dependencies, by PyPI
 	@$(RUN) python scripts/audit --uv $(UV) -- $(UV) tool run --quiet pip-audit
 
@@ -54,7 +64,7 @@ lock: $(UV) ## resolve the dependencies again
 	$(UV) lock --upgrade
 
 clean: ## remove what make has built
-	rm -rf .venv .tools dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .tools dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .fuzz
 	rm -rf tests/targets/shops/node_modules tests/support/axe/node_modules
 
 .tools/bin/uv:

@@ -97,7 +97,7 @@ def left_at(path: Path) -> Left | None:
     """What lies there, if something does that can be read."""
     try:
         return msgspec.json.decode(path.read_bytes(), type=Left)
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
 
 

@@ -36,6 +36,8 @@ LONGEST_TEXT = 300
 PRIORITIES = {"debug": 7, "info": 6, "warning": 4, "error": 3}
 """What syslog calls these levels."""
 CUT = "…"
+TRACEBACKS = ("exception", "stack")
+"""They have lines."""
 ENDS_BYTES = 4
 """The line's end, and before it a priority for the journal."""
 
@@ -97,7 +99,7 @@ def configure(level: str, layout: Literal["auto", "json", "console"]) -> None:
     if console:
         plain = structlog.dev.plain_traceback
         renderer = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plain)
-        tracebacks: list[structlog.typing.Processor] = []
+        tracebacks: list[structlog.typing.Processor] = [_for_terminal]
     else:
         renderer = _for_journal if _is_journal() else structlog.processors.JSONRenderer(serializer=_as_json)
         transform = structlog.tracebacks.ExceptionDictTransformer(show_locals=False, max_frames=20)
@@ -122,6 +124,14 @@ def _in_order(_logger: object, _method: str, event: MutableMapping[str, Any]) ->
     """When, how bad and what come first, where who reads a stream of lines looks for them."""
     first = {name: event.pop(name) for name in ("timestamp", "level", "event")}
     return {**first, **event}
+
+
+def _for_terminal(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """What a terminal would obey is not shown to it: paths and names are chosen by others."""
+    for name, value in event.items():
+        if isinstance(value, str) and not value.isprintable() and name not in TRACEBACKS:
+            event[name] = "".join(letter if letter.isprintable() else "?" for letter in value)
+    return event
 
 
 def _is_journal() -> bool:

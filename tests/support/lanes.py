@@ -44,7 +44,7 @@ LANES = {
     "pages": _integration(
         "page", "page_views", "viewer", "artifact_pages", "browser_support", "dashboards", "prometheus"
     ),
-    RECKONING: ("deploy", "unit", "golden", "docs"),
+    RECKONING: ("deploy", "unit", "golden", "docs", "fuzz"),
 }
 """Files, folders and tests of `tests`, in the order in which they are run; the first that names one has it."""
 LONGEST = _integration(

@@ -133,6 +133,16 @@ print("done", flush=True)
 """
 
 
+def test_nothing_that_a_terminal_obeys_is_written(written: list[bytes]) -> None:
+    """Paths of segments and names are chosen by others: a line with one must not clear somebody's screen."""
+    own_log.configure("info", "console")
+    _log(path="/run/vitalsd/\x1b[2J.seg", name="a\x9b2Jb")
+    (line,) = written
+    assert b"\x1b[2J" not in line
+    assert "\x9b2J" not in line.decode()
+    assert b".seg" in line
+
+
 @pytest.mark.parametrize("form", ["json", "console"])
 @pytest.mark.parametrize("make", [os.pipe, pty.openpty, socket.socketpair], ids=["pipe", "terminal", "socket"])
 def test_a_reader_that_is_stuck_holds_nothing_up(make: Callable[[], tuple[Any, Any]], form: str) -> None:

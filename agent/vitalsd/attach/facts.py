@@ -137,7 +137,7 @@ def _looked_into(found: Candidate, folder: Path, settings: Settings, proc: Path)
 
 def _status(folder: Path) -> dict[str, str]:
     text = (folder / "status").read_text(encoding="utf-8", errors="replace")
-    return {name: value.strip() for name, _, value in (line.partition(":") for line in text.splitlines())}
+    return {name: value.strip() for name, _, value in (line.partition(":") for line in text.split("\n"))}
 
 
 def _may_signal(pid: int) -> bool:

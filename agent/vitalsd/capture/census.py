@@ -46,6 +46,10 @@ AGAIN_BUDGET_BYTES = 4 * BUDGET_BYTES
 PATIENCE_SECONDS = 95.0
 """The probe gives up by itself before that."""
 MOST_NUMBER = 1 << 50
+MOST_LETTERS = 1000
+"""Of one name; a probe of ours sends 200 bytes."""
+MOST_TOTAL = (1 << 62) - 1
+"""More than that JSON cannot tell, and no memory has."""
 
 
 class NoCensus(VitalsdError):  # noqa: N818 - it is an answer
@@ -113,11 +117,14 @@ def parse_census(text: str, pid: int) -> Census:
     """The answer of process `pid`. Raises NoCensus."""
     head, rows = split_answer(text)
     try:
-        wide = number(head["stride"])
+        wide = min(number(head["stride"]), protocol.MOST_STRIDE)
         types: dict[str, tuple[int, int]] = {}
         for count, size, name in rows:
             others = types.get(name, (0, 0))  # a class that was made twice
-            types[name] = others[0] + number(count) * wide, others[1] + number(size) * wide
+            types[name] = (
+                min(others[0] + number(count) * wide, MOST_TOTAL),
+                min(others[1] + number(size) * wide, MOST_TOTAL),
+            )
         return Census(
             types,
             max(1, wide),
@@ -148,7 +155,7 @@ def split_answer(text: str) -> tuple[dict[str, str], list[list[str]]]:
     """The head of an answer by name, and the fields of its rows."""
     first, *rows = text.split("\n")
     head = dict(pair.partition("=")[::2] for pair in first.split("\t"))
-    return head, [row.split("\t") for row in rows]
+    return head, [[field[:MOST_LETTERS] for field in row.split("\t")] for row in rows]
 
 
 async def ask_probe(path: Path, pid: int, request: bytes, patience: float) -> str:

@@ -12,6 +12,7 @@ import msgspec
 from vitalsd.capture.census import Census, TaskList
 from vitalsd.capture.folders import read_in
 from vitalsd.capture.holders import Chain, Holders
+from vitalsd.capture.stacktext import plain
 from vitalsd.model import Frame, WorkerKey
 from vitalsd.times import rfc3339
 
@@ -116,7 +117,7 @@ def read_before(folder: Path | None, key: WorkerKey) -> CensusFile | None:
         return None
     try:
         found = msgspec.json.decode(read_in(folder, CENSUS_JSON, MOST_BYTES_READ), type=CensusFile)
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     return found if (found.pid, found.start_ticks) == (key.pid, key.start_ticks) else None
 
@@ -167,7 +168,7 @@ def as_text(file: CensusFile) -> str:
         lines += ["", "TASKS THAT WAIT", f"{'COUNT':>12}  COROUTINE"]
         lines += [f"{row.count:>12,}  {_task(row)}" for row in file.tasks[:MOST_SHOWN]]
     lines += ["", *file.notes] if file.notes else []
-    return "\n".join(lines) + "\n"
+    return "\n".join(map(plain, lines)).encode("utf-8", "replace").decode() + "\n"
 
 
 def _share(file: CensusFile) -> str:

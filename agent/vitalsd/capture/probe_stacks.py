@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from vitalsd.capture.census import NoCensus, ask_probe, split_answer
+from vitalsd.capture.census import NoCensus, ask_probe, number, split_answer
 from vitalsd.capture.pyspy import ThreadStack
 from vitalsd.model import Frame
 from vitalsd.probe.python.protocol import MAGIC, REQUEST, STACKS, VERSION
@@ -44,19 +44,19 @@ def parse_stacks(text: str, pid: int) -> ProbeStacks:
     try:
         for row in rows:
             if len(row) == 2:
-                threads.append((int(row[0]), row[1], []))
+                threads.append((number(row[0]), row[1], []))
             else:
                 function, file, line = row
-                threads[-1][2].append(Frame(function, file, int(line)))
+                threads[-1][2].append(Frame(function, file, number(line)))
         held = int(head["held_ns"])
         if not 0 <= held < MOST_HELD_NS:
             raise ValueError(f"{held} ns is no time")  # noqa: TRY301 - it is told like all that is wrong with it
         return ProbeStacks(
             [
-                ThreadStack(number or None, name, active=None, owns_gil=None, frames=tuple(frames))
-                for number, name, frames in threads
+                ThreadStack(thread or None, name, active=None, owns_gil=None, frames=tuple(frames))
+                for thread, name, frames in threads
             ],
-            int(head["untold"]),
+            number(head["untold"]),
             held / 1e9,
         )
     except (ValueError, KeyError, IndexError) as error:

@@ -38,6 +38,7 @@ __all__ = [
 OUTPUT_BYTES = 4 << 20
 """A frame is some 250 bytes; this is 160 threads with a hundred frames each."""
 ERROR_BYTES = 8192
+MOST_NUMBER = 1 << 32
 MAX_FRAMES = 60
 """As the probe: of deeper stacks the middle is left out, both ends tell."""
 LAST_WAIT_SECONDS = 0.5
@@ -182,7 +183,7 @@ def parse(output: bytes) -> list[ThreadStack]:
         raise DumpError(f"py-spy's answer cannot be read: {error}") from None
     return [
         ThreadStack(
-            os_thread_id=thread.os_thread_id,
+            os_thread_id=_number(thread.os_thread_id) or None,
             name=thread.thread_name or "",
             active=bool(thread.active),
             owns_gil=bool(thread.owns_gil),
@@ -196,7 +197,12 @@ def _frames(frames: list[_Frame]) -> tuple[Frame, ...]:
     if len(frames) > MAX_FRAMES:
         inner = MAX_FRAMES * 2 // 3
         frames = frames[:inner] + frames[inner - MAX_FRAMES :]
-    return tuple(Frame(frame.name or "?", frame.filename or "", frame.line or 0) for frame in frames)
+    return tuple(Frame(frame.name or "?", frame.filename or "", _number(frame.line)) for frame in frames)
+
+
+def _number(told: int | None) -> int:
+    """A line, or a thread: 0 for what is none."""
+    return told if told is not None and 0 <= told < MOST_NUMBER else 0
 
 
 def explain(pid: int, code: int, complaint: str) -> DumpError:

@@ -16,7 +16,7 @@ from vitalsd.capture.pyspy import ThreadStack
 from vitalsd.model import Frame
 from vitalsd.times import rfc3339
 
-__all__ = ["StackReport", "as_json", "as_text", "summary_of"]
+__all__ = ["StackReport", "as_json", "as_text", "plain", "summary_of"]
 
 MOST_NAMES = 12
 MOST_TOLD = 20
@@ -76,7 +76,7 @@ def as_json(report: StackReport) -> bytes:
         "threads": [
             {
                 "id": thread.os_thread_id,
-                "name": _plain(thread.name),
+                "name": plain(thread.name),
                 "active": thread.active,
                 "owns_gil": thread.owns_gil,
                 "frames": [_place(frame) for frame in thread.frames],
@@ -106,7 +106,7 @@ def summary_of(report: StackReport) -> dict[str, object]:
     """What a person wants to know of it without opening a file."""
     told = [
         {
-            "name": _plain(thread.name),
+            "name": plain(thread.name),
             "id": thread.os_thread_id,
             "active": thread.active,
             "at": None if (frame := charged(thread.frames)) is None else _place(frame),
@@ -120,7 +120,7 @@ def summary_of(report: StackReport) -> dict[str, object]:
     }
     holder = next((thread for thread in report.threads if thread.owns_gil), None)
     if holder is not None:
-        summary["lock_holder"] = _plain(holder.name)
+        summary["lock_holder"] = plain(holder.name)
     if report.tasks is not None:
         summary["tasks"] = report.tasks.total
     elif report.no_tasks_reason is not None:
@@ -146,7 +146,7 @@ def _grouped(threads: Sequence[ThreadStack]) -> list[_Alike]:
 
 
 def _title(alike: _Alike) -> str:
-    names = [f"{_plain(each.name) or 'without a name'} ({each.os_thread_id or '?'})" for each in alike.threads]
+    names = [f"{plain(each.name) or 'without a name'} ({each.os_thread_id or '?'})" for each in alike.threads]
     more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
     states = {True: "running", False: "waiting", None: ""}
     told = [states[alike.active], "holds the interpreter lock" if alike.owns_gil else ""]
@@ -156,7 +156,7 @@ def _title(alike: _Alike) -> str:
 
 def _frames(frames: Sequence[Frame]) -> Iterator[str]:
     for frame in frames:
-        yield f"    {_plain(frame.function):<{WIDE}} {_plain(frame.file)}:{frame.line}"
+        yield f"    {plain(frame.function):<{WIDE}} {plain(frame.file)}:{frame.line}"
     if not frames:
         yield "    no frame that is told"
 
@@ -170,14 +170,14 @@ def _tasks(report: StackReport) -> Iterator[str]:
         return
     yield f"{_several(report.tasks.total, 'asyncio task')}{':' if report.tasks.coroutines else ''}"
     for coroutine, waiting in report.tasks.coroutines.items():
-        name = f"{waiting.count:>6} x {_plain(coroutine.function)}"
-        yield f"{name:<{WIDE + 4}} {_plain(coroutine.file)}:{coroutine.line}"
+        name = f"{waiting.count:>6} x {plain(coroutine.function)}"
+        yield f"{name:<{WIDE + 4}} {plain(coroutine.file)}:{coroutine.line}"
         if waiting.at is not None and (waiting.at.function, waiting.at.file) != (
             coroutine.function,
             coroutine.file,
         ):
-            where = f"         waits in {_plain(waiting.at.function)}"
-            yield f"{where:<{WIDE + 4}} {_plain(waiting.at.file)}:{waiting.at.line}"
+            where = f"         waits in {plain(waiting.at.function)}"
+            yield f"{where:<{WIDE + 4}} {plain(waiting.at.file)}:{waiting.at.line}"
         elif waiting.at is not None:
             yield f"         waits at line {waiting.at.line}"
 
@@ -187,9 +187,9 @@ def _several(number: int, what: str) -> str:
 
 
 def _place(frame: Frame) -> dict[str, object]:
-    return {"function": _plain(frame.function), "file": _plain(frame.file), "line": frame.line}
+    return {"function": plain(frame.function), "file": plain(frame.file), "line": frame.line}
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """On one line, and nothing that a terminal would obey."""
     return "".join(letter if letter.isprintable() else "\ufffd" for letter in text)

@@ -108,7 +108,7 @@ def _refuse(candidate: Candidate, *, force: bool) -> None:
 def _as_whom(pid: int) -> tuple[int, list[int]]:
     """The user and the groups as whom a process opens files."""
     status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8", errors="replace")
-    fields = dict(line.partition(":")[::2] for line in status.splitlines())
+    fields = dict(line.partition(":")[::2] for line in status.split("\n"))
     return int(fields["Uid"].split()[1]), [int(fields["Gid"].split()[1]), *map(int, fields["Groups"].split())]
 
 

@@ -52,7 +52,7 @@ class Reply(msgspec.Struct, frozen=True):
         """The body; VitalsdError where it is no JSON, so no agent's."""
         try:
             return msgspec.json.decode(self.body)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise _no_agent(self.listen) from error
 
     def refusal(self) -> VitalsdError:
@@ -160,7 +160,7 @@ def _refusal(body: bytes) -> str | None:
     """What the agent says in place of an answer."""
     try:
         said = msgspec.json.decode(body, type=_Error).error
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     return f"{said}." if said and not said.endswith((".", "?")) else said
 

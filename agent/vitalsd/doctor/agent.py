@@ -78,7 +78,7 @@ def _cgroup(proc: Path) -> tuple[Literal[1, 2] | None, str | None]:
     """The version that accounts for memory, and the agent's own group in it."""
     with contextlib.suppress(OSError):
         unified = None
-        for line in (proc / "self" / "cgroup").read_text(errors="replace").splitlines():
+        for line in (proc / "self" / "cgroup").read_text(errors="replace").split("\n"):
             _, controllers, path = [*line.split(":", 2), "", ""][:3]
             if "memory" in controllers.split(","):
                 return 1, path

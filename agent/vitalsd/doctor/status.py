@@ -16,7 +16,7 @@ NAMESPACES = ("pid", "mnt", "user", "net", "cgroup", "time")
 def fields_of(process: Path) -> dict[str, str]:
     """/proc/PID/status by name; OSError where there is none."""
     text = (process / "status").read_text(encoding="utf-8", errors="replace")
-    return {name: value.strip() for name, _, value in (line.partition(":") for line in text.splitlines())}
+    return {name: value.strip() for name, _, value in (line.partition(":") for line in text.split("\n"))}
 
 
 def yama(proc: Path) -> int | None:

@@ -20,7 +20,7 @@ from vitalsd.incidents.query import TotalOf, Wanted
 from vitalsd.model import Incident
 from vitalsd.storage.boot import boot_id
 from vitalsd.storage.file import StorageFile
-from vitalsd.targets.slots import SlotRow
+from vitalsd.targets.slots import OF_SUPERVISOR, SlotRow
 
 __all__ = ["KIND", "Database", "Loaded", "decoded", "selected"]
 
@@ -76,6 +76,7 @@ TABLES = {
     "stall": "boot, pid, start_ticks, cause, target, slot, count, seconds, seen_at",
     "slot": "boot, target, slot, pid, start_ticks, restarts, seen_at, match, ended, lately",
 }
+MOST_COUNT = 1 << 53
 DOCUMENTS = frozenset(SlotRow.__struct_fields__.index(name) for name in ("restarts", "ended", "lately"))
 """Of a row of a slot: columns that hold JSON."""
 KEPT_SECONDS = 30 * 86_400.0
@@ -205,7 +206,7 @@ def decoded(rows: Iterable[tuple[str, bytes]]) -> Iterator[Incident]:
     for name, document in rows:
         try:
             yield msgspec.json.decode(document, type=Incident)
-        except (msgspec.MsgspecError, UnicodeDecodeError, TypeError) as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError, TypeError, RecursionError) as error:
             log.warning("store_record_unreadable", id=name, reason=str(error))
 
 
@@ -215,7 +216,7 @@ def _with_documents(row: tuple[object, ...]) -> tuple[object, ...]:
 
 
 def _document(text: object) -> object:
-    with contextlib.suppress(msgspec.DecodeError):
+    with contextlib.suppress(msgspec.DecodeError, RecursionError):
         return msgspec.json.decode(text) if isinstance(text, str) else text
     return text
 
@@ -223,10 +224,24 @@ def _document(text: object) -> object:
 def _rows(kind: type[Row], rows: Iterable[tuple[object, ...]]) -> Iterator[Row]:
     for row in rows:
         with contextlib.suppress(msgspec.ValidationError):
-            yield msgspec.convert(dict(zip(kind.__struct_fields__, row, strict=True)), kind)
+            found = msgspec.convert(dict(zip(kind.__struct_fields__, row, strict=True)), kind)
+            if _is_possible(found):
+                yield found
+
+
+def _is_possible(row: StallRow | SlotRow) -> bool:
+    """Whether all that it counts is a count: a metric that goes on with another would step back."""
+    counts = [row.pid, row.start_ticks, row.seen_at]
+    if isinstance(row, SlotRow):
+        counts += [row.slot - OF_SUPERVISOR, *row.restarts.values()]
+    else:
+        counts += [row.count, row.seconds]
+    return all(0 <= count < MOST_COUNT for count in counts)
 
 
 def _total_rows(rows: list[tuple[object, ...]]) -> Iterator[tuple[TotalOf, int]]:
     for row in rows:
         with contextlib.suppress(msgspec.ValidationError):
-            yield msgspec.convert((row[:3], row[3]), tuple[TotalOf, int])
+            of, count = msgspec.convert((row[:3], row[3]), tuple[TotalOf, int])
+            if 0 <= count < MOST_COUNT:
+                yield of, count

@@ -14,6 +14,7 @@ from __future__ import annotations
 import functools
 import math
 import os
+import re
 import stat
 import struct
 from binascii import crc32
@@ -35,6 +36,8 @@ LIVE = struct.Struct(f"<{2 * layout.LOOPS}d")
 HEAD_BYTES = 16
 """Sequence and checksum of a record: another content has another head."""
 PREFIX = struct.Struct("<8sdd")
+RUNTIME, VERSION = re.compile("[a-z]{1,16}"), re.compile(r"[0-9A-Za-z.+_-]{1,64}")
+"""Both are labels of metrics, and told as they stand there."""
 T = TypeVar("T")
 
 
@@ -170,7 +173,8 @@ class SegmentFile:
             raise SegmentError(f"{self.path} has a damaged header")
         numbers = record.values
         lines = record.text.split("\n")
-        if not 3 <= len(lines) <= 4 or not all(math.isfinite(n) and 0 <= n < 2**53 for n in numbers):
+        named = 3 <= len(lines) <= 4 and RUNTIME.fullmatch(lines[0]) and VERSION.fullmatch(lines[1])
+        if not named or not all(math.isfinite(n) and 0 <= n < 2**53 for n in numbers):
             raise SegmentError(f"{self.path} has a header that makes no sense")
         return Header(
             pid=int(numbers[0]),

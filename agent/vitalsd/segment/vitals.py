@@ -9,6 +9,7 @@ with one loop, and as much again for each stall that is new.
 from __future__ import annotations
 
 import math
+import re
 import struct
 import time
 from collections.abc import Iterable, Sequence
@@ -52,6 +53,8 @@ GC = [layout.PROCESS_FIELDS.index(f"gc{generation}_seconds") for generation in r
 GC_BUCKETS = len(layout.GC_BOUNDS_SECONDS) + 1
 USED = struct.Struct("<" + "".join(f"16xd{record.words * 8 - 24}x" for record in layout.LOOP))
 """The first field of every loop's record, to know which are worth reading."""
+NUMBER = re.compile("[0-9]{1,9}")
+"""Of a line, or of samples: what is longer is damage, and no JSON could tell it."""
 Settled = tuple[RawRecord, float, float]
 
 
@@ -281,7 +284,7 @@ def _resources(segment: SegmentFile) -> tuple[ActiveResource, ...]:
 
 def _resource(record: RawRecord) -> ActiveResource | None:
     count = _count(_known(layout.RESOURCE_FIELDS, record.values)["count"])
-    return ActiveResource(record.text, count) if count and record.text else None
+    return ActiveResource(record.text, count) if count and _is_name(record.text) else None
 
 
 def _spaces(segment: SegmentFile) -> tuple[HeapSpace, ...]:
@@ -291,7 +294,16 @@ def _spaces(segment: SegmentFile) -> tuple[HeapSpace, ...]:
 def _space(record: RawRecord) -> HeapSpace | None:
     known = _known(layout.SPACE_FIELDS, record.values)
     used, held = _count(known["used_bytes"]), _count(known["held_bytes"])
-    return HeapSpace(record.text, used, held) if used is not None and held is not None and record.text else None
+    return (
+        HeapSpace(record.text, used, held)
+        if used is not None and held is not None and _is_name(record.text)
+        else None
+    )
+
+
+def _is_name(text: str) -> bool:
+    """Whether it can be the label of a metric: V8's own words can."""
+    return text != "" and text.isprintable()
 
 
 def _latest_errors(segment: SegmentFile) -> tuple[UnhandledError | None, ...]:
@@ -313,11 +325,11 @@ def _placed_error(record: RawRecord) -> tuple[int, UnhandledError | None]:
 def _stacks(text: str) -> tuple[Stack, ...]:
     stacks: list[tuple[int, list[Frame]]] = []
     for line in text.split("\n"):
-        if line.startswith("#") and line[1:].isdecimal():
+        if line.startswith("#") and NUMBER.fullmatch(line, 1):
             stacks.append((int(line[1:]), []))
             continue
         parts = line.split("\t")
-        if stacks and len(parts) == 3 and parts[2].isdecimal():
+        if stacks and len(parts) == 3 and NUMBER.fullmatch(parts[2]):
             stacks[-1][1].append(Frame(function=parts[0], file=parts[1], line=int(parts[2])))
     return tuple(Stack(samples=samples, frames=tuple(frames)) for samples, frames in stacks)
 

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 __all__ = ["Layer", "advice"]
 
 _WORD = re.compile(r"[A-Za-z0-9_.+-]{1,60}")
+MOST_KNOWN = 24
+"""Names in one sentence: no section has as many, and all variables together would be a page."""
 _TEXT_LIKE = (STR, INT, FLOAT)
 """What a parser is asked about: `interval: 5` deserves its advice."""
 
@@ -139,7 +141,8 @@ def advice(name: str, known: Iterable[str], prefix: str = "") -> str:
     close = difflib.get_close_matches(name, known, 1)
     if close:
         return f"did you mean {prefix}{close[0]}?"
-    return "known here: " + ", ".join(prefix + each for each in known)
+    more = f" and {len(known) - MOST_KNOWN} more" if len(known) > MOST_KNOWN else ""
+    return "known here: " + ", ".join(prefix + each for each in known[:MOST_KNOWN]) + more
 
 
 def _keys(struct: type[msgspec.Struct]) -> str:

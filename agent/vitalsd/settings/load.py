@@ -23,6 +23,8 @@ __all__ = ["SYSTEM_CONFIG", "Loaded", "Override", "find_config", "load", "load_f
 
 SYSTEM_CONFIG = pathlib.Path("/etc/vitalsd/vitalsd.yaml")
 _PREFIX = "VITALSD__"
+LONGEST_SHOWN = 100
+"""Of a variable's name: none of ours has half of it."""
 TO_ASK: tuple[Path, ...] = (
     ("exporters", "control", "listen"),
     ("exporters", "control", "token_file"),
@@ -138,7 +140,12 @@ def _from_environment(environ: Mapping[str, str]) -> list[Layer]:
     for variable, text in environ.items():
         if not variable.startswith(_PREFIX):
             continue
-        layer = Layer(Place(ENVIRONMENT, variable if variable.isprintable() else quoted(variable)))
+        layer = Layer(
+            Place(
+                ENVIRONMENT,
+                variable if variable.isprintable() and len(variable) <= LONGEST_SHOWN else quoted(variable),
+            )
+        )
         name = variable.removeprefix(_PREFIX)
         if name in known:
             path, field = known[name]

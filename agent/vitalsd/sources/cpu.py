@@ -16,6 +16,7 @@ from pathlib import Path
 
 import msgspec
 
+from vitalsd.counts import count
 from vitalsd.model import CpuVitals, WorkerKey
 from vitalsd.sources.cgroup.cpu import CpuGroup, place_cpu_group
 from vitalsd.sources.cgroup.finder import UnseenGroupError
@@ -80,7 +81,7 @@ class CpuSource:
 
 def _runqueue(process: str, missing: dict[str, str]) -> float | None:
     try:
-        return int(read_file(process + "/schedstat").split()[1]) / 1e9
+        return count(read_file(process + "/schedstat").split()[1]) / 1e9
     except FileNotFoundError:
         if not os.path.isdir(process):  # noqa: PTH112 - text in
             raise

@@ -37,7 +37,7 @@ STATES = {
 TABLE_BYTES = 4 << 20
 """Of each table of sockets: some 28,000 rows, whoever has more."""
 PIECE_BYTES = 65_536
-FD_SIZE = re.compile(rb"^FDSize:\s*(\d+)$", re.MULTILINE)
+FD_SIZE = re.compile(rb"^FDSize:[ \t]*(\d{1,10})$", re.MULTILINE)
 UP_TO_READ = 4096
 
 

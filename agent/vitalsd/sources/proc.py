@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from vitalsd.counts import count
 from vitalsd.model import ProcessVitals
 from vitalsd.sources.descriptors import count_descriptors
 from vitalsd.sources.files import read_file
@@ -27,7 +28,9 @@ __all__ = ["ProcSource"]
 LIMITS_SECONDS = 60.0
 CLOCK_SECONDS = 60.0
 """When the clock is set by more, processes have begun at another time by it."""
-STATUS = re.compile(rb"\n(VmRSS|RssAnon|VmSwap|voluntary_ctxt_switches|nonvoluntary_ctxt_switches):[ \t]*(\d+)")
+STATUS = re.compile(
+    rb"\n(VmRSS|RssAnon|VmSwap|voluntary_ctxt_switches|nonvoluntary_ctxt_switches):[ \t]*(\d{1,15})(?!\d)"
+)
 """The lines that tell something here, of sixty."""
 
 
@@ -49,15 +52,15 @@ class ProcSource:
         """Read one process."""
         folder = f"{self._proc}/{worker.key.pid}"
         stat = read_file(folder + "/stat").rpartition(b")")[2].split()
-        if int(stat[19]) != worker.key.start_ticks:
+        if count(stat[19]) != worker.key.start_ticks:
             raise NoData  # the pid is somebody else's by now
         self._follow_clock()
         status = {line: int(number) for line, number in STATUS.findall(read_file(folder + "/status"))}
         return ProcessVitals(
-            state=stat[0].decode(),
-            started_at=self._booted_at + int(stat[19]) / TICKS,
-            cpu_seconds=(int(stat[11]) + int(stat[12])) / TICKS,
-            threads=int(stat[17]),
+            state=stat[0].decode()[:1],
+            started_at=self._booted_at + count(stat[19]) / TICKS,
+            cpu_seconds=(count(stat[11]) + count(stat[12])) / TICKS,
+            threads=count(stat[17]),
             resident_bytes=_bytes(status.get(b"VmRSS")),
             anonymous_bytes=_bytes(status.get(b"RssAnon")),
             swap_bytes=_bytes(status.get(b"VmSwap")),
@@ -100,7 +103,7 @@ def _bytes(kib: int | None) -> int | None:
 
 
 def _boot_time(proc: Path) -> float:
-    for line in (proc / "stat").read_text().splitlines():
+    for line in (proc / "stat").read_text().split("\n"):
         if line.startswith("btime "):
             return float(line.split()[1])
     raise ValueError(f"{proc / 'stat'} has no btime line")

@@ -6,6 +6,7 @@ import os
 
 import msgspec
 
+from vitalsd.counts import is_count
 from vitalsd.sources.files import read_file
 
 __all__ = ["RLimits", "memory_left", "read_rlimits"]
@@ -26,10 +27,10 @@ class RLimits(msgspec.Struct, frozen=True):
 def read_rlimits(process: str) -> RLimits:
     """The limits of the process at `/proc/PID`."""
     soft: dict[str, int] = {}
-    for line in read_file(process + "/limits").decode().splitlines():
+    for line in read_file(process + "/limits").split(b"\n"):
         name, number = line[:26].rstrip(), line[26:].split()[:1]
-        if number and number[0].isdecimal():
-            soft[name] = int(number[0])
+        if number and is_count(number[0]):
+            soft[name.decode("ascii", "replace")] = int(number[0])
     return RLimits(soft.get("Max open files"), soft.get("Max address space"), soft.get("Max data size"))
 
 

@@ -20,6 +20,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from vitalsd.counts import count
 from vitalsd.model import WorkerKey
 from vitalsd.settings.units import format_size
 from vitalsd.sources.files import read_file
@@ -38,7 +39,7 @@ GOLDEN = 0.618034
 LOCKED_SECONDS = 10.0
 """A reading that has not come by then waits for the lock."""
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
-LINES = re.compile(rb"^(Pss|Private_Clean|Private_Dirty|Private_Hugetlb):\s+(\d+) kB$", re.MULTILINE)
+LINES = re.compile(rb"^(Pss|Private_Clean|Private_Dirty|Private_Hugetlb):[ \t]+(\d{1,15}) kB$", re.MULTILINE)
 
 
 class Rollup(msgspec.Struct, frozen=True):
@@ -112,7 +113,7 @@ class Rollups:
 
     def _measure(self, process: str) -> tuple[Rollup, float]:
         """A reading, and how long to rest after it."""
-        resident = int(read_file(process + "/statm").split()[1]) * PAGE_BYTES
+        resident = count(read_file(process + "/statm").split()[1]) * PAGE_BYTES
         if resident > self.max_size_bytes:
             limit = format_size(self.max_size_bytes)
             why = f"PSS is not read of a process whose resident memory is above {limit} (memory.smaps_max_size)"

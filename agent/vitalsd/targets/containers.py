@@ -57,7 +57,7 @@ def container_of(groups: str) -> Container | None:
     the agent's own pod only containers are told apart. Of nested engines it is the innermost pod, else container.
     """
     best: Container | None = None
-    for line in groups.splitlines():
+    for line in groups.split("\n"):
         found = _of_path(line.split(":", 2)[-1])
         if found is not None and (best is None or (found.pod_uid is not None and best.pod_uid is None)):
             best = found

@@ -27,7 +27,7 @@ OF_THE_KERNEL = frozenset(
 def filesystem_of(path: Path, mounts: Path) -> str | None:
     """Of the mount that is nearest above the path; `mounts` is the mountinfo of whose mounts these are."""
     try:
-        lines = mounts.read_text(errors="replace").splitlines()
+        lines = mounts.read_text(errors="replace").split("\n")
     except OSError:
         return None
     best, kind = "", None

@@ -20,6 +20,8 @@ __all__ = ["FLAGS", "TITLED", "Surroundings", "Told", "tell"]
 DEFAULT_TIMEOUT_SECONDS = 30.0
 DYNAMIC = re.compile(r"import\s*\(?\s*\*|\b(?:exec|eval|globals|locals|vars|setattr|__dict__|__import__)\b")
 """What can set a name without spelling it."""
+COUNT = re.compile("[0-9]{1,6}")
+"""What a command line says is anybody's choice, and may have thousands of digits."""
 COMMENTS = re.compile(r"^[ \t]*#.*$", re.MULTILINE)
 UNREAD = "its environment, which may set it, has not been read: that takes the same user or CAP_SYS_PTRACE"
 TITLED = "its title hides its command line, and with that its options"
@@ -70,9 +72,9 @@ def tell(words: Sequence[str], around: Surroundings | None) -> Told:
         threads = known("threads", "", "1", "worker_class")
         kind = None if threads is None else "gthread" if threads != "1" else kind
     return Told(
-        float(timeout) if timeout is not None and timeout.isdecimal() else None,
+        float(timeout) if timeout is not None and COUNT.fullmatch(timeout) else None,
         kind,
-        int(count) if count is not None and count.isdecimal() else None,
+        int(count) if count is not None and COUNT.fullmatch(count) else None,
         missing,
     )
 

@@ -10,7 +10,7 @@ import re
 
 __all__ = ["own_number"]
 
-OWN = re.compile(rb"^NSpid:.*?(\d+)\s*$", re.MULTILINE)
+OWN = re.compile(rb"^NSpid:[^\n]*?(?<!\d)(\d{1,10})[ \t]*$", re.MULTILINE)
 UP_TO_READ = 4096
 
 

@@ -20,6 +20,7 @@ from pathlib import Path
 import msgspec
 import structlog
 
+from vitalsd.counts import is_count
 from vitalsd.model import WorkerKey
 from vitalsd.targets.commands import Commands
 from vitalsd.targets.scrub import scrub
@@ -33,6 +34,8 @@ TURN_SECONDS = REFRESH_SECONDS / TURNS
 SETTLED_SECONDS = 30.0
 PF_FORKNOEXEC = 0x40
 STAT_BYTES = 4096
+COUNTS = (1, 6, 17, 19)
+"""Of stat, behind the name: what is looked at of it."""
 """One read brings all of it; a file object for each worker and round would cost as much as that."""
 UNREADABLE = (FileNotFoundError, ProcessLookupError, PermissionError)
 """Gone, or none of this user's business where /proc is mounted with hidepid. With any other error, such as that of
@@ -120,7 +123,8 @@ def _stat_of_any(proc: Path, pid: int) -> tuple[bytes, list[bytes]]:
     except UNREADABLE:
         return b"", []
     fields = after.split()
-    return before.partition(b"(")[2], fields if len(fields) >= 20 else []
+    whole = len(fields) >= 20 and all(is_count(fields[at]) for at in COUNTS)
+    return before.partition(b"(")[2], fields if whole else []
 
 
 def _look(proc: Path, pid: int) -> Process | Ended | None:

@@ -112,7 +112,7 @@ def _service(proc: Path, process: Process) -> _Service | None:
         status = (folder / "status").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return None
-    fields = dict(line.partition(":")[::2] for line in status.splitlines())
+    fields = dict(line.partition(":")[::2] for line in status.split("\n"))
     try:
         uid, gid = (int(fields[name].split()[1]) for name in ("Uid", "Gid"))
         groups = frozenset(map(int, fields.get("Groups", "").split()))

@@ -162,7 +162,7 @@ def _wish(alert: Alert, labels: AlertLabels) -> _Wish | None:
 
 
 def _told(alert: Alert, problem: str, refusal: str | None = None, capture: str | None = None) -> NotAsked:
-    return NotAsked(_name(alert), _fingerprint(alert), problem, refusal, capture)
+    return NotAsked(_name(alert), _fingerprint(alert), on_one_line(problem, 1000), refusal, capture)
 
 
 def _name(alert: Alert) -> str:

@@ -8,11 +8,15 @@ from typing import TYPE_CHECKING
 import msgspec
 from starlette.responses import HTMLResponse, Response
 
+from vitalsd_exporters.web.bodies import on_one_line
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 __all__ = ["as_sentence", "html_page", "json_error", "json_reply"]
 
+LONGEST_SENTENCE = 2000
+"""It may quote what was asked for."""
 STRICT_POLICY = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 """These pages are text and links: no script, no style, no image, nothing from elsewhere."""
 
@@ -29,7 +33,7 @@ def json_reply(value: object, status: int = 200, headers: Mapping[str, str] | No
 
 def json_error(sentence: str, status: int, headers: Mapping[str, str] | None = None) -> Response:
     """A sentence for a person, in the shape that all errors of the API have."""
-    return json_reply({"error": sentence}, status, headers)
+    return json_reply({"error": on_one_line(sentence, LONGEST_SENTENCE)}, status, headers)
 
 
 def html_page(title: str, body: str, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:

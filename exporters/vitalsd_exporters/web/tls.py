@@ -26,6 +26,7 @@ CLIENT_AUTH = {
     "RequireAndVerifyClientCert": "CERT_REQUIRED",
 }
 """The file's words -> ssl's; the two others ask for certificates without verifying them."""
+LONGEST = 1000
 VERSIONS = {"TLS12": "TLSv1_2", "TLS13": "TLSv1_3"}
 
 
@@ -64,6 +65,8 @@ def _read(path: Path) -> object:
         mark = getattr(error, "problem_mark", None)
         place = f"{path}:{mark.line + 1}:{mark.column + 1}" if mark else str(path)
         raise UsageError(f"{place}: the web configuration is not valid YAML.") from error
+    except (ValueError, OverflowError, RecursionError) as error:  # a date that is none, a number, a depth
+        raise UsageError(f"{path}: the web configuration has a value that no YAML means.") from error
 
 
 def _context(path: Path, values: dict[str, str]) -> ssl.SSLContext:
@@ -87,13 +90,13 @@ def _context(path: Path, values: dict[str, str]) -> ssl.SSLContext:
     try:
         # An empty password, since OpenSSL would ask the terminal for that of an encrypted key.
         context.load_cert_chain(certificate, private_key, password="")
-    except OSError as error:
+    except (OSError, ValueError) as error:
         _refuse(path, f"certificate {certificate} and key {private_key} cannot be used ({_why(error)})", error)
     if "client_ca_file" in values:
         authority = path.parent / values["client_ca_file"]
         try:
             context.load_verify_locations(authority)
-        except OSError as error:
+        except (OSError, ValueError) as error:
             _refuse(path, f"the client authority {authority} cannot be used ({_why(error)})", error)
     context.verify_mode = ssl.VerifyMode[client_auth]
     return context
@@ -112,10 +115,12 @@ def _refuse_unknown(path: Path, prefix: str, mapping: dict[object, object], allo
         _refuse(path, f"{', '.join(unknown)}: not supported by vitalsd, which reads only {', '.join(allowed)}")
 
 
-def _why(error: OSError) -> str:
+def _why(error: Exception) -> str:
     """OpenSSL's own reason where it has one, `KEY_VALUES_MISMATCH`."""
-    return getattr(error, "reason", None) or error.strerror or "not readable"
+    return getattr(error, "reason", None) or getattr(error, "strerror", None) or "not readable"
 
 
 def _refuse(path: Path, what: str, cause: Exception | None = None) -> NoReturn:
-    raise UsageError(f"Web configuration {path}: {what}.") from cause
+    # Keys and values are anybody's, and may be of any letters, or none that can be written.
+    told = "".join(letter if letter.isprintable() else "?" for letter in what[:LONGEST])
+    raise UsageError(f"Web configuration {path}: {told}.") from cause

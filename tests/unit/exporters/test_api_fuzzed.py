@@ -10,6 +10,7 @@ import asyncio
 import sys
 import threading
 
+import httpx
 import pytest
 
 if sys.modules.get("rich", sys) is None:
@@ -33,6 +34,15 @@ BEARER = {"Authorization": "Bearer s3cret"}
 EXAMPLES = 8
 """Of each operation and sort: right ones and wrong ones."""
 ENDLESS = "/api/v1/stream"
+NOBODY = (
+    {},
+    {"Authorization": "Bearer s3cre"},
+    {"Authorization": "Basic czNjcmV0"},
+    {"Authorization": "s3cret"},
+    {"Cookie": "vitalsd=s3cret"},
+    {"X-Vitalsd-Key": "s3cret"},
+)
+"""Who has no token, or says it in another way."""
 RUNS = replace(PROFILE, id="runs", state="running", ended_at=None, artifacts=())
 
 
@@ -55,10 +65,22 @@ def agent():
     loop.close()
 
 
-def operations():
-    """Every one but the stream."""
+def operations(*, endless=False):
+    """Every one, the stream where it is asked for."""
     schema = schemathesis.openapi.from_dict(document("0.1.0"))
-    return [each.ok() for each in schema.get_all_operations() if each.ok().path != ENDLESS]
+    return [each.ok() for each in schema.get_all_operations() if endless or each.ok().path != ENDLESS]
+
+
+def quickly(examples=EXAMPLES):
+    """As many examples, the same in each run, and no faults but those of the answer."""
+    return settings(
+        max_examples=examples,
+        deadline=None,
+        database=None,
+        derandomize=True,
+        phases=[Phase.explicit, Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
 
 
 @pytest.mark.parametrize("mode", list(GenerationMode), ids=lambda mode: mode.value)
@@ -68,13 +90,7 @@ def test_it_answers_as_it_says(agent, operation, mode):
     captures, base = agent
     strategy = operation.as_strategy(generation_mode=mode)
 
-    @settings(
-        max_examples=EXAMPLES,
-        deadline=None,
-        database=None,
-        phases=[Phase.explicit, Phase.generate],
-        suppress_health_check=list(HealthCheck),
-    )
+    @quickly()
     @given(case=strategy, known=KNOWN)
     def every(case, known):
         # A pid of 7.0 is an integer to JSON Schema, and none to us.
@@ -88,3 +104,57 @@ def test_it_answers_as_it_says(agent, operation, mode):
         case.call_and_validate(base_url=base, headers=BEARER, timeout=10, excluded_checks=unmeant)
 
     every()
+
+
+@pytest.mark.parametrize("operation", operations(endless=True), ids=lambda each: each.label)
+def test_it_answers_nobody_without_the_token(agent, operation):
+    """401 in the words of the document, whoever asks claims to be; the stream does not begin."""
+    captures, base = agent
+    captures.all, captures.files = (RUNS, PROFILE), dict(FILES)
+    before = captures.all
+
+    @quickly(4)
+    @given(case=operation.as_strategy(), claimed=st.sampled_from(NOBODY))
+    def every(case, claimed):
+        case.query.pop("token", None)
+        case.headers.pop("Authorization", None)
+        answer = case.call(base_url=base, headers=claimed, timeout=10)
+        assert answer.status_code == 401
+        assert answer.headers["www-authenticate"] == ['Bearer realm="vitalsd"']
+        case.validate_response(answer, excluded_checks=[negative_data_rejection, positive_data_acceptance])
+
+    every()
+    assert captures.all == before
+
+
+METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "PROPFIND")
+PATHS = {
+    path: {method.upper() for method in told} | ({"HEAD"} if "get" in told else set())
+    for path, told in document("0.1.0")["paths"].items()
+}
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_no_other_method_does_anything(agent, path):
+    """405 with those that there are, to who has the token; nobody else hears even that."""
+    captures, base = agent
+    captures.all, captures.files = (RUNS, PROFILE), dict(FILES)
+    before = captures.all
+    place = path.replace("{id}", PROFILE.id).replace("{name}", "profile.bin").replace("{folder}", "flame")
+    with httpx.Client(base_url=base, verify=False) as client:
+        for method in [each for each in METHODS if each not in PATHS[path]]:
+            answer = client.request(method, place, headers=BEARER)
+            assert answer.status_code == 405, method
+            assert set(answer.headers["Allow"].split(", ")) == PATHS[path], method
+            assert client.request(method, place).status_code == 401, method
+    assert captures.all == before
+
+
+def test_the_stream_begins(agent):
+    """It is what the document says it is; what does not end is read to its first event."""
+    _, base = agent
+    with httpx.stream("GET", base + ENDLESS, headers=BEARER) as answer:
+        assert answer.status_code == 200
+        assert answer.headers["Content-Type"].startswith("text/event-stream")
+        assert next(answer.iter_lines()).startswith(("event: ", "id: ", "retry: ", ": "))
+    assert httpx.get(base + ENDLESS, params={"view": "\0"}, headers=BEARER).status_code == 400

@@ -171,7 +171,7 @@ def read_sites(folder: Path) -> SitesFound | None:
     """What the report in a folder says; None where there is none that can be read."""
     try:
         return msgspec.json.decode(read_in(folder, TOP_SITES, MOST_SITES_BYTES), type=SitesFound)
-    except (OSError, msgspec.MsgspecError):
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from typing import Annotated, TypeVar
 from urllib.parse import unquote
 
 import msgspec
@@ -18,12 +19,32 @@ import msgspec
 from vitalsd.capture.profiles.folded import Folded, Sampled, Thread
 from vitalsd.model import Frame, anonymous
 
-__all__ = ["CallFrame", "Profile", "clean", "fold", "frame_of", "is_ours", "parse"]
+__all__ = [
+    "CallFrame",
+    "Profile",
+    "ProfileError",
+    "Size",
+    "clean",
+    "decoded",
+    "fold",
+    "frame_of",
+    "is_ours",
+    "parse",
+]
 
 OURS = re.compile(r"/(?:vitalsd/probe/node|vitalsd_probe(?:-[^/]+)?(?:/node)?)/[a-z]+\.js$")
 IDLE, ROOT = "(idle)", "(root)"
 MAIN_THREAD = "MainThread"
 LONGEST_NAME = 200
+Number = Annotated[int, msgspec.Meta(ge=0, le=1 << 53)]
+Line = Annotated[int, msgspec.Meta(ge=-1, le=1 << 31)]
+Size = Annotated[float, msgspec.Meta(ge=0, le=1 << 40)]
+Moment = Annotated[float, msgspec.Meta(ge=0, le=1e17)]
+P = TypeVar("P", bound=msgspec.Struct)
+
+
+class ProfileError(Exception):
+    """It is none of V8's."""
 
 
 class CallFrame(msgspec.Struct, rename="camel"):
@@ -31,27 +52,27 @@ class CallFrame(msgspec.Struct, rename="camel"):
 
     function_name: str
     url: str
-    line_number: int
+    line_number: Line
     """From 0 on."""
-    column_number: int = -1
+    column_number: Line = -1
     script_id: str = "0"
 
 
 class Ticks(msgspec.Struct):
     """How often a line was seen."""
 
-    line: int
+    line: Line
     """From 1 on."""
-    ticks: int
+    ticks: Number
 
 
 class Node(msgspec.Struct, rename="camel", omit_defaults=True):
     """One call by one path."""
 
-    id: int
+    id: Number
     call_frame: CallFrame
-    hit_count: int = 0
-    children: list[int] = []
+    hit_count: Number = 0
+    children: list[Number] = []
     position_ticks: list[Ticks] = []
     deopt_reason: str = ""
 
@@ -60,9 +81,9 @@ class Profile(msgspec.Struct, rename="camel"):
     """All of it; times in microseconds."""
 
     nodes: list[Node]
-    start_time: float
-    end_time: float
-    samples: list[int] = []
+    start_time: Moment
+    end_time: Moment
+    samples: list[Number] = []
     time_deltas: list[float] = []
 
     @property
@@ -82,9 +103,23 @@ class Profile(msgspec.Struct, rename="camel"):
         return sum(node in idle for node in self.samples) / self.rate if self.rate else 0.0
 
 
+def decoded(text: bytes, kind: type[P]) -> P:
+    """What V8 has written, as this kind of profile. Raises ProfileError."""
+    try:
+        return msgspec.json.decode(text, type=kind)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise ProfileError(f"it is no profile of V8's: {error}") from None
+
+
 def parse(text: bytes) -> Profile:
-    """Raises msgspec.DecodeError."""
-    return msgspec.json.decode(text, type=Profile)
+    """Raises ProfileError."""
+    profile = decoded(text, Profile)
+    known: set[int] = set()
+    for node in profile.nodes:
+        known.add(node.id)
+        if not known.isdisjoint(node.children):  # whoever went from call to caller would not come to an end
+            raise ProfileError(f"it has a call that comes before its caller, of number {node.id}")
+    return profile
 
 
 def is_ours(frame: CallFrame) -> bool:

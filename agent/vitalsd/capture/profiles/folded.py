@@ -19,7 +19,10 @@ from vitalsd.model import Frame
 
 __all__ = ["Folded", "Sampled", "Thread", "count", "parse", "write"]
 
-FRAME = re.compile(r"(.*?) \((.*):(-?[0-9]{1,9})\)", re.DOTALL)
+LINE = re.compile("-?[0-9]{1,9}")
+LONGEST_NAME = 200
+LONGEST_FRAME = 8192
+"""Of function and file together: what is longer never ends."""
 THREAD = re.compile(r"thread \((0[xX][0-9a-fA-F]{1,16}|[0-9]{1,19})\)(?:: (.*))?", re.DOTALL)
 COUNT = re.compile(r"[0-9]{1,12}")
 
@@ -104,7 +107,7 @@ def _named(pieces: list[str]) -> int:
 
 def _thread(title: str) -> Thread:
     found = THREAD.fullmatch(title)
-    return Thread(found[1], (found[2] or "").strip()) if found else Thread(title, "")
+    return Thread(found[1], (found[2] or "").strip()[:LONGEST_NAME]) if found else Thread(title[:LONGEST_NAME], "")
 
 
 def _frames(pieces: list[str], known: dict[str, Frame]) -> tuple[Frame, ...] | None:
@@ -114,14 +117,25 @@ def _frames(pieces: list[str], known: dict[str, Frame]) -> tuple[Frame, ...] | N
     for piece in pieces:
         text = f"{begun};{piece}" if begun else piece
         frame = known.get(text)
-        if frame is None and (found := FRAME.fullmatch(text)):
-            frame = known[text] = Frame(found[1], found[2], max(0, int(found[3])))
+        if frame is None and (frame := _frame(text)) is not None:
+            known[text] = frame
         if frame is None:
             begun = text
+            if len(begun) > LONGEST_FRAME:
+                break
         else:
             frames.append(frame)
             begun = ""
     return None if begun else tuple(frames)
+
+
+def _frame(text: str) -> Frame | None:
+    """One frame; None where the text is none, or not all of one."""
+    function, begins, rest = text.partition(" (")
+    file, colon, line = rest.removesuffix(")").rpartition(":")
+    if len(text) > LONGEST_FRAME or not (begins and colon and rest.endswith(")") and LINE.fullmatch(line)):
+        return None
+    return Frame(function, file, max(0, int(line)))
 
 
 def _order(stack: Sampled) -> tuple[int, str, tuple[tuple[str, str, int], ...]]:

@@ -109,5 +109,15 @@ def _read(folder: Path, request: Request) -> tuple[Folded, Request, float]:
     return cpuprofile.fold(profile, request.v8_thread), known, profile.idle_seconds
 
 
+def main() -> None:
+    """As a program."""
+    from vitalsd.capture.profiles.cpuprofile import ProfileError
+
+    try:
+        make(Path(sys.argv[1]))
+    except ProfileError as problem:
+        sys.exit(f"The profile cannot be read: {problem}")
+
+
 if __name__ == "__main__":
-    make(Path(sys.argv[1]))
+    main()

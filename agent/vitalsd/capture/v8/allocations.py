@@ -18,7 +18,7 @@ import msgspec
 
 from vitalsd.capture.makers import DIGEST, REQUEST
 from vitalsd.capture.memray_report import TOP_SITES, Leaked, Site, top_sites
-from vitalsd.capture.profiles.cpuprofile import CallFrame, frame_of, is_ours
+from vitalsd.capture.profiles.cpuprofile import CallFrame, ProfileError, Size, decoded, frame_of, is_ours
 from vitalsd.model import Frame
 
 __all__ = ["HEAPPROFILE", "RAW", "AllocationsRequest", "Sites", "leaked"]
@@ -33,7 +33,7 @@ class Place(msgspec.Struct, rename="camel"):
     """A call by a path, and the bytes that it has allocated itself."""
 
     call_frame: CallFrame
-    self_size: float
+    self_size: Size
     id: int
     children: list[Place]
 
@@ -41,7 +41,7 @@ class Place(msgspec.Struct, rename="camel"):
 class Sample(msgspec.Struct, rename="camel"):
     """Of one object."""
 
-    size: float
+    size: Size
     node_id: int
     ordinal: float
 
@@ -105,7 +105,7 @@ def clean(profile: HeapProfile) -> HeapProfile:
 def make(folder: Path) -> None:
     """Read the request, and write the files and the digest."""
     request = msgspec.json.decode((folder / REQUEST).read_bytes(), type=AllocationsRequest)
-    profile = clean(msgspec.json.decode((folder / RAW).read_bytes(), type=HeapProfile))
+    profile = clean(decoded((folder / RAW).read_bytes(), HeapProfile))
     (folder / HEAPPROFILE).write_bytes(msgspec.json.encode(profile))
     found = list(leaked(profile, request.newest))
     sites = top_sites(found)
@@ -116,4 +116,7 @@ def make(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    make(Path(sys.argv[1]))
+    try:
+        make(Path(sys.argv[1]))
+    except ProfileError as problem:
+        sys.exit(f"The profile cannot be read: {problem}")

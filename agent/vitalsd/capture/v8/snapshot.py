@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from typing import BinaryIO, Final
+from typing import Annotated, BinaryIO, Final
 
 import msgspec
 
@@ -29,6 +29,9 @@ CONTENT = frozenset({"string", "concatenated string", "sliced string", "regexp",
 CODE_EDGES = frozenset({"context", "internal", "shortcut", "weak"})
 """Types of edges whose names are those of variables, or of V8's own."""
 SHIFT: Final = 40
+MOST_STRINGS = 1 << 26
+MOST_NUMBER = 1 << 53
+Words = Annotated[list[str], msgspec.Meta(min_length=2)]
 
 
 class SnapshotError(Exception):
@@ -63,10 +66,10 @@ class SnapshotReader:
         head = self._up_to(b'"nodes":[')
         try:
             meta = msgspec.json.decode(head.rpartition(b'"nodes":[')[0].rstrip(b", \n") + b"}")["snapshot"]["meta"]
-            fields, types = meta["node_fields"], meta["node_types"][0]
-            edge_fields, edge_types = meta["edge_fields"], meta["edge_types"][0]
+            told = meta["node_fields"], meta["node_types"][0], meta["edge_fields"], meta["edge_types"][0]
+            fields, types, edge_fields, edge_types = (msgspec.convert(each, Words) for each in told)
             places = [fields.index(name) for name in ("type", "name", "self_size")]
-        except (msgspec.DecodeError, KeyError, IndexError, TypeError, ValueError) as error:
+        except (msgspec.MsgspecError, KeyError, IndexError, TypeError, ValueError, RecursionError) as error:
             raise SnapshotError(f"it does not begin as a heap snapshot does: {error}") from None
         self._put(head)
         for values in self._numbers(len(fields)):
@@ -123,6 +126,8 @@ class SnapshotReader:
                 values = left + [int(each) for each in text.split(b",") if each.strip()]
             except ValueError:
                 raise SnapshotError("there is something else among its numbers") from None
+            if values and not (min(values) >= 0 and max(values) < MOST_NUMBER):
+                raise SnapshotError("there is a number among its numbers that V8 does not write")
             whole = len(values) - len(values) % fields
             left = values[whole:]
             yield values[:whole]
@@ -134,6 +139,8 @@ class SnapshotReader:
         counts, apart = self._counts, {number for number, name in enumerate(types) if name in NAMED}
         kept = {number for number, name in enumerate(types) if name not in CONTENT}
         kinds, names, sizes = (values[place::fields] for place in places)
+        if max(kinds, default=0) >= len(types) or max(names, default=0) >= MOST_STRINGS:
+            raise SnapshotError("it has a node of a type, or with a name, that it does not tell")
         for kind, name, size in zip(kinds, names, sizes, strict=True):
             key = kind << SHIFT | name if kind in apart else kind << SHIFT | ((1 << SHIFT) - 1)
             row = counts.get(key)
@@ -144,6 +151,8 @@ class SnapshotReader:
                 row[1] += size
         self.nodes += len(kinds)
         self.bytes += sum(sizes)
+        if self.bytes >= MOST_NUMBER:
+            raise SnapshotError("its nodes have more bytes than any memory")
         if self._write is not None:
             self._keep({name for kind, name in zip(kinds, names, strict=True) if kind in kept})
 
@@ -154,6 +163,8 @@ class SnapshotReader:
 
     def _keep(self, names: set[int]) -> None:
         most = max(names, default=-1)
+        if most >= MOST_STRINGS:
+            raise SnapshotError("it has an edge with a name that it does not tell")
         if most >= len(self._kept):
             self._kept.extend(bytes(most + 1 - len(self._kept)))
         for name in names:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 
+from vitalsd.counts import count
 from vitalsd.sources.cgroup.finder import Controller, UnseenGroupError, find_group
 from vitalsd.sources.files import read_file
 
@@ -71,7 +72,7 @@ def most_throttled(
 def _throttling(path: str) -> Throttling | None:
     try:
         lines = read_file(path).split(b"\n")
-        known = {name: int(number) for name, _, number in (line.partition(b" ") for line in lines) if number}
+        known = {name: count(number) for name, _, number in (line.partition(b" ") for line in lines) if number}
     except (OSError, ValueError):
         return None
     if b"nr_periods" not in known or b"nr_throttled" not in known:

@@ -85,7 +85,7 @@ def find_group(proc: Path, pid: int, controller: Controller, groups: str | None 
 def _place(groups: str, controller: Controller) -> tuple[Literal[1, 2] | None, str]:
     """Version and path; a controller that version 1 has is none of version 2."""
     unified = None
-    for line in groups.splitlines():
+    for line in groups.split("\n"):
         _, controllers, path = [*line.split(":", 2), "", ""][:3]
         if controller.name in controllers.split(","):
             return 1, path
@@ -116,7 +116,7 @@ def _mounts(mountinfo: Path) -> list[_Mount]:
     except OSError:
         return []
     found = []
-    for line in text.splitlines():
+    for line in text.split("\n"):
         before, dash, after = line.partition(" - ")
         fields, kinds = before.split(" "), after.split(" ")
         if dash and len(fields) > 5 and len(kinds) > 2 and kinds[0] in ("cgroup", "cgroup2"):

@@ -61,6 +61,10 @@ class _Use(msgspec.Struct, frozen=True):
         return max(0, self.working_set - self.reclaimable)
 
 
+MOST_DIGITS = 19
+"""As the kernel writes 2**63."""
+
+
 def find_memory_group(proc: Path, pid: int, groups: str | None = None) -> Group | None:
     """The group that accounts for the memory of a process, if one does; see `find_group`."""
     return find_group(proc, pid, MEMORY, groups)
@@ -218,14 +222,19 @@ def _limited(number: int | None) -> int | None:
     return number if number is not None and number < NO_LIMIT else None
 
 
+def _is_told(text: bytes) -> bool:
+    """Whether it is a number; no limit is, in version 1, one of 19 digits."""
+    return text.isdigit() and len(text) <= MOST_DIGITS
+
+
 def _number(path: str) -> int | None:
     text = _read(path).strip()
-    return int(text) if text.isdigit() else None
+    return int(text) if _is_told(text) else None
 
 
 def _table(path: str) -> dict[bytes, int]:
     rows = (line.partition(b" ") for line in _read(path).split(b"\n"))
-    return {name: int(number) for name, _, number in rows if number.isdigit()}
+    return {name: int(number) for name, _, number in rows if _is_told(number)}
 
 
 def _read(path: str) -> bytes:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import msgspec
 
+from vitalsd.counts import is_count
 from vitalsd.model import WorkerKey
 from vitalsd.targets.processes import UNREADABLE
 
@@ -85,7 +86,7 @@ def look(proc: Path, key: WorkerKey) -> Trace | None:
     if fields is None:
         return None
     ended = fields[0] in (b"Z", b"X")
-    status = int(fields[EXIT_CODE]) if ended and len(fields) > EXIT_CODE else None
+    status = int(fields[EXIT_CODE]) if ended and len(fields) > EXIT_CODE and is_count(fields[EXIT_CODE]) else None
     if status == 0 and not _may_read(proc, key.pid):
         status = None
     return Trace(ended, bool(int(fields[FLAGS]) & PF_FORKNOEXEC), status)
@@ -100,7 +101,8 @@ def _stat(proc: Path, key: WorkerKey) -> list[bytes] | None:
             os.close(descriptor)
     except UNREADABLE:
         return None
-    return fields if len(fields) > START and int(fields[START]) == key.start_ticks else None
+    whole = len(fields) > START and is_count(fields[START]) and is_count(fields[FLAGS])
+    return fields if whole and int(fields[START]) == key.start_ticks else None
 
 
 def _may_read(proc: Path, pid: int) -> bool:
@@ -115,9 +117,7 @@ def _may_read(proc: Path, pid: int) -> bool:
         ours = Path("/proc/self/status").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return False
-    of_process, of_agent = (
-        dict(line.partition(":")[::2] for line in text.splitlines()) for text in (theirs, ours)
-    )
+    of_process, of_agent = (dict(line.partition(":")[::2] for line in text.split("\n")) for text in (theirs, ours))
     if int(of_agent.get("CapEff", "0"), 16) & CAP_SYS_PTRACE:
         return True
     owners = (os.geteuid(), os.getegid())

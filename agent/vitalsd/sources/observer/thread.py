@@ -18,6 +18,7 @@ import re
 
 import msgspec
 
+from vitalsd.counts import is_count
 from vitalsd.model import STOPPED
 from vitalsd.sources.observer.calls import Call, Calls, doing, peer_of
 from vitalsd.sources.observer.events import Look, Times
@@ -33,7 +34,7 @@ DEAD = "ZXx"
 RUNNING = b"running"
 NOT_COUNTED = (b"", b"0 0 0\n")
 """What a kernel says that keeps no such counts."""
-STATUS = re.compile(rb"\n(TracerPid|VmSwap|voluntary_ctxt_switches):[ \t]*(\d+)")
+STATUS = re.compile(rb"\n(TracerPid|VmSwap|voluntary_ctxt_switches):[ \t]*(\d{1,15})(?!\d)")
 
 
 class _File:
@@ -144,7 +145,7 @@ class ThreadReader:
             cpu_seconds=cpu,
             runqueue_seconds=runqueue,
             voluntary_switches=status.get(b"voluntary_ctxt_switches"),
-            major_faults=int(stat[9]) if len(stat) > 9 and stat[9].isdigit() else None,
+            major_faults=int(stat[9]) if len(stat) > 9 and is_count(stat[9]) else None,
             swap_bytes=swap * 1024 if swap is not None else None,
         )
         self._known = Look(
@@ -199,7 +200,7 @@ def scheduled_seconds(text: bytes) -> float | None:
 def _seconds(schedstat: bytes) -> tuple[float | None, float | None]:
     """Time on a processor, and waiting for one; not known where the kernel does not keep it."""
     fields = schedstat.split()
-    if len(fields) < 3 or fields[2] == b"0" or not (fields[0].isdigit() and fields[1].isdigit()):
+    if len(fields) < 3 or fields[2] == b"0" or not (is_count(fields[0]) and is_count(fields[1])):
         return None, None
     return int(fields[0]) / 1e9, int(fields[1]) / 1e9
 
