@@ -455,3 +455,38 @@ def test_a_stall_that_was_seen_in_two_parts() -> None:
     case.note_seen(after)
     assert case.take_seen("main", 100.0, 0.48) is stopped
     assert case.take_seen("main", 100.0, 0.48) is None
+
+
+def probed(world, *numbers):
+    """The worker has a probe, whose ring holds these stalls of all that it has counted."""
+    one = MAIN_LOOP.recent_stalls[0]
+    stalls = tuple(
+        replace(one, number=number, since=one.since + number, ended_at=one.ended_at + number) for number in numbers
+    )
+    loop = replace(MAIN_LOOP, stalls=max(numbers), current_stall=None, recent_stalls=stalls)
+    world.worker = replace(WATCHED, target="old", slot="0", probe=replace(PROBE, loops=(loop,)))
+
+
+def counted(world):
+    """How many stalls of the worker's incidents tell of."""
+    return sum(incident.count for incident in world.book.incidents() if incident.kind == "stall")
+
+
+def test_stalls_of_while_no_agent_was_there_are_told_by_the_next(tmp_path):
+    """The probe has them in its ring; those that the agent before has judged are not told again."""
+    before = World(tmp_path)
+    before.book.start()
+    probed(before, 1, 2)
+    before.look()
+    assert counted(before) == 0, "what was before any agent is of the past"
+    probed(before, 1, 2, 3)
+    before.look()
+    before.book.close()
+    after = World(tmp_path)
+    after.book.start()
+    probed(after, 1, 2, 3, 4, 5)
+    after.look()
+    assert counted(after) == 3
+    after.look()
+    assert counted(after) == 3
+    after.book.close()

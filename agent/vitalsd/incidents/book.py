@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 import structlog
 
-from vitalsd.history.stalls import StallCounts
+from vitalsd.history.stalls import StallCounts, StallRow
 from vitalsd.incidents.latest import LatestStalls
 from vitalsd.incidents.lifecycle import Incidents
 from vitalsd.incidents.own import of_the_agent
@@ -61,7 +61,14 @@ class Book:
         """Those that lay in the file when it was first opened; None before, when nobody may write over them."""
         self._shown_totals: dict[TotalOf, int] = {}
         self._counted: list[tuple[str, str, WorkerKey, int, float]] = []
-        self.counts = StallCounts(self._store.put_count, clock)
+        self._rows: dict[tuple[int, int, str], StallRow] = {}
+        """
+        Counts that changed since findings were taken in, which come first.
+
+        A count says that its stalls were judged: on the disk it must not be ahead of the incident that tells of them,
+        or an agent that is killed in between would leave a stall that nobody tells.
+        """
+        self.counts = StallCounts(self._put_count, clock)
         self.latest = LatestStalls()
 
     def start(self) -> None:
@@ -90,6 +97,7 @@ class Book:
                 self.latest.note(finding.target, self._life.id_of(finding), finding.ended)
         for incident in changed:
             self._keep(incident, before.get(incident.id))
+        self._keep_counts()
         return changed
 
     def follow(self, targets: Iterable[TargetSnapshot]) -> list[Incident]:
@@ -146,7 +154,7 @@ class Book:
 
     def stall_counts(self, key: WorkerKey) -> Mapping[Cause, tuple[int, float]]:
         """Cause -> count and seconds of the stalls of a process, once they are written: none is taken back."""
-        return self.counts.written(key, lambda of, cause: self._store.waits(of.pid, of.start_ticks, cause))
+        return self.counts.written(key, self._count_waits)
 
     def incidents(self) -> tuple[Incident, ...]:
         """Every open one and the latest resolved, latest opened first; the same object until something changes."""
@@ -200,7 +208,20 @@ class Book:
 
     def close(self) -> None:
         """Write what is waiting, if the disk takes it in a moment."""
+        self._keep_counts()
         self._store.close()
+
+    def _put_count(self, row: StallRow) -> None:
+        self._rows[row.pid, row.start_ticks, row.cause] = row
+
+    def _keep_counts(self) -> None:
+        for row in self._rows.values():
+            self._store.put_count(row)
+        self._rows.clear()
+
+    def _count_waits(self, key: WorkerKey, cause: Cause) -> bool:
+        place = key.pid, key.start_ticks, cause
+        return place in self._rows or self._store.waits(*place)
 
     def _go_on(self) -> None:
         """Take over what lies in a file that was just opened, and have it hold all that is known here."""
