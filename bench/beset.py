@@ -162,6 +162,11 @@ class Agent:
         self._process.kill()
         self._process.wait()
 
+    def wait_ended(self) -> None:
+        """Until somebody else has ended it."""
+        assert self._process is not None
+        self._process.wait(END_SECONDS)
+
     def end(self) -> None:
         """In order, as a supervisor does."""
         assert self._process is not None

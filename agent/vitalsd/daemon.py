@@ -233,6 +233,8 @@ class Daemon:
         loop.set_default_executor(ThreadPoolExecutor(THREADS, "vitalsd-disk"))
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop)
+        # Not by the loop, which would hear of it after it has judged by what was seen meanwhile.
+        signal.signal(signal.SIGCONT, lambda *_: self._observer.went_on())
         async with asyncio.TaskGroup() as tasks:
             reloading = tasks.create_task(self._reload_on_signal())
             loop.add_signal_handler(signal.SIGHUP, self._hangup.set)

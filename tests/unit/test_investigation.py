@@ -459,9 +459,9 @@ def test_a_stall_that_was_seen_in_two_parts() -> None:
 
 def probed(world, *numbers):
     """The worker has a probe, whose ring holds these stalls of all that it has counted."""
-    one = MAIN_LOOP.recent_stalls[0]
+    one, now = MAIN_LOOP.recent_stalls[0], time.time()
     stalls = tuple(
-        replace(one, number=number, since=one.since + number, ended_at=one.ended_at + number) for number in numbers
+        replace(one, number=number, since=one.since + number, ended_at=now - 30 + number) for number in numbers
     )
     loop = replace(MAIN_LOOP, stalls=max(numbers), current_stall=None, recent_stalls=stalls)
     world.worker = replace(WATCHED, target="old", slot="0", probe=replace(PROBE, loops=(loop,)))

@@ -65,8 +65,8 @@ class Book:
         """
         Counts that changed since findings were taken in, which come first.
 
-        A count says that its stalls were judged: on the disk it must not be ahead of the incident that tells of them,
-        or an agent that is killed in between would leave a stall that nobody tells.
+        A count says that its stalls were judged: on the disk it must not be ahead of the incident that tells of
+        them, or an agent that is killed in between would leave a stall that nobody tells.
         """
         self.counts = StallCounts(self._put_count, clock)
         self.latest = LatestStalls()
@@ -112,8 +112,11 @@ class Book:
         self.counts.follow(worker.key for worker in workers if worker.key is not None)
         if self._store.tried:  # before, nobody knows what an earlier agent has counted
             self._counted = [each for worker in workers if (each := _counted(worker)) is not None]
+            waiting, self._rows = self._rows, {}
             for target, slot, key, stalls, seconds in self._counted:
                 self.counts.begin(target, slot, key, stalls, seconds)
+            self._keep_counts(at_once=True)  # nobody has judged these, and the next agent is to know their process
+            self._rows = waiting
         return changed
 
     def over(self, target: str, worker: str, kind: str, text: str, fault: str | None = None) -> list[Incident]:
@@ -214,9 +217,9 @@ class Book:
     def _put_count(self, row: StallRow) -> None:
         self._rows[row.pid, row.start_ticks, row.cause] = row
 
-    def _keep_counts(self) -> None:
+    def _keep_counts(self, *, at_once: bool = False) -> None:
         for row in self._rows.values():
-            self._store.put_count(row)
+            self._store.put_count(row, at_once=at_once)
         self._rows.clear()
 
     def _count_waits(self, key: WorkerKey, cause: Cause) -> bool:

@@ -107,8 +107,8 @@ class Stalls:
         """
         Count and judge the stalls that the probe has told since the last round.
 
-        Of a process that an earlier agent knew, those of while no agent was there too, as far as the ring has them.
-        What is in it of one that nobody knew is of its past: the book has counted that as it is.
+        Of a process that an earlier agent knew, those of while no agent was there too, as far as the ring has
+        them. What is in it of one that nobody knew is of its past: the book has counted that as it is.
         """
         if worker.probe is None:
             return
@@ -141,6 +141,8 @@ class Stalls:
     def _host(self, seen: StallEvidence | None, since: float, seconds: float) -> HostEvidence:
         """What the host told, and by how much the agent was late meanwhile, which may be why nobody looked."""
         host = seen.host if seen is not None else HostEvidence()
+        if self._observer.stood_still(since, since + seconds):
+            return msgspec.structs.replace(host, agent_late_seconds=0.0)
         late = max(host.agent_late_seconds, self._observer.late_seconds(since, since + seconds))
         return msgspec.structs.replace(host, agent_late_seconds=late)
 

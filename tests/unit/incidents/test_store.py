@@ -144,7 +144,7 @@ def test_no_count_is_written_before_the_incident_that_tells_of_it(books, stalled
     handed = []
     put, put_count = book._store.put, book._store.put_count
     book._store.put = lambda incident, urgent: (handed.append("incident"), put(incident, urgent=urgent))
-    book._store.put_count = lambda row: (handed.append("count"), put_count(row))
+    book._store.put_count = lambda row, **how: (handed.append("count"), put_count(row, **how))
     book.take([stalled()])
     assert handed == ["incident", "count"]
 
