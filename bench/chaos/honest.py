@@ -49,7 +49,7 @@ def asking(scene: Scene) -> Iterator[None]:
                 scene.result.lost.append("a scrape is not answered")
             try:
                 status, _ = scene.agent.ask("GET", "/api/v1/targets")
-            except (OSError, http.client.HTTPException):
+            except (OSError, ValueError, http.client.HTTPException):  # none, or no JSON
                 status = 0
             if status != 200:
                 scene.result.lost.append(f"the API does not answer: {status}")

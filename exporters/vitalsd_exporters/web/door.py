@@ -14,7 +14,6 @@ import asyncio
 from typing import TYPE_CHECKING
 
 import h11
-from uvicorn.protocols.http.flow_control import service_unavailable
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
 from vitalsd_exporters.web.pieces import STALLED_SECONDS
@@ -27,14 +26,14 @@ if TYPE_CHECKING:
     from uvicorn.config import Config
     from uvicorn.server import ServerState
 
-__all__ = ["ANSWERED", "AT_ONCE", "PLACES", "Door"]
+__all__ = ["AT_ONCE", "PLACES", "UNTAKEN", "Door"]
 
 PLACES = 192
 """Connections at a time, some 2 MiB of memory. Two Prometheus, a load balancer and some people need ten."""
 AT_ONCE = PLACES // 4
 """Connections that are accepted in one turn of the loop: what has come with one is read three turns later."""
-ANSWERED = 64
-"""Requests at a time. Beyond it, and while every client takes what it is sent, the answer is 503."""
+UNTAKEN = 64
+"""Answers that may wait for clients that do not take them: some 10 MiB."""
 SILENT_SECONDS = 5.0
 """What a client may take for a handshake, and then for each request from its first byte to its last."""
 SLOW_BYTES = 16 * 1024
@@ -67,20 +66,20 @@ class Door:
         """One more, and one less where there was no place."""
         if len(self) >= PLACES:
             idle = (each for each in self._here if not each.is_answering)
-            self._drop(min(idle, key=lambda each: each.useful_at, default=None) or self._least_taking())
+            goes = min(idle, key=lambda each: each.useful_at, default=None) or self._least_taking()
+            self._drop(goes or newcomer)
+            if goes is None:
+                return
         self._here.add(newcomer)
 
     def leave(self, goer: _Guest | _Handshake) -> None:
         """Its place is free."""
         self._here.discard(goer)
 
-    def may_answer(self, asking: _Guest) -> bool:
-        """Whether one more request can be answered; where clients do not take their answers, one of these ends."""
-        if sum(each.is_answering for each in self._here if each is not asking) < ANSWERED:
-            return True
-        stuck = self._least_taking()
-        self._drop(stuck)
-        return stuck is not None
+    def relieve(self) -> None:
+        """End one answer that is not taken, where there are too many of these."""
+        if sum(each.untaken_since is not None for each in self._here) > UNTAKEN:
+            self._drop(self._least_taking())
 
     def look(self) -> None:
         """End what takes too long."""
@@ -218,6 +217,7 @@ class _Guest(H11Protocol):
     def pause_writing(self) -> None:
         super().pause_writing()
         self._untaken = self.transport.get_write_buffer_size(), self.loop.time()
+        self._door.relieve()
 
     def resume_writing(self) -> None:
         super().resume_writing()
@@ -228,8 +228,6 @@ class _Guest(H11Protocol):
             self._early += data
             return
         now, before = self.loop.time(), self.cycle
-        if not self.is_answering:
-            self.app = self.config.loaded_app if self._door.may_answer(self) else service_unavailable
         super().data_received(data)
         if self.is_answering and self.conn.their_state is h11.DONE and self.conn.trailing_data[0]:
             self.cycle.keep_alive = False  # it asks on without waiting for answers: one is enough

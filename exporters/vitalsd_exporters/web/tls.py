@@ -4,7 +4,7 @@ TLS of a listener, from the same web configuration file that Prometheus's own ex
 Only its `tls_server_config` is supported, and whatever else the file asks for is refused: a protection that
 somebody configured must not be missing in silence. Without a file neither PyYAML nor ssl is loaded.
 
-Certificates are replaced while the agent runs, so their files are looked at every ten seconds, beside the loop,
+Certificates are replaced while the agent runs, so their files are looked at every five seconds, beside the loop,
 and read again when they are others. What cannot be used, half written or with another's key, changes nothing: the
 certificate before is shown on, and it is said.
 """
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["Certificates", "load_web_config"]
 
 log = structlog.get_logger(__name__)
-LOOK_SECONDS = 10.0
+LOOK_SECONDS = 5.0
 
 SECTION = "tls_server_config"
 KEYS = ("cert_file", "key_file", "client_auth_type", "client_ca_file", "min_version", "max_version")

@@ -59,7 +59,7 @@ async def crowd(listener, count, said=b""):
         if said:
             await loop.sock_sendall(client, said)
         made.append(client)
-    while in_there(listener) < min(count, door.ANSWERED):  # noqa: ASYNC110 - the door tells nobody
+    while in_there(listener) < min(count, door.UNTAKEN):  # noqa: ASYNC110 - the door tells nobody
         await asyncio.sleep(0.01)
     return made
 
@@ -116,7 +116,7 @@ def test_who_takes_no_answer_gives_way():
     """More of them than there may be answers at a time."""
 
     async def visit(listener):
-        clients = await crowd(listener, door.ANSWERED + 10, b"GET /big HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        clients = await crowd(listener, door.UNTAKEN + 10, b"GET /big HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert (await ask(listener)).startswith(b"HTTP/1.1 200")
         await gone(listener, clients)
 
