@@ -17,7 +17,7 @@ from pathlib import Path
 from bench.chaos.fault import Fault, as_root
 from bench.chaos.scene import Scene
 from bench.ground import cgroup_with_memory
-from bench.harness import SERVICES, wait_for
+from bench.harness import SERVICES
 
 __all__ = ["FAULTS"]
 
@@ -117,7 +117,7 @@ def clock_set(scene: Scene) -> None:
             scene.mended()
             scene.stall()
             _wait(scene)
-    wait_for(scene.is_whole, "the agent to be whole with its clock set")
+        scene.wait_whole()
 
 
 @contextlib.contextmanager

@@ -32,7 +32,7 @@ targets: [{targets}]
 sampling: {{interval: 250ms, discovery_interval: 500ms}}
 storage: {{dir: {storage}}}
 exporters: {{{exporters}}}
-capture: {{automatic: false, cooldown: 0s, per_hour: 1000, keep_free: 1MiB}}
+capture: {{automatic: false, cooldown: 0s, per_hour: 1000, quota: 8MiB, keep_free: 1MiB}}
 """
 
 
@@ -127,14 +127,19 @@ class Scene:
 
     def wait_whole(self) -> None:
         """Until the agent sees both services by their probes, and nothing is wrong with it."""
-        wait_for(self.is_whole, "the agent to be whole again", WHOLE_SECONDS)
+        try:
+            wait_for(lambda: not self.lacks(), "the agent to be whole again", WHOLE_SECONDS)
+        except TimeoutError as error:
+            raise TimeoutError(f"{self.fault.name}: {error}: {self.lacks()}") from None
 
-    def is_whole(self) -> bool:
-        """Whether it answers, knows both services, and says of nothing that it does not work."""
-        with contextlib.suppress(OSError, http.client.HTTPException):
+    def lacks(self) -> str:
+        """What keeps the agent from being whole: it answers, knows both services, and nothing is wrong with it."""
+        try:
             status, agent = self.agent.ask("GET", "/api/v1/agent")
-            return status == 200 and not agent["problems"] and self.agent.knows_all()
-        return False
+            wrong = " ".join(agent["problems"]) if status == 200 else f"it answers {status}"
+            return wrong or ("" if self.agent.knows_all() else "it does not know both services")
+        except (OSError, http.client.HTTPException) as error:
+            return f"it does not answer: {error}"
 
     def told(self) -> set[str]:
         """Names of the functions that incidents of the agent's API blame."""

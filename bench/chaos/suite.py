@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from statistics import median
 
-from bench.chaos import agent
+from bench.chaos import agent, storage
 from bench.chaos.fault import Fault, Result
 from bench.chaos.scene import besiege, services
 
 __all__ = ["FAULTS", "HEADINGS", "results", "rows"]
 
-FAULTS: tuple[Fault, ...] = (*agent.FAULTS,)
+FAULTS: tuple[Fault, ...] = (*agent.FAULTS, *storage.FAULTS)
 HEADINGS = (
     *("what is done", "how", "rounds", "requests", "failed", "longest", "incidents", "lost", "lost beside"),
     "whole again after",

@@ -65,6 +65,8 @@ class StorageFile:
         self._mode = "NORMAL" if shared else "EXCLUSIVE"
         self._cache_kib = cache_kib
         self._damaged_kept = damaged_kept
+        self.began_anew = False
+        """Whether there was a file, of which nothing can be had."""
         self._lock = _take_lock(path)
         try:
             try:
@@ -73,6 +75,7 @@ class StorageFile:
                 if not is_damage(error):
                     raise
                 self.set_aside(str(error))
+                self.began_anew = True
                 self._connection = self._open()
             self._inode = path.stat().st_ino
         except BaseException:
@@ -81,10 +84,13 @@ class StorageFile:
 
     def _open(self) -> sqlite3.Connection:
         # SQLite makes files that everybody may read; the side files take their mode from this one.
+        was_there = self.path.exists()
         descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         os.fchmod(descriptor, 0o600)
         size = os.fstat(descriptor).st_size
         os.close(descriptor)
+        emptied = was_there and size == 0 and not _holds_something(self.path.with_name(self.path.name + "-wal"))
+        self.began_anew = self.began_anew or emptied
         if size % SMALLEST_PAGE and not _holds_something(self.path.with_name(self.path.name + "-wal")):
             # SQLite takes a byte for an empty file, and zeros for what is missing of the last page.
             raise DamagedError(f"its {size} bytes are not whole pages")

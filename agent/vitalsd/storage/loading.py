@@ -29,6 +29,9 @@ class LoadingKeeper(Keeper[Database], Generic[Database, Loaded]):
         super().__init__(folder, kind, listen)
         self._loaded: deque[Loaded] = deque()
         """Not taken over yet: until then nothing is written."""
+        self._was_opened = False
+        self.past_is_lost = False
+        """Whether what an earlier agent has left could not be had when this one began."""
 
     @abstractmethod
     def _open_file(self, path: Path) -> Database:
@@ -51,6 +54,13 @@ class LoadingKeeper(Keeper[Database], Generic[Database, Loaded]):
         return loaded
 
     def _open(self, path: Path) -> Database:
+        try:
+            return self._open_now(path)
+        except Exception:
+            self.past_is_lost = self.past_is_lost or not self._was_opened
+            raise
+
+    def _open_now(self, path: Path) -> Database:
         database = self._open_file(path)
         try:
             loaded = self._load(database)
@@ -60,6 +70,8 @@ class LoadingKeeper(Keeper[Database], Generic[Database, Loaded]):
             database.close()
             raise
         with self._turn:
+            self.past_is_lost = self.past_is_lost or (database.began_anew and not self._was_opened)
+            self._was_opened = True
             self._lies_there(loaded)
             self._loaded.append(loaded)
         return database
