@@ -25,6 +25,7 @@ from vitalsd.incidents.store import Store
 from vitalsd.incidents.wording import Event
 from vitalsd.model import Cause, Finding, Incident, TargetSnapshot, WorkerKey, WorkerSample
 from vitalsd.targets.slots import SlotRow
+from vitalsd.ticks import age_seconds
 
 __all__ = ["Book"]
 
@@ -219,15 +220,19 @@ class Book:
         """
         Take note of processes that are new here, with what their probes have counted so far as nobody's.
 
-        Where nobody knows what an earlier agent has told, because its file is damaged or the disk does not answer,
-        what their probes still tell of the last hour is judged once more: told twice is better than not at all.
+        One that was there when an earlier agent last wrote, and that its file does not know, is one of which that
+        agent told what cannot be had any more, or was about to tell it: what the probe still has of the last hour
+        is judged, since told twice is better than not at all.
         """
-        since = self._clock() - RETOLD_SECONDS if self._store.past_is_lost else math.inf
+        now = self._clock()
         for worker in workers:
             counted = _counted(worker)
             if counted is None or worker.probe is None:
                 continue
             target, slot, key, stalls, seconds = counted
+            left_at = self._store.left_at
+            forgotten = left_at is not None and now - age_seconds(key.start_ticks) < left_at
+            since = now - RETOLD_SECONDS if forgotten else math.inf
             recent = [each for loop in worker.probe.loops for each in loop.recent_stalls if each.ended_at >= since]
             seconds -= sum(each.duration_seconds for each in recent)
             self.counts.begin(target, slot, key, max(0, stalls - len(recent)), max(0.0, seconds))

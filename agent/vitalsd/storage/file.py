@@ -20,7 +20,7 @@ import structlog
 
 from vitalsd.settings.types import split_listen
 
-__all__ = ["DamagedError", "StorageFile", "file_name", "is_damage", "locked_file"]
+__all__ = ["DamagedError", "StorageFile", "file_name", "is_damage", "left_at", "locked_file"]
 
 log = structlog.get_logger(__name__)
 
@@ -39,6 +39,15 @@ class DamagedError(Exception):
 def file_name(kind: str, listen: str) -> str:
     """A file of this kind for each agent of a host: no two listen on the same address."""
     return f"{kind}-{split_listen(listen)[1]}-{zlib.crc32(listen.encode()):08x}.db"
+
+
+def left_at(path: Path) -> float | None:
+    """Unix time at which an earlier agent has last written to it; None where there is none."""
+    times = []
+    for side in SIDES:
+        with contextlib.suppress(OSError):
+            times.append(Path(f"{path}{side}").stat().st_mtime)
+    return max(times, default=None)
 
 
 class StorageFile:
@@ -65,8 +74,6 @@ class StorageFile:
         self._mode = "NORMAL" if shared else "EXCLUSIVE"
         self._cache_kib = cache_kib
         self._damaged_kept = damaged_kept
-        self.began_anew = False
-        """Whether there was a file, of which nothing can be had."""
         self._lock = _take_lock(path)
         try:
             try:
@@ -75,7 +82,6 @@ class StorageFile:
                 if not is_damage(error):
                     raise
                 self.set_aside(str(error))
-                self.began_anew = True
                 self._connection = self._open()
             self._inode = path.stat().st_ino
         except BaseException:
@@ -84,13 +90,10 @@ class StorageFile:
 
     def _open(self) -> sqlite3.Connection:
         # SQLite makes files that everybody may read; the side files take their mode from this one.
-        was_there = self.path.exists()
         descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         os.fchmod(descriptor, 0o600)
         size = os.fstat(descriptor).st_size
         os.close(descriptor)
-        emptied = was_there and size == 0 and not _holds_something(self.path.with_name(self.path.name + "-wal"))
-        self.began_anew = self.began_anew or emptied
         if size % SMALLEST_PAGE and not _holds_something(self.path.with_name(self.path.name + "-wal")):
             # SQLite takes a byte for an empty file, and zeros for what is missing of the last page.
             raise DamagedError(f"its {size} bytes are not whole pages")
