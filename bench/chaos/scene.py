@@ -20,7 +20,7 @@ from bench.beset import Agent, Watched, Witness, small_disk
 from bench.chaos.fault import Fault, Result
 from bench.harness import Process, scratch, wait_for
 
-__all__ = ["STALL_SECONDS", "Scene", "Services", "services"]
+__all__ = ["STALL_SECONDS", "Scene", "Services", "besiege", "services"]
 
 STALL_SECONDS = 0.3
 WHOLE_SECONDS = 90.0
@@ -67,8 +67,10 @@ def services() -> Iterator[Services]:
 class Scene:
     """One fault's: the agent, and what is made and told meanwhile."""
 
-    def __init__(self, fault: Fault, both: Services, folder: Path) -> None:
+    def __init__(self, fault: Fault, both: Services, folder: Path, *, quick: bool = False) -> None:
         self.fault = fault
+        self.quick = quick
+        """Whether some of the ways in which it is done will do."""
         self.folder = folder
         self.storage = folder / "storage"
         self.segments = both.segments
@@ -184,17 +186,17 @@ class Scene:
             self.result.lost += [f"{name} is not stored" for name in lacking]
 
 
-def besiege(fault: Fault, both: Services, rounds: int) -> Result:
+def besiege(fault: Fault, both: Services, *, quick: bool = False) -> Result:
     """Rounds of one fault, with an agent of its own."""
     with scratch() as folder, contextlib.ExitStack() as stack:
         if fault.disk:
             assert stack.enter_context(small_disk(folder / "storage", fault.disk)), "root may mount"
-        scene = Scene(fault, both, folder)
+        scene = Scene(fault, both, folder, quick=quick)
         stack.callback(lambda: scene.agent.kill() if scene.agent.runs else None)
         scene.begin()
         scene.wait_whole()
         witness = stack.enter_context(Witness(scene.shop))
-        for _ in range(rounds):
+        for _ in range(fault.quick_rounds if quick else fault.rounds):
             scene.round()
         scene.close()
     result = scene.result

@@ -26,7 +26,7 @@ def results(faults: Sequence[Fault], quick: bool) -> Iterator[Result]:
             if lacking:
                 print(f"left out: {fault.name}: {lacking}", flush=True)
                 continue
-            yield besiege(fault, both, fault.quick_rounds if quick else fault.rounds)
+            yield besiege(fault, both, quick=quick)
 
 
 def rows(found: Iterable[Result]) -> Iterator[tuple[str, ...]]:
