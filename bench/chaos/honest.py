@@ -1,4 +1,4 @@
-"""Who asks the agent as it is to be asked while others do not, and whether it gives back what it took meanwhile."""
+"""Who asks the agent as it is to be asked while others do not, and whether it gives back what it took."""
 
 from __future__ import annotations
 

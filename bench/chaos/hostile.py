@@ -1,4 +1,4 @@
-"""Clients of a port that say nothing, say it byte by byte, never become whole, or never read: hundreds, all the time."""
+"""Clients of a port that say nothing, say it byte by byte, never become whole, or never read: hundreds."""
 
 from __future__ import annotations
 

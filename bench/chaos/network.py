@@ -1,4 +1,4 @@
-"""Faults of the network: clients that are no good, names that are huge or not found, certificates that do not hold."""
+"""Faults of the network: clients that are no good, names that are huge or not found, certificates that end."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def huge_names(scene: Scene) -> None:
 
 
 def names_not_found(scene: Scene) -> None:
-    """Of the Alertmanager and of the collector, by a name server that fails, is silent or slow, and then answers."""
+    """Of Alertmanager and collector, by a name server that fails, is silent, is slow, and then answers."""
     with names(scene.folder) as (server, before), taking() as taker:
         at = f"chaos.test:{taker.server_port}"
         extra = {

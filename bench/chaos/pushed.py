@@ -124,6 +124,7 @@ class Taker(http.server.ThreadingHTTPServer):
         """For the next connection."""
 
     def get_request(self) -> tuple[socket.socket, object]:  # type: ignore[override]
+        """Speak TLS with who asks for it."""
         made, address = super().get_request()
         made.settimeout(5.0)
         return (made if self.tls is None else self.tls.wrap_socket(made, server_side=True)), address

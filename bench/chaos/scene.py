@@ -20,7 +20,7 @@ from bench.beset import Agent, Watched, Witness, small_disk
 from bench.chaos.fault import Fault, Result
 from bench.harness import Process, scratch, wait_for
 
-__all__ = ["STALL_SECONDS", "Scene", "Services", "services"]
+__all__ = ["STALL_SECONDS", "Scene", "Services", "besiege", "services"]
 
 STALL_SECONDS = 0.3
 WHOLE_SECONDS = 90.0
@@ -32,7 +32,7 @@ targets: [{targets}]
 sampling: {{interval: 250ms, discovery_interval: 500ms}}
 storage: {{dir: {storage}}}
 exporters: {{{exporters}}}
-capture: {{automatic: false, cooldown: 0s, per_hour: 1000, keep_free: 1MiB}}
+capture: {{automatic: false, cooldown: 0s, per_hour: 1000, quota: 8MiB, keep_free: 1MiB}}
 """
 
 
@@ -67,8 +67,10 @@ def services() -> Iterator[Services]:
 class Scene:
     """One fault's: the agent, and what is made and told meanwhile."""
 
-    def __init__(self, fault: Fault, both: Services, folder: Path) -> None:
+    def __init__(self, fault: Fault, both: Services, folder: Path, *, quick: bool = False) -> None:
         self.fault = fault
+        self.quick = quick
+        """Whether some of the ways in which it is done will do."""
         self.folder = folder
         self.storage = folder / "storage"
         self.segments = both.segments
@@ -127,14 +129,19 @@ class Scene:
 
     def wait_whole(self) -> None:
         """Until the agent sees both services by their probes, and nothing is wrong with it."""
-        wait_for(self.is_whole, "the agent to be whole again", WHOLE_SECONDS)
+        try:
+            wait_for(lambda: not self.lacks(), "the agent to be whole again", WHOLE_SECONDS)
+        except TimeoutError as error:
+            raise TimeoutError(f"{self.fault.name}: {error}: {self.lacks()}") from None
 
-    def is_whole(self) -> bool:
-        """Whether it answers, knows both services, and says of nothing that it does not work."""
-        with contextlib.suppress(OSError, http.client.HTTPException):
+    def lacks(self) -> str:
+        """What keeps the agent from being whole: it answers, knows both services, and nothing is wrong with it."""
+        try:
             status, agent = self.agent.ask("GET", "/api/v1/agent")
-            return status == 200 and not agent["problems"] and self.agent.knows_all()
-        return False
+            wrong = " ".join(agent["problems"]) if status == 200 else f"it answers {status}"
+            return wrong or ("" if self.agent.knows_all() else "it does not know both services")
+        except (OSError, http.client.HTTPException) as error:
+            return f"it does not answer: {error}"
 
     def told(self) -> set[str]:
         """Names of the functions that incidents of the agent's API blame."""
@@ -179,17 +186,17 @@ class Scene:
             self.result.lost += [f"{name} is not stored" for name in lacking]
 
 
-def besiege(fault: Fault, both: Services, rounds: int) -> Result:
+def besiege(fault: Fault, both: Services, *, quick: bool = False) -> Result:
     """Rounds of one fault, with an agent of its own."""
     with scratch() as folder, contextlib.ExitStack() as stack:
         if fault.disk:
             assert stack.enter_context(small_disk(folder / "storage", fault.disk)), "root may mount"
-        scene = Scene(fault, both, folder)
+        scene = Scene(fault, both, folder, quick=quick)
         stack.callback(lambda: scene.agent.kill() if scene.agent.runs else None)
         scene.begin()
         scene.wait_whole()
         witness = stack.enter_context(Witness(scene.shop))
-        for _ in range(rounds):
+        for _ in range(fault.quick_rounds if quick else fault.rounds):
             scene.round()
         scene.close()
     result = scene.result

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from statistics import median
 
-from bench.chaos import agent, network, processes
+from bench.chaos import agent, network, processes, storage
 from bench.chaos.fault import Fault, Result
 from bench.chaos.scene import besiege, services
 
 __all__ = ["FAULTS", "HEADINGS", "results", "rows"]
 
-FAULTS: tuple[Fault, ...] = (*agent.FAULTS, *processes.FAULTS, *network.FAULTS)
+FAULTS: tuple[Fault, ...] = (*agent.FAULTS, *storage.FAULTS, *processes.FAULTS, *network.FAULTS)
 HEADINGS = (
     *("what is done", "how", "rounds", "requests", "failed", "longest", "incidents", "lost", "lost beside"),
     "whole again after",
@@ -26,7 +26,7 @@ def results(faults: Sequence[Fault], quick: bool) -> Iterator[Result]:
             if lacking:
                 print(f"left out: {fault.name}: {lacking}", flush=True)
                 continue
-            yield besiege(fault, both, fault.quick_rounds if quick else fault.rounds)
+            yield besiege(fault, both, quick=quick)
 
 
 def rows(found: Iterable[Result]) -> Iterator[tuple[str, ...]]:

@@ -490,3 +490,22 @@ def test_stalls_of_while_no_agent_was_there_are_told_by_the_next(tmp_path):
     after.look()
     assert counted(after) == 3
     after.book.close()
+
+
+@pytest.mark.parametrize("content", [b"", bytes(100), b"something else" * 1000])
+def test_stalls_of_the_last_hour_are_told_again_where_the_file_of_an_earlier_agent_is_damaged(tmp_path, content):
+    """Nobody knows what it had told: told twice is better than not at all."""
+    before = World(tmp_path)
+    before.book.start()
+    probed(before, 1)
+    before.look()
+    before.book.close()
+    (path,) = tmp_path.glob("incidents-*.db")
+    path.write_bytes(content)
+    after = World(tmp_path)
+    after.book.start()
+    probed(after, 1, 2, 3)
+    after.look()
+    assert counted(after) == 3
+    assert sum(count for count, _ in after.book.counts.of(after.worker.key).values()) == 3
+    after.book.close()

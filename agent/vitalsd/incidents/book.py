@@ -8,6 +8,7 @@ first look already goes on with what the agent before has left.
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -24,6 +25,7 @@ from vitalsd.incidents.store import Store
 from vitalsd.incidents.wording import Event
 from vitalsd.model import Cause, Finding, Incident, TargetSnapshot, WorkerKey, WorkerSample
 from vitalsd.targets.slots import SlotRow
+from vitalsd.ticks import age_seconds
 
 __all__ = ["Book"]
 
@@ -32,6 +34,7 @@ log = structlog.get_logger(__name__)
 START_SECONDS = 2.0
 TOUCH_SECONDS = 60.0
 """How often slots that stay as they are say that they are still known."""
+RETOLD_SECONDS = 3600.0
 STEP_SECONDS = 1.0
 """A clock that differs by less was not set, and nobody minds."""
 ANSWER_SECONDS = 3.0
@@ -113,8 +116,7 @@ class Book:
         if self._store.tried:  # before, nobody knows what an earlier agent has counted
             self._counted = [each for worker in workers if (each := _counted(worker)) is not None]
             waiting, self._rows = self._rows, {}
-            for target, slot, key, stalls, seconds in self._counted:
-                self.counts.begin(target, slot, key, stalls, seconds)
+            self._begin(workers)
             self._keep_counts(at_once=True)  # nobody has judged these, and the next agent is to know their process
             self._rows = waiting
         return changed
@@ -213,6 +215,27 @@ class Book:
         """Write what is waiting, if the disk takes it in a moment."""
         self._keep_counts()
         self._store.close()
+
+    def _begin(self, workers: Iterable[WorkerSample]) -> None:
+        """
+        Take note of processes that are new here, with what their probes have counted so far as nobody's.
+
+        One that was there when an earlier agent last wrote, and that its file does not know, is one of which that
+        agent told what cannot be had any more, or was about to tell it: what the probe still has of the last hour
+        is judged, since told twice is better than not at all.
+        """
+        now = self._clock()
+        for worker in workers:
+            counted = _counted(worker)
+            if counted is None or worker.probe is None:
+                continue
+            target, slot, key, stalls, seconds = counted
+            left_at = self._store.left_at
+            forgotten = left_at is not None and now - age_seconds(key.start_ticks) < left_at
+            since = now - RETOLD_SECONDS if forgotten else math.inf
+            recent = [each for loop in worker.probe.loops for each in loop.recent_stalls if each.ended_at >= since]
+            seconds -= sum(each.duration_seconds for each in recent)
+            self.counts.begin(target, slot, key, max(0, stalls - len(recent)), max(0.0, seconds))
 
     def _put_count(self, row: StallRow) -> None:
         self._rows[row.pid, row.start_ticks, row.cause] = row
