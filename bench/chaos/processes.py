@@ -21,7 +21,11 @@ __all__ = ["FAULTS"]
 LAST_PID = Path("/proc/sys/kernel/ns_last_pid")
 MARK = "chaos-again"
 WORKER = f"import asyncio, time; asyncio.run(asyncio.sleep(600))  # {MARK}"
-STRANGER = "import asyncio, time\nasync def f():\n while True: time.sleep(0.3); await asyncio.sleep(0.1)\nasyncio.run(f())"
+STRANGER = (
+    "import asyncio, time\n"
+    "async def stall():\n while True: time.sleep(0.3); await asyncio.sleep(0.1)\n"
+    "asyncio.run(stall())"
+)
 TARGET = f"{{name: again, match: {MARK}}}"
 ENDS = ("worker_down", "crash_loop")
 """What is truly told of a worker that was killed."""

@@ -49,7 +49,7 @@ def certify(folder: Path, name: str, *, expired: bool = False) -> None:
     sign = ("openssl", "ca", "-batch", "-notext", "-selfsign", "-config", str(folder / "authority"))
     until = LONG_AGO if expired else ("-days", "2")
     for command in (
-        (*new, "-subj", "/CN=localhost", "-keyout", key, "-out", asked),
+        (*new, "-subj", f"/CN={name}", "-keyout", key, "-out", asked),
         (*sign, "-keyfile", key, "-in", asked, "-out", made, *until),
     ):
         subprocess.run(command, check=True, capture_output=True)
