@@ -34,7 +34,7 @@ unit: .venv/ready ## the tests that need no other process
 bench: .venv/ready ## every figure the documentation quotes, each with its command
 	$(RUN) python -m bench all
 
-reliability: .venv/ready ## the chaos suite, ten minutes, and its table in docs/reliability.md
+reliability: .venv/ready ## the chaos suite, six minutes, and its table in docs/reliability.md
 	$(RUN) python -m bench.chaos --page docs/reliability.md
 
 audit: .venv/ready ## known vulnerabilities of the locked dependencies, by PyPI

@@ -221,9 +221,9 @@ class Agent:
             raise ConnectionRefusedError("there is no token yet") from None
         return status, json.loads(text)
 
-    def capture(self, kind: str, target: str, seconds: float) -> dict[str, Any]:
+    def capture(self, kind: str, target: str, seconds: float, patience_seconds: float = 60.0) -> dict[str, Any]:
         """Ask for one until it is taken; one that is refused for good is the answer, too."""
-        until = time.monotonic() + 60.0
+        until = time.monotonic() + patience_seconds
         wanted = {"kind": kind, "target": target, "seconds": seconds, "force": True}
         while True:
             status, told = self.ask("POST", "/api/v1/captures", wanted)

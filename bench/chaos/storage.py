@@ -234,18 +234,18 @@ REPLACEMENTS: Sequence[Change] = (
 )
 
 FAULTS = (
-    Fault("the disk is full", "to the last byte, with two stalls meanwhile", 4, 1, full, as_root, DISK),
+    Fault("the disk is full", "to the last byte, with two stalls meanwhile", 3, 1, full, as_root, DISK),
     Fault(
         *("the disk is full when the agent begins", "it was killed, and the next cannot write"),
-        *(3, 1, full_from_the_start, as_root, DISK),
+        *(2, 1, full_from_the_start, as_root, DISK),
     ),
     Fault(
         *("the disk is read-only", "remounted while no agent is there; the next begins without"),
-        *(3, 1, read_only, as_root, DISK),
+        *(2, 1, read_only, as_root, DISK),
     ),
     Fault(
         *("no inode is left", "files are made until there is none; the agent is killed, and another begins"),
-        *(3, 1, without_inodes, as_root, FEW_INODES),
+        *(2, 1, without_inodes, as_root, FEW_INODES),
     ),
     Fault(
         "its databases are damaged as it runs",
@@ -260,11 +260,11 @@ FAULTS = (
     Fault(
         "a segment is another file",
         "cut off, random bytes, another magic, empty, a fifo, a link to /dev/zero, a directory",
-        *(2, 1, segments_damaged),
+        *(1, 1, segments_damaged),
     ),
     Fault(
         "a segment is written over",
         "random bytes in eight places, header and size among them",
-        *(3, 1, segment_written_over),
+        *(2, 1, segment_written_over),
     ),
 )

@@ -30,6 +30,8 @@ __all__ = ["AT_ONCE", "PLACES", "UNTAKEN", "Door"]
 
 PLACES = 192
 """Connections at a time, some 2 MiB of memory. Two Prometheus, a load balancer and some people need ten."""
+MOST_PLACES = 2 * PLACES
+"""While all of them are being answered, which soon ends."""
 AT_ONCE = PLACES // 4
 """Connections that are accepted in one turn of the loop: what has come with one is read three turns later."""
 UNTAKEN = 64
@@ -67,8 +69,9 @@ class Door:
         if len(self) >= PLACES:
             idle = (each for each in self._here if not each.is_answering)
             goes = min(idle, key=lambda each: each.useful_at, default=None) or self._least_taking()
-            self._drop(goes or newcomer)
-            if goes is None:
+            self._drop(goes)
+            if goes is None and len(self) >= MOST_PLACES:
+                newcomer.abort()
                 return
         self._here.add(newcomer)
 
