@@ -216,25 +216,25 @@ FAULTS = (
         Fault(
             f"clients that {name}",
             f"{CLIENTS} on each port for {SIEGE_SECONDS:g} s, who come back when they are thrown out",
-            *(5, 1, partial(besieged, manner=manner)),
+            *(3, 1, partial(besieged, manner=manner)),
         )
         for name, manner in MANNERS.items()
     ),
     Fault(
         "names of a worker are huge",
         f"{HUGE:,} bytes of command line and environment, titles and threads that are no text",
-        *(5, 1, huge_names),
+        *(2, 1, huge_names),
         targets=(f"{{name: huge, match: {MARK}}}",),
     ),
     Fault(
         "names are not found",
         "of an Alertmanager and a collector: the name server fails, is silent, is slow, and answers again",
-        *(3, 1, names_not_found, _has_names),
+        *(2, 1, names_not_found, _has_names),
     ),
     Fault(
         "the certificate of the metrics port expires",
         "and is replaced: half of it, then all of it without its key, then the key",
-        *(3, 1, certificate_replaced, _has_openssl),
+        *(2, 1, certificate_replaced, _has_openssl),
     ),
-    Fault("the certificate of a collector expires", "and it has another later", 3, 1, peer_expired, _has_openssl),
+    Fault("the certificate of a collector expires", "and it has another later", 2, 1, peer_expired, _has_openssl),
 )

@@ -149,8 +149,8 @@ FAULTS = (
     Fault(
         "processes that live for a moment",
         f"{SHORT_LIVED:,} beside the services, and as many as children of one, forks and programs",
-        *(10, 1, short_lived),
+        *(5, 1, short_lived),
         targets=('{name: above, match: "forking.py [0-9]+ above"}',),
     ),
-    Fault("a loop of forks", f"twice, for {LOOP_SECONDS:g} s, as fast as they go", 3, 1, loop_of_forks),
+    Fault("a loop of forks", f"twice, for {LOOP_SECONDS:g} s, as fast as they go", 2, 1, loop_of_forks),
 )
