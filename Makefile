@@ -47,6 +47,9 @@ fuzz: .venv/ready ## all that is read, by chance, for FUZZ_MINUTES (5); what fai
 fuzz-seeds: .venv/ready ## the real seeds of the fuzzing, recorded anew from services that run
 	@PYTHONPATH=tests:. $(RUN) python -m fuzz.record
 
+reliability: .venv/ready ## the chaos suite, six minutes, and its table in docs/reliability.md
+	$(RUN) python -m bench.chaos --page docs/reliability.md
+
 audit: .venv/ready ## known vulnerabilities of the locked dependencies, by PyPI
 	@$(RUN) python scripts/audit --uv $(UV) -- $(UV) tool run --quiet pip-audit
 

@@ -1,5 +1,5 @@
 """
-A service that must not notice, another that may be killed, and an agent that captures both: what `chaos` besets.
+A service that must not notice, another that may be killed, and an agent that watches both: what `chaos` besets.
 
 The storage of the agent is a file system of its own, small enough to be filled, where this user may mount one.
 """
@@ -16,7 +16,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -25,25 +25,19 @@ from vitalsd.cli.memray_parts import own_memray
 
 __all__ = ["BUSY", "Agent", "Watched", "Witness", "small_disk"]
 
-DISK_BYTES = 96 << 20
-SETTINGS = """
-targets: [{{name: shop, pid: {shop}}}, {{name: victim, match: "--port {victim}"}}]
-sampling: {{interval: 250ms, discovery_interval: 500ms}}
-storage: {{dir: {storage}}}
-exporters: {{prometheus: {{listen: "127.0.0.1:{metrics}"}}, control: {{listen: "127.0.0.1:{control}"}}}}
-capture: {{automatic: false, cooldown: 0s, per_hour: 1000, quota: 64MiB, keep_free: 4MiB}}
-"""
+DISK = "size=96m"
 BUSY = ("overload", "stalling", "closed", "host")
 """Refusals that are about the moment."""
 LOOK_SECONDS = 0.002
 ANSWER_SECONDS = 10.0
+END_SECONDS = 20.0
 
 
 @contextlib.contextmanager
-def small_disk(folder: Path) -> Iterator[bool]:
+def small_disk(folder: Path, how: str = DISK) -> Iterator[bool]:
     """Mount one there if that may be done; whether it is one."""
     folder.mkdir()
-    options = ["-t", "tmpfs", "-o", f"size={DISK_BYTES}", "vitalsd-bench", str(folder)]
+    options = ["-t", "tmpfs", "-o", how, "vitalsd-bench", str(folder)]
     mounted = subprocess.run(["mount", *options], check=False, capture_output=True).returncode == 0
     try:
         yield mounted
@@ -97,15 +91,16 @@ class Witness:
 class Watched:
     """A web service with a probe in it, that comes back under its port when it was killed."""
 
-    def __init__(self, segments: Path) -> None:
+    def __init__(self, segments: Path, app: str = "web") -> None:
         self._stack = contextlib.ExitStack()
+        self._app = app
         memray = own_memray()
         assert memray is not None, "memray is a dependency"
         self._environment = {**PROBE, "VITALSD_DIR": str(segments), "VITALSD_MEMRAY": memray}
         self.process = self._begin()
 
     def _begin(self) -> Process:
-        return self._stack.enter_context(web_service("uvicorn", extra=self._environment))
+        return self._stack.enter_context(web_service("uvicorn", app=self._app, extra=self._environment))
 
     def begin_again(self) -> None:
         """Another in its place."""
@@ -122,37 +117,69 @@ class Watched:
 
 
 class Agent:
-    """`vitalsd watch`, and its control port."""
+    """`vitalsd watch`, its control port, and the targets that it is to know."""
 
-    def __init__(self, folder: Path, storage: Path, shop: Process, victim: Process) -> None:
+    def __init__(self, folder: Path, storage: Path, segments: Path, targets: Sequence[str]) -> None:
         self.storage = storage
-        self._port = free_port()
+        self.metrics_port, self.control_port = free_port(), free_port()
         self._folder = folder
-        self._numbers = {"metrics": free_port(), "control": self._port, "storage": storage, "shop": shop.pid}
+        self._segments = segments
+        self._targets = targets
         self._process: subprocess.Popen[bytes] | None = None
-        self.aim(victim)
 
-    def aim(self, victim: Process) -> None:
-        """Watch this victim from the next beginning on."""
-        text = SETTINGS.format(victim=victim.port, **self._numbers)
+    @property
+    def exporters(self) -> str:
+        """Of the configuration: where it listens."""
+        ports = {"prometheus": self.metrics_port, "control": self.control_port}
+        return ", ".join(f'{name}: {{listen: "127.0.0.1:{port}"}}' for name, port in ports.items())
+
+    def configure(self, text: str) -> None:
+        """What holds from the next beginning, or the next reload, on."""
         (self._folder / "vitalsd.yaml").write_text(text)
 
-    def begin(self) -> None:
-        """Start it, and wait until it knows both services."""
-        command = [str(Path(sys.executable).with_name("vitalsd")), "watch", "--config", "vitalsd.yaml"]
+    def begin(self, before: Sequence[str] = (), extra: Mapping[str, str] | None = None) -> None:
+        """Start it, by the command that stands `before` and with this environment beside its own."""
+        command = [*before, str(Path(sys.executable).with_name("vitalsd")), "watch", "--config", "vitalsd.yaml"]
         environment = {name: value for name, value in os.environ.items() if not name.startswith("VITALSD")}
-        environment["VITALSD_DIR"] = str(self._folder / "segments")
-        with (self._folder / "agent.log").open("ab") as output:
+        environment |= {"VITALSD_DIR": str(self._segments), **(extra or {})}
+        with self.log.open("ab") as output:
             self._process = subprocess.Popen(
                 command, cwd=self._folder, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output
             )
-        wait_for(lambda: self._knows("shop") and self._knows("victim"), "the agent to know both services")
+
+    def wait_known(self) -> None:
+        """Until it knows all targets."""
+        wait_for(self.knows_all, "the agent to know all targets")
+
+    @property
+    def log(self) -> Path:
+        """What it and those before it have said."""
+        return self._folder / "agent.log"
 
     def kill(self) -> None:
         """As the kernel does."""
         assert self._process is not None
         self._process.kill()
         self._process.wait()
+
+    def wait_ended(self) -> None:
+        """Until somebody else has ended it."""
+        assert self._process is not None
+        self._process.wait(END_SECONDS)
+
+    def end(self) -> None:
+        """In order, as a supervisor does."""
+        assert self._process is not None
+        self._process.terminate()
+        try:
+            self._process.wait(END_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.kill()
+
+    @property
+    def runs(self) -> bool:
+        """Whether it is there."""
+        return self._process is not None and self._process.poll() is None
 
     @property
     def pid(self) -> int:
@@ -165,6 +192,10 @@ class Agent:
         children = Path(f"/proc/{self.pid}/task/{self.pid}/children")
         return [int(each) for each in children.read_text().split()] if children.exists() else []
 
+    def knows_all(self) -> bool:
+        """Whether it tells of every target that it is up, by its probe."""
+        return all(map(self._knows, self._targets))
+
     def _knows(self, target: str) -> bool:
         try:
             status, told = self.ask("GET", f"/api/v1/targets/{target}")
@@ -176,7 +207,7 @@ class Agent:
         """Of the control port."""
         token = next(self.storage.glob("control-*.token")).read_text().strip() if self.storage.exists() else ""
         headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
-        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=ANSWER_SECONDS)
+        connection = http.client.HTTPConnection("127.0.0.1", self.control_port, timeout=ANSWER_SECONDS)
         with contextlib.closing(connection):
             connection.request(method, path, json.dumps(body) if body is not None else None, headers)
             answer = connection.getresponse()
@@ -190,9 +221,9 @@ class Agent:
             raise ConnectionRefusedError("there is no token yet") from None
         return status, json.loads(text)
 
-    def capture(self, kind: str, target: str, seconds: float) -> dict[str, Any]:
+    def capture(self, kind: str, target: str, seconds: float, patience_seconds: float = 60.0) -> dict[str, Any]:
         """Ask for one until it is taken; one that is refused for good is the answer, too."""
-        until = time.monotonic() + 60.0
+        until = time.monotonic() + patience_seconds
         wanted = {"kind": kind, "target": target, "seconds": seconds, "force": True}
         while True:
             status, told = self.ask("POST", "/api/v1/captures", wanted)

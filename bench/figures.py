@@ -14,7 +14,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-__all__ = ["Bar", "Figure", "Interval", "bootstrap", "estimate", "paired", "quantile", "share", "table", "wilson"]
+__all__ = [
+    "Bar",
+    "Figure",
+    "Interval",
+    "aligned",
+    "bootstrap",
+    "estimate",
+    "paired",
+    "quantile",
+    "share",
+    "table",
+    "wilson",
+]
 
 RESAMPLES = 2000
 CONFIDENCE = 0.95
@@ -107,6 +119,11 @@ def table(figures: Sequence[Figure]) -> str:
         interval = "{:.4g} .. {:.4g}".format(*figure.interval) if figure.interval is not None else ""
         bar = str(figure.bar) if figure.bar is not None else ""
         rows.append((figure.name, value, interval, bar, figure.verdict))
-    widths = [max(len(row[column]) for row in rows) for column in range(5)]
+    return aligned(rows)
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> str:
+    """Cells in columns."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
     return "\n".join(line.rstrip() for line in lines)

@@ -126,13 +126,13 @@ def process(
 
 
 def web_service(
-    kind: str, *, loop: str = "asyncio", extra: Mapping[str, str], pinned: set[int] | None = None
+    kind: str, *, app: str = "web", loop: str = "asyncio", extra: Mapping[str, str], pinned: set[int] | None = None
 ) -> contextlib.AbstractContextManager[Process]:
     """`web.py` under uvicorn, `aio.py` or `web.js`; with VITALSD_DIR in `extra` it is ready once it is probed."""
     port = free_port()
     command = ["node", "web.js", str(port)] if kind == "node" else [sys.executable, "aio.py", str(port)]
     if kind == "uvicorn":
-        command = [sys.executable, *["-m", "uvicorn", "web:app", "--log-level", "warning", "--no-access-log"]]
+        command = [sys.executable, *["-m", "uvicorn", f"{app}:app", "--log-level", "warning", "--no-access-log"]]
         command += ["--loop", loop, "--port", str(port)]
     folder = extra.get("VITALSD_DIR")
     known = set(Path(folder).glob("*.seg")) if folder is not None else set()

@@ -59,7 +59,7 @@ from vitalsd_exporters.prometheus.app import metrics_app
 from vitalsd_exporters.web.api import control_app
 from vitalsd_exporters.web.auth import load_token, store_token
 from vitalsd_exporters.web.serve import Listener
-from vitalsd_exporters.web.tls import load_web_config
+from vitalsd_exporters.web.tls import Certificates
 
 __all__ = ["Daemon"]
 
@@ -177,7 +177,8 @@ class Daemon:
         """Take both addresses before anything else starts, so that a mistake starts nothing."""
         exporters = settings.exporters
         web_config = exporters.prometheus.web_config_file
-        tls = load_web_config(Path(web_config)) if web_config is not None else None
+        tls = Certificates.of(Path(web_config)) if web_config is not None else None
+        self.state.certificates = tls
         metrics = metrics_app(self.state, lifecycle=exporters.prometheus.enable_lifecycle)
         control = control_app(self.state, self.token, split_listen(exporters.control.listen)[0])
         open_port = Listener(metrics, exporters.prometheus.listen, "exporters.prometheus.listen", tls)
@@ -232,6 +233,8 @@ class Daemon:
         loop.set_default_executor(ThreadPoolExecutor(THREADS, "vitalsd-disk"))
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop)
+        # Not by the loop, which would hear of it after it has judged by what was seen meanwhile.
+        signal.signal(signal.SIGCONT, lambda *_: self._observer.went_on())
         async with asyncio.TaskGroup() as tasks:
             reloading = tasks.create_task(self._reload_on_signal())
             loop.add_signal_handler(signal.SIGHUP, self._hangup.set)

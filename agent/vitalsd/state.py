@@ -47,6 +47,7 @@ from vitalsd.sources.observer.observer import Observer
 from vitalsd.sources.sampler import Round, Sampler
 from vitalsd.targets.finder import Found, Seat
 from vitalsd_exporters.state import AgentVitals, Exported, Notified
+from vitalsd_exporters.web.tls import Certificates
 
 __all__ = ["State"]
 
@@ -101,6 +102,8 @@ class State:
         """How it went with each Alertmanager."""
         self.exported: Callable[[], Exported | None] = lambda: None
         """How it went with OTLP."""
+        self.certificates: Certificates | None = None
+        """What is shown to who scrapes by TLS."""
 
     def update(self, found: Found, sampled: Round, now: float, *, early: bool = False) -> None:
         """Take over a round of sampling that began at CLOCK_MONOTONIC `now`; `early` ones tell of no interval."""
@@ -250,6 +253,7 @@ class State:
             effective_interval_seconds=self._interval,
             sampled_at={target.name: self._sampled_at for target in self._round.targets},
             reload_problem=self.reload_problem,
+            certificate_problem=self.certificates.problem if self.certificates is not None else None,
             reload_succeeded_at=self.reload_succeeded_at,
             version=__version__,
             observer_interval_seconds=self._observer.interval_seconds if self._seats else None,

@@ -93,6 +93,8 @@ class AgentVitals(msgspec.Struct, frozen=True):
     """Why the disk has no room for captures, if that is so."""
     reload_problem: str | None = None
     """What was wrong with the configuration that was read last and not taken over, if that is so."""
+    certificate_problem: str | None = None
+    """Why the certificate of the metrics port is not the one in its files, if that is so."""
     incidents_lost: int = 0
     """How many were never stored because too many were waiting."""
     incidents_displaced: int = 0

@@ -88,9 +88,11 @@ def test_histogram_quantile_is_prometheus_own():
 
 
 def test_listing_names_every_bench_and_its_bars():
-    """Every file with a `run` is listed, and every bar that it holds itself to."""
+    """Every file or package with a `run` is listed, and every bar that it holds itself to."""
     folder = Path(__file__).parents[2] / "bench"
-    with_run = {path.stem for path in folder.glob("*.py") if "\ndef run(" in path.read_text()}
+    packages = {path.parent.name: path for path in folder.glob("*/__init__.py")}
+    files = {path.stem: path for path in folder.glob("*.py")} | packages
+    with_run = {name for name, path in files.items() if "\ndef run(" in path.read_text()}
     assert set(NAMES) == with_run
     text = listing()
     assert "selector wrap <= 0.4 us" in text

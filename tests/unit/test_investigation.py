@@ -473,3 +473,57 @@ def test_a_probe_that_tells_of_no_loop_leaves_it_to_the_observer(world, tmp_path
     seat = Seat("old", "0", world.worker.key, "", segment, {})
     world.investigation.follow(Found({"old": (seat,)}, {}))
     assert (world.observer._wanted[world.worker.key].segment is not None) == by_segment
+
+
+def probed(world, *numbers):
+    """The worker has a probe, whose ring holds these stalls of all that it has counted."""
+    one, now = MAIN_LOOP.recent_stalls[0], time.time()
+    stalls = tuple(
+        replace(one, number=number, since=one.since + number, ended_at=now - 30 + number) for number in numbers
+    )
+    loop = replace(MAIN_LOOP, stalls=max(numbers), current_stall=None, recent_stalls=stalls)
+    world.worker = replace(WATCHED, target="old", slot="0", probe=replace(PROBE, loops=(loop,)))
+
+
+def counted(world):
+    """How many stalls of the worker's incidents tell of."""
+    return sum(incident.count for incident in world.book.incidents() if incident.kind == "stall")
+
+
+def test_stalls_of_while_no_agent_was_there_are_told_by_the_next(tmp_path):
+    """The probe has them in its ring; those that the agent before has judged are not told again."""
+    before = World(tmp_path)
+    before.book.start()
+    probed(before, 1, 2)
+    before.look()
+    assert counted(before) == 0, "what was before any agent is of the past"
+    probed(before, 1, 2, 3)
+    before.look()
+    before.book.close()
+    after = World(tmp_path)
+    after.book.start()
+    probed(after, 1, 2, 3, 4, 5)
+    after.look()
+    assert counted(after) == 3
+    after.look()
+    assert counted(after) == 3
+    after.book.close()
+
+
+@pytest.mark.parametrize("content", [b"", bytes(100), b"something else" * 1000])
+def test_stalls_of_the_last_hour_are_told_again_where_the_file_of_an_earlier_agent_is_damaged(tmp_path, content):
+    """Nobody knows what it had told: told twice is better than not at all."""
+    before = World(tmp_path)
+    before.book.start()
+    probed(before, 1)
+    before.look()
+    before.book.close()
+    (path,) = tmp_path.glob("incidents-*.db")
+    path.write_bytes(content)
+    after = World(tmp_path)
+    after.book.start()
+    probed(after, 1, 2, 3)
+    after.look()
+    assert counted(after) == 3
+    assert sum(count for count, _ in after.book.counts.of(after.worker.key).values()) == 3
+    after.book.close()

@@ -79,6 +79,7 @@ class Desk:
     async def run(self) -> None:
         """Take what is asked for, one after the other, for ever: looks beside watches, which take minutes."""
         async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._shelf.watch_disk())
             tasks.create_task(self._shelf.tidy_now_and_then())
             tasks.create_task(self._uploads.run())
             tasks.create_task(self._serve(self._looks))

@@ -27,7 +27,7 @@ __all__ = ["Shelf"]
 log = structlog.get_logger(__name__)
 
 TIDY_SECONDS = 600.0
-LOOK_SECONDS = 60.0
+LOOK_SECONDS, FULL_SECONDS = 60.0, 5.0
 OURS_SECONDS = 0.2
 LEAST_BYTES = 1 << 20
 JOB_SHARE = 4
@@ -53,16 +53,19 @@ class Shelf:
 
         Not before the ledger's file is ours: until then the folder may be another agent's, which is at work in it.
         """
-        await self.look_at_disk()
         while not self.ledger.is_ours:  # noqa: ASYNC110 - the ledger's thread has no loop to tell
             await asyncio.sleep(OURS_SECONDS)
         agree = False
         while True:
             agree = agree or await self._reconcile()
             await self.make_room(0)
-            for _ in range(round(TIDY_SECONDS / LOOK_SECONDS)):
-                await self.look_at_disk()
-                await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(TIDY_SECONDS)
+
+    async def watch_disk(self) -> None:
+        """Know how much of it is free, for ever: sooner again where that is too little."""
+        while True:
+            full = await self.is_full()
+            await asyncio.sleep(FULL_SECONDS if full else LOOK_SECONDS)
 
     async def _reconcile(self) -> bool:
         """Have ledger and folder agree, where an agent before was ended between the two; whether they do."""

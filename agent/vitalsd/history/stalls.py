@@ -70,6 +70,11 @@ class StallCounts:
         life = self._lives.get(key)
         return dict(life.causes) if life is not None else {}
 
+    def total(self, key: WorkerKey) -> int | None:
+        """How many stalls of this process were judged or given up; None of one that nobody knows yet."""
+        life = self._lives.get(key)
+        return sum(count for count, _ in life.causes.values()) if life is not None else None
+
     def written(self, key: WorkerKey, waits: Callable[[WorkerKey, Cause], bool]) -> dict[Cause, tuple[int, float]]:
         """The same, as far as it is written: what waits to be would be forgotten by an agent that is killed."""
         life = self._lives.get(key)

@@ -8,6 +8,7 @@ first look already goes on with what the agent before has left.
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -15,7 +16,7 @@ from pathlib import Path
 import msgspec
 import structlog
 
-from vitalsd.history.stalls import StallCounts
+from vitalsd.history.stalls import StallCounts, StallRow
 from vitalsd.incidents.latest import LatestStalls
 from vitalsd.incidents.lifecycle import Incidents
 from vitalsd.incidents.own import of_the_agent
@@ -24,6 +25,7 @@ from vitalsd.incidents.store import Store
 from vitalsd.incidents.wording import Event
 from vitalsd.model import Cause, Finding, Incident, TargetSnapshot, WorkerKey, WorkerSample
 from vitalsd.targets.slots import SlotRow
+from vitalsd.ticks import age_seconds
 
 __all__ = ["Book"]
 
@@ -32,6 +34,7 @@ log = structlog.get_logger(__name__)
 START_SECONDS = 2.0
 TOUCH_SECONDS = 60.0
 """How often slots that stay as they are say that they are still known."""
+RETOLD_SECONDS = 3600.0
 STEP_SECONDS = 1.0
 """A clock that differs by less was not set, and nobody minds."""
 ANSWER_SECONDS = 3.0
@@ -61,7 +64,14 @@ class Book:
         """Those that lay in the file when it was first opened; None before, when nobody may write over them."""
         self._shown_totals: dict[TotalOf, int] = {}
         self._counted: list[tuple[str, str, WorkerKey, int, float]] = []
-        self.counts = StallCounts(self._store.put_count, clock)
+        self._rows: dict[tuple[int, int, str], StallRow] = {}
+        """
+        Counts that changed since findings were taken in, which come first.
+
+        A count says that its stalls were judged: on the disk it must not be ahead of the incident that tells of
+        them, or an agent that is killed in between would leave a stall that nobody tells.
+        """
+        self.counts = StallCounts(self._put_count, clock)
         self.latest = LatestStalls()
 
     def start(self) -> None:
@@ -90,6 +100,7 @@ class Book:
                 self.latest.note(finding.target, self._life.id_of(finding), finding.ended)
         for incident in changed:
             self._keep(incident, before.get(incident.id))
+        self._keep_counts()
         return changed
 
     def follow(self, targets: Iterable[TargetSnapshot]) -> list[Incident]:
@@ -104,8 +115,10 @@ class Book:
         self.counts.follow(worker.key for worker in workers if worker.key is not None)
         if self._store.tried:  # before, nobody knows what an earlier agent has counted
             self._counted = [each for worker in workers if (each := _counted(worker)) is not None]
-            for target, slot, key, stalls, seconds in self._counted:
-                self.counts.begin(target, slot, key, stalls, seconds)
+            waiting, self._rows = self._rows, {}
+            self._begin(workers)
+            self._keep_counts(at_once=True)  # nobody has judged these, and the next agent is to know their process
+            self._rows = waiting
         return changed
 
     def over(self, target: str, worker: str, kind: str, text: str, fault: str | None = None) -> list[Incident]:
@@ -146,7 +159,7 @@ class Book:
 
     def stall_counts(self, key: WorkerKey) -> Mapping[Cause, tuple[int, float]]:
         """Cause -> count and seconds of the stalls of a process, once they are written: none is taken back."""
-        return self.counts.written(key, lambda of, cause: self._store.waits(of.pid, of.start_ticks, cause))
+        return self.counts.written(key, self._count_waits)
 
     def incidents(self) -> tuple[Incident, ...]:
         """Every open one and the latest resolved, latest opened first; the same object until something changes."""
@@ -200,7 +213,41 @@ class Book:
 
     def close(self) -> None:
         """Write what is waiting, if the disk takes it in a moment."""
+        self._keep_counts()
         self._store.close()
+
+    def _begin(self, workers: Iterable[WorkerSample]) -> None:
+        """
+        Take note of processes that are new here, with what their probes have counted so far as nobody's.
+
+        One that was there when an earlier agent last wrote, and that its file does not know, is one of which that
+        agent told what cannot be had any more, or was about to tell it: what the probe still has of the last hour
+        is judged, since told twice is better than not at all.
+        """
+        now = self._clock()
+        for worker in workers:
+            counted = _counted(worker)
+            if counted is None or worker.probe is None:
+                continue
+            target, slot, key, stalls, seconds = counted
+            left_at = self._store.left_at
+            forgotten = left_at is not None and now - age_seconds(key.start_ticks) < left_at
+            since = now - RETOLD_SECONDS if forgotten else math.inf
+            recent = [each for loop in worker.probe.loops for each in loop.recent_stalls if each.ended_at >= since]
+            seconds -= sum(each.duration_seconds for each in recent)
+            self.counts.begin(target, slot, key, max(0, stalls - len(recent)), max(0.0, seconds))
+
+    def _put_count(self, row: StallRow) -> None:
+        self._rows[row.pid, row.start_ticks, row.cause] = row
+
+    def _keep_counts(self, *, at_once: bool = False) -> None:
+        for row in self._rows.values():
+            self._store.put_count(row, at_once=at_once)
+        self._rows.clear()
+
+    def _count_waits(self, key: WorkerKey, cause: Cause) -> bool:
+        place = key.pid, key.start_ticks, cause
+        return place in self._rows or self._store.waits(*place)
 
     def _go_on(self) -> None:
         """Take over what lies in a file that was just opened, and have it hold all that is known here."""

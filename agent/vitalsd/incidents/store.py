@@ -49,6 +49,7 @@ class Store(LoadingKeeper[Database, Loaded]):
         self._prune_at = 0.0
         self._writes = 0
         self._written_at = -SPACING_SECONDS
+        self._at_once = False
 
     def put(self, incident: Incident, *, urgent: bool) -> None:
         """Keep this state of an incident, at once or soon."""
@@ -61,11 +62,12 @@ class Store(LoadingKeeper[Database, Loaded]):
             self._incidents[incident.id] = incident, min(due, before[1]) if before is not None else due
             self._turn.notify()
 
-    def put_count(self, row: StallRow) -> None:
-        """Keep one count."""
+    def put_count(self, row: StallRow, *, at_once: bool = False) -> None:
+        """Keep one count, without regard to what was written last if it is to be `at_once`."""
         with self._turn:
             if len(self._counts) < MOST_COUNTS_WAITING:
                 self._counts[row.pid, row.start_ticks, row.cause] = row
+            self._at_once = self._at_once or at_once
             self._turn.notify()
 
     def waits(self, pid: int, start_ticks: int, cause: str) -> bool:
@@ -104,6 +106,7 @@ class Store(LoadingKeeper[Database, Loaded]):
                 return  # what lies there is to be taken over before it is written over
             due = [each for each, at in self._incidents.values() if everything or at <= now]
             counts, totals, slots = list(self._counts.values()), dict(self._totals), self._slots
+            self._at_once = False
         if due or counts or totals or slots is not None:
             database.write(due, counts, totals, slots)
             self._written(due, counts, totals, slots)
@@ -137,4 +140,4 @@ class Store(LoadingKeeper[Database, Loaded]):
             return time.monotonic() + LAZY_SECONDS
         due = [self._prune_at, *(at for _, at in self._incidents.values())]
         due += [0.0] if self._counts or self._totals or self._slots is not None else []
-        return max(min(due), self._written_at + SPACING_SECONDS)
+        return min(due) if self._at_once else max(min(due), self._written_at + SPACING_SECONDS)

@@ -105,15 +105,21 @@ class Stalls:
         return self._sampler.ended(late, evidence.since + evidence.seconds)
 
     def read_ring(self, case: Case, worker: WorkerSample, now: float) -> None:
-        """Count and judge the stalls that the probe has told since the last round."""
+        """
+        Count and judge the stalls that the probe has told since the last round.
+
+        Of a process that an earlier agent knew, those of while no agent was there too, as far as the ring has
+        them. What is in it of one that nobody knew is of its past: the book has counted that as it is.
+        """
         if worker.probe is None:
             return
+        judged = self._counts.total(case.key)
         for loop in worker.probe.loops:
-            last = case.numbers.get(loop.name)
             newest = max((stall.number for stall in loop.recent_stalls), default=0)
-            case.numbers[loop.name] = max(last or 0, newest)
+            last = case.numbers.get(loop.name, judged)
+            case.numbers[loop.name] = max(case.numbers.get(loop.name, 0), newest)
             if last is None:
-                continue  # what was before the agent has no evidence; the book counts it as it is
+                continue
             for stall in loop.recent_stalls:
                 if stall.number > last:
                     self.judge_probed(case, worker, loop, stall, now)
@@ -136,6 +142,8 @@ class Stalls:
     def _host(self, seen: StallEvidence | None, since: float, seconds: float) -> HostEvidence:
         """What the host told, and by how much the agent was late meanwhile, which may be why nobody looked."""
         host = seen.host if seen is not None else HostEvidence()
+        if self._observer.stood_still(since, since + seconds):
+            return msgspec.structs.replace(host, agent_late_seconds=0.0)
         late = max(host.agent_late_seconds, self._observer.late_seconds(since, since + seconds))
         return msgspec.structs.replace(host, agent_late_seconds=late)
 

@@ -20,7 +20,7 @@ import structlog
 
 from vitalsd.settings.types import split_listen
 
-__all__ = ["DamagedError", "StorageFile", "file_name", "is_damage", "locked_file"]
+__all__ = ["DamagedError", "StorageFile", "file_name", "is_damage", "left_at", "locked_file"]
 
 log = structlog.get_logger(__name__)
 
@@ -39,6 +39,15 @@ class DamagedError(Exception):
 def file_name(kind: str, listen: str) -> str:
     """A file of this kind for each agent of a host: no two listen on the same address."""
     return f"{kind}-{split_listen(listen)[1]}-{zlib.crc32(listen.encode()):08x}.db"
+
+
+def left_at(path: Path) -> float | None:
+    """Unix time at which an earlier agent has last written to it; None where there is none."""
+    times = []
+    for side in SIDES:
+        with contextlib.suppress(OSError):
+            times.append(Path(f"{path}{side}").stat().st_mtime)
+    return max(times, default=None)
 
 
 class StorageFile:

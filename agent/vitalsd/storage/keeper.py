@@ -29,7 +29,7 @@ log = structlog.get_logger(__name__)
 AT_ONCE_SECONDS = 0.5
 """What was damaged is out of the way, so that the next attempt need not wait."""
 RETRY_SECONDS = 5.0
-LONGEST_RETRY_SECONDS = 60.0
+LONGEST_RETRY_SECONDS = 15.0
 SILENT_SECONDS = 10.0
 """A disk that has not answered for so long is a problem."""
 MOST_QUESTIONS = 16
@@ -125,7 +125,11 @@ class Keeper(ABC, Generic[Database]):
 
     def _rest(self) -> float:
         """How long there is nothing to do unless somebody says otherwise; the turn is ours."""
-        return 0.0 if self._questions else max(self._due(), self._retry_at) - time.monotonic()
+        if self._questions:
+            return 0.0
+        # What did not work is tried again with nothing to write, too: it is a problem until it works.
+        at = self._retry_at if self._problem is not None else max(self._due(), self._retry_at)
+        return at - time.monotonic()
 
     def _attempt(self, *, last: bool = False) -> None:
         """Do what is due; whatever comes of it, the thread goes on."""

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from vitalsd.storage.file import StorageFile, is_damage
+from vitalsd.storage.file import StorageFile, is_damage, left_at
 from vitalsd.storage.keeper import Keeper
 
 __all__ = ["LoadingKeeper"]
@@ -29,6 +29,8 @@ class LoadingKeeper(Keeper[Database], Generic[Database, Loaded]):
         super().__init__(folder, kind, listen)
         self._loaded: deque[Loaded] = deque()
         """Not taken over yet: until then nothing is written."""
+        self.left_at: float | None = None
+        """Unix time of the last that an earlier agent has written, whatever of it can be had."""
 
     @abstractmethod
     def _open_file(self, path: Path) -> Database:
@@ -51,6 +53,8 @@ class LoadingKeeper(Keeper[Database], Generic[Database, Loaded]):
         return loaded
 
     def _open(self, path: Path) -> Database:
+        if not self.tried:
+            self.left_at = left_at(path)
         database = self._open_file(path)
         try:
             loaded = self._load(database)

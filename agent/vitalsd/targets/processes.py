@@ -3,9 +3,9 @@ The table of processes: who exists, whose child it is, what its command line say
 
 Reads /proc/PID/stat and /proc/PID/cmdline of processes not seen before, about 15 us each, and lists /proc each
 time. A young process is read every time, since it may yet execute something else; an old one once a minute, since
-a parent can change and a command line be rewritten. Of these files only cmdline can hold up its reader, see
-`commands`. Of processes that are watched stat is read every time: that is how their end is noticed while nobody
-fetches it.
+a parent can change and a command line be rewritten. That a pid is taken again, the listing itself tells: each
+process has a file of its own there. Of these files only cmdline can hold up its reader, see `commands`. Of
+processes that are watched stat is read every time: that is how their end is noticed while nobody fetches it.
 """
 
 from __future__ import annotations
@@ -151,6 +151,8 @@ class ProcessTable:
         self._commands = Commands(proc)
         self._table: dict[int, Process] = {}
         self._settled: dict[int, Process] = {}
+        self._files: dict[int, int] = {}
+        """By pid, the number of the file that /proc had for it when it was listed last."""
         self._watched: frozenset[int] = frozenset()
         self._turn, self._turn_until = 0, -math.inf
         self.ended: dict[int, Ended] = {}
@@ -164,7 +166,8 @@ class ProcessTable:
     def refresh(self, now: float) -> dict[int, Process]:
         """The table at CLOCK_MONOTONIC `now`, by pid."""
         try:
-            names = os.listdir(self._proc)  # noqa: PTH208 - a Path for each of them would be half the cost
+            with os.scandir(self._proc) as entries:
+                files = {int(entry.name): entry.inode() for entry in entries if entry.name.isdecimal()}
         except OSError as error:
             log.warning("processes_not_known", reason=str(error))
             return self._table
@@ -173,8 +176,8 @@ class ProcessTable:
         ended: dict[int, Ended] = {}
         unread: dict[WorkerKey, Process] = {}
         unknown: set[WorkerKey] = set()
-        for pid in [int(name) for name in names if name.isdecimal()]:
-            before = self._settled.get(pid)
+        for pid, file in files.items():
+            before = self._settled.get(pid) if self._files.get(pid) == file else None
             if before is not None and pid not in self._watched:
                 table[pid] = before
                 continue
@@ -182,7 +185,7 @@ class ProcessTable:
                 seen = _look(self._proc, pid)
             except OSError:  # what was known of it holds until it can be read again
                 known = self._table.get(pid)
-                if known is not None:
+                if known is not None and self._files.get(pid) == file:
                     table[pid] = known
                     unknown.add(known.key)
                 continue
@@ -192,7 +195,7 @@ class ProcessTable:
                 table[pid] = before
             elif seen is not None:
                 unread[seen.key] = seen
-        self.ended = ended
+        self._files, self.ended = files, ended
         waiting = self._read_commands(unread, table) if unread or self.incomplete else set()
         settled = (time.clock_gettime(time.CLOCK_BOOTTIME) - SETTLED_SECONDS) * TICKS
         self._settled = {pid: process for pid, process in table.items() if process.key.start_ticks < settled}

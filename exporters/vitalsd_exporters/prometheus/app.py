@@ -10,6 +10,7 @@ per series: the segments read again, the text, and its compression.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 from html import escape
@@ -46,9 +47,12 @@ def metrics_app(view: View, *, lifecycle: bool, clock: Callable[[], float] = tim
     """The whole app of the metrics port; `lifecycle` allows `/-/reload`."""
     registry = build_registry(view)
     reloaded_at = -RELOAD_SECONDS
+    turn = asyncio.Lock()
 
     async def metrics(request: Request) -> Response:
-        return _exposition(view, registry, request)
+        async with turn:  # many at once would hold the loop for all of them in one piece
+            await asyncio.sleep(0)
+            return _exposition(view, registry, request)
 
     async def landing(_request: Request) -> Response:
         links = "".join(

@@ -77,3 +77,6 @@ def _problems(agent: AgentVitals) -> Iterator[str]:
         yield f"Metrics are not all taken by OTLP at {endpoint}: {problem}."
     if agent.reload_problem is not None:
         yield f"The configuration was not taken over, and the one before holds: {agent.reload_problem}"
+    if agent.certificate_problem is not None:
+        why = agent.certificate_problem
+        yield f"The certificate of the metrics port was not replaced, and the one before holds: {why}"

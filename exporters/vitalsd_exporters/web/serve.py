@@ -9,32 +9,30 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import structlog
 import uvicorn
 
-from vitalsd_exporters.web.sockets import bind
+from vitalsd_exporters.web.door import AT_ONCE, Door
+from vitalsd_exporters.web.sockets import BACKLOG, bind
 
 if TYPE_CHECKING:
     import socket
-    import ssl
     from collections.abc import Iterator
 
     from starlette.types import ASGIApp, Receive, Scope, Send
+
+    from vitalsd_exporters.web.tls import Certificates
 
 __all__ = ["Listener"]
 
 log = structlog.get_logger(__name__)
 
-CONNECTIONS = 64
-"""Beyond it the answer is 503. Two Prometheus, a load balancer and some people need ten."""
 KEEP_ALIVE_SECONDS = 20
 """Longer than the usual scrape interval of 15 s."""
-SILENT_SECONDS = 5.0
-"""What a client may take from connecting to the end of its first request."""
 TICK_SECONDS = 2.0
-"""How often uvicorn renews the Date header."""
+"""How often uvicorn renews the Date header, and connections are looked at."""
 GRACE_SECONDS = 0.5
 """What an answer in progress may still take at the end; a stream would take for ever."""
 
@@ -42,11 +40,13 @@ GRACE_SECONDS = 0.5
 class Listener:
     """One app on one address, which is taken as soon as the object exists."""
 
-    def __init__(self, app: ASGIApp, listen: str, key: str, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(self, app: ASGIApp, listen: str, key: str, tls: Certificates | None = None) -> None:
         self._sockets = bind(listen, key)
+        self._tls = tls
+        door = Door(tls.context if tls is not None else None)
         config = uvicorn.Config(
             _Logged(app),
-            http="h11",
+            http=door.protocol,  # type: ignore[arg-type]
             ws="none",
             lifespan="off",
             interface="asgi3",
@@ -55,14 +55,13 @@ class Listener:
             access_log=False,
             proxy_headers=False,
             server_header=False,
-            limit_concurrency=CONNECTIONS,
+            backlog=AT_ONCE,
             timeout_keep_alive=KEEP_ALIVE_SECONDS,
             # Connections are cut before; this only bounds what is left when even that hangs.
             timeout_graceful_shutdown=1,
         )
         config.load()
-        config.ssl = tls
-        self._server = _Server(config)
+        self._server = _Server(config, door)
 
     @property
     def addresses(self) -> tuple[str, ...]:
@@ -71,9 +70,12 @@ class Listener:
 
     async def run(self) -> None:
         """Serve until `stop`, or until cancelled, when nothing more is answered."""
+        following = asyncio.create_task(self._tls.follow()) if self._tls is not None else None
         try:
             await self._server.serve(self._sockets)
         finally:
+            if following is not None:
+                following.cancel()
             self._server.close()
             self.close()
 
@@ -89,12 +91,10 @@ class Listener:
 
 
 class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config) -> None:
+    def __init__(self, config: uvicorn.Config, door: Door) -> None:
         super().__init__(config)
         self.stopping = asyncio.Event()
-        self._since: dict[Any, float] = {}
-        self._left: dict[Any, tuple[int, float]] = {}
-        """Connections that are being closed: bytes that wait for their clients, and since when it is so many."""
+        self._door = door
         # uvicorn sets it only when it starts, and `run` may be cancelled before.
         self.servers = []
 
@@ -103,35 +103,17 @@ class _Server(uvicorn.Server):
         """Nothing: signals are the daemon's."""
         yield
 
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        for bound in sockets or ():
+            bound.listen(BACKLOG)  # so many wait in the kernel, however few are accepted at once
+
     async def main_loop(self) -> None:
         while not await self.on_tick(0):
-            self._drop_silent()
-            self._drop_stalled()
+            self._door.look()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(TICK_SECONDS):
                     await self.stopping.wait()
-
-    def _drop_silent(self) -> None:
-        """Close connections that never say anything, or a port scan would take every place there is."""
-        now = asyncio.get_running_loop().time()
-        here = set(self.server_state.connections)
-        self._since = {connection: self._since.get(connection, now) for connection in here}
-        for connection, since in self._since.items():
-            if getattr(connection, "cycle", None) is None and now - since > SILENT_SECONDS:
-                connection.transport.abort()
-
-    def _drop_stalled(self) -> None:
-        """Cut those that were closed and whose clients do not take the rest: it would wait for them for ever."""
-        now = asyncio.get_running_loop().time()
-        left = {}
-        for connection in list(self.server_state.connections):
-            if connection.transport.is_closing():
-                size = connection.transport.get_write_buffer_size()
-                known = self._left.get(connection)
-                left[connection] = known if known is not None and known[0] == size else (size, now)
-                if now - left[connection][1] > SILENT_SECONDS:
-                    connection.transport.abort()
-        self._left = left
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         cutting = asyncio.get_running_loop().call_later(GRACE_SECONDS, self.cut)
@@ -148,8 +130,7 @@ class _Server(uvicorn.Server):
 
     def cut(self) -> None:
         """Drop every connection there is."""
-        for connection in list(self.server_state.connections):
-            connection.transport.abort()
+        self._door.cut()
 
 
 class _Logged:

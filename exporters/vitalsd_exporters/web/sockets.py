@@ -13,9 +13,12 @@ import socket
 from vitalsd.errors import UsageError
 from vitalsd.settings.types import split_listen
 
-__all__ = ["PortTakenError", "bind"]
+__all__ = ["BACKLOG", "PortTakenError", "bind"]
 
-BACKLOG = 128
+BACKLOG = 512
+BUFFER_BYTES = 64 * 1024
+"""Of the kernel, in each direction of a connection, which it doubles. By itself it would give one that is not read
+some megabytes, from the memory of the agent's control group."""
 MISSING = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 ADVICE = {
     errno.EADDRINUSE: "the port is already in use: stop what uses it, or choose another with `{key}`",
@@ -47,6 +50,8 @@ def bind(listen: str, key: str) -> list[socket.socket]:
         address = (name, bound[0].getsockname()[1] if bound else port)
         try:
             bound.append(socket.create_server(address, family=family, backlog=BACKLOG, dualstack_ipv6=dualstack))
+            for option in (socket.SO_SNDBUF, socket.SO_RCVBUF):  # those that are accepted have them too
+                bound[-1].setsockopt(socket.SOL_SOCKET, option, BUFFER_BYTES)
         except OSError as error:
             failure = error
             if error.errno not in MISSING:

@@ -2,13 +2,19 @@
 TLS of a listener, from the same web configuration file that Prometheus's own exporters read.
 
 Only its `tls_server_config` is supported, and whatever else the file asks for is refused: a protection that
-somebody configured must not be missing in silence. Read once, when the listener is made; without a file
-neither PyYAML nor ssl is loaded.
+somebody configured must not be missing in silence. Without a file neither PyYAML nor ssl is loaded.
+
+Certificates are replaced while the agent runs, so their files are looked at every five seconds, beside the loop,
+and read again when they are others. What cannot be used, half written or with another's key, changes nothing: the
+certificate before is shown on, and it is said.
 """
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, NoReturn
+
+import structlog
 
 from vitalsd.errors import UsageError
 
@@ -16,10 +22,14 @@ if TYPE_CHECKING:
     import ssl
     from pathlib import Path
 
-__all__ = ["load_web_config"]
+__all__ = ["Certificates", "load_web_config"]
+
+log = structlog.get_logger(__name__)
+LOOK_SECONDS = 5.0
 
 SECTION = "tls_server_config"
 KEYS = ("cert_file", "key_file", "client_auth_type", "client_ca_file", "min_version", "max_version")
+FILE_KEYS = ("cert_file", "key_file", "client_ca_file")
 CLIENT_AUTH = {
     "NoClientCert": "CERT_NONE",
     "VerifyClientCertIfGiven": "CERT_OPTIONAL",
@@ -28,6 +38,75 @@ CLIENT_AUTH = {
 """The file's words -> ssl's; the two others ask for certificates without verifying them."""
 LONGEST = 1000
 VERSIONS = {"TLS12": "TLSv1_2", "TLS13": "TLSv1_3"}
+
+
+class Certificates:
+    """What one web configuration says, as it is on the disk now."""
+
+    def __init__(self, path: Path, context: ssl.SSLContext, state: object) -> None:
+        self._path = path
+        self._state = state
+        self._context = context
+        self.problem: str | None = None
+        """Why what is shown is not what the files say, if that is so."""
+
+    @classmethod
+    def of(cls, path: Path) -> Certificates | None:
+        """None where it asks for no TLS."""
+        state = _state(path)
+        context = load_web_config(path)
+        return cls(path, context, state) if context is not None else None
+
+    def context(self) -> ssl.SSLContext:
+        """For the next connection."""
+        return self._context
+
+    async def follow(self) -> None:
+        """Keep it as the files are, for ever."""
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.to_thread(self.look)
+
+    def look(self) -> None:
+        """Read the files again if they are others than before, or could not be used then."""
+        state = _state(self._path)
+        if state == self._state and self.problem is None:
+            return
+        try:
+            context = load_web_config(self._path)
+            why = f"Web configuration {self._path}: to ask for no TLS any more takes a restart."
+        except UsageError as error:
+            context, why = None, str(error)
+        if context is None:
+            if self.problem != why:
+                self.problem = why
+                log.warning("certificate_not_replaced", reason=why)
+            return
+        self._state, self._context, self.problem = state, context, None
+        log.info("certificate_replaced", path=str(self._path))
+
+
+def _state(path: Path) -> tuple[object, ...]:
+    """Which files there are beside the configuration and in what state, without their content."""
+    found: list[object] = []
+    for each in (path, *_files(path)):
+        try:
+            stat = each.stat()
+            found.append((each, stat.st_ino, stat.st_size, stat.st_mtime_ns))
+        except OSError as error:
+            found.append((each, error.errno))
+    return tuple(found)
+
+
+def _files(path: Path) -> list[Path]:
+    """The files that it names, as far as it can be read."""
+    try:
+        section = _read(path)
+    except UsageError:
+        return []
+    values = section.get(SECTION) if isinstance(section, dict) else None
+    names = [values.get(key) for key in FILE_KEYS] if isinstance(values, dict) else []
+    return [path.parent / name for name in names if isinstance(name, str)]
 
 
 def load_web_config(path: Path) -> ssl.SSLContext | None:

@@ -513,3 +513,14 @@ def test_summaries_of_long_ago_are_packed(ledgers: Ledgers) -> None:
     assert second.one("s0000") is None
     second.close()
     assert ledgers().one("s0001") == many[1]
+
+
+def test_a_file_that_could_not_be_opened_is_tried_again_with_nothing_to_write(
+    ledgers: Ledgers, path: Path
+) -> None:
+    """What the agent says is wrong is over when it is over, and not at the next capture."""
+    path.mkdir()
+    ledger = ledgers()
+    assert ledger.problem is not None
+    path.rmdir()
+    wait_for("no problem", lambda: ledger.problem is None)

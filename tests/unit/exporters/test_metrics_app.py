@@ -1,5 +1,6 @@
 """The metrics port, as a scraper, a kubelet and a person meet it."""
 
+import asyncio
 import gzip
 
 import pytest
@@ -146,3 +147,32 @@ def test_a_reload_is_not_a_link(ask):
     view = FixedView()
     assert ask(metrics_app(view, lifecycle=True), "GET", "/-/reload").status_code == 405
     assert view.reloads == 0
+
+
+def test_many_scrapes_at_once_do_not_hold_the_loop_in_one_piece():
+    """Each has its turn, and what else the agent does comes between two of them."""
+    app = metrics_app(FixedView(), lifecycle=False)
+    scope = {"type": "http", "method": "GET", "path": "/metrics", "query_string": b"", "headers": []}
+    turns, answered = 0, 0
+
+    async def receive():
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message):
+        nonlocal answered
+        answered += message["type"] == "http.response.start" and message["status"] == 200
+
+    async def other_work():
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    async def main():
+        other = asyncio.create_task(other_work())
+        await asyncio.gather(*(app(dict(scope), receive, send) for _ in range(50)))
+        other.cancel()
+
+    asyncio.run(main())
+    assert answered == 50
+    assert turns >= 50

@@ -12,6 +12,7 @@ from starlette.routing import Route
 from structlog.testing import capture_logs
 
 from vitalsd.errors import UsageError
+from vitalsd_exporters.web import door
 from vitalsd_exporters.web import serve as serving
 from vitalsd_exporters.web.serve import Listener
 from vitalsd_exporters.web.sockets import bind
@@ -99,7 +100,7 @@ def test_an_open_stream_does_not_keep_it_from_stopping():
 
 def test_what_a_client_does_not_take_is_dropped(monkeypatch):
     """An answer that was broken off waits for nobody: its connection would count for ever."""
-    monkeypatch.setattr(serving, "SILENT_SECONDS", 0.3)
+    monkeypatch.setattr(door, "STALLED_SECONDS", 0.3)
     monkeypatch.setattr(serving, "TICK_SECONDS", 0.1)
 
     async def broken_off(_scope, _receive, send):

@@ -14,7 +14,7 @@ from support.views import SHOP, WATCHED, FixedView
 from support.waiting import wait_for
 
 from vitalsd.model import WorkerKey
-from vitalsd_exporters.web import pieces, serve, slices, stream
+from vitalsd_exporters.web import door, pieces, serve, slices, stream
 from vitalsd_exporters.web.edge import as_json
 from vitalsd_exporters.web.slices import encoded
 from vitalsd_exporters.web.targetbook import TargetBook
@@ -145,7 +145,7 @@ def test_who_takes_nothing_is_cut_off(monkeypatch):
     """A `vitalsd top` under Ctrl-Z has no place for long."""
     monkeypatch.setattr(stream, "MOST_STREAMS", 3)
     monkeypatch.setattr(pieces, "STALLED_SECONDS", 0.5)
-    monkeypatch.setattr(serve, "SILENT_SECONDS", 0.5)
+    monkeypatch.setattr(door, "STALLED_SECONDS", 0.5)
     monkeypatch.setattr(serve, "TICK_SECONDS", 0.2)
     with crowd(2000, 0, every_seconds=None) as served, contextlib.ExitStack() as stack:
         stopped = [stack.enter_context(connect(served)) for _ in range(3)]

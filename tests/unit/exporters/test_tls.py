@@ -6,26 +6,22 @@ import ssl
 import subprocess
 
 import pytest
+from structlog.testing import capture_logs
+from support.certificates import certify
 from support.views import FixedView
 
 from vitalsd.errors import UsageError
 from vitalsd_exporters.prometheus.app import metrics_app
 from vitalsd_exporters.web.serve import Listener
-from vitalsd_exporters.web.tls import load_web_config
+from vitalsd_exporters.web.tls import Certificates, load_web_config
 
 
 @pytest.fixture(scope="module")
 def certificates(tmp_path_factory):
     """A folder with a certificate, its key, and another key."""
-    openssl = shutil.which("openssl")
-    if openssl is None:
-        pytest.skip("openssl is not installed (Debian: apt install openssl)")
     folder = tmp_path_factory.mktemp("certificates")
-    new_key = [openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
-    for name in ("server", "other"):
-        files = ["-keyout", f"{name}.key", "-out", f"{name}.crt", "-subj", "/CN=localhost", "-days", "2"]
-        subprocess.run([*new_key, *files], cwd=folder, check=True, capture_output=True)
-    lock = [openssl, "ec", "-in", "server.key", "-out", "locked.key", "-aes128", "-passout", "pass:x"]
+    certify(folder, "server", "other")
+    lock = ["openssl", "ec", "-in", "server.key", "-out", "locked.key", "-aes128", "-passout", "pass:x"]
     subprocess.run(lock, cwd=folder, check=True, capture_output=True)
     return folder
 
@@ -61,7 +57,7 @@ def test_metrics_are_served_over_it(certificates):
     """A scraper that trusts the certificate gets its answer encrypted."""
 
     async def scrape():
-        tls = load_web_config(write(certificates, PAIR))
+        tls = Certificates.of(write(certificates, PAIR))
         listener = Listener(metrics_app(FixedView(), lifecycle=False), "127.0.0.1:0", "some.key", tls)
         trusting = ssl.create_default_context(cafile=certificates / "server.crt")
         async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
@@ -153,3 +149,60 @@ def test_a_missing_file_is_one_sentence(tmp_path):
     (tmp_path / "web.yml").write_bytes(b"\xff\xfe\xff")
     with pytest.raises(UsageError, match="not UTF-8"):
         load_web_config(tmp_path / "web.yml")
+
+
+@pytest.fixture
+def replaced(certificates, tmp_path):
+    """A web configuration whose files may be replaced, and what follows them."""
+    for name in ("server", "other"):
+        for kind in ("crt", "key"):
+            shutil.copy(certificates / f"{name}.{kind}", tmp_path)
+    return tmp_path, Certificates.of(write(tmp_path, PAIR))
+
+
+def put(folder, kind, content):
+    """Replace a file of the pair in one step, as who renews certificates does."""
+    (folder / "new").write_bytes(content)
+    (folder / "new").replace(folder / f"server.{kind}")
+
+
+def test_a_certificate_that_was_replaced_is_shown(replaced):
+    """From the next connection on; what did not change is not read again."""
+    folder, tls = replaced
+    before = tls.context()
+    tls.look()
+    assert tls.context() is before
+    for kind in ("key", "crt"):
+        put(folder, kind, (folder / f"other.{kind}").read_bytes())
+    with capture_logs() as logs:
+        tls.look()
+    assert tls.context() is not before
+    assert (tls.problem, [entry["event"] for entry in logs]) == (None, ["certificate_replaced"])
+
+
+@pytest.mark.parametrize("half", ["other key", "half a certificate", "no certificate", "no tls"])
+def test_what_cannot_be_used_changes_nothing_and_is_said_once(replaced, half):
+    """The certificate before is shown on, until the files fit again."""
+    folder, tls = replaced
+    before, certificate, section = (
+        tls.context(),
+        (folder / "server.crt").read_bytes(),
+        (folder / "web.yml").read_text(),
+    )
+    if half == "other key":
+        put(folder, "crt", (folder / "other.crt").read_bytes())
+    elif half == "half a certificate":
+        put(folder, "crt", certificate[: len(certificate) // 2])
+    elif half == "no certificate":
+        (folder / "server.crt").unlink()
+    else:
+        (folder / "web.yml").write_text("{}\n")
+    with capture_logs() as logs:
+        tls.look()
+        tls.look()
+    assert tls.context() is before
+    assert [(entry["event"], entry["reason"]) for entry in logs] == [("certificate_not_replaced", tls.problem)]
+    put(folder, "crt", certificate)
+    (folder / "web.yml").write_text(section)
+    tls.look()
+    assert tls.problem is None

@@ -136,6 +136,19 @@ def test_slots_of_another_boot_are_not_taken_over(books, monkeypatch):
     assert books().take_slots_left() == ()
 
 
+def test_no_count_is_written_before_the_incident_that_tells_of_it(books, stalled):
+    """It says that its stall was judged: an agent killed in between would leave one that nobody tells."""
+    book = books()
+    book.counts.add("shop", "0", KEY, "gc_pause", 0.25)
+    assert not book._store._counts
+    handed = []
+    put, put_count = book._store.put, book._store.put_count
+    book._store.put = lambda incident, urgent: (handed.append("incident"), put(incident, urgent=urgent))
+    book._store.put_count = lambda row, **how: (handed.append("count"), put_count(row, **how))
+    book.take([stalled()])
+    assert handed == ["incident", "count"]
+
+
 def test_slots_are_in_a_new_file_too(books, path, clock):
     """Where somebody takes the file away, the next holds the slots of now, though none of them has changed."""
     book = books()
@@ -144,6 +157,7 @@ def test_slots_are_in_a_new_file_too(books, path, clock):
     for each in path.parent.glob(path.name + "*"):
         each.unlink()
     book.counts.add("shop", "0", KEY, "gc_pause", 0.25)
+    book.take([])
     wait_for("a new file", path.exists)
 
     def written():

@@ -54,6 +54,22 @@ def test_late_by_itself(tree, watching):
     assert late(made.now, made.now + 1.0) <= 0
 
 
+def test_an_agent_that_was_stopped_is_no_witness_of_its_host(tree, watching):
+    """It was late because somebody stopped it, which says nothing of anybody else."""
+    key = tree.service()
+    made = watching()
+    made.follow(key)
+    made.ticks(3)
+    due = made.now
+    made.now += 2.0
+    made.observer.tick()
+    assert not made.observer.stood_still(due, made.now)
+    made.observer.went_on()
+    assert made.observer.late_seconds(due, made.now) == 0.0
+    assert made.observer.stood_still(due + 0.5, due + 0.75)
+    assert not made.observer.stood_still(due - 10.0, due - 9.0)
+
+
 def test_stall(found, tree):
     """It is told once when it is late and once when it has ended, under one name; evidence is there between."""
     tree.thread(10, syscall=SLEEP, slices=6)

@@ -126,11 +126,11 @@ def test_comings_and_goings(tree):
 
 
 def test_forget(tree):
-    """A settled pid that has changed hands is read again once the finder says so."""
+    """A settled process is read again once the finder says so."""
     tree.add(10, "python a.py", start=OLD)
     table = ProcessTable(tree.root)
     table.refresh(1000.0)
-    tree.add(10, "python b.py", start=OLD + 1)
+    tree.rename(10, "python b.py")
     assert commands(table.refresh(1001.0)) == {10: "python a.py"}
     table.forget(10)
     table.forget(99)
@@ -165,7 +165,7 @@ def test_not_known_now(tree, monkeypatch, file):
 
     with monkeypatch.context() as patch:
         patch.setattr(builtins, "open", failing(open))
-        for name in ("open", "listdir"):
+        for name in ("open", "scandir"):
             patch.setattr(os, name, failing(getattr(os, name)))
         assert commands(table.refresh(1.0)) == {10: "python a.py"}
         assert not has_gone(tree.root, WorkerKey(10, YOUNG))
@@ -286,3 +286,18 @@ def test_shown():
     process = Process(WorkerKey(10, 1000), 1, 0, "app\0--password\0correct horse")
     assert (process.command, process.shown) == ("app --password correct horse", "app --password ***")
     assert process.shown is process.shown
+
+
+def test_a_pid_that_was_taken_again_is_another_process_at_once(tree):
+    """However long the one before was there, and whoever had asked for it: the listing tells the two apart."""
+    tree.add(10, "cron", start=OLD)
+    tree.add(11, "shop", start=OLD)
+    table = ProcessTable(tree.root)
+    table.refresh(0.0)
+    table.refresh(1.0)
+    tree.add(12, "worker", parent=11, start=YOUNG)
+    tree.remove(10)
+    (tree.root / "12").rename(tree.root / "10")
+    after = table.refresh(2.0)
+    assert (after[10].command, after[10].key, after[10].parent) == ("worker", WorkerKey(10, YOUNG), 11)
+    assert after[11].command == "shop"

@@ -39,6 +39,8 @@ JOIN_SECONDS = 2.0
 DESCRIPTORS = 256
 LATE_SECONDS = 0.02
 KEPT_LATE = 256
+WENT_ON_SECONDS = 0.5
+"""The main thread hears of SIGCONT, and not always before the observer's own looks."""
 
 
 class Observer:
@@ -73,6 +75,8 @@ class Observer:
         self._woken_for: float | None = None
         self._late: deque[tuple[float, float]] = deque(maxlen=KEPT_LATE)
         """When a look was due that came late, and when it came."""
+        self._went_on: deque[float] = deque(maxlen=KEPT_LATE)
+        """When this process was continued that somebody had stopped."""
         self._problems: set[str] = set()
         self._stopping = False
         self._thread: threading.Thread | None = None
@@ -125,9 +129,21 @@ class Observer:
             watch.settle(since, was_stall)
 
     def late_seconds(self, since: float, until: float) -> float:
-        """By how much it was late itself within this time, at the most."""
-        late = list(self._late)  # the observer's thread adds to it
+        """By how much it was late itself within this time, at the most, without having been stopped."""
+        late = [each for each in list(self._late) if not self._was_stopped(*each)]  # its thread adds to it
         return max((min(until, came) - max(since, due) for due, came in late), default=0.0)
+
+    def went_on(self) -> None:
+        """This process was stopped, and continues now: that it was late says nothing of the host."""
+        self._went_on.append(self._clock())
+
+    def stood_still(self, since: float, until: float) -> bool:
+        """Whether this process was stopped for some of this time."""
+        late = list(self._late)
+        return any(due < until and since < came and self._was_stopped(due, came) for due, came in late)
+
+    def _was_stopped(self, due: float, came: float) -> bool:
+        return any(due <= at <= came + WENT_ON_SECONDS for at in list(self._went_on))
 
     def missing(self, key: WorkerKey) -> str | None:
         """Why the loop of this worker cannot be watched; None when it can, or nobody knows yet."""

@@ -35,6 +35,13 @@ SECONDS, NEXT_SECONDS = 1.5, 1.0
 AGREE_SECONDS = 3.0
 TRIES = 3
 SEED = 5
+SETTINGS = """
+targets: [{{name: shop, pid: {shop}}}, {{name: victim, match: "--port {victim}"}}]
+sampling: {{interval: 250ms, discovery_interval: 500ms}}
+storage: {{dir: {storage}}}
+exporters: {{{exporters}}}
+capture: {{automatic: false, cooldown: 0s, per_hour: 1000, quota: 64MiB, keep_free: 4MiB}}
+"""
 FILLER = "filler"
 
 
@@ -46,11 +53,11 @@ def run(quick: bool) -> list[Figure]:
         shop, victim = Watched(folder / "segments"), Watched(folder / "segments")
         stack.callback(shop.close)
         stack.callback(victim.close)
-        agent = Agent(folder, folder / "storage", shop.process, victim.process)
-        agent.begin()
+        agent = Agent(folder, folder / "storage", folder / "segments", ("shop", "victim"))
+        chaos = Chaos(agent, shop, victim, random.Random(SEED))
+        chaos.begin()
         stack.callback(agent.kill)
         witness = stack.enter_context(Witness(shop.process))
-        chaos = Chaos(agent, victim, random.Random(SEED))
         faults = [chaos.py_spy, chaos.target, chaos.agent_ends, *([chaos.disk] if mounted else [])]
         rounds = QUICK_ROUNDS if quick else ROUNDS
         order = [faults[number % len(faults)] for number in range(rounds)]
@@ -75,13 +82,22 @@ class Chaos:
 
     names = ("py_spy", "target", "agent_ends", "disk")
 
-    def __init__(self, agent: Agent, victim: Watched, numbers: random.Random) -> None:
+    def __init__(self, agent: Agent, shop: Watched, victim: Watched, numbers: random.Random) -> None:
         self.agent = agent
+        self.shop = shop
         self.victim = victim
         self.random = numbers
         self.half: list[str] = []
         self.failed: list[str] = []
         self.left = 0
+
+    def begin(self) -> None:
+        """The agent, for those who are there now."""
+        ports = {"shop": self.shop.process.pid, "victim": self.victim.process.port}
+        agent = {"storage": self.agent.storage, "exporters": self.agent.exporters}
+        self.agent.configure(SETTINGS.format(**ports, **agent))
+        self.agent.begin()
+        self.agent.wait_known()
 
     def round(self, fault: Callable[[], tuple[str, str]]) -> None:
         """Have it happen, and see that everything is as it should be afterwards."""
@@ -127,9 +143,8 @@ class Chaos:
         self.victim.kill()
         self._ended(name)
         self.victim.begin_again()
-        self.agent.aim(self.victim.process)
         self.agent.kill()
-        self.agent.begin()
+        self.begin()
         return "memory", "victim"
 
     def agent_ends(self) -> tuple[str, str]:
@@ -141,7 +156,7 @@ class Chaos:
         with contextlib.suppress(TimeoutError):
             wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in helpers), "its helpers to end", 5.0)
         self.left += sum(Path(f"/proc/{pid}").exists() for pid in helpers)
-        self.agent.begin()
+        self.begin()
         self._ended(name)
         return kind, "shop"
 

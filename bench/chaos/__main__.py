@@ -1,0 +1,38 @@
+"""`python -m bench.chaos` does what the chaos suite does, or a part of it, and writes the table of a page."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from bench.__main__ import machine
+from bench.chaos import page, suite
+from bench.figures import aligned
+
+
+def main(arguments: Sequence[str]) -> int:
+    """1 where a request failed or an incident was lost."""
+    parser = argparse.ArgumentParser(prog="python -m bench.chaos", description=__doc__)
+    parser.add_argument("faults", nargs="*", metavar="WORD", help="of their names; all of them without")
+    parser.add_argument("--page", type=Path, metavar="FILE", help="write the table there, which takes all faults")
+    parser.add_argument("--quick", action="store_true", help="one round of each: not to be quoted")
+    args = parser.parse_args(arguments)
+    if args.page is not None and (args.faults or args.quick):
+        parser.error("a page tells of all rounds of all faults")
+    wanted = [each for each in suite.FAULTS if all(word in each.name for word in args.faults)]
+    found = []
+    for result in suite.results(wanted, args.quick):
+        found.append(result)
+        print(f"{result.fault.name}: {result.rounds} rounds, {len(result.lost)} lost", *result.lost, sep="\n  ")
+        sys.stdout.flush()
+    rows = list(suite.rows(found))
+    print(aligned([suite.HEADINGS, *rows]))
+    if args.page is not None:
+        page.write(args.page, machine(), suite.HEADINGS, rows)
+    return int(any(each.unanswered or each.stopped or each.lost for each in found))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
