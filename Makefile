@@ -3,7 +3,7 @@ PYTHON ?= python3
 UV := $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)
 RUN := $(UV) run --frozen
 
-.PHONY: help demo test node-services check lint types unit bench audit update-golden lock clean
+.PHONY: help demo test node-services check lint types unit bench soak audit update-golden lock clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -33,6 +33,9 @@ unit: .venv/ready ## the tests that need no other process
 
 bench: .venv/ready ## every figure the documentation quotes, each with its command
 	$(RUN) python -m bench all
+
+soak: .venv/ready ## the agent in 64 MiB beside 20 workers for SOAK_MINUTES (15)
+	$(RUN) python -m bench soak
 
 audit: .venv/ready ## known vulnerabilities of the locked dependencies, by PyPI
 	@$(RUN) python scripts/audit --uv $(UV) -- $(UV) tool run --quiet pip-audit
