@@ -15,7 +15,7 @@ import os
 import signal
 import threading
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
 from itertools import cycle
@@ -41,6 +41,8 @@ PATIENCE_SECONDS = 60.0
 ANSWERING_SECONDS = 240.0
 """Another agent of this host may capture for a minute; what hangs is ended after two."""
 LOOK_SECONDS, AGAIN_SECONDS = 0.5, 0.2
+LOOKED_AT = 6
+"""So many are kept, then the oldest is deleted: summaries of the latest 100 are 2 MiB, full in 20 minutes here."""
 
 
 class Traffic:
@@ -111,6 +113,7 @@ class Captures:
         self.ended: Counter[tuple[str, str]] = Counter()
         """Kind and what became of it -> how often."""
         self.problems: Counter[str] = Counter()
+        self._done: deque[str] = deque()
         self._number = 0
 
     def capture(self) -> None:
@@ -145,6 +148,10 @@ class Captures:
         said = told["problem"] or told["summary"].get("problem")
         if said:
             self.problems[f"{kind} of {target}: {told['state']}: {said}"] += 1
+        if told["state"] == "done":
+            self._done.append(told["id"])
+        if len(self._done) > LOOKED_AT:
+            self._agent.ask("DELETE", f"/api/v1/captures/{self._done.popleft()}")
 
     def _end(self, kind: str, state: str, problem: str) -> None:
         self.ended[kind, state] += 1

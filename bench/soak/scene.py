@@ -196,7 +196,7 @@ class Agent:
             text = json.dumps(body) if body is not None else None
             connection.request(method, path, text, {**self.key(), "Content-Type": "application/json"})
             answer = connection.getresponse()
-            return answer.status, json.loads(answer.read())
+            return answer.status, json.loads(answer.read() or "null")
 
     def key(self) -> dict[str, str]:
         """What opens it. Raises StopIteration before there is one."""
