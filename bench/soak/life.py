@@ -12,6 +12,7 @@ import contextlib
 import gzip
 import http.client
 import os
+import re
 import signal
 import threading
 import time
@@ -35,6 +36,7 @@ LISTEN_SECONDS = 30.0
 LAPSE_SECONDS = 20.0
 RESTART_SECONDS = 45.0
 CAPTURE_SECONDS = 12.0
+NUMBER = re.compile(r"\d[\d.]*")
 KINDS = ("stacks", "cpu", "memory", "heap")
 LASTS = {"cpu": 5, "memory": 5}
 PATIENCE_SECONDS = 60.0
@@ -113,6 +115,7 @@ class Captures:
         self.ended: Counter[tuple[str, str]] = Counter()
         """Kind and what became of it -> how often."""
         self.problems: Counter[str] = Counter()
+        """Sentence, with # in the place of numbers -> how often."""
         self._done: deque[str] = deque()
         self._number = 0
 
@@ -147,7 +150,7 @@ class Captures:
         self._end(kind, f"refused: {told['refusal']}" if refused else told["state"], "")
         said = told["problem"] or told["summary"].get("problem")
         if said:
-            self.problems[f"{kind} of {target}: {told['state']}: {said}"] += 1
+            self._say(f"{kind} of {target}: {told['state']}: {said}")
         if told["state"] == "done":
             self._done.append(told["id"])
         if len(self._done) > LOOKED_AT:
@@ -156,7 +159,10 @@ class Captures:
     def _end(self, kind: str, state: str, problem: str) -> None:
         self.ended[kind, state] += 1
         if problem:
-            self.problems[problem] += 1
+            self._say(problem)
+
+    def _say(self, problem: str) -> None:
+        self.problems[NUMBER.sub("#", problem)] += 1
 
     def of(self, state: str) -> int:
         """How many came to that."""
