@@ -29,6 +29,7 @@ from bench.soak.life import Lapses, Life, Traffic
 from bench.soak.meter import LOOK_SECONDS, METER_SECONDS, Meter
 from bench.soak.scene import Agent, Cast, Sink
 from bench.soak.slopes import Point, lows, slope
+from vitalsd.storage.file import WAL_BYTES
 
 __all__ = ["BARS", "COUNTED", "KILLED", "SHOWS", "run"]
 
@@ -47,6 +48,9 @@ FAILED, LOST, CUT = "requests that failed", "scrapes that were lost", "streams t
 UNDONE = "captures that failed"
 COUNTED = (KILLED, ENDED, FAILED, LOST, CUT, UNDONE)
 """What must be none, however short it was."""
+SERIES = "most series of a scrape, by worker and the agent"
+DATABASES = 3
+"""Incidents, captures and history, each with a log of its own."""
 SLOPES = {
     "memory": "the agent's own memory",
     "a probe in Python": "memory of an uvicorn beyond its twin without a probe",
@@ -56,14 +60,14 @@ FLAT = {
     "descriptors": "descriptors of the agent",
     "threads": "threads of the agent",
     "blocks": "objects of the agent (blocks)",
-    "series": "series of a scrape",
 }
 BARS = {
     **dict.fromkeys(COUNTED, NONE),
     **{f"growth for certain: {name}": KEPT for name in SLOPES.values()},
     **{f"growth for certain: {name}": NONE for name in FLAT.values()},
+    SERIES: Bar(120),
     "SQLite": Bar(64 + 256, "MiB"),
-    "its log of writes (WAL)": Bar(8, "MiB"),
+    "its logs of writes (WAL)": Bar(DATABASES * WAL_BYTES >> 20, "MiB"),
     "captures stored": Bar(QUOTA_BYTES >> 20, "MiB"),
 }
 
@@ -152,7 +156,9 @@ def _agent(meter: Meter) -> list[Figure]:
         figures += _slope(name, "1/h", lows(series.get(key, []), BLOCK_SECONDS))
     for key in ("descriptors", "threads"):
         figures.append(Figure(f"most {FLAT[key]}", max(value for _, value in meter.series[key]), ""))
-    sizes = {"SQLite": ".db", "its log of writes (WAL)": ".db-wal", "captures stored": "captures"}
+    most = max((value for _, value in meter.series["series"]), default=0.0)
+    figures.append(_barred(SERIES, most / (meter.watched + 1), ""))
+    sizes = {"SQLite": ".db", "its logs of writes (WAL)": ".db-wal", "captures stored": "captures"}
     return figures + [_barred(name, meter.most[kind] / 2**20, "MiB") for name, kind in sizes.items()]
 
 

@@ -33,6 +33,7 @@ class Meter:
         self.helpers: defaultdict[str, int] = defaultdict(int)
         """Resident memory of what the agent has started, the most by program."""
         self._agent, self._jail, self._storage = agent, jail, storage
+        self.watched = len(cast.api) + len(cast.web) + cast.shop.workers
         self._twins, self._scrapes = cast.twins, scrapes
 
     def look(self) -> None:
