@@ -48,6 +48,8 @@ FAILED, LOST, CUT = "requests that failed", "scrapes that were lost", "streams t
 UNDONE = "captures that failed"
 COUNTED = (KILLED, ENDED, FAILED, LOST, CUT, UNDONE)
 """What must be none, however short it was."""
+CONTROL = "memory of a Node beyond another, neither with a probe"
+"""What the heaps of two processes of V8 differ by, whoever watches them."""
 SERIES = "most series of a scrape, by worker and the agent"
 DATABASES = 3
 """Incidents, captures and history, each with a log of its own."""
@@ -55,6 +57,7 @@ SLOPES = {
     "memory": "the agent's own memory",
     "a probe in Python": "memory of an uvicorn beyond its twin without a probe",
     "a probe in Node": "memory of a Node beyond its twin without a probe",
+    "two Nodes": CONTROL,
 }
 FLAT = {
     "descriptors": "descriptors of the agent",
@@ -63,7 +66,7 @@ FLAT = {
 }
 BARS = {
     **dict.fromkeys(COUNTED, NONE),
-    **{f"growth for certain: {name}": KEPT for name in SLOPES.values()},
+    **{f"growth for certain: {name}": KEPT for name in SLOPES.values() if name != CONTROL},
     **{f"growth for certain: {name}": NONE for name in FLAT.values()},
     SERIES: Bar(120),
     "SQLite": Bar(64 + 256, "MiB"),

@@ -110,15 +110,21 @@ class Cast:
         self.shop = pool(workers, segments)
         self.api = [single(segments) for _ in range(singles)]
         self.web = [node(segments) for _ in range(nodes)]
+        without = node(None)
         self.twins = {
             "a probe in Python": (self.api[0], single(None)),
-            "a probe in Node": (self.web[0], node(None)),
+            "a probe in Node": (self.web[0], without),
+            "two Nodes": (node(None), without),
         }
 
     @property
     def all(self) -> list[Service]:
         """Each of them."""
-        return [self.shop, *self.api, *self.web, *(twin for _, twin in self.twins.values())]
+        return [
+            *dict.fromkeys(
+                [self.shop, *self.api, *self.web, *(each for pair in self.twins.values() for each in pair)]
+            )
+        ]
 
     def close(self) -> None:
         """End them."""
