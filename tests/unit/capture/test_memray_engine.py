@@ -151,7 +151,7 @@ def test_no_room_for_a_report(subject, tmp_path, monkeypatch):
         return await Memray()._report(job, parse_recording(TEXT, 7, 99), 1 << 20)
 
     assert asyncio.run(report()) == (
-        "There is no report: it takes 16 MiB beside this agent, and 8 MiB are left for that of the agent's own "
+        "There is no report: it takes 16 MiB beside this agent, and 6 MiB are left for that of the agent's own "
         "memory limit; `memray flamegraph allocations.bin` makes one elsewhere"
     )
     assert list(tmp_path.glob("*.out")) == []
