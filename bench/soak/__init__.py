@@ -50,7 +50,7 @@ COUNTED = (KILLED, ENDED, FAILED, LOST, CUT, UNDONE)
 """What must be none, however short it was."""
 CONTROL = "memory of a Node beyond another, neither with a probe"
 """What the heaps of two processes of V8 differ by, whoever watches them."""
-SERIES = "most series of a scrape, by worker and the agent"
+SERIES = "most series of a worker, in the mean"
 DATABASES = 3
 """Incidents, captures and history, each with a log of its own."""
 SLOPES = {
@@ -160,7 +160,7 @@ def _agent(meter: Meter) -> list[Figure]:
     for key in ("descriptors", "threads"):
         figures.append(Figure(f"most {FLAT[key]}", max(value for _, value in meter.series[key]), ""))
     most = max((value for _, value in meter.series["series"]), default=0.0)
-    figures.append(_barred(SERIES, most / (meter.watched + 1), ""))
+    figures.append(_barred(SERIES, most / meter.watched, ""))
     sizes = {"SQLite": ".db", "its logs of writes (WAL)": ".db-wal", "captures stored": "captures"}
     return figures + [_barred(name, meter.most[kind] / 2**20, "MiB") for name, kind in sizes.items()]
 

@@ -147,7 +147,9 @@ class Captures:
                 return
             _, told = self._agent.ask("GET", f"/api/v1/captures/{told['id']}")
         refused = told["state"] == "refused"
-        self._end(kind, f"refused: {told['refusal']}" if refused else told["state"], "")
+        # One whose worker was replaced meanwhile has not failed.
+        gone = told["state"] == "failed" and told["refusal"] == "gone"
+        self._end(kind, f"refused: {told['refusal']}" if refused or gone else told["state"], "")
         said = told["problem"] or told["summary"].get("problem")
         if said:
             self._say(f"{kind} of {target}: {told['state']}: {said}")

@@ -59,7 +59,7 @@ class Meter:
             self._add(now, "descriptors", len(list((process / "fd").iterdir())))
             self._add(now, "threads", len(list((process / "task").iterdir())))
         text = self._scrapes.latest
-        self._add(now, "series", sum(not line.startswith(b"#") for line in text.splitlines()))
+        self._add(now, "series", sum(_of_worker(line) for line in text.splitlines()))
         for line in text.splitlines():
             if line.startswith(OWN_BLOCKS):
                 self._add(now, "blocks", float(line.split()[1]))
@@ -84,6 +84,11 @@ class Meter:
 
     def _top(self, name: str, value: int) -> None:
         self.most[name] = max(self.most[name], value)
+
+
+def _of_worker(line: bytes) -> bool:
+    """Whether it is a series of a worker of the services."""
+    return b'worker="' in line and b'worker=""' not in line and b'target="vitalsd"' not in line
 
 
 def _beyond(probed: Service, twin: Service) -> int:
