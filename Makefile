@@ -50,6 +50,9 @@ fuzz-seeds: .venv/ready ## the real seeds of the fuzzing, recorded anew from ser
 reliability: .venv/ready ## the chaos suite, six minutes, and its table in docs/reliability.md
 	$(RUN) python -m bench.chaos --page docs/reliability.md
 
+soak: .venv/ready ## the agent in 64 MiB beside 20 workers for SOAK_MINUTES (15)
+	$(RUN) python -m bench soak
+
 audit: .venv/ready ## known vulnerabilities of the locked dependencies, by PyPI
 	@$(RUN) python scripts/audit --uv $(UV) -- $(UV) tool run --quiet pip-audit
 

@@ -22,7 +22,7 @@ NAMES = (
     *("causes_node", "truth_node", "throughput_node", "idle_node"),
     *("history", "census", "profiles", "leaks", "tracking", "chaos", "discovery", "recycling"),
     *("health", "v8stacks", "attach", "captures_node", "holds_node"),
-    *("ways_out", "paging", "page", "viewer", "top"),
+    *("ways_out", "paging", "page", "viewer", "top", "soak"),
 )
 
 

@@ -1,5 +1,7 @@
 // The same small service on Node's own http server: about 100 us of work per request.
 //
+// It stalls where it is asked to, at /stall.
+//
 // BENCH_MONITOR_MS has Node's own monitorEventLoopDelay run with that resolution.
 "use strict";
 const http = require("http");
@@ -11,11 +13,19 @@ const THINGS = Array.from({ length: 85 }, (_, number) => {
 const DOCUMENT = JSON.stringify(THINGS);
 const HEADERS = { "content-type": "text/plain", "content-length": 6 };
 
+const STALL_MS = 1500;
+
 /** Some 100 us of it. */
 function work() {
   const things = JSON.parse(DOCUMENT);
   things.sort((one, other) => other.price - one.price);
   return JSON.stringify(things).length;
+}
+
+/** Compute for so long. */
+function stall() {
+  const until = Date.now() + STALL_MS;
+  while (Date.now() < until) work();
 }
 
 if (process.env.BENCH_MONITOR_MS) {
@@ -24,6 +34,7 @@ if (process.env.BENCH_MONITOR_MS) {
 
 http
   .createServer((request, response) => {
+    if (request.url === "/stall") stall();
     work();
     response.writeHead(200, HEADERS);
     response.end("hello\n");

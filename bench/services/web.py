@@ -9,10 +9,12 @@ object that was made before decides, changes its speed by more than what is to b
 import asyncio
 import json
 import os
+import time
 
 from crowd import gather
 from inout import switch
 
+STALL_SECONDS = 1.5
 BEAT_SECONDS = float(os.environ.get("BENCH_BEAT_SECONDS", "0"))
 HEADERS = [(b"content-type", b"text/plain"), (b"content-length", b"6")]
 
@@ -51,6 +53,8 @@ async def app(scope, receive, send):
         return
     if scope["path"] in ("/in", "/out"):
         switch(scope["path"])
+    if scope["path"] == "/stall":
+        time.sleep(STALL_SECONDS)  # noqa: ASYNC251 - that is what a stall is
     work()
     await send({"type": "http.response.start", "status": 200, "headers": HEADERS})
     await send({"type": "http.response.body", "body": b"hello\n"})

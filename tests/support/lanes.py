@@ -38,7 +38,7 @@ LANES = {
     ),
     "captures": (
         *_integration("permissions", "node_captures", "captures", "heap_limit", "alert_asks", "chaos", "holds"),
-        *_integration("capture_command", "demo"),
+        *_integration("capture_command", "demo", "soak"),
         *("deploy/test_compose.py", "deploy/test_systemd_unit.py"),
     ),
     "pages": _integration(

@@ -14,6 +14,7 @@ sys.path.append(str(Path(__file__).parents[2]))  # bench/ is part of the tree, n
 
 from bench.__main__ import NAMES, as_json, listing, main
 from bench.figures import Bar, Figure, bootstrap, estimate, paired, quantile, table
+from bench.soak.slopes import lows, slope
 from bench.truth import histogram_quantile
 
 
@@ -114,3 +115,31 @@ def test_json_holds_figure_bar_and_verdict():
     figure = document["benches"]["start"][0]
     assert figure["verdict"] == "met"
     assert figure["bar"] == {"limit": 0, "unit": "", "at_least": False}
+
+
+def test_a_slope_and_its_interval():
+    """A quarter of wild points does not move it, and what only swings has zero in its interval."""
+    rising = [(30.0 * n, 100.0 + 0.5 * n + (40.0 if n % 5 == 2 else 0.0)) for n in range(20)]
+    middle, low, high = slope(rising)
+    assert low <= 60.0 <= high
+    assert middle == pytest.approx(60.0)
+    chance = random.Random(3)
+    swinging = [[(30.0 * n, chance.gauss(100.0, 5.0)) for n in range(15)] for _ in range(400)]
+    held = sum(low <= 0.0 <= high for _, low, high in map(slope, swinging))
+    assert 0.92 <= held / 400 <= 0.99
+    assert slope([(0.0, 7.0), (30.0, 7.0), (60.0, 7.0)]) == (0.0, 0.0, 0.0)
+
+
+def test_a_step_is_no_slope_for_certain():
+    """An allocator takes memory by pieces: one of them, once, is within the noise."""
+    _, low, high = slope([(30.0 * n, 100.0 if n < 10 else 356.0) for n in range(15)])
+    assert (low, high > 0.0) == (0.0, True)
+
+
+def test_the_lowest_of_each_block():
+    """What is given back within a block is not in it."""
+    assert lows([(0.0, 5.0), (4.0, 9.0), (11.0, 7.0), (19.0, 6.0), (40.0, 1.0)], 10.0) == [
+        (5.0, 5.0),
+        (15.0, 6.0),
+        (45.0, 1.0),
+    ]

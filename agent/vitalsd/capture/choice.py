@@ -17,7 +17,7 @@ from vitalsd.capture.model import Refusal
 
 __all__ = ["Choice", "choose"]
 
-OF_ONE_ENGINE = frozenset({"headroom", "breaker", "threads", "busy", "hold"})
+OF_ONE_ENGINE = frozenset({"headroom", "own_memory", "breaker", "threads", "busy", "hold"})
 """Another may do; any other reason holds for all of them."""
 
 

@@ -13,6 +13,7 @@ from vitalsd.capture.engines.registry import Engine, Fit, Subject, ladder, make_
 from vitalsd.capture.facts import read_facts
 from vitalsd.capture.ledger import Ledger
 from vitalsd.capture.model import CaptureKind, Refusal, Wanted
+from vitalsd.capture.ownroom import for_programs, own_room
 from vitalsd.capture.policy import refusal
 from vitalsd.capture.shelf import Shelf
 from vitalsd.capture.surroundings import Surroundings
@@ -71,6 +72,7 @@ class Chooser:
             late_seconds=self._around.late_seconds(wanted.key),
             agent_late_seconds=self._around.agent_late_seconds(AGENT_LOOK_SECONDS),
             free=self._shelf.free_bytes if itself else None,
+            own_left=for_programs(own_room().left_bytes()),
             busy_share=self._around.busy_share(subject),
             proc=subject.proc,
         )
@@ -88,6 +90,7 @@ class Chooser:
                 engine=engine.name,
                 heaps=fit.heaps,
                 holds_seconds=fit.holds_seconds,
+                beside_bytes=fit.beside_bytes,
             )
 
         kinds: tuple[CaptureKind, ...] = (wanted.kind, "heap") if wanted.kind == "memory" else (wanted.kind,)

@@ -19,6 +19,7 @@ from pathlib import Path
 import msgspec
 
 from vitalsd.capture.engines.registry import CaptureError
+from vitalsd.capture.ownroom import for_programs, own_room
 from vitalsd.ticks import TICKS
 
 __all__ = ["Confined", "ConfinedError", "Limits", "ended_how", "until_ended"]
@@ -49,9 +50,12 @@ class Confined:
     """One such program. All methods belong to one thread."""
 
     def __init__(self, command: Sequence[str], limits: Limits, output: Path) -> None:
-        """Start it; what it prints goes to `output`."""
-        numbers = (os.getpid(), limits.nice, limits.address_space_bytes, limits.file_bytes, limits.cpu_seconds)
-        whole = [sys.executable, "-I", "-S", ENTER, *map(str, numbers), *command]
+        """Start it; what it prints goes to `output`. Of the agent's own memory it gets no more than there is."""
+        room = for_programs(own_room().left_bytes())
+        self.data_bytes = min(room, limits.address_space_bytes) if room is not None else limits.address_space_bytes
+        """What it may have of memory that is its own."""
+        most = (limits.address_space_bytes, self.data_bytes, limits.file_bytes, limits.cpu_seconds)
+        whole = [sys.executable, "-I", "-S", ENTER, *map(str, (os.getpid(), limits.nice, *most)), *command]
         files = [
             (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
             (os.POSIX_SPAWN_OPEN, 1, str(output), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600),

@@ -1,7 +1,7 @@
 """
 Run by `confined` in a process of its own: takes limits upon itself, then becomes the program it was asked for.
 
-    python -I -S enter.py PARENT NICE ADDRESS_SPACE FILE_SIZE CPU_SECONDS PROGRAM ARGUMENT...
+    python -I -S enter.py PARENT NICE ADDRESS_SPACE DATA FILE_SIZE CPU_SECONDS PROGRAM ARGUMENT...
 
 This and not code between fork and exec in the agent, which has threads. It ends when the agent ends, however that
 happens, and is the first to go when memory is short. Takes 20 ms.
@@ -25,7 +25,7 @@ def limit(which: int, most: int) -> None:
 
 def main(arguments: list[str]) -> None:
     """Become the program."""
-    parent, nice, address_space, file_size, cpu_seconds = map(int, arguments[:5])
+    parent, nice, address_space, data, file_size, cpu_seconds = map(int, arguments[:6])
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         sys.exit("the agent has ended")
@@ -35,10 +35,11 @@ def main(arguments: list[str]) -> None:
     with open("/proc/self/oom_score_adj", "w") as file:  # noqa: PTH123 - pathlib would take as long as all else
         file.write("1000")
     limit(resource.RLIMIT_AS, address_space)
+    limit(resource.RLIMIT_DATA, data)
     limit(resource.RLIMIT_FSIZE, file_size)
     limit(resource.RLIMIT_CPU, cpu_seconds)
     limit(resource.RLIMIT_CORE, 0)
-    program = arguments[5:]
+    program = arguments[6:]
     try:
         os.execv(program[0], program)  # noqa: S606 - a shell has no part in this
     except OSError as error:

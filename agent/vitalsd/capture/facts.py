@@ -30,6 +30,7 @@ def read_facts(
     late_seconds: float | None,
     agent_late_seconds: float,
     free: int | None,
+    own_left: int | None = None,
     busy_share: float | None = None,
     proc: Path = Path("/proc"),
     cores: int | None = None,
@@ -58,6 +59,7 @@ def read_facts(
         cores=cores or os.cpu_count() or 1,
         agent_late_seconds=agent_late_seconds,
         free_bytes=free,
+        own_left_bytes=own_left,
     )
 
 

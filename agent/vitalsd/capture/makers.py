@@ -13,12 +13,15 @@ from typing import TypeVar
 import msgspec
 
 from vitalsd.capture.confined import Confined, Limits, ended_how, until_ended
-from vitalsd.capture.engines.registry import CaptureError, Job
+from vitalsd.capture.engines.registry import CaptureError, Job, RoomError
 from vitalsd.capture.folders import read_in
+from vitalsd.capture.notes import DIGEST, REQUEST
 
-__all__ = ["DIGEST", "REQUEST", "have_made"]
+__all__ = ["MAKER_BYTES", "have_made"]
 
-REQUEST, DIGEST, OUTPUT = "request.json", "digest.json", "make.out"
+OUTPUT = "make.out"
+MAKER_BYTES = 14 << 20
+"""What such a program takes of the agent's own memory at the least: an interpreter, its modules, some data."""
 MOST_DIGEST_BYTES = 4 << 20
 SAID_BYTES = 300
 D = TypeVar("D", bound=msgspec.Struct)
@@ -40,4 +43,7 @@ async def have_made(
         return msgspec.json.decode(read_in(job.folder, DIGEST, MOST_DIGEST_BYTES), type=digest)
     except (OSError, msgspec.DecodeError):
         said = output.read_text(errors="replace")[-SAID_BYTES:].strip() or ended_how(maker.code)
+        if said.endswith("MemoryError") and maker.data_bytes < memory_bytes:
+            told = f"the files of the capture are more than {maker.data_bytes >> 20} MiB can be made of"
+            raise RoomError(f"{told}, which is what the agent's own memory limit leaves: raise it") from None
         raise CaptureError(f"No files could be made of the capture of process {job.subject.pid}: {said}") from None

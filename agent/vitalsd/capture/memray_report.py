@@ -15,9 +15,11 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -25,6 +27,9 @@ from vitalsd.detect.culprit import callback
 from vitalsd.detect.machinery import Origin, by_name, origin
 from vitalsd.model import Frame, Stack
 from vitalsd.targets.scrub import scrub
+
+if TYPE_CHECKING:
+    from memray import AllocationRecord, FileReader, Metadata
 
 __all__ = ["FLAME_GRAPH", "RECORDING", "TOP_SITES", "Leaked", "Site", "site_of", "top_sites"]
 
@@ -110,7 +115,6 @@ def _write(path: Path, text: str) -> None:
 def report(recording: Path, seconds: float) -> None:
     """Write both beside the recording."""
     from memray import FileReader
-    from memray.reporters.flamegraph import FlameGraphReporter
 
     reader = FileReader(recording)
     metadata = reader.metadata
@@ -129,6 +133,13 @@ def report(recording: Path, seconds: float) -> None:
         "top_sites": msgspec.to_builtins(sites[:MOST_SITES]),
     }
     _write(recording.with_name(TOP_SITES), json.dumps(found, indent=1))
+    _draw(recording, reader, metadata, records)
+
+
+def _draw(recording: Path, reader: FileReader, metadata: Metadata, records: Iterable[AllocationRecord]) -> None:
+    """The flame graph. It takes three times the memory of all else, so that comes first."""
+    from memray.reporters.flamegraph import FlameGraphReporter
+
     graph = FlameGraphReporter.from_snapshot(
         records,
         memory_records=tuple(reader.get_memory_snapshots()),
@@ -148,13 +159,24 @@ def report(recording: Path, seconds: float) -> None:
     aside.rename(recording.with_name(FLAME_GRAPH))
 
 
+def _too_little(recording: Path) -> str:
+    """What could not be made, of how much memory, and how it is had elsewhere."""
+    most, _ = resource.getrlimit(resource.RLIMIT_DATA)
+    left = f"the {most >> 20} MiB of memory that it may take beside the agent are too little"
+    what = "a flame graph" if recording.with_name(TOP_SITES).exists() else "that"
+    return f"{left} for {what}: `memray flamegraph {RECORDING}` makes one elsewhere"
+
+
 def main() -> int:
     """As a program."""
     recording, seconds = Path(sys.argv[1]), float(sys.argv[2])
     try:
         report(recording, seconds)
-    except (OSError, MemoryError) as error:
-        sys.stderr.write(f"{str(error) or 'there is not enough memory for it'}\n")
+    except MemoryError:
+        sys.stderr.write(f"{_too_little(recording)}\n")
+        return 1
+    except OSError as error:
+        sys.stderr.write(f"{error}\n")
         return 1
     return 0
 

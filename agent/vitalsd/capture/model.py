@@ -43,6 +43,7 @@ RefusalWord = Literal[
     "busy",
     "hold",
     "headroom",
+    "own_memory",
     "descriptors",
     "threads",
     "overload",

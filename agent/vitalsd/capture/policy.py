@@ -85,6 +85,8 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     agent_late_seconds: float = 0.0
     free_bytes: int | None = None
     """Of the disk that captures are stored on."""
+    own_left_bytes: int | None = None
+    """What programs may take that are started beside this agent; None where its own memory has no limit."""
 
 
 def refusal(
@@ -98,6 +100,7 @@ def refusal(
     engine: str,
     heaps: float = HEAVY_HEAPS,
     holds_seconds: float | None = None,
+    beside_bytes: int = 0,
 ) -> Refusal | None:
     """Why there is none now; `recent` are all captures of the last day or more, latest first."""
     if settings.per_hour == 0:
@@ -106,6 +109,7 @@ def refusal(
         _of_worker(wanted, facts, engine)
         or _of_price(wanted, facts, settings, engine, holds_seconds, heavy=heavy)
         or _of_room(wanted, facts, heaps if heavy else None)
+        or _of_own_room(facts, engine, beside_bytes)
         or _of_host(facts)
         or _of_engine(wanted, engine, recent, now)
         or _of_disk(facts, settings)
@@ -198,6 +202,14 @@ def _of_room(wanted: Wanted, facts: Facts, heaps: float | None) -> Refusal | Non
     more = "free some of it" if facts.left_of == HOST_MEMORY else "raise it"
     advice = f"take a lighter form, or {more}" if heaps is not None else more
     return Refusal("headroom", f"{told}: {advice}")
+
+
+def _of_own_room(facts: Facts, engine: str, beside_bytes: int) -> Refusal | None:
+    left = facts.own_left_bytes
+    if left is None or left >= beside_bytes:
+        return None
+    takes = f"{engine} takes {_mib(beside_bytes)} beside this agent"
+    return Refusal("own_memory", f"{takes}, and {_mib(left)} are left for that of the agent's own limit: raise it")
 
 
 def _of_host(facts: Facts) -> Refusal | None:

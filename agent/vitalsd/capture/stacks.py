@@ -22,7 +22,9 @@ import msgspec
 
 from vitalsd.capture import pauses
 from vitalsd.capture.bursts import burst
+from vitalsd.capture.ownroom import own_room
 from vitalsd.capture.pyspy import DumpError, DumpTimeout, NoDump, ThreadStack, dump
+from vitalsd.capture.pyspy_fit import PYSPY_BYTES
 from vitalsd.capture.tokens import Bucket
 from vitalsd.model import Frame, Stack, StackRefusal, WorkerKey
 from vitalsd.sources.interpreter import BETWEEN, ComputesError, Glance, NoV8StackError, V8Stacks
@@ -145,6 +147,7 @@ class StackSampler:
         sample: Callable[[int], Awaitable[list[UserSample]]] = burst,
         clock: Callable[[], float] = time.monotonic,
         pause: Callable[[asyncio.Event, float], Awaitable[None]] = pauses.pause,
+        own_left: Callable[[], int | None] = lambda: own_room().left_bytes(),
     ) -> None:
         self._take = take
         self._v8 = V8Stacks(proc)
@@ -152,6 +155,7 @@ class StackSampler:
         self._proc = proc
         self._clock = clock
         self._pause = pause
+        self._own_left = own_left
         self._one_at_a_time = asyncio.Lock()
         self._bursts_at_once = asyncio.Semaphore(BURSTS_AT_ONCE)
         self._queue: asyncio.Queue[_Watch] = asyncio.Queue()
@@ -312,6 +316,12 @@ class StackSampler:
             return (
                 "threads",
                 f"process {key.pid} has {threads} threads: beyond {MAX_THREADS} py-spy may slow it down",
+            )
+        left = self._own_left() if not node else None
+        if left is not None and left < PYSPY_BYTES:
+            return (
+                "own_memory",
+                f"py-spy takes {PYSPY_BYTES >> 20} MiB beside this agent, whose own memory limit leaves less",
             )
         most, refill = (NODE_BURST, NODE_REFILL_SECONDS) if node else (BURST, REFILL_SECONDS)
         bucket = self._buckets.pop(key, None) or Bucket(most, refill, self._clock())

@@ -15,7 +15,7 @@ import structlog
 from msgspec.structs import replace
 
 from vitalsd.capture.chooser import Chooser
-from vitalsd.capture.engines.registry import CaptureError, DiskError, Subject
+from vitalsd.capture.engines.registry import CaptureError, DiskError, RoomError, Subject
 from vitalsd.capture.hostlock import host_lock, look_lock
 from vitalsd.capture.making import Order, make
 from vitalsd.capture.model import Refusal, RefusalWord, Wanted
@@ -57,16 +57,15 @@ class Turns:
                 other = "another agent of this host has been capturing all the time"
                 self._outcomes.refused(self._outcomes.known(name), Refusal("host", other, HOST_SECONDS))
         except CaptureError as error:
-            await self._failed(name, order, str(error), isinstance(error, DiskError))
+            await self._failed(name, order, str(error), _whose(error))
         except asyncio.CancelledError:
             await self._cancelled(name)
         except Exception as error:
             log.exception("capture_broken", id=name)
-            await self._failed(name, order, f"{type(error).__name__}: {error}", of_disk=False)
+            await self._failed(name, order, f"{type(error).__name__}: {error}", None)
 
-    async def _failed(self, name: str, order: Order, problem: str, of_disk: bool) -> None:
+    async def _failed(self, name: str, order: Order, problem: str, word: RefusalWord | None) -> None:
         """A disk that is full is nobody's fault here, and an engine is not left alone for it."""
-        word: RefusalWord | None = "disk" if of_disk else None
         try:
             if word is None and await self._shelf.is_full():
                 word = "disk"
@@ -141,3 +140,10 @@ class Turns:
         return Refusal(
             "gone", f"process {wanted.key.own_number} has ended: ask for the worker that came in its place"
         )
+
+
+def _whose(error: CaptureError) -> RefusalWord | None:
+    """What was too little, where that is not the engine's fault."""
+    if isinstance(error, DiskError):
+        return "disk"
+    return "own_memory" if isinstance(error, RoomError) else None

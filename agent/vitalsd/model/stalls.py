@@ -40,7 +40,9 @@ Cause = Literal[
     "unknown",
 ]
 """Why a loop was late."""
-StackRefusal = Literal["forbidden", "timeout", "failed", "thread", "over", "gone", "stopped", "threads", "budget"]
+StackRefusal = Literal[
+    "forbidden", "timeout", "failed", "thread", "over", "gone", "stopped", "threads", "budget", "own_memory"
+]
 """Why a stack was not taken from outside; docs/metrics.md has each in words."""
 
 Doing = Literal["loop", "running", "futex", "sleep", "call", "disk", "blocked", "unknown"]

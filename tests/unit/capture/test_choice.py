@@ -59,7 +59,7 @@ def test_best_first() -> None:
     assert told([], {}) == "engine"
 
 
-@pytest.mark.parametrize("word", ["headroom", "breaker", "threads"])
+@pytest.mark.parametrize("word", ["headroom", "own_memory", "breaker", "threads"])
 def test_what_concerns_one_engine(word: RefusalWord) -> None:
     """Another engine may do where it is only this one that must not."""
     rungs = [rung("heavy", weight="heavy"), rung("light")]

@@ -16,7 +16,7 @@ from support.loops import in_loop
 from support.views import WATCHED
 
 from vitalsd.capture.desk import Desk
-from vitalsd.capture.engines.registry import CaptureError, Fit, Subject
+from vitalsd.capture.engines.registry import CaptureError, Fit, RoomError, Subject
 from vitalsd.capture.hostlock import host_lock
 from vitalsd.capture.ledger import CUT_OFF, Ledger
 from vitalsd.capture.model import ENDED, Capture, CaptureKind
@@ -517,6 +517,20 @@ async def test_a_full_disk_is_not_the_engines_fault(tmp_path: Path, monkeypatch:
     monkeypatch.undo()
     engine.error = None
     monkeypatch.setattr("vitalsd.capture.chooser.read_facts", lambda *_args, **_more: FINE)
+    assert (await world.end_of(world.ask())).state == "done"
+    await world.desk.close()
+
+
+@in_loop
+async def test_a_small_agent_is_not_the_engines_fault(tmp_path: Path) -> None:
+    """However often its programs had too little memory, the engine is used as soon as there is more."""
+    engine = FakeEngine()
+    engine.error = RoomError("the files are more than can be made")
+    world = World(tmp_path, engine)
+    for _ in range(3):
+        told = await world.end_of(world.ask())
+        assert (told.state, told.refusal) == ("failed", "own_memory")
+    engine.error = None
     assert (await world.end_of(world.ask())).state == "done"
     await world.desk.close()
 

@@ -1,8 +1,10 @@
 """What the memory engine says of a process, and how it reads what comes back."""
 
+import asyncio
 import os
 import socket
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from msgspec.structs import replace
@@ -10,7 +12,7 @@ from support.views import OBSERVED
 
 from vitalsd.capture.census import NoCensus
 from vitalsd.capture.engines.memray import Memray, SitesFound, compare, read_sites
-from vitalsd.capture.engines.registry import Subject
+from vitalsd.capture.engines.registry import Job, Subject
 from vitalsd.capture.memray_report import Site
 from vitalsd.capture.tracking import copy_recording, parse_recording
 from vitalsd.probe.python.protocol import by_address
@@ -138,3 +140,18 @@ def test_a_report_that_is_not_there(tmp_path):
     assert read_sites(tmp_path) is None
     (tmp_path / "top-sites.json").write_text("{}")
     assert read_sites(tmp_path) is None
+
+
+def test_no_room_for_a_report(subject, tmp_path, monkeypatch):
+    """Nothing is started beside an agent that has no memory for it; the recording is kept."""
+    monkeypatch.setattr("vitalsd.capture.engines.memray.own_room", lambda: Mock(left_bytes=lambda: 12 << 20))
+
+    async def report():
+        job = Job("1", subject("own"), 1.0, tmp_path, asyncio.Event(), 1 << 20)
+        return await Memray()._report(job, parse_recording(TEXT, 7, 99), 1 << 20)
+
+    assert asyncio.run(report()) == (
+        "There is no report: it takes 16 MiB beside this agent, and 6 MiB are left for that of the agent's own "
+        "memory limit; `memray flamegraph allocations.bin` makes one elsewhere"
+    )
+    assert list(tmp_path.glob("*.out")) == []

@@ -1,6 +1,9 @@
 """Which line a leak is told of, and what the report of a real recording has."""
 
+import functools
 import json
+import resource
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -76,10 +79,11 @@ def recording(tmp_path_factory):
     return path
 
 
-def report(recording: Path) -> subprocess.CompletedProcess[str]:
+def report(recording: Path, most_bytes: int = 1 << 30) -> subprocess.CompletedProcess[str]:
     """As the engine has it made."""
     command = [sys.executable, "-m", "vitalsd.capture.memray_report", str(recording), "2.0", str(1 << 28)]
-    return subprocess.run(command, capture_output=True, text=True)
+    limit = functools.partial(resource.setrlimit, resource.RLIMIT_DATA, (most_bytes, most_bytes))
+    return subprocess.run(command, capture_output=True, text=True, preexec_fn=limit)
 
 
 def test_a_real_recording(recording):
@@ -98,6 +102,20 @@ def test_a_real_recording(recording):
     for path in recording.parent.iterdir():
         assert path.stat().st_mode & 0o777 in (0o600, 0o644)
         assert b"hunter2" not in path.read_bytes()
+
+
+def test_little_memory(recording, tmp_path):
+    """The sites come first; what is missing is told, and how it is had elsewhere."""
+    copied = Path(shutil.copy(recording, tmp_path))
+    answer = report(copied, most_bytes=32 << 20)
+
+    assert answer.returncode == 1
+    assert answer.stderr == (
+        "the 32 MiB of memory that it may take beside the agent are too little for a flame graph: "
+        "`memray flamegraph allocations.bin` makes one elsewhere\n"
+    )
+    assert json.loads((tmp_path / "top-sites.json").read_text())["top_sites"][0]["function"] == "leak"
+    assert not (tmp_path / "flamegraph.html").exists()
 
 
 def test_a_damaged_recording(tmp_path):

@@ -601,8 +601,22 @@ def test_how_many_heaps_must_be_left() -> None:
     assert "8 times its heap" in told.sentence
 
 
+def test_what_programs_take_beside_the_agent_must_be_left() -> None:
+    """Of the agent's own memory, not of the service's; for whoever asks, and where no limit is known for all."""
+    wish = wanted(asked_by="person", force=True)
+    for left, refused in ((None, None), (14 * MIB, None), (14 * MIB - 1, "own_memory"), (0, "own_memory")):
+        facts = replace(FINE, own_left_bytes=left)
+        told = refusal(wish, facts, (), Settings(), NOON, heavy=False, engine="py-spy", beside_bytes=14 * MIB)
+        assert word(told) == refused
+    assert told is not None
+    assert told.sentence == (
+        "py-spy takes 14 MiB beside this agent, and 0 MiB are left for that of the agent's own limit: raise it"
+    )
+    assert ask(replace(FINE, own_left_bytes=0)) is None
+
+
 def test_each_word_that_the_policy_says_is_one_of_the_models() -> None:
     """The others (`host`, `engine`, `closed`) are the desk's."""
     said = {"gone", "stopped", "stalling", "headroom", "descriptors", "threads", "overload", "cooldown", "budget"}
-    said |= {"queue", "breaker", "disk", "busy", "hold"}
+    said |= {"queue", "breaker", "disk", "busy", "hold", "own_memory"}
     assert said | {"host", "engine", "closed"} == set(get_args(RefusalWord))

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from vitalsd.capture.pyspy import DumpError, DumpTimeout, NoDump, ThreadStack
+from vitalsd.capture.pyspy_fit import PYSPY_BYTES
 from vitalsd.capture.stacks import BURST, Late, Stacks, StackSampler
 from vitalsd.capture.tokens import Bucket
 from vitalsd.model import Frame, Stack, WorkerKey
@@ -34,7 +35,14 @@ class World:
         self.waited: list[float] = []
         self.stands_still = False
         self.runner = asyncio.Runner()
-        self.sampler = StackSampler(self.take, proc=proc, clock=lambda: self.now, pause=self.pause)
+        self.own_left: int | None = None
+        self.sampler = StackSampler(
+            self.take,
+            proc=proc,
+            clock=lambda: self.now,
+            pause=self.pause,
+            own_left=lambda: self.own_left,
+        )
         self.worker()
 
     def worker(
@@ -185,6 +193,15 @@ def test_200_threads(world: World) -> None:
     world.worker(threads=200)
     world.run()
     assert len(world.asked) == 5
+
+
+def test_no_room_beside_the_agent(world: World) -> None:
+    """A stall is told without a stack, rather than that the agent is the one to be ended for it."""
+    world.own_left = PYSPY_BYTES - 1
+    world.run()
+    assert world.asked == []
+    assert "beside this agent" in (world.sampler.ended(LATE).refusal or "")
+    assert world.sampler.refusals == {"own_memory": 1}
 
 
 def test_gone(world: World) -> None:

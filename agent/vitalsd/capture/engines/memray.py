@@ -25,6 +25,7 @@ from vitalsd.capture.engines.registry import FULL, CaptureError, DiskError, Fit,
 from vitalsd.capture.folders import read_in
 from vitalsd.capture.memray_report import FLAME_GRAPH, RECORDING, TOP_SITES, Site
 from vitalsd.capture.model import CaptureKind
+from vitalsd.capture.ownroom import for_programs, own_room
 from vitalsd.capture.probe_fit import fit_of_probe
 from vitalsd.capture.tracking import Recording, copy_recording, track
 from vitalsd.segment.reader import SegmentError, SegmentFile
@@ -34,6 +35,8 @@ __all__ = ["Memray", "SitesFound", "compare"]
 
 REPORT_SECONDS = 60.0
 MEMORY_BYTES = 2 << 30
+REPORT_BYTES = 16 << 20
+"""What the sites take at the least; the flame graph takes 60 MiB, and is left out where there is less."""
 CPU_SECONDS = 60
 OUTPUT, OUTPUT_BYTES = "report.out", 8192
 MOST_SITES_BYTES = 4 << 20
@@ -99,7 +102,7 @@ class Memray:
         if not header.memray:
             return Fit(fits=False, why=f"there is no memray for its Python {header.version}", advice=ADVICE)
         way = WAYS.get(header.memray, "that its probe has found")
-        return Fit(fits=True, why=f"{fit.why} with the memray {way}", weight="heavy")
+        return Fit(True, f"{fit.why} with the memray {way}", weight="heavy")
 
     async def take(self, job: Job) -> Made:
         """Track, copy, report, compare. Raises CaptureError."""
@@ -126,7 +129,12 @@ class Memray:
         return self._made(job, recording, problem)
 
     async def _report(self, job: Job, recording: Recording, most_bytes: int) -> str | None:
-        """Have it made; what went wrong, if something did."""
+        """Have it made; what went wrong, if something did. The recording is evidence without it, too."""
+        room = for_programs(own_room().left_bytes())
+        if room is not None and room < REPORT_BYTES:
+            takes = f"There is no report: it takes {REPORT_BYTES >> 20} MiB beside this agent"
+            left = f"{room >> 20} MiB are left for that of the agent's own memory limit"
+            return f"{takes}, and {left}; `memray flamegraph {RECORDING}` makes one elsewhere"
         command = (
             *(sys.executable, "-P", "-m", memray_report.__name__),
             *(str(job.folder / RECORDING), f"{recording.seconds:.3f}"),

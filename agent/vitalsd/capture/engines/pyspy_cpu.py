@@ -20,7 +20,7 @@ from vitalsd import __version__
 from vitalsd.capture.confined import ConfinedError
 from vitalsd.capture.engines.registry import CaptureError, Fit, Job, Made, Subject, register
 from vitalsd.capture.held import HeldWatch
-from vitalsd.capture.makers import have_made
+from vitalsd.capture.makers import MAKER_BYTES, have_made
 from vitalsd.capture.model import CaptureKind
 from vitalsd.capture.profiles import folded, make
 from vitalsd.capture.profiles.make import FLAMEGRAPH, FOLDED, SPEEDSCOPE, Digest, Request
@@ -62,7 +62,8 @@ class PySpyCpu:
 
     def fit(self, subject: Subject) -> Fit:
         """Whether py-spy may look."""
-        return fit_of_pyspy(subject, f"py-spy looks up to {RATE} times a second, from outside, and stops nothing")
+        does = f"py-spy looks up to {RATE} times a second, from outside, and stops nothing"
+        return fit_of_pyspy(subject, does, MAKER_BYTES)
 
     async def take(self, job: Job) -> Made:
         """Record, and make the files."""

@@ -32,6 +32,7 @@ __all__ = [
     "Fit",
     "Job",
     "Made",
+    "RoomError",
     "Subject",
     "ladder",
     "load_engines",
@@ -50,6 +51,10 @@ FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 class DiskError(CaptureError):
     """No capture, since the disk does not take it: not the engine's fault."""
+
+
+class RoomError(CaptureError):
+    """No capture, since the agent's own memory is too little for its programs: not the engine's fault."""
 
 
 class Subject(msgspec.Struct, frozen=True):
@@ -87,6 +92,8 @@ class Fit(msgspec.Struct, frozen=True):
     """What is heavy: how many times its heap must be left."""
     holds_seconds: float | None = None
     """For how long it is known to hold the service, about, on a host at rest; None where it should not."""
+    beside_bytes: int = 0
+    """What the programs that it starts take of the agent's own memory, at the least."""
     foreign: bool = False
     """It does not fit since it is for another runtime: nobody misses it, and nothing is said of it."""
 

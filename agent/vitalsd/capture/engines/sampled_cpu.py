@@ -15,7 +15,7 @@ from collections import Counter
 from vitalsd import __version__
 from vitalsd.capture import pauses
 from vitalsd.capture.engines.registry import CaptureError, Fit, Job, Made, Subject, register
-from vitalsd.capture.makers import have_made
+from vitalsd.capture.makers import MAKER_BYTES, have_made
 from vitalsd.capture.model import CaptureKind
 from vitalsd.capture.probe_fit import is_node
 from vitalsd.capture.profiles import make
@@ -56,7 +56,8 @@ class SampledCpu:
         problem = why_unsampled(subject.pid)
         if problem is not None:
             return Fit(False, problem)
-        return Fit(True, f"the kernel samples the main thread {RATE} times a second, and stops nothing")
+        does = f"the kernel samples the main thread {RATE} times a second, and stops nothing"
+        return Fit(True, does, beside_bytes=MAKER_BYTES)
 
     async def take(self, job: Job) -> Made:
         """Sample, and make the files."""

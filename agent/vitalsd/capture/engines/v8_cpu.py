@@ -15,7 +15,7 @@ import msgspec
 
 from vitalsd import __version__
 from vitalsd.capture.engines.registry import Fit, Job, Made, Subject, register
-from vitalsd.capture.makers import have_made
+from vitalsd.capture.makers import MAKER_BYTES, have_made
 from vitalsd.capture.model import CaptureKind
 from vitalsd.capture.probe_fit import fit_of_probe
 from vitalsd.capture.profiles import make
@@ -60,9 +60,9 @@ class V8Cpu:
         holds = HOLD_SECONDS_PER_MIB * heap / (1 << 20)
         does = "V8's profiler looks two hundred times a second, from within"
         if holds < LEAST_HOLD_SECONDS:
-            return fit_of_probe(subject, does, "node")
+            return msgspec.structs.replace(fit_of_probe(subject, does, "node"), beside_bytes=MAKER_BYTES)
         fit = fit_of_probe(subject, f"{does}, and holds the process for some {holds:.1f} s as it begins", "node")
-        return msgspec.structs.replace(fit, holds_seconds=holds)
+        return msgspec.structs.replace(fit, holds_seconds=holds, beside_bytes=MAKER_BYTES)
 
     async def take(self, job: Job) -> Made:
         """Profile, and make the files."""

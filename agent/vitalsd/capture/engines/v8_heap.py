@@ -27,7 +27,7 @@ from vitalsd.capture.censusfile import (
     written,
 )
 from vitalsd.capture.engines.registry import Fit, Job, Made, Subject, register
-from vitalsd.capture.makers import have_made
+from vitalsd.capture.makers import MAKER_BYTES, have_made
 from vitalsd.capture.model import CaptureKind
 from vitalsd.capture.probe_fit import fit_of_probe
 from vitalsd.capture.streaming import streamed
@@ -72,7 +72,8 @@ class V8Heap:
         fit = fit_of_probe(
             subject, f"V8 writes all that lives, and holds the process for some {holds:.1f} s", "node"
         )
-        return msgspec.structs.replace(fit, weight="heavy", heaps=HEAPS, holds_seconds=holds)
+        heavy = msgspec.structs.replace(fit, weight="heavy", heaps=HEAPS, holds_seconds=holds)
+        return msgspec.structs.replace(heavy, beside_bytes=MAKER_BYTES)
 
     async def take(self, job: Job) -> Made:
         """Have it written, count, compare."""

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from vitalsd.capture.engines.memray import compare, read_sites
 from vitalsd.capture.engines.registry import Fit, Job, Made, Subject, register
-from vitalsd.capture.makers import have_made
+from vitalsd.capture.makers import MAKER_BYTES, have_made
 from vitalsd.capture.memray_report import TOP_SITES
 from vitalsd.capture.model import CaptureKind
 from vitalsd.capture.probe_fit import fit_of_probe
@@ -44,7 +44,8 @@ class V8Memory:
 
     def fit(self, subject: Subject) -> Fit:
         """Whether there is a probe of Node that can be asked."""
-        return fit_of_probe(subject, "V8 samples what is allocated and stays, from within", "node")
+        fit = fit_of_probe(subject, "V8 samples what is allocated and stays, from within", "node")
+        return replace(fit, beside_bytes=MAKER_BYTES)
 
     async def take(self, job: Job) -> Made:
         """Sample, make the files, and compare."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from vitalsd.capture.makers import DIGEST, REQUEST
+from vitalsd.capture.notes import DIGEST, REQUEST
 
 if TYPE_CHECKING:
     from vitalsd.capture.profiles.folded import Folded

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import msgspec
 
-from vitalsd.capture.makers import DIGEST, REQUEST
 from vitalsd.capture.memray_report import TOP_SITES, Leaked, Site, top_sites
+from vitalsd.capture.notes import DIGEST, REQUEST
 from vitalsd.capture.profiles.cpuprofile import CallFrame, ProfileError, Size, decoded, frame_of, is_ours
 from vitalsd.model import Frame
 

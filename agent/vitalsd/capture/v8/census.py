@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from vitalsd.capture.makers import DIGEST, REQUEST
+from vitalsd.capture.notes import DIGEST, REQUEST
 from vitalsd.capture.v8.snapshot import SnapshotError, SnapshotReader, TypeCount
 
 __all__ = ["RAW", "SNAPSHOT", "SnapshotDigest", "SnapshotRequest", "make"]

@@ -19,7 +19,7 @@ import msgspec
 
 __all__ = ["SnapshotError", "SnapshotReader", "TypeCount"]
 
-BLOCK_BYTES = 1 << 20
+BLOCK_BYTES = 128 << 10
 MOST_HEAD_BYTES = 1 << 20
 STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 NAMED = frozenset({"object", "native", "closure", "wasm object"})

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from vitalsd.capture.makers import DIGEST, REQUEST
+from vitalsd.capture.notes import DIGEST, REQUEST
 from vitalsd.capture.v8.allocations import HEAPPROFILE, RAW, AllocationsRequest, Sites, make
 
 

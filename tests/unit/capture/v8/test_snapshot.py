@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import tracemalloc
 from itertools import chain
 from typing import Any
 
@@ -43,6 +44,20 @@ def document(strings: list[str] = STRINGS) -> bytes:
 def _pieces(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever lies across the border of two pieces."""
     monkeypatch.setattr(snapshot, "BLOCK_BYTES", request.param)
+
+
+def test_a_large_one_takes_little_memory() -> None:
+    """Whatever its size: what reads it runs beside the agent, whose memory may be limited."""
+    before, _, after = document().partition(b"3,1,1,40,0,0")
+    file = io.BytesIO(before + b"\n,".join([b"3,1,1,40,0,0"] * 200_000) + after)
+    tracemalloc.start()
+    try:
+        rows = SnapshotReader(file).read()
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert TypeCount("Session", 200_001, 200_000 * 40 + 48) in rows
+    assert most < 8 << 20
 
 
 @pytest.mark.usefixtures("_pieces")
