@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 __all__ = ["rows_of", "write"]
@@ -12,15 +12,16 @@ BEGIN, END = "<!-- What `make reliability` has written begins here. -->", "<!-- 
 BETWEEN = re.compile(f"(?<={re.escape(BEGIN)}\n).*?(?={re.escape(END)})", re.DOTALL)
 
 
-def write(page: Path, machine: str, headings: Iterable[str], rows: Iterable[Iterable[str]]) -> None:
-    """Put the table there, with the machine that it is of."""
-    lines = [tuple(headings), *map(tuple, rows)]
+def write(
+    page: Path, machine: str, headings: Sequence[str], rows: Iterable[Sequence[str]], names: Sequence[str]
+) -> None:
+    """Put the rows there, in the order of `names`, in place of those of the same name; other rows stay."""
+    known = {row[headings[0]]: tuple(row.values()) for row in rows_of(page)} | {row[0]: tuple(row) for row in rows}
+    lines = [tuple(headings), *(known[name] for name in names if name in known)]
     text = [f"| {' | '.join(line)} |" for line in lines]
-    text.insert(1, "|" + "---|" * len(lines[0]))
+    text.insert(1, "|" + "---|" * len(headings))
     told = "\n".join(text) + f"\n\nOn {machine}.\n"
-    before = page.read_text()
-    assert BETWEEN.search(before), f"{page} has no place for a table"
-    page.write_text(BETWEEN.sub(lambda _: told, before))
+    page.write_text(BETWEEN.sub(lambda _: told, page.read_text()))
 
 
 def rows_of(page: Path) -> list[dict[str, str]]:
@@ -28,5 +29,7 @@ def rows_of(page: Path) -> list[dict[str, str]]:
     found = BETWEEN.search(page.read_text())
     assert found, f"{page} has no table"
     lines = [line for line in found.group().splitlines() if line.startswith("| ")]
+    if not lines:
+        return []
     headings, *rows = ([cell.strip() for cell in line.strip("|").split("|")] for line in lines)
     return [dict(zip(headings, row, strict=True)) for row in rows]

@@ -32,7 +32,7 @@ def results(faults: Sequence[Fault], quick: bool) -> Iterator[Result]:
 def rows(found: Iterable[Result]) -> Iterator[tuple[str, ...]]:
     """A row of the table for each fault."""
     for each in found:
-        beside = ", ".join(f"{count} {what}" for what, count in sorted(each.beside.items()))
+        beside = ", ".join(f"{what}: {count}" for what, count in sorted(each.beside.items()))
         counts = each.rounds, each.requests, each.unanswered
         yield (
             *(each.fault.name, each.fault.does, *(f"{count:,}" for count in counts)),

@@ -8,6 +8,7 @@ cause.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 
 import msgspec
@@ -129,14 +130,29 @@ class StallCounts:
             del self._lives[key]
 
     def adopt(self, rows: Iterable[StallRow]) -> None:
-        """Go on from what an earlier agent has left; where both have counted, from whichever has counted more."""
+        """
+        Go on from what an earlier agent has left; where both have counted, from whichever has counted more.
+
+        What was taken for nobody's because that was not known yet is not counted twice: as the sum says how many
+        stalls were judged, the next one would be taken for one of them.
+        """
+        mine = {key: sum(count for count, _ in life.causes.values()) for key, life in self._lives.items()}
+        theirs = Counter[WorkerKey]()
         for row in rows:
             key = WorkerKey(row.pid, row.start_ticks)
+            theirs[key] += row.count
             life = self._life(row.target, row.slot, key, row.seen_at)
             count, seconds = life.causes.get(row.cause, (0, 0.0))
             life.causes[row.cause] = max(count, row.count), max(seconds, row.seconds)
             known = life.shown.get(row.cause, (0, 0.0))
             life.shown[row.cause] = max(known[0], row.count), max(known[1], row.seconds)
+        for key in mine.keys() & theirs.keys():
+            causes = self._lives[key].causes
+            excess = sum(count for count, _ in causes.values()) - max(mine[key], theirs[key])
+            count, seconds = causes.get("unknown", (0, 0.0))
+            if excess > 0 and count > 0:
+                left = max(0, count - excess)
+                self._lives[key].shown["unknown"] = causes["unknown"] = left, seconds * left / count
 
     def rows(self) -> list[StallRow]:
         """Everything, as it is to be kept."""

@@ -149,3 +149,13 @@ def test_what_is_not_written_is_not_told(counts):
     counts.add("shop", "0", KEY, "gc_pause", 0.3)
     assert counts.written(KEY, lambda _key, cause: cause in waiting) == {"gc_pause": (1, 0.2)}
     assert counts.of(KEY) == {"gc_pause": (2, 0.5)}
+
+
+def test_what_was_nobodys_is_not_counted_twice(counts):
+    """An agent that could not read its file at first does not think that it has judged what is still to come."""
+    counts.begin("shop", "0", KEY, 30, 6.0)
+    for _ in range(8):
+        counts.add("shop", "0", KEY, "gc_pause", 0.2)
+    counts.adopt([stalls.StallRow("shop", "0", KEY.pid, KEY.start_ticks, "gc_pause", 36, 7.2, 1.0)])
+    assert counts.of(KEY)["gc_pause"] == (36, 7.2)
+    assert counts.total(KEY) == 38
