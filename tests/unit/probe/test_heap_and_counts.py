@@ -8,6 +8,7 @@ import threading
 import types
 import weakref
 from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import thread as futures
 
 import pytest
 
@@ -245,6 +246,29 @@ def test_executors_whose_thread_has_ended():
         work.end()
         call.result(10)
     assert during == (before[0] + 1, before[1] + 1, before[2])
+
+
+class Ended:
+    """A thread that has ended, in a cycle of which a collection has yet to hear."""
+
+    def __init__(self):
+        self.itself = self
+
+
+def test_executors_while_a_collection_takes_some():
+    """To look at them may set it off."""
+    queues = futures._threads_queues
+    before = gc.get_threshold()
+    gc.disable()
+    try:
+        for _ in range(200):
+            queues[Ended()] = None
+        gc.set_threshold(gc.get_count()[0] + 100)  # in the middle of looking at two hundred
+        gc.enable()
+        counts.executors()
+    finally:
+        gc.set_threshold(*before)
+        gc.enable()
 
 
 def test_executors_while_a_pool_grows(monkeypatch):

@@ -89,8 +89,9 @@ def executors() -> list[Pool]:
     module: Any = sys.modules.get("concurrent.futures.thread")
     if module is None:
         return []
-    # All at once: the dictionary's own iterator fails when a pool grows meanwhile.
-    pairs = list(module._threads_queues.data.items())
+    # A copy, all at once: to go along the dictionary itself fails when a pool grows meanwhile, or when a collection
+    # that just this sets off takes threads that have ended out of it.
+    pairs = list(module._threads_queues.data.copy().items())
     return _pools(module, [(reference(), queue) for reference, queue in pairs])
 
 
