@@ -120,10 +120,15 @@ class Watching:
 
     def __init__(self, tree, **options):
         self.now = 500.0
-        self.cpu = 0.0
+        self.cpu = self.own = 0.0
         self.events = []
         self.observer = Observer(
-            self.events.append, proc=tree.root, clock=lambda: self.now, cpu_clock=lambda: self.cpu, **options
+            self.events.append,
+            proc=tree.root,
+            clock=lambda: self.now,
+            cpu_clock=lambda: self.cpu,
+            own_clock=lambda: self.own,
+            **options,
         )
 
     def follow(self, *keys, segment=None):

@@ -54,6 +54,18 @@ def test_late_by_itself(tree, watching):
     assert late(made.now, made.now + 1.0) <= 0
 
 
+def test_an_agent_that_was_at_work_is_late_of_itself(tree, watching):
+    """That its own thread had to wait for the others of the agent says nothing of the host."""
+    key = tree.service()
+    made = watching()
+    made.follow(key)
+    made.ticks(3)
+    due = made.now
+    made.now, made.own = made.now + 2.0, made.own + 1.9
+    made.observer.tick()
+    assert made.observer.late_seconds(due, made.now) == pytest.approx(0.1, abs=0.06)
+
+
 def test_an_agent_that_was_stopped_is_no_witness_of_its_host(tree, watching):
     """It was late because somebody stopped it, which says nothing of anybody else."""
     key = tree.service()

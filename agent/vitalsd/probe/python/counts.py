@@ -89,8 +89,8 @@ def executors() -> list[Pool]:
     module: Any = sys.modules.get("concurrent.futures.thread")
     if module is None:
         return []
-    # A copy, all at once: to go along the dictionary itself fails when a pool grows meanwhile, or when a collection
-    # that just this sets off takes threads that have ended out of it.
+    # A copy, all at once: to go along the dictionary itself fails when a pool grows meanwhile, or when a
+    # collection that just this sets off takes threads that have ended out of it.
     pairs = list(module._threads_queues.data.copy().items())
     return _pools(module, [(reference(), queue) for reference, queue in pairs])
 

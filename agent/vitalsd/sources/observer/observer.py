@@ -57,12 +57,14 @@ class Observer:
         descriptors: int = DESCRIPTORS,
         clock: Callable[[], float] = time.monotonic,
         cpu_clock: Callable[[], float] = time.thread_time,
+        own_clock: Callable[[], float] = time.process_time,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         room = Descriptors(descriptors)
         self._setting = Setting(proc, Calls(), room, threshold_seconds, late_seconds, self._tell)
         self._notify = notify
         self._clock, self._cpu_clock, self._sleep = clock, cpu_clock, sleep
+        self._own_clock = own_clock
         self._budget = Budget(budget_share, INTERVAL_SECONDS, BURST_SECONDS)
         self._wanted: dict[WorkerKey, Followed] = {}
         self._adopted: dict[WorkerKey, Followed] = {}
@@ -73,6 +75,8 @@ class Observer:
         self._outside = True
         """Whether any worker is watched from outside."""
         self._woken_for: float | None = None
+        self._own_seconds = 0.0
+        """Of processor time, of the whole agent, when it went to sleep."""
         self._late: deque[tuple[float, float]] = deque(maxlen=KEPT_LATE)
         """When a look was due that came late, and when it came."""
         self._went_on: deque[float] = deque(maxlen=KEPT_LATE)
@@ -129,7 +133,11 @@ class Observer:
             watch.settle(since, was_stall)
 
     def late_seconds(self, since: float, until: float) -> float:
-        """By how much it was late itself within this time, at the most, without having been stopped."""
+        """
+        By how much it was late itself within this time, at the most: because of others.
+
+        Not where it had been stopped, nor for as long as the agent itself was at work.
+        """
         late = [each for each in list(self._late) if not self._was_stopped(*each)]  # its thread adds to it
         return max((min(until, came) - max(since, due) for due, came in late), default=0.0)
 
@@ -158,7 +166,8 @@ class Observer:
     def tick(self) -> float:
         """All looks that are due; the answer is when the next one is."""
         now = self._clock()
-        late = max(0.0, now - self._woken_for) if self._woken_for is not None else 0.0
+        own = self._own_clock() - self._own_seconds
+        late = max(0.0, now - self._woken_for - own) if self._woken_for is not None else 0.0
         if late > LATE_SECONDS:
             self._late.append((now - late, now))
         self._adopt()
@@ -171,7 +180,7 @@ class Observer:
                 self._look(watch, late)
             upcoming = min(upcoming, watch.due_at)
         self._budget.spent(now, self._cpu_clock())
-        self._woken_for = upcoming
+        self._woken_for, self._own_seconds = upcoming, self._own_clock()
         return upcoming
 
     def _run(self) -> None:
