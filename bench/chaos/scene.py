@@ -147,7 +147,7 @@ class Scene:
             return f"it does not answer: {error}"
 
     def _counted_as_the_hosts(self) -> int:
-        """How many stalls of `slow` the agent has counted so far as the whole host's: on a crowded host some are."""
+        """How many stalls of `slow` the agent has counted as the whole host's: on a crowded host some are."""
         with contextlib.suppress(OSError):
             lines = fetch(f"http://127.0.0.1:{self.agent.metrics_port}/metrics").decode().splitlines()
             return sum(int(float(line.rpartition(" ")[2])) for line in lines if line.startswith(OF_THE_HOST))
