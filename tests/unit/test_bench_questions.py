@@ -1,4 +1,4 @@
-"""The questions of `make bench`: each can be asked, its table shows what was measured, the page is written whole."""
+"""The questions of `make bench`: each can be asked, tables show what was measured, the page is written."""
 
 from __future__ import annotations
 
