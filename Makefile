@@ -38,8 +38,9 @@ types: .venv/ready ## mypy, strict
 unit: .venv/ready ## the tests that need no other process
 	$(RUN) pytest -q tests/unit tests/golden tests/docs
 
-bench: .venv/ready ## every figure the documentation quotes, each with its command
-	$(RUN) python -m bench all
+bench: .venv/ready ## docs/benchmarks.md, in 20 minutes; BENCH=name for one of its questions
+	@scripts/bench-packages
+	$(RUN) python -m bench questions $(BENCH)
 
 fuzz: .venv/ready ## all that is read, by chance, for FUZZ_MINUTES (5); what fails becomes a seed in tests/fuzz/seeds
 	@PYTHONPATH=tests:. $(RUN) $(ATHERIS) python -m fuzz

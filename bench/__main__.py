@@ -1,4 +1,6 @@
 """
+`python -m bench questions [NAME ...]` compares us with others, see bench/questions.
+
 `python -m bench` lists the benches with what each shows and its bars; `python -m bench NAME ...` runs them, and
 `python -m bench all` runs every one. `--json FILE` writes the figures; `--quick` only shows that a bench works.
 """
@@ -15,7 +17,9 @@ from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
 
+from bench import questions
 from bench.figures import Figure, table
+from bench.questions import page
 
 NAMES = (
     *("throughput", "idle", "iteration", "agent", "memory", "observer", "truth", "start", "budget", "causes"),
@@ -33,6 +37,10 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
     parser.add_argument("--quick", action="store_true", help="a fraction of the rounds: not to be quoted")
     args = parser.parse_args(arguments)
+    if args.names[:1] == ["questions"]:
+        if unknown := set(args.names[1:]) - set(questions.NAMES):
+            parser.error(f"there is no question {', '.join(sorted(unknown))}: {', '.join(questions.NAMES)}")
+        return page.run(args.names[1:], machine(), quick=args.quick)
     unknown = set(args.names) - {"all", *NAMES}
     if unknown:
         parser.error(f"there is no bench {', '.join(sorted(unknown))}: choose from all, {', '.join(NAMES)}")
