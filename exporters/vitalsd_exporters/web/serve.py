@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 import uvicorn
+from uvicorn.config import Config
+from uvicorn.server import Server
 
 from vitalsd_exporters.web.sockets import bind
 
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Listener"]
 
+# All that uvicorn's other modules ask the package for, which is not run for that.
+vars(uvicorn)["Config"] = Config
 log = structlog.get_logger(__name__)
 
 CONNECTIONS = 64
@@ -44,7 +48,7 @@ class Listener:
 
     def __init__(self, app: ASGIApp, listen: str, key: str, tls: ssl.SSLContext | None = None) -> None:
         self._sockets = bind(listen, key)
-        config = uvicorn.Config(
+        config = Config(
             _Logged(app),
             http="h11",
             ws="none",
@@ -88,7 +92,7 @@ class Listener:
         self._server.stopping.set()
 
 
-class _Server(uvicorn.Server):
+class _Server(Server):
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
         self.stopping = asyncio.Event()
