@@ -38,8 +38,8 @@ if TYPE_CHECKING:
 __all__ = ["metrics_app"]
 
 RELOAD_SECONDS = 5.0
-GZIP_LEVEL = 3
-"""More takes twice the time, and saves a twentieth."""
+GZIP_LEVEL = 5
+"""One more takes twice the time, and saves a fifteenth."""
 
 
 def metrics_app(view: View, *, lifecycle: bool, clock: Callable[[], float] = time.monotonic) -> Starlette:
