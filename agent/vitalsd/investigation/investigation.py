@@ -123,7 +123,7 @@ class Investigation:
         self._pasts: dict[tuple[str, str], Past] = {}
         """By target and slot, for as long as the slot is there: its next worker is measured by those before."""
         self._targets: tuple[TargetSnapshot, ...] = ()
-        self._sockets: dict[WorkerKey, Path] = {}
+        self._segments: dict[WorkerKey, Path] = {}
         self._failures = DetectorFailures()
         policy = CensusPolicy(lambda key: bool(observer.in_progress(key)))
         self.censuses = GrowthCensuses(self._socket_of, policy, settings.capture.census_interval, COUNTS)
@@ -172,10 +172,8 @@ class Investigation:
     def follow(self, found: Found) -> None:
         """Have the observer watch these workers."""
         seats = [seat for seats in found.targets.values() for seat in seats if seat.key is not None]
-        self._sockets = {
-            seat.key: socket_of(seat.segment.path)
-            for seat in seats
-            if seat.key is not None and seat.segment is not None
+        self._segments = {
+            seat.key: seat.segment.path for seat in seats if seat.key is not None and seat.segment is not None
         }
         now = time.time()
         self._observer.follow(
@@ -197,7 +195,8 @@ class Investigation:
         return seat.segment.path
 
     def _socket_of(self, key: WorkerKey) -> Path | None:
-        return self._sockets.get(key)
+        segment = self._segments.get(key)
+        return socket_of(segment) if segment is not None else None
 
     def hear(self, event: Late | Ended) -> None:
         """Take in what the observer tells, in the agent's loop."""

@@ -29,7 +29,7 @@ from opentelemetry.proto.metrics.v1.metrics_pb2 import (
     ScopeMetrics,
 )
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
-from prometheus_client import Metric as Family
+from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.samples import Sample
 
 from vitalsd import __version__

@@ -4,7 +4,7 @@ The metrics port: `/metrics`, the agent's own health and reload, and the health 
 Open like any exporter: it tells numbers and names, takes no arguments but names, and changes nothing except by
 `/-/reload`, which reads the configuration again and can be switched off (`enable_lifecycle`). Anybody may ask for
 that: so it is done once in RELOAD_SECONDS, no page of another site may have a browser ask for it, and what is
-wrong with the configuration is told in the log alone. A scrape runs inside the daemon's loop and costs some 3 us
+wrong with the configuration is told in the log alone. A scrape runs inside the daemon's loop and costs some 2 us
 per series: the segments read again, the text, and its compression.
 """
 
@@ -18,12 +18,12 @@ from math import ceil
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from prometheus_client.exposition import choose_encoder
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from vitalsd.errors import VitalsdError
+from vitalsd_exporters.prometheus.accepted import OPENMETRICS, content_type
 from vitalsd_exporters.prometheus.collector import build_registry, sample_names
 from vitalsd_exporters.prometheus.exemplars import with_exemplars
 from vitalsd_exporters.prometheus.text import render
@@ -31,7 +31,7 @@ from vitalsd_exporters.web.health import health_routes
 from vitalsd_exporters.web.reply import html_page
 
 if TYPE_CHECKING:
-    from prometheus_client import CollectorRegistry
+    from prometheus_client.registry import CollectorRegistry
     from starlette.requests import Request
 
     from vitalsd_exporters.state import View
@@ -117,16 +117,15 @@ def _from_another_site(request: Request) -> bool:
 
 
 def _exposition(view: View, registry: CollectorRegistry, request: Request) -> Response:
-    # Names of ours are sent as they are, whatever escaping is asked for: it is for names that need some.
-    content_type = choose_encoder(request.headers.get("accept", ""))[1].partition("; escaping=")[0]
+    form = content_type(request.headers.get("accept", ""))
     names = request.query_params.getlist("name[]")
     asked_for = registry.restricted_registry(sample_names(names)) if names else registry
     families = asked_for.collect()
-    openmetrics = content_type.startswith("application/openmetrics-text")
+    openmetrics = form == OPENMETRICS
     if openmetrics:
         families = with_exemplars(families, view.latest_stalls())
     body = render(families, openmetrics=openmetrics)
-    headers = {"Content-Type": content_type, "Vary": "Accept, Accept-Encoding"}
+    headers = {"Content-Type": form, "Vary": "Accept, Accept-Encoding"}
     if _takes_gzip(request.headers.get("accept-encoding", "")):
         import gzip
 

@@ -12,7 +12,8 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 import structlog
-from prometheus_client import CollectorRegistry, Metric
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import CollectorRegistry
 
 from vitalsd_exporters.prometheus import series
 from vitalsd_exporters.prometheus.catalogue import CATALOGUE, Descriptor
@@ -58,39 +59,38 @@ class VitalsCollector:
     def collect(self) -> Iterator[Metric]:
         """Every family that has a sample now."""
         samples: dict[str, list[Sample]] = {}
-        for name, sample in self._rows():
-            samples.setdefault(name, []).append(sample)
+        for rows in self._parts():
+            for name, sample in rows:
+                samples.setdefault(name, []).append(sample)
         for descriptor in CATALOGUE:
             if descriptor.name in samples:
                 family = _family(descriptor)
                 family.samples = samples[descriptor.name]
                 yield family
 
-    def _rows(self) -> Iterator[series.Row]:
+    def _parts(self) -> Iterator[list[series.Row]]:
         view = self._view
         targets = _whole("targets", view.targets)
         for target in targets:
             yield from self._target(target)
         names = {target.name for target in targets}
-        yield from _whole(
-            "incidents", lambda: series.incident_rows(view.incidents(), view.incident_totals(), names)
-        )
-        yield from _whole("leads", lambda: self._leads.rows(view.incidents(), names))
-        yield from _whole("captures", lambda: series.capture_rows(view.captures.counts(), names))
-        yield from _whole("remedies", lambda: series.remedy_rows(view.remedies()))
-        yield from _whole("sources", lambda: series.source_rows(view.sources()))
-        yield from _whole("agent", lambda: series.agent_rows(view.agent(), self._python_version))
+        yield _whole("incidents", lambda: series.incident_rows(view.incidents(), view.incident_totals(), names))
+        yield _whole("leads", lambda: self._leads.rows(view.incidents(), names))
+        yield _whole("captures", lambda: series.capture_rows(view.captures.counts(), names))
+        yield _whole("remedies", lambda: series.remedy_rows(view.remedies()))
+        yield _whole("sources", lambda: series.source_rows(view.sources()))
+        yield _whole("agent", lambda: series.agent_rows(view.agent(), self._python_version))
 
-    def _target(self, target: TargetSnapshot) -> Iterator[series.Row]:
-        yield from _whole("target", partial(series.target_rows, target), target=target.name)
+    def _target(self, target: TargetSnapshot) -> Iterator[list[series.Row]]:
+        yield _whole("target", partial(series.target_rows, target), target=target.name)
         for worker in target.workers:
             where = {"target": target.name, "worker": worker.slot}
             # What was read of a process that is gone is no longer true of its slot.
             for part, rows in WORKER_PARTS if worker.up else WORKER_PARTS[:1]:
-                yield from _whole(part, partial(rows, worker), **where)
+                yield _whole(part, partial(rows, worker), **where)
             if worker.up:
-                yield from _whole("stalls", partial(self._stalls, worker), **where)
-                yield from _whole("trend", partial(self._trend, worker), **where)
+                yield _whole("stalls", partial(self._stalls, worker), **where)
+                yield _whole("trend", partial(self._trend, worker), **where)
 
     def _trend(self, worker: WorkerSample) -> Iterator[series.Row]:
         return series.trend_rows(worker, self._view.memory_trend(worker))

@@ -15,7 +15,7 @@ from prometheus_client.samples import Exemplar, Sample
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from prometheus_client import Metric
+    from prometheus_client.metrics_core import Metric
 
     from vitalsd.incidents.latest import Latest, LoopPlace
     from vitalsd.model import EndedStall

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 import structlog
 import uvicorn
+from uvicorn.config import Config
+from uvicorn.server import Server
 
 from vitalsd_exporters.web.door import AT_ONCE, Door
 from vitalsd_exporters.web.sockets import BACKLOG, bind
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Listener"]
 
+# All that uvicorn's other modules ask the package for, which is not run for that.
+vars(uvicorn)["Config"] = Config
 log = structlog.get_logger(__name__)
 
 KEEP_ALIVE_SECONDS = 20
@@ -44,7 +48,7 @@ class Listener:
         self._sockets = bind(listen, key)
         self._tls = tls
         door = Door(tls.context if tls is not None else None)
-        config = uvicorn.Config(
+        config = Config(
             _Logged(app),
             http=door.protocol,  # type: ignore[arg-type]
             ws="none",
@@ -90,8 +94,8 @@ class Listener:
         self._server.stopping.set()
 
 
-class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config, door: Door) -> None:
+class _Server(Server):
+    def __init__(self, config: Config, door: Door) -> None:
         super().__init__(config)
         self.stopping = asyncio.Event()
         self._door = door

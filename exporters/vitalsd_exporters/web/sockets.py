@@ -74,8 +74,9 @@ def _places(host: str, listen: str, key: str) -> list[tuple[int, str]]:
         # All of both families by one socket, or all of IPv4 where the kernel has no IPv6.
         both = socket.has_dualstack_ipv6()
         return [(socket.AF_INET6, "::") if both else (socket.AF_INET, "0.0.0.0")]  # noqa: S104 - asked for
+    plain = host.encode() if host.isascii() else host  # the tables of other scripts are half a MiB
     try:
-        infos = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+        infos = socket.getaddrinfo(plain, None, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
         raise UsageError(f"Cannot listen on {listen}: no such host; correct `{key}`.") from error
     return list(dict.fromkeys((family, str(address[0])) for family, _, _, _, address in infos))

@@ -33,6 +33,11 @@ COPY_SECONDS = 0.5
 MOST_THREADS = 256
 WORDS = struct.Struct(f"<{layout.COPIED + 1 - layout.SINCE}d")
 COPIED = layout.COPIED - layout.SINCE
+OTHERS = slice(8, 8 * layout.LOOPS)
+"""Of the live words, `since` of all loops but the first."""
+NOBODY = bytes(8 * (layout.LOOPS - 1))
+ONE = struct.Struct(f"<d{len(NOBODY)}xd{len(NOBODY)}x")
+"""`since` and `due` of the first."""
 Word = tuple[float, float]
 NOT_RUNNING: Word = (0.0, 0.0)
 
@@ -125,7 +130,7 @@ class Probed(Watch):
             return False
         read = file.live_bytes()
         if read != self._read:
-            self._read, self._calm_until = read, _calm_until(file.live_words(read))
+            self._read, self._calm_until = read, _calm_until(read)
         return now < self._calm_until
 
     def _as_stopped(self, slots: list[Word], now: float) -> list[Word]:
@@ -240,13 +245,18 @@ class Probed(Watch):
         return self.key.pid
 
 
-def _calm_until(words: tuple[float, ...]) -> float:
+def _calm_until(read: bytes) -> float:
     """When the first of these loops is late, if nothing changes: one at work, or one whose timer is due."""
+    if read[OTHERS] == NOBODY:  # most processes have one loop, and each look at one that works comes here
+        words = ONE.unpack(read)
+        loops = 1
+    else:
+        words, loops = SegmentFile.live_words(read), layout.LOOPS
     until = math.inf
-    for slot in range(layout.LOOPS):
+    for slot in range(loops):
         since = words[slot]
         if since < 0:
-            since = words[slot + layout.LOOPS]
+            since = words[slot + loops]
         if 0 < since < until:
             until = since
     return until + NOTED_SECONDS

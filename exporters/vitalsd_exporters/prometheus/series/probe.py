@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
+from functools import lru_cache
 
 from vitalsd.model import ERROR_CHANNELS, Histogram, WorkerSample, gc_names
 from vitalsd_exporters.prometheus.series.rows import Row, histogram_rows, known_rows, labels_of, row
@@ -64,6 +65,13 @@ def _with_other(values: Mapping[str, float | None], told: Collection[str]) -> di
 
 def _told(pauses: Histogram) -> Histogram:
     """The same in fewer buckets: of a worker no more is told than Prometheus should be asked to keep."""
-    kept = [at for at, bound in enumerate(pauses.bounds) if bound in GC_TOLD_SECONDS]
-    bounds = tuple(pauses.bounds[at] for at in kept)
-    return Histogram(bounds, (*(pauses.buckets[at] for at in kept), pauses.buckets[-1]), pauses.sum)
+    bounds, kept = _kept(pauses.bounds)
+    buckets = pauses.buckets
+    return Histogram(bounds, (*[buckets[at] for at in kept], buckets[-1]), pauses.sum)
+
+
+@lru_cache(maxsize=4)
+def _kept(bounds: tuple[float, ...]) -> tuple[tuple[float, ...], tuple[int, ...]]:
+    """Which of these are told, and where they stand."""
+    kept = tuple(at for at, bound in enumerate(bounds) if bound in GC_TOLD_SECONDS)
+    return tuple(bounds[at] for at in kept), kept
