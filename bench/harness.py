@@ -24,7 +24,9 @@ __all__ = [
     "NODE_PROBE",
     "PROBE",
     "SERVICES",
+    "UVICORN",
     "Process",
+    "Service",
     "at_rest",
     "cores",
     "end",
@@ -33,6 +35,7 @@ __all__ = [
     "free_port",
     "process",
     "scratch",
+    "served",
     "wait_for",
     "web_service",
 ]
@@ -43,6 +46,7 @@ PROBE = {"PYTHONPATH": str(ROOT / "agent" / "vitalsd" / "probe" / "launch")}
 """The environment that puts the probe into a Python service."""
 NODE_PROBE = {"NODE_OPTIONS": f"--require {ROOT / 'agent' / 'vitalsd' / 'probe' / 'node' / 'preload.js'}"}
 """And into a Node service."""
+UVICORN = ("-m", "uvicorn", "--log-level", "warning", "--no-access-log")
 PATIENCE_SECONDS = 30.0
 END_SECONDS = 10.0
 SETTLE_SECONDS = 0.005
@@ -74,6 +78,10 @@ class Process:
         """What it would give back: its own memory, and its share of what others have mapped too."""
         lines = Path(f"/proc/{self.pid}/smaps_rollup").read_text().splitlines()[1:]
         return int(dict(line.split(":", 1) for line in lines)["Pss"].split()[0]) * 1024
+
+
+Service = Callable[..., contextlib.AbstractContextManager[Process]]
+"""Starts one of a kind, as `web_service` does."""
 
 
 def environment(extra: Mapping[str, str]) -> dict[str, str]:
@@ -132,8 +140,14 @@ def web_service(
     port = free_port()
     command = ["node", "web.js", str(port)] if kind == "node" else [sys.executable, "aio.py", str(port)]
     if kind == "uvicorn":
-        command = [sys.executable, *["-m", "uvicorn", f"{app}:app", "--log-level", "warning", "--no-access-log"]]
-        command += ["--loop", loop, "--port", str(port)]
+        command = [sys.executable, *UVICORN, f"{app}:app", "--loop", loop, "--port", str(port)]
+    return served(command, port, extra, pinned)
+
+
+def served(
+    command: Sequence[str], port: int, extra: Mapping[str, str], pinned: set[int] | None = None
+) -> contextlib.AbstractContextManager[Process]:
+    """A service that is ready once it listens; with VITALSD_DIR in `extra`, once it is probed too."""
     folder = extra.get("VITALSD_DIR")
     known = set(Path(folder).glob("*.seg")) if folder is not None else set()
 

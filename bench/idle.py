@@ -13,7 +13,7 @@ from bench.figures import Bar, Figure, estimate, paired
 from bench.harness import PROBE, Process, scratch, web_service
 
 SHOWS = "CPU share the probe adds to an idle uvicorn service"
-BARS = {"probe, asyncio": Bar(0.1, "% of a core"), "probe, uvloop": Bar(0.1, "% of a core")}
+BARS = {"probe, asyncio": Bar(0.05, "% of a core"), "probe, uvloop": Bar(0.05, "% of a core")}
 
 PAIRS = 3
 SETTLE_SECONDS = 25.0

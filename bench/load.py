@@ -2,7 +2,7 @@
 A cheap closed-loop load: a few keep-alive connections, each with one request under way, in its own process.
 
 It parses only the first answer of a connection and afterwards counts bytes, so it needs a small part of the CPU
-time of the Python service that it keeps saturated.
+time of the Python service that it keeps saturated. Latency is what each request took, of those of one round.
 """
 
 from __future__ import annotations
@@ -17,13 +17,24 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
+from bench.figures import quantile
 from bench.harness import ROOT
 
-__all__ = ["Load", "load"]
+__all__ = ["Driven", "Load", "load"]
 
 CONNECTIONS = 4
 REQUEST = b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+
+
+class Driven(NamedTuple):
+    """What a service did while it was kept busy."""
+
+    requests: int
+    seconds: float
+    p99_seconds: float
+    """Of the time from a request to the end of its answer."""
 
 
 @dataclass(frozen=True)
@@ -32,8 +43,8 @@ class Load:
 
     child: subprocess.Popen[str]
 
-    def drive(self, port: int, seconds: float) -> tuple[int, float]:
-        """Keep a service busy; the answer is how many requests it answered in how many seconds."""
+    def drive(self, port: int, seconds: float) -> Driven:
+        """Keep a service busy for so long."""
         assert self.child.stdin is not None
         assert self.child.stdout is not None
         self.child.stdin.write(f"{port} {seconds}\n")
@@ -41,8 +52,7 @@ class Load:
         line = self.child.stdout.readline()
         if not line:
             raise RuntimeError("the load ended")
-        requests, took = json.loads(line)
-        return requests, took
+        return Driven(*json.loads(line))
 
 
 @contextlib.contextmanager
@@ -73,15 +83,17 @@ class Client:
         for fd in self._by_fd:
             self._poll.register(fd, select.EPOLLIN)
 
-    def drive(self, seconds: float) -> tuple[int, float]:
-        """Requests answered, and how long that took; at the end none is under way."""
+    def drive(self, seconds: float) -> Driven:
+        """Keep it busy; at the end no request is under way."""
         by_fd, size = self._by_fd, self._size
         missing = dict.fromkeys(by_fd, size)
         began = time.monotonic()
         deadline = began + seconds
         for connection in self._connections:
             connection.sendall(REQUEST)
-        requests, under_way = 0, len(by_fd)
+        sent_at = dict.fromkeys(by_fd, began)
+        took: list[float] = []
+        under_way = len(by_fd)
         while under_way:
             for fd, _ in self._poll.poll(10):
                 got = len(by_fd[fd].recv(65536))
@@ -90,13 +102,14 @@ class Client:
                 missing[fd] -= got
                 if missing[fd]:
                     continue
-                requests += 1
-                if time.monotonic() < deadline:
-                    missing[fd] = size
+                now = time.monotonic()
+                took.append(now - sent_at[fd])
+                if now < deadline:
+                    missing[fd], sent_at[fd] = size, now
                     by_fd[fd].sendall(REQUEST)
                 else:
                     under_way -= 1
-        return requests, time.monotonic() - began
+        return Driven(len(took), time.monotonic() - began, quantile(took, 0.99))
 
 
 def _first_answer(connection: socket.socket) -> int:

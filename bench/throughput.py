@@ -14,11 +14,12 @@ also measured in one process, which has them taken out and put back between roun
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from bench.figures import Bar, Figure, estimate, paired
-from bench.harness import PROBE, Process, at_rest, cores, fetch, scratch, web_service
+from bench.harness import PROBE, Process, Service, at_rest, cores, fetch, scratch, web_service
 from bench.load import Load, load
 
 SHOWS = "throughput of a saturated service with the probe over that without it"
@@ -47,19 +48,29 @@ REFERENCES: dict[str, dict[str, str]] = {
 }
 
 
+Round: TypeAlias = tuple[float, float, float]
+"""Requests per CPU second and per second, and the 99th percentile of what they took."""
+
+
 @dataclass
 class Rounds:
     """Ratios of pairs of rounds, by start."""
 
-    per_cpu_second: list[list[float]]
-    per_second: list[list[float]]
+    per_cpu_second: list[list[float]] = field(default_factory=list)
+    per_second: list[list[float]] = field(default_factory=list)
+    p99_seconds: list[list[float]] = field(default_factory=list)
+
+    def add(self, bare: Sequence[Round], other: Sequence[Round]) -> None:
+        """Those of one start."""
+        for ratios, figure in zip((self.per_cpu_second, self.per_second, self.p99_seconds), range(3), strict=True):
+            ratios.append(paired([one[figure] for one in bare], [one[figure] for one in other], _ratio))
 
 
 def run(quick: bool) -> list[Figure]:
     """Measure each service with the probe, and the first one with what else people use."""
     figures = []
     for name, loop in IN_AND_OUT.items():
-        rounds = _in_and_out(loop, 1 if quick else IN_AND_OUT_STARTS, 2 if quick else IN_AND_OUT_PAIRS)
+        rounds = in_and_out(loop, 1 if quick else IN_AND_OUT_STARTS, 2 if quick else IN_AND_OUT_PAIRS)
         figures += figures_of(name, rounds, BAR)[:1]
     for name, (kind, loop) in SERVICES.items():
         with scratch() as folder:
@@ -85,53 +96,52 @@ def compare(
     starts: int,
     quick: bool,
     warm_up_seconds: float = WARM_UP_SECONDS,
+    *,
+    bare: Mapping[str, str] | None = None,
+    pairs: int = PAIRS,
+    service: Service = web_service,
 ) -> Rounds:
-    """A bare service against one with `extra` in its environment."""
-    result = Rounds([], [])
+    """A bare service against one with `extra` in its environment; each has what is in `bare`."""
+    alike = bare or {}
+    extra = {**alike, **extra}
+    result = Rounds()
     service_cores, load_cores = cores()
     for start in range(1 if quick else starts):
         with contextlib.ExitStack() as stack:
-            environments: tuple[Mapping[str, str], ...] = ({}, extra) if start % 2 == 0 else (extra, {})
+            environments: tuple[Mapping[str, str], ...] = (alike, extra) if start % 2 == 0 else (extra, alike)
             first, second = (
-                stack.enter_context(web_service(kind, loop=loop, extra=one, pinned=service_cores))
+                stack.enter_context(service(kind, loop=loop, extra=one, pinned=service_cores))
                 for one in environments
             )
-            bare, other = (first, second) if start % 2 == 0 else (second, first)
+            without, other = (first, second) if start % 2 == 0 else (second, first)
             driver = stack.enter_context(load(load_cores))
-            for one in (bare, other):
+            for one in (without, other):
                 driver.drive(one.port, warm_up_seconds)
-            a, b = _alternate(driver, bare, other, 2 if quick else PAIRS)
-        result.per_cpu_second.append(paired([x for x, _ in a], [x for x, _ in b], _ratio))
-        result.per_second.append(paired([x for _, x in a], [x for _, x in b], _ratio))
+            result.add(*_alternate(driver, without, other, 2 if quick else pairs))
     return result
 
 
-def _in_and_out(loop: str, starts: int, pairs: int) -> Rounds:
+def in_and_out(loop: str, starts: int, pairs: int, service: Service = web_service) -> Rounds:
     """One service without the probe's hooks against itself with them."""
-    result = Rounds([], [])
+    result = Rounds()
     service_cores, load_cores = cores()
     for _ in range(starts):
         with scratch() as folder, contextlib.ExitStack() as stack:
             extra = {**PROBE, "VITALSD_DIR": str(folder)}
-            service = stack.enter_context(web_service("uvicorn", loop=loop, extra=extra, pinned=service_cores))
+            one = stack.enter_context(service("uvicorn", loop=loop, extra=extra, pinned=service_cores))
             driver = stack.enter_context(load(load_cores))
-            driver.drive(service.port, WARM_UP_SECONDS)
+            driver.drive(one.port, WARM_UP_SECONDS)
             rounds: dict[str, list[Round]] = {"out": [], "in": []}
             for pair in range(pairs):
                 for state in ("out", "in") if pair % 2 == 0 else ("in", "out"):
-                    fetch(f"http://127.0.0.1:{service.port}/{state}")
-                    rounds[state].append(_round(driver, service))
-        result.per_cpu_second.append(paired([x for x, _ in rounds["out"]], [x for x, _ in rounds["in"]], _ratio))
-        result.per_second.append(paired([x for _, x in rounds["out"]], [x for _, x in rounds["in"]], _ratio))
+                    fetch(f"http://127.0.0.1:{one.port}/{state}")
+                    rounds[state].append(_round(driver, one))
+            result.add(rounds["out"], rounds["in"])
     return result
 
 
 def _ratio(bare: float, other: float) -> float:
     return other / bare
-
-
-Round = tuple[float, float]
-"""Requests per CPU second and per second."""
 
 
 def _alternate(driver: Load, a: Process, b: Process, pairs: int) -> tuple[list[Round], list[Round]]:
@@ -144,6 +154,7 @@ def _alternate(driver: Load, a: Process, b: Process, pairs: int) -> tuple[list[R
 
 def _round(driver: Load, service: Process) -> Round:
     before = service.cpu_seconds()
-    requests, seconds = driver.drive(service.port, ROUND_SECONDS)
+    driven = driver.drive(service.port, ROUND_SECONDS)
     at_rest()
-    return requests / (service.cpu_seconds() - before), requests / seconds
+    cpu_seconds = service.cpu_seconds() - before
+    return driven.requests / cpu_seconds, driven.requests / driven.seconds, driven.p99_seconds

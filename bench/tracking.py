@@ -130,7 +130,7 @@ def _throughput(services: int) -> list[Figure]:
 def _rate(driver: Load, service: Process) -> float:
     """Requests per second of processor time."""
     before = service.cpu_seconds()
-    requests, _ = driver.drive(service.port, LOADED_SECONDS)
+    requests = driver.drive(service.port, LOADED_SECONDS).requests
     return requests / (service.cpu_seconds() - before)
 
 

@@ -93,7 +93,9 @@ def _first_sample(pid: int, extra: Mapping[str, str]) -> float:
 
     def has_sample() -> bool:
         with contextlib.suppress(OSError):
-            return b'vitals_process_resident_memory_bytes{target="bench"' in fetch(f"http://127.0.0.1:{port}/metrics")
+            return b'vitals_process_resident_memory_bytes{target="bench"' in fetch(
+                f"http://127.0.0.1:{port}/metrics"
+            )
         return False
 
     began = time.perf_counter()

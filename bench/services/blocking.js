@@ -34,8 +34,8 @@ function keepBlocking() {
 }
 
 /** What monitorEventLoopDelay reads, by resolution; it begins anew with /reset. */
-function ownDelay() {
-  return Object.fromEntries(monitors.map(([resolution, monitor]) => [resolution, monitor.percentile(99) / 1e9]));
+function ownDelay(percentile) {
+  return Object.fromEntries(monitors.map(([resolution, monitor]) => [resolution, monitor.percentile(percentile) / 1e9]));
 }
 
 function answer(request, response) {
@@ -43,7 +43,8 @@ function answer(request, response) {
     for (const [, monitor] of monitors) monitor.reset();
   }
   const busy_seconds = performance.eventLoopUtilization().active / 1000;
-  response.end(JSON.stringify({ ...books, busy_seconds, own_p99_seconds: ownDelay() }));
+  const own = { own_p50_seconds: ownDelay(50), own_p99_seconds: ownDelay(99) };
+  response.end(JSON.stringify({ ...books, busy_seconds, ...own }));
 }
 
 for (const [, monitor] of monitors) monitor.enable();

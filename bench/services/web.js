@@ -32,11 +32,17 @@ if (process.env.BENCH_MONITOR_MS) {
   monitorEventLoopDelay({ resolution: Number(process.env.BENCH_MONITOR_MS) }).enable();
 }
 
-http
-  .createServer((request, response) => {
-    if (request.url === "/stall") stall();
-    work();
-    response.writeHead(200, HEADERS);
-    response.end("hello\n");
-  })
-  .listen(Number(process.argv[2]), "127.0.0.1");
+/** Answer every request with the same six bytes. */
+function serve(port) {
+  http
+    .createServer((request, response) => {
+      if (request.url === "/stall") stall();
+      work();
+      response.writeHead(200, HEADERS);
+      response.end("hello\n");
+    })
+    .listen(port, "127.0.0.1");
+}
+
+if (require.main === module) serve(Number(process.argv[2]));
+module.exports = { HEADERS, serve, work };

@@ -16,6 +16,8 @@ from inout import switch
 
 STALL_SECONDS = 1.5
 BEAT_SECONDS = float(os.environ.get("BENCH_BEAT_SECONDS", "0"))
+STARTING = []
+"""What else is called once the loop runs."""
 HEADERS = [(b"content-type", b"text/plain"), (b"content-length", b"6")]
 
 
@@ -46,6 +48,8 @@ async def app(scope, receive, send):
             loop.set_debug(True)
         if BEAT_SECONDS:
             beat(loop, loop.time())
+        for start in STARTING:
+            start()
         gather()
         await send({"type": "lifespan.startup.complete"})
         await receive()

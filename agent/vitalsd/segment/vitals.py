@@ -1,9 +1,9 @@
 """
 Turns the records of a segment into vitals: counters brought up to this instant, stalls in progress included.
 
-Totals in the segment lag by up to 100 ms; a stretch in progress that is sure to be booked when it ends is added
-here, so a scrape during a stall shows the stall, and no counter ever steps back (see `layout`). Costs about 25 us
-with one loop, and as much again for each stall that is new.
+Totals in the segment lag by up to 100 ms, at rest by half a second and a wait; a stretch in progress that is sure
+to be booked when it ends is added here, so a scrape during a stall shows the stall, and no counter ever steps back
+(see `layout`). Costs about 25 us with one loop, and as much again for each stall that is new.
 """
 
 from __future__ import annotations

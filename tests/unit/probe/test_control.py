@@ -132,7 +132,7 @@ def test_at_rest(world, monkeypatch):
     """Nobody calls: one look a second, and nothing that would wake the watchdog."""
     looks = []
     listener = world.control._listener
-    monkeypatch.setattr(listener, "accept", lambda: looks.append(world.now))
+    monkeypatch.setattr(listener, "called", lambda: looks.append(world.now))
     for _ in range(400):
         assert world.control.step(world.now, False) == NEVER
         world.now += 0.01

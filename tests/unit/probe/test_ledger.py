@@ -68,6 +68,15 @@ def test_lateness(lateness, period):
     assert made._delay_max == max(samples, default=0.0)
 
 
+def test_flush_at_rest(books):
+    """A loop that is busy for no more than a hundredth of the time is told of less often."""
+    books.flush(10.0, layout.SELECTOR, True)
+    books.book(0.005, 0.0, 1)
+    assert books.flush(10.5, layout.SELECTOR, True) == 10.5 + layout.REST_FLUSH_SECONDS
+    books.book(0.006, 0.0, 1)
+    assert books.flush(11.0, layout.SELECTOR, True) == 11.0 + layout.FLUSH_SECONDS
+
+
 def test_flush(books):
     """A flush publishes every total under its name, and says when the next one is due."""
     books.book(0.5, 0.25, 100)

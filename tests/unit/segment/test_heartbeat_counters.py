@@ -12,7 +12,7 @@ import math
 import types
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vitalsd.probe.python import heartbeat, layout, ledger, stalls
@@ -25,7 +25,7 @@ THRESHOLD_SECONDS = 0.1
 INTERVAL = layout.DELAY_INTERVAL_SECONDS
 TOTALS = ("busy_seconds", "idle_seconds", "stalls", "stall_seconds", "delay_max_seconds")
 ROUNDING = 1e-9
-LAG_SECONDS = layout.FLUSH_SECONDS + heartbeat.REST_INTERVAL
+LAG_SECONDS = layout.REST_FLUSH_SECONDS + heartbeat.REST_INTERVAL
 
 
 class Simulation:
@@ -136,6 +136,37 @@ def test_never_steps_back_from_rest(simulating, late):
         assert_never_steps_back(simulation.looks)
 
 
+AT_REST = st.tuples(st.floats(0.0, 0.0015), st.floats(0.0, 1.0), st.just(2))
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    st.lists(st.one_of(AT_REST, st.tuples(LATE, st.floats(0.0, 1.0), st.integers(1, 4))), max_size=12),
+    st.booleans(),
+)
+def test_at_rest(simulating, beats, ends):
+    """Of two beats in time one only notes that it came: nothing steps back, and all time is booked in the end."""
+    with simulating() as simulation:
+        for _ in range(800):
+            simulation.beat()
+        idle = set()
+        for _ in range(6):
+            simulation.beat(0.0005)
+            idle.add(simulation.look().idle_seconds)
+        assert len(idle) in (3, 4)
+        for late, cpu_share, looks in beats:
+            simulation.beat(late, cpu_share, looks)
+            last = simulation.look()
+            passed = simulation.now - 1000.0
+            assert passed - LAG_SECONDS < last.busy_seconds + last.idle_seconds <= passed + ROUNDING
+        if ends:
+            simulation.now += 0.1
+            simulation.meter.end()
+            last = simulation.look()
+            assert last.busy_seconds + last.idle_seconds == pytest.approx(simulation.now - 1000.0)
+        assert_never_steps_back(simulation.looks)
+
+
 @given(BEATS)
 def test_time_adds_up(simulating, beats):
     """Busy and idle time together are the time that has passed, in whole periods: never more."""
@@ -154,7 +185,7 @@ def test_on_time(simulating):
             simulation.beat()
         last = simulation.look()
     assert (last.busy_seconds, last.stalls, last.delay.sum) == (0.0, 0, 0.0)
-    assert last.idle_seconds == pytest.approx(10.0, abs=0.11)
+    assert last.idle_seconds == pytest.approx(10.0, abs=layout.REST_FLUSH_SECONDS + 0.01)
     assert len(set(last.delay.buckets)) == 1
 
 

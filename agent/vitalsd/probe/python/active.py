@@ -238,6 +238,8 @@ class Active:
         """Of the threads before this one: forks end them."""
         control = self._control
         assert control is not None
+        assert self._segment is not None
+        mapped = self._segment.mapped
         publish_at = look_at = 0.0
         while True:
             now = monotonic()
@@ -247,9 +249,10 @@ class Active:
                 publish_at = now + (PUBLISH_AT_REST_SECONDS if self._watchdog.at_rest else PUBLISH_SECONDS)
             if now >= look_at:
                 look_at = now + self._watchdog.look(now)
-                self._copy_to_disk()
+                if not mapped:
+                    self._copy_to_disk()
             rest = control.step(now, self._watchdog.stalling)
-            if self._sleep(stop, min(rest, look_at - now)):
+            if stop.acquire(True, min(rest, look_at - now)):
                 self._thread_cpu = earlier_cpu + thread_time()
                 return
 

@@ -2,7 +2,7 @@
 The control socket of a process: an agent asks for a census, tasks, stacks, or to have allocations tracked, and the
 watchdog's thread answers.
 
-It has no thread and no wake-up of its own: the watchdog asks it at its looks, which costs one `accept` a second.
+It has no thread and no wake-up of its own: the watchdog asks it at its looks, which costs one `poll` a second.
 While there is something to do it is asked again after a millisecond, and does as much as fits into a few tenths of
 one: the loop is hardly held up, stalls are seen meanwhile as ever, and during one a census rests. At rest it is
 one descriptor. Tracking takes minutes and hardly any work: whoever else asks something is answered meanwhile.
@@ -86,6 +86,7 @@ class Control:
             listener.close()
             raise
         self._listener, self._path = listener, path
+        self._accept_at = 0.0
 
     def _is_there(self) -> bool:
         try:
@@ -95,6 +96,8 @@ class Control:
 
     def step(self, now: float, stalling: bool) -> float:
         """Do what there is to do; the answer is how long there is nothing more."""
+        if now < self._accept_at and self._talk is None and self._aside is None:
+            return NEVER
         rest = self._step_talk(now, stalling)
         if self._talk is not None and self._talk.long:
             self._put_aside(now)
@@ -119,9 +122,11 @@ class Control:
 
     def _step_talk(self, now: float, stalling: bool) -> float:
         if self._talk is None:
-            if now < self._accept_at or self._listener is None or not self._listener.is_mine():
+            if now < self._accept_at:
                 return NEVER
             self._accept_at = now + ACCEPT_SECONDS
+            if self._listener is None or not self._listener.called() or not self._listener.is_mine():
+                return NEVER
             try:
                 caller = self._listener.accept()
             except OSError:

@@ -43,6 +43,7 @@ class Errors:
         self._stopped = False
         self._hooked: list[tuple[Any, str, Any, Any]] = []
         """Where, what was there, and ours."""
+        self._ours: set[int] = set()
 
     def hook(self) -> None:
         """Put a counter around every hook that has none yet; called again now and then."""
@@ -114,11 +115,12 @@ class Errors:
 
     def _is_ours(self, found: Any) -> bool:
         """By identity: functools.wraps would copy a mark to the service's wrapper."""
-        return any(ours is found for _, _, _, ours in self._hooked)
+        return id(found) in self._ours
 
     def _install(self, owner: Any, name: str, found: Any, ours: Any) -> None:
         setattr(owner, name, ours)
         self._hooked.append((owner, name, found, ours))
+        self._ours.add(id(ours))
 
     def _count(
         self,

@@ -31,6 +31,7 @@ class GcSpans:
         self._counts = [[0.0] * (len(BOUNDS) + 1) for _ in range(layout.GC_GENERATIONS)]
         self._began = 0.0
         self._failure: Exception | None = None
+        self._told: tuple[float, list[float]] = (-1.0, [])
         gc.callbacks.append(self._callback)
 
     def _callback(self, phase: str, info: dict[str, Any]) -> None:
@@ -44,9 +45,9 @@ class GcSpans:
         try:
             pause = now - began
             generation = info["generation"]
-            self.seconds += pause
             self._sums[generation] += pause
             self._counts[generation][_bucket(pause)] += 1
+            self.seconds += pause  # last: it tells that the others have changed
             if generation == layout.GC_GENERATIONS - 1:
                 self._after_full()
         except Exception as error:
@@ -65,7 +66,11 @@ class GcSpans:
 
     def values(self) -> list[float]:
         """The fields of the segment's process record, generation by generation."""
-        return [value for total, row in zip(self._sums, self._counts) for value in (total, *row)]
+        seconds = self.seconds
+        if self._told[0] != seconds:
+            values = [value for total, row in zip(self._sums, self._counts) for value in (total, *row)]
+            self._told = seconds, values
+        return self._told[1]
 
     def stop(self) -> None:
         """Take the callback out."""

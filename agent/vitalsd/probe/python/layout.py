@@ -21,11 +21,12 @@ without a selector; when the wait for events is to end at the latest, for those 
 timer). They let a reader see a stall while it lasts: a loop is late from `since` while that is positive, and from
 `due` once that has passed.
 
-Totals in a loop's record are brought up to date at the latest FLUSH_SECONDS after they changed, at the end of
-every busy stretch longer than LONG_BUSY_SECONDS, of every wait longer than LONG_IDLE_SECONDS and of one that ends
-more than ON_TIME_SECONDS after `due`, and always before `since` changes. A reader may therefore add a stretch in
-progress once it is longer than that, if it began at or after `flushed_at`, and its totals never step back. Of a
-copy on a disk it knows no more than what was so at the word `copied`: there, time ends with that.
+Totals in a loop's record are brought up to date by the first turn that ends FLUSH_SECONDS after they were, or
+REST_FLUSH_SECONDS while the loop rests; at the end of every busy stretch longer than LONG_BUSY_SECONDS, of every
+wait longer than LONG_IDLE_SECONDS and of one that ends more than ON_TIME_SECONDS after `due`; and always before
+`since` changes. A reader may therefore add a stretch in progress once it is longer than that, if it began at or
+after `flushed_at`, and its totals never step back. Of a copy on a disk it knows no more than what was so at the
+word `copied`: there, time ends with that.
 
 To change the layout: raise VERSION. A reader refuses what it does not know and says so; `run` and
 `probe install` deliver the probe that belongs to the agent, so both sides move together.
@@ -34,7 +35,7 @@ To change the layout: raise VERSION. A reader refuses what it does not know and 
 from __future__ import annotations
 
 MAGIC = b"vitalseg"
-VERSION = 4
+VERSION = 5
 
 LOOPS = 8
 RECENT_STALLS = 8
@@ -45,8 +46,11 @@ STACK_BYTES = 4096
 ERROR_BYTES = 1024
 
 FLUSH_SECONDS = 0.1
+REST_FLUSH_SECONDS = 0.5
+REST_SHARE = 0.01
+"""A loop that is busy for no more of the time than this is at rest."""
 LONG_BUSY_SECONDS = 0.02
-LONG_IDLE_SECONDS = 0.05
+LONG_IDLE_SECONDS = 0.25
 ON_TIME_SECONDS = 0.005
 """Lateness up to this is the timer's own grain."""
 

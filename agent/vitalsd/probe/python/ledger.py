@@ -57,16 +57,11 @@ class Ledger:
         self._delay_max = 0.0
         self._stall_count = 0
         self._stall_seconds = 0.0
-        self._cpu_at_flush = self._gc_at_flush = self._busy_at_flush = 0.0
+        self._flushed_at = self._cpu_at_flush = self._gc_at_flush = self._busy_at_flush = 0.0
         self.ready = self.timers = UNKNOWN
         """Written by the watchdog, which looks now and then."""
         self.own_seconds = 0.0
         """What measuring has cost this loop."""
-
-    @property
-    def since(self) -> float:
-        """The word that tells what the loop is doing now: +t busy since t, -t waiting since t, 0 not running."""
-        return float(self._segment.words[layout.SINCE + self.slot])
 
     @property
     def busy_seconds(self) -> float:
@@ -132,28 +127,31 @@ class Ledger:
 
     def flush(self, now: float, flavour: int, running: bool) -> float:
         """Bring the segment up to date; the answer is when to do so again."""
+        at_rest = self._busy - self._busy_at_flush <= (now - self._flushed_at) * layout.REST_SHARE
+        self._flushed_at = now
         self._cpu_at_flush = thread_time()
         self._gc_at_flush = self._gcspans.seconds
         self._busy_at_flush = self._busy
-        values = [
+        values = (
             1.0,
-            float(flavour),
-            float(self.thread_id),
-            1.0 if running else 0.0,
+            flavour,
+            self.thread_id,
+            running,
             now,
             self._busy,
             self._idle,
-            float(self._laps) if flavour == layout.SELECTOR else UNKNOWN,
+            self._laps if flavour == layout.SELECTOR else UNKNOWN,
             self._square,
             self._delay_max,
-            float(self._stall_count),
+            self._stall_count,
             self._stall_seconds,
             self.ready,
             self.timers,
-        ]
-        self._segment.put(self._record, values + self._over, self.thread_name.encode("utf-8", "replace"))
+            *self._over,
+        )
+        self._segment.put(self._record, values, self.thread_name.encode("utf-8", "replace"))
         self.own_seconds += thread_time() - self._cpu_at_flush
-        return now + layout.FLUSH_SECONDS
+        return now + (layout.REST_FLUSH_SECONDS if at_rest else layout.FLUSH_SECONDS)
 
     def mark(self, since: float, due: float = 0.0) -> None:
         """Set both words that change outside the record."""

@@ -3,6 +3,8 @@ A socket of the probe's own, that it lets go of where its number is somebody els
 
 A service may close all descriptors, daemons do, and open its own under the same numbers. Every use is therefore
 preceded by a look at whether the number still is the socket's. Of `_socket`, which gevent does not replace.
+
+An `accept` when nobody calls makes a socket and throws it away: asking whether somebody does is a tenth of that.
 """
 
 from __future__ import annotations
@@ -15,6 +17,12 @@ try:
 except ImportError:  # a build of Python without sockets
     _socket = None  # type: ignore[assignment]
 
+TYPE_CHECKING = False  # importing typing would be more than the service asked for
+if TYPE_CHECKING:
+    from typing import Any
+
+POLLIN = 1
+
 
 class OwnSocket:
     """One end of a UNIX stream; never blocks, is never inherited by a program that is executed."""
@@ -26,13 +34,15 @@ class OwnSocket:
             self._socket = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM, 0, descriptor)
         self._socket.setblocking(False)
         self._stat = os.fstat(self._socket.fileno())
+        self._calls: Any = None
 
     def is_mine(self) -> bool:
         """Whether its descriptor is what it was."""
         try:
-            return os.path.samestat(os.fstat(self._socket.fileno()), self._stat)
+            found = os.fstat(self._socket.fileno())
         except OSError:
             return False
+        return found.st_ino == self._stat.st_ino and found.st_dev == self._stat.st_dev
 
     def listen_at(self, address: str) -> None:
         """Take this address, for this user alone."""
@@ -40,6 +50,15 @@ class OwnSocket:
         os.fchmod(self._socket.fileno(), 0o600)
         self._socket.bind(address)
         self._socket.listen(4)
+        poll: Any = getattr(sys.modules.get("select"), "poll", None)
+        if type(poll).__name__ == "builtin_function_or_method":  # gevent's own would let other greenlets run
+            poller: Any = poll()
+            poller.register(self._socket.fileno(), POLLIN)
+            self._calls = poller.poll
+
+    def called(self) -> bool:
+        """Whether somebody may have called; of a number that is somebody else's by now, too."""
+        return self._calls is None or bool(self._calls(0))
 
     def accept(self) -> OwnSocket | None:
         """Who has called, if somebody has."""

@@ -90,17 +90,18 @@ class Segment:
         self.off = self._removed = False
         ensure_directory(self._folder)
         sweep(self._folder)
-        self._mapped = in_memory(self._folder)
+        self.mapped = in_memory(self._folder)
+        """Whether a store is seen at once, and nothing has to be copied."""
         self._begin(lambda: self._write_header(stall_threshold_seconds, memray))
 
     def _begin(self, fill: Callable[[], None]) -> None:
         """Make a file, `fill` it, and write into it from now on."""
         file = _File(self._folder, self._pid)
         try:
-            self._map = _map(file.fd) if self._mapped else mmap.mmap(-1, layout.SIZE)
+            self._map = _map(file.fd) if self.mapped else mmap.mmap(-1, layout.SIZE)
             self.words: Any = memoryview(self._map).cast("d")
             fill()
-            file.publish(None if self._mapped else self._map)
+            file.publish(None if self.mapped else self._map)
         except BaseException:
             file.discard()
             raise
@@ -154,7 +155,7 @@ class Segment:
 
     def copy_to_disk(self) -> None:
         """Bring a file that is not in memory up to date; by the watchdog, never in the service's own threads."""
-        if self._mapped or not _is_file(self._fd, self._stat):
+        if self.mapped or not _is_file(self._fd, self._stat):
             return
         for _ in range(COPY_ATTEMPTS):
             if not any(self.words[record.offset] % 2 for record in layout.LOOP):
@@ -182,7 +183,7 @@ class Segment:
         Every loop must then be measured anew: its hook still writes to the old mapping.
         """
         final = self.off or self._removed or len(self._attic) == RENEWALS
-        if final or not _is_file(self._fd, self._stat) or os.fstat(self._fd).st_nlink:
+        if final or _links(self._fd, self._stat) != 0:
             return False
         ensure_directory(self._folder)
         old, fd = self._map, self._fd
@@ -245,8 +246,13 @@ def _map(fd: int) -> mmap.mmap:
 
 
 def _is_file(fd: int, stat: os.stat_result) -> bool:
+    return _links(fd, stat) >= 0
+
+
+def _links(fd: int, stat: os.stat_result) -> int:
+    """How many names this file has; -1 where the number is not its descriptor."""
     try:
         found = os.fstat(fd)
     except OSError:
-        return False
-    return (found.st_dev, found.st_ino) == (stat.st_dev, stat.st_ino)
+        return -1
+    return found.st_nlink if found.st_ino == stat.st_ino and found.st_dev == stat.st_dev else -1

@@ -3,9 +3,10 @@ Measures a loop that has a selector, by wrapping its `select`: exact, without a 
 
 An iteration that only asks what is ready is busy from end to end, as in libuv's books: it pays for one look at
 the clock, one store into the segment and a few additions. One that waits pays for two looks and three stores.
-Totals go into the ledger when a stretch was long or 100 ms have passed. A wait that ends later than it was to end
-is busy from then on: its thread was ready, and had to wait for the interpreter, a processor, or to be continued.
-The stores let the agent see a stall in progress even when the interpreter cannot run another thread.
+Totals go into the ledger when a stretch was long or 100 ms have passed, 500 ms at rest. A wait that ends later
+than it was to end is busy from then on: its thread was ready, and had to wait for the interpreter, a processor, or
+to be continued. The stores let the agent see a stall in progress even when the interpreter cannot run another
+thread.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ class SelectorMeter:
         self._selector = loop._selector
         self._found = self._selector.__dict__.get("select")
         """What somebody else had put in the same place, which is put back."""
+        self._words, self._since = words, layout.SINCE + ledger.slot
         self._wrap(self._selector.select, words, failed)
         self._selector.select = self._hook
 
@@ -133,12 +135,12 @@ class SelectorMeter:
 
     def overdue(self, now: float) -> tuple[float, float]:
         """
-        Since when the loop has been busy, and for how long; (0, 0) while it waits for events.
+        Since when the loop has been busy, and for how long; (0, 0) while it waits for events, which may come now.
 
         One that should have come back from its wait waits for a processor or for the interpreter, and its stack
         does not tell for whom.
         """
-        since = self.ledger.since
+        since = self._words[self._since]
         return (since, now - since) if since > 0 else (0.0, 0.0)
 
     def waiting(self) -> tuple[float, float]:

@@ -2,14 +2,16 @@
 Looks at the loops from a thread of the probe's own, and takes the stack of one that does not come back.
 
 While loops are at work it looks once in the time after which a stretch is worth a stack, 80 ms by default, and
-then again exactly when the stretch it found has lasted that long; while they rest, every 250 ms. It needs the GIL:
-while native code holds that, the agent still sees the stall in the segment's `since`.
+then again exactly when the stretch it found has lasted that long; while they rest, every 250 ms. At a loop with a
+heartbeat it looks right after one that is in time has come, when the processor is awake. It needs the GIL: while
+native code holds that, the agent still sees the stall in the segment's `since`.
 """
 
 from __future__ import annotations
 
 import sys
 
+from . import layout
 from .stalls import read_stack
 
 TYPE_CHECKING = False  # importing typing would be more than the service asked for
@@ -18,11 +20,11 @@ if TYPE_CHECKING:
     from .stalls import StallBook
 
 IDLE_PERIOD = 0.25
-BUSY_SHARE = 0.01
-"""Loops that are busy for less than this share of the time are at rest."""
 FIRST_SAMPLE = 0.8
 """In stall thresholds. Later samples follow at 1.5 times the age of the one before, at most MAX_SAMPLES."""
 SAMPLE_GROWTH = 1.5
+IN_TIME_SECONDS = 0.002
+"""After which a heartbeat that is due has come, unless something holds it up."""
 MAX_SAMPLES = 8
 
 
@@ -42,11 +44,14 @@ class Watchdog:
 
     def look(self, now: float) -> float:
         """Sample what stalls; the answer is how long nothing needs another look."""
-        rest = IDLE_PERIOD if self.at_rest else self._busy_period
+        period = rest = IDLE_PERIOD if self.at_rest else self._busy_period
         self.stalling = False
-        for ident, meter in list(self._loops.running.items()):
+        running = list(self._loops.running.items())
+        for ident, meter in running:
             since, age = meter.overdue(now)
             if age <= 0:
+                if age < 0 and len(running) == 1:
+                    rest = max(period, IN_TIME_SECONDS - age)
                 continue
             began, samples, next_age = self._seen.get(ident, (0.0, 0, self._first))
             if began != since:
@@ -71,4 +76,4 @@ class Watchdog:
 
     def adapt(self, busy_share: float) -> None:
         """Look more often while loops are at work."""
-        self.at_rest = busy_share <= BUSY_SHARE
+        self.at_rest = busy_share <= layout.REST_SHARE

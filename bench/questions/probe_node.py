@@ -1,0 +1,86 @@
+"""What the probe costs a Node service, beside what other monitors do."""
+
+from __future__ import annotations
+
+from bench import peers
+from bench.figures import Bar, Figure
+from bench.harness import NODE_PROBE
+from bench.questions.answer import Answer, Row
+from bench.questions.cost import (
+    CPU_SECOND,
+    FOLDER,
+    MEMORY,
+    Monitor,
+    at_rest,
+    not_to_be_had,
+    own_folder,
+    under_load,
+)
+from bench.throughput import compare
+
+QUESTION = "What does the probe cost a Node service?"
+HOW = """
+A small service on Node's own http server, 100 us of work a request. Two of them at a time, one bare and one with
+the monitor, are pinned to one core and loaded in turn for a tenth of a second, ABBA, by four connections from the
+other core, once V8 has compiled what it will; each pair is started anew several times. CPU seconds are those of
+all threads, those of V8 and of the monitor too. Ratios are medians over pairs of rounds, with a 95 % interval; the
+first row tells how much two processes of the same program differ. At rest all services run at the same time, each
+with its bare one beside it; memory is PSS, which ending the monitor would give back. Of fastify's plugin the bare
+service is on fastify too (`python -m bench questions probe_node`).
+"""
+KIND = "node"
+BARS = {CPU_SECOND: Bar(0.995, at_least=True), MEMORY: Bar(12, "MiB")}
+FASTIFY = {"BENCH_FASTIFY": "1"}
+MONITORS = (
+    Monitor("bare, beside bare"),
+    Monitor("vitalsd's probe", {**NODE_PROBE, "VITALSD_DIR": FOLDER}, starts=6, ours=True),
+    Monitor("monitorEventLoopDelay, 10 ms", {"BENCH_MONITOR_MS": "10"}),
+    Monitor("prom-client, default metrics", {"BENCH_PEER": "prom-client"}, package="prom-client"),
+    Monitor(
+        "@prometheus-io/client, default metrics",
+        {"BENCH_PEER": "@prometheus-io/client"},
+        package="@prometheus-io/client",
+    ),
+    Monitor(
+        "@fastify/under-pressure",
+        {"BENCH_PEER": "@fastify/under-pressure"},
+        bare=FASTIFY,
+        package="@fastify/under-pressure",
+    ),
+    Monitor("dd-trace, runtime metrics", {"BENCH_PEER": "dd-trace"}, package="dd-trace"),
+    Monitor("V8's sampling profiler, 1 ms", {"BENCH_PEER": "profiler"}),
+    Monitor("blocked-at", {"BENCH_PEER": "blocked-at"}, package="blocked-at"),
+)
+PAIRS = 10
+OUR_PAIRS = 15
+WARM_UP_SECONDS = 2.0
+QUICK_WARM_UP_SECONDS = 0.3
+SETTLE_SECONDS = 20.0
+
+
+def ask(quick: bool) -> Answer:
+    """At rest first, under load then."""
+    here = [monitor for monitor in MONITORS if not_to_be_had(monitor) is None]
+    rest = at_rest([(KIND, KIND)], here, BARS, SETTLE_SECONDS, quick=quick)[KIND]
+    rows = []
+    for monitor in MONITORS:
+        figures = not_to_be_had(monitor) or {**_loaded(monitor, quick), **rest[monitor.name]}
+        rows.append(Row(monitor.title, figures, monitor.ours))
+    notes = [f"fastify {peers.version('fastify')}."] if peers.version("fastify") else []
+    return Answer(rows, notes)
+
+
+def _loaded(monitor: Monitor, quick: bool) -> dict[str, Figure | str]:
+    with own_folder(monitor.extra) as extra:
+        rounds = compare(
+            KIND,
+            "",
+            extra,
+            monitor.starts,
+            quick,
+            QUICK_WARM_UP_SECONDS if quick else WARM_UP_SECONDS,
+            bare=monitor.bare,
+            pairs=OUR_PAIRS if monitor.ours else PAIRS,
+            service=peers.service,
+        )
+    return under_load(rounds, BARS[CPU_SECOND] if monitor.ours else None)
