@@ -48,7 +48,7 @@ fuzz: .venv/ready ## all that is read, by chance, for FUZZ_MINUTES (5); what fai
 fuzz-seeds: .venv/ready ## the real seeds of the fuzzing, recorded anew from services that run
 	@PYTHONPATH=tests:. $(RUN) python -m fuzz.record
 
-reliability: .venv/ready ## the chaos suite, six minutes, and its table in docs/reliability.md
+reliability: .venv/ready ## the chaos suite, eight minutes, and its table in docs/reliability.md
 	$(RUN) python -m bench.chaos --page docs/reliability.md
 
 soak: .venv/ready ## the agent in 64 MiB beside 20 workers for SOAK_MINUTES (15)
