@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench.figures import Bar, Figure
-from bench.harness import ROOT, free_port, listens, process, scratch, wait_for
+from bench.harness import free_port, listens, process, scratch, wait_for
+from bench.peers import NODE_MODULES
 from bench.pools import Pool, Watcher, agent, debian, pool, process_exporter, version
 from bench.questions.answer import Answer, Row
 
@@ -32,7 +33,7 @@ LEAST = 5
 ANYHOW_SECONDS, QUICK_ANYHOW_SECONDS = 6.0, 3.0
 SETTLE_SECONDS = 6.0
 SERIES = Bar(120)
-CLIENT = ROOT / "bench" / "peers" / "node_modules" / "prom-client"
+CLIENT = NODE_MODULES / "prom-client"
 NO_CLIENT = "prom-client is not installed: scripts/bench-packages"
 
 
