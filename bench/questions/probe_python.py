@@ -35,7 +35,7 @@ OURS = "vitalsd's probe"
 HOOKS = "vitalsd's hooks, out of and in one process"
 MONITORS = (
     Monitor("bare, beside bare"),
-    Monitor(OURS, {**PROBE, "VITALSD_DIR": FOLDER}, starts=6, ours=True),
+    Monitor(OURS, {**PROBE, "VITALSD_DIR": FOLDER}, starts=5, ours=True),
     Monitor("asyncio debug mode", {"BENCH_DEBUG": "1"}),
     Monitor("20 ms call_later", {"BENCH_BEAT_SECONDS": "0.02"}),
     Monitor("aiodebug", {"BENCH_PEER": "aiodebug", "BENCH_FOLDER": FOLDER}, package="aiodebug"),
@@ -54,10 +54,10 @@ MONITORS = (
     Monitor("py-spy record, 100 Hz, --nonblocking", {"BENCH_BESIDE": "py-spy"}, package="py-spy"),
     Monitor("py-spy record, 100 Hz", {"BENCH_BESIDE": "py-spy that pauses"}, package="py-spy"),
 )
-PAIRS = 8
+PAIRS = 6
 OUR_PAIRS = 15
 WARM_UP_SECONDS = 0.3
-HOOKS_STARTS, HOOKS_PAIRS = 2, 40
+HOOKS_STARTS, HOOKS_PAIRS = 2, 30
 SETTLE_SECONDS = 25.0
 
 
