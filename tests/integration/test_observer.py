@@ -101,6 +101,15 @@ class Seen:
 
         return wait_for(f"{count} stalls", told, 60.0)
 
+    def ended_after(self, moment):
+        """The first stall that has ended after this moment: before, the host may have had some."""
+
+        def told():
+            found = [event for event in self.events if isinstance(event, Ended)]
+            return next((each for each in found if each.evidence.since + each.evidence.seconds > moment), None)
+
+        return wait_for("the stall", told, 60.0)
+
 
 @pytest.fixture
 def seen():
@@ -282,6 +291,7 @@ def test_stopped_with_a_segment_on_a_disk(seen, tmp_path):
         process.wait_vitals("a loop", lambda vitals: bool(vitals.loops))
         (segment,) = process.folder.glob("*.seg")
         key = seen.follow(process.pid, segment)
+        stopped_at = time.monotonic()
         process.process.send_signal(signal.SIGSTOP)
         try:
             seen.stalls(1, Late)
@@ -289,5 +299,5 @@ def test_stopped_with_a_segment_on_a_disk(seen, tmp_path):
             assert decide(evidence).cause == "stopped"
         finally:
             process.process.send_signal(signal.SIGCONT)
-        (stall, *_) = seen.stalls(1)
+        stall = seen.ended_after(stopped_at)
         assert decide(stall.evidence).cause == "stopped"

@@ -138,6 +138,9 @@ def _install(folder: Path, aside: Path) -> None:
         (aside / name).write_text(before + there.format(version.name) + after, encoding="utf-8")
         shutil.copymode(source, aside / name)
         (aside / name).replace(folder / name)
+        # As long as the one before, and perhaps as old to the second: Python would take what that compiled to.
+        for compiled in (folder / "__pycache__").glob(f"{Path(name).stem}.*.pyc"):
+            compiled.unlink(missing_ok=True)
     _clear_up(folder, aside)
 
 
