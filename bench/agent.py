@@ -45,7 +45,7 @@ def _watch(quick: bool, *, probed: bool) -> list[Figure]:
         segments = folder / "segments"
         for _ in range(WORKERS):
             extra = {**PROBE, "VITALSD_DIR": str(segments), "VITALSD_TARGET": "shop"} if probed else {}
-            stack.enter_context(process([sys.executable, "worker.py"], extra))
+            stack.enter_context(process([sys.executable, "worker.py", folder.name], extra))
         if probed:
             wait_for(lambda: len(list(segments.glob("*.seg"))) == WORKERS, "ten segments")
         port = free_port()
@@ -66,7 +66,8 @@ def _watch(quick: bool, *, probed: bool) -> list[Figure]:
 
 def _agent(folder: Path, port: int) -> contextlib.AbstractContextManager[Process]:
     listen = ["--listen", f"127.0.0.1:{port}", "--control-listen", f"127.0.0.1:{free_port()}"]
-    command = [sys.executable, "-m", "vitalsd", "watch", "--name", "shop", "--match", r"worker\.py$", *listen]
+    command = [sys.executable, "-m", "vitalsd", "watch", "--name", "shop", *listen]
+    command += ["--match", rf"worker\.py {folder.name}$"]  # of this run: others may measure on this host, too
     extra = {"VITALSD_DIR": str(folder / "segments"), "VITALSD__STORAGE__DIR": str(folder / "state")}
 
     def watches_all() -> bool:
