@@ -460,15 +460,15 @@ def test_a_stall_that_was_seen_in_two_parts() -> None:
 
 
 @pytest.mark.parametrize(
-    ("loops", "age", "by_segment"), [((MAIN_LOOP,), 60, True), ((), 60, False), ((), 5, True)]
+    ("loops", "known_for", "by_segment"), [((MAIN_LOOP,), 60, True), ((), 60, False), ((), 5, True)]
 )
-def test_a_probe_that_tells_of_no_loop_leaves_it_to_the_observer(world, tmp_path, loops, age, by_segment):
+def test_a_probe_that_tells_of_no_loop_leaves_it_to_the_observer(world, tmp_path, loops, known_for, by_segment):
     """As without a probe, once it has had the time to find one: gevent's and trio's are none of asyncio's."""
-    process = replace(WATCHED.process, started_at=time.time() - age)
     world.worker = replace(
-        WATCHED, target="old", slot="0", key=world.worker.key, process=process, probe=replace(PROBE, loops=loops)
+        WATCHED, target="old", slot="0", key=world.worker.key, probe=replace(PROBE, loops=loops)
     )
     world.look()
+    world.investigation._cases["old", "0"].since -= known_for
     segment = SimpleNamespace(path=tmp_path / "python-1.seg")
     seat = Seat("old", "0", world.worker.key, "", segment, {})
     world.investigation.follow(Found({"old": (seat,)}, {}))

@@ -13,7 +13,7 @@ import msgspec
 from msgspec.structs import replace
 
 from vitalsd.history.spaced import Spaced
-from vitalsd.model import TargetSnapshot, WorkerKey, WorkerSample, tells_loops
+from vitalsd.model import TargetSnapshot, WorkerKey, WorkerSample
 
 __all__ = ["Load", "WorkBook"]
 
@@ -115,6 +115,6 @@ def _load(first: tuple[float, _Reading], last: tuple[float, _Reading]) -> Load:
 
 def _busy_seconds(worker: WorkerSample) -> float | None:
     """Of the main thread's loop, or of the first there is: that is the one that takes requests."""
-    if worker.probe is not None and tells_loops(worker):
-        return worker.probe.loops[0].busy_seconds if worker.probe.loops else None
+    if worker.probe is not None and worker.probe.loops:
+        return worker.probe.loops[0].busy_seconds
     return worker.observed.busy_seconds if worker.observed is not None else None
