@@ -67,7 +67,7 @@ def test_what_blocks_is_told_by_its_own_name(program: str, tmp_path: Path) -> No
     with selling(program, tmp_path) as shop, Customers(shop.port) as customers:
         customers.wait_for(100)
         for function, (cause, request) in BLOCKS.items():
-            incident = shop.blamed(function, cause, request)
+            incident = shop.blamed((function,), cause, request)
             assert incident["culprit"]["file"] == shop.file
             assert "Worker 0 of `shop` was blocked for " in incident["summary"]
             assert function in incident["summary"]
@@ -91,7 +91,8 @@ def line_of(file: str, path: str) -> int:
     return next(number for number, line in enumerate(lines, 1) if f'("{path}", ' in line)
 
 
-PARSERS = {EXPRESS: ("parse", "/body-parser/"), FASTIFY: ("_parse", "/secure-json-parse/")}
+PARSERS = {EXPRESS: (("parse",), "/body-parser/"), FASTIFY: (("_parse", "parse"), "/secure-json-parse/")}
+"""V8 may have made one of both functions of the latter."""
 
 
 def test_a_body_that_is_too_big(program: str, tmp_path: Path) -> None:
@@ -100,10 +101,10 @@ def test_a_body_that_is_too_big(program: str, tmp_path: Path) -> None:
         ThreadSamples(os.getpid(), 0.001).close()
     except NoSamplesError as error:
         pytest.skip(str(error))
-    function, package = PARSERS[program]
+    functions, package = PARSERS[program]
     with selling(program, tmp_path) as shop, Customers(shop.port) as customers:
         body = Request("POST", "/orders", CATALOGUE, "application/json")
-        incident = shop.blamed(function, "blocking_cpu", body)
+        incident = shop.blamed(functions, "blocking_cpu", body)
     assert package in incident["culprit"]["file"]
     assert customers.failed == []
 

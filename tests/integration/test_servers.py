@@ -85,7 +85,7 @@ def test_every_worker_tells_what_its_kind_has(served: tuple[Server, Service]) ->
     pauses = scrape.all("vitals_gc_pause_seconds_count", target="served", generation="2")
     assert {labels["worker"] for labels, _ in pauses} == server.slots
     loops = {labels["worker"] for labels, _ in scrape.all(looped, target="served")}
-    assert loops == (server.slots if server.loops else set()) or (server.outside and loops <= server.slots)
+    assert loops == (server.slots if server.loops else set())
     sources = {labels["lag_source"] for labels, _ in scrape.all("vitals_worker_info", target="served")}
     assert sources == {"probe"}
 
@@ -120,8 +120,6 @@ def test_a_killed_worker_is_replaced_in_its_slot(served: tuple[Server, Service])
     ]
     assert started[1] > started[0]
     for name in after.samples.keys() - {"vitals_incident_info"}:  # it is about the end itself
-        if server.outside and name.startswith("vitals_eventloop_"):
-            continue  # looked at until its probe has begun, and when that has told of no loop for a while
         theirs, its = (after.all(name, target="served", worker=slot) for slot in ("0", "1"))
         assert len(its) <= max(len(theirs), len(before.all(name, target="served", worker="1"))), name
     wait_for("the segment of the dead to go", lambda: not list(agent.segments.glob(f"*-{pids['1']}-*.seg")))

@@ -62,7 +62,7 @@ class Watched:
         def look() -> dict[str, Any] | None:
             return next((each for each in self.incidents(kind) if fields.items() <= each.items()), None)
 
-        return wait_for(f"{kind} {fields}", look, 30)
+        return wait_for(f"{kind} {fields}", look, 60)
 
     def workers(self) -> dict[str, int]:
         """Slot -> pid of those that are up, without the master where it is seen alone at first."""

@@ -30,8 +30,6 @@ class Server:
     """Which kind of supervisor it has; None where its worker stands alone."""
     worker_class: str | None = None
     timeout_seconds: float | None = None
-    outside: bool = False
-    """Whether the main thread of its workers waits in an epoll, which is a loop to whoever looks from outside."""
     asked: int | None = 2
     """How many workers its supervisor is known to have been asked for."""
 
@@ -41,31 +39,20 @@ class Server:
 
 
 def _gunicorn(
-    name: str,
-    worker_class: str,
-    *options: str,
-    app: str = "app_serves:wsgi",
-    loops: bool = False,
-    outside: bool = False,
+    name: str, worker_class: str, *options: str, app: str = "app_serves:wsgi", loops: bool = False
 ) -> Server:
     """Without its control socket, which runs an event loop in the master: a test of its own has that."""
     fixed = ("gunicorn", "--no-control-socket", "-b", "127.0.0.1:{port}", "-w", "2")
     command = (*fixed, *options, app)
     return Server(
-        f"gunicorn {name}",
-        command,
-        loops,
-        kind="gunicorn",
-        worker_class=worker_class,
-        timeout_seconds=30.0,
-        outside=outside,
+        f"gunicorn {name}", command, loops, kind="gunicorn", worker_class=worker_class, timeout_seconds=30.0
     )
 
 
 SERVERS = (
     _gunicorn("sync", "sync"),
     _gunicorn("sync, preloaded", "sync", "--preload"),
-    _gunicorn("gthread", "gthread", "--threads", "3", outside=True),
+    _gunicorn("gthread", "gthread", "--threads", "3"),
     _gunicorn(
         "uvicorn",
         "uvicorn.workers.UvicornWorker",

@@ -17,7 +17,7 @@ from support.probed import NODE, TARGETS, Probed, needs_node, probed
 from support.waiting import wait_for
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
     from pathlib import Path
 
 FOLDER = TARGETS / "shops"
@@ -156,19 +156,19 @@ class Shop:
         """What it answers."""
         return ask(self.port, request)
 
-    def blamed(self, function: str, cause: str, request: Request) -> dict[str, Any]:
-        """The incident of a stall that has this culprit and cause; the shop is asked for it until there is one."""
+    def blamed(self, functions: Collection[str], cause: str, request: Request) -> dict[str, Any]:
+        """The incident of a stall with such a culprit and this cause; the shop is asked until there is one."""
 
         def look() -> dict[str, Any] | None:
             found = [each for each in incidents(self.agent, "stall") if each["cause"] == cause]
-            return next((each for each in found if (each["culprit"] or {}).get("function") == function), None)
+            return next((each for each in found if (each["culprit"] or {}).get("function") in functions), None)
 
         for _ in range(5):
             assert self.ask(request).status == 200
             with contextlib.suppress(AssertionError):
                 return wait_for("an incident", look, 4)
         told = [(each["cause"], each["culprit"]) for each in incidents(self.agent, "stall")]
-        raise AssertionError(f"nobody blames {function} for {cause}: {told}")
+        raise AssertionError(f"nobody blames {functions} for {cause}: {told}")
 
 
 @contextlib.contextmanager

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import time
-from types import SimpleNamespace
 
 import pytest
 import structlog
@@ -31,7 +30,6 @@ from vitalsd.model import (
 from vitalsd.settings.model import Settings, Stall, Workers
 from vitalsd.sources.observer.events import Ended, Late
 from vitalsd.sources.observer.observer import Observer
-from vitalsd.targets.finder import Found, Seat
 from vitalsd.times import unix
 
 ASLEEP = ThreadEvidence(seconds=0.3, looks=10, doing={"sleep": 10}, states={"S": 10}, cpu_seconds=0.0)
@@ -457,22 +455,6 @@ def test_a_stall_that_was_seen_in_two_parts() -> None:
     case.note_seen(after)
     assert case.take_seen("main", 100.0, 0.48) is stopped
     assert case.take_seen("main", 100.0, 0.48) is None
-
-
-@pytest.mark.parametrize(
-    ("loops", "known_for", "by_segment"), [((MAIN_LOOP,), 60, True), ((), 60, False), ((), 5, True)]
-)
-def test_a_probe_that_tells_of_no_loop_leaves_it_to_the_observer(world, tmp_path, loops, known_for, by_segment):
-    """As without a probe, once it has had the time to find one: gevent's and trio's are none of asyncio's."""
-    world.worker = replace(
-        WATCHED, target="old", slot="0", key=world.worker.key, probe=replace(PROBE, loops=loops)
-    )
-    world.look()
-    world.investigation._cases["old", "0"].since -= known_for
-    segment = SimpleNamespace(path=tmp_path / "python-1.seg")
-    seat = Seat("old", "0", world.worker.key, "", segment, {})
-    world.investigation.follow(Found({"old": (seat,)}, {}))
-    assert (world.observer._wanted[world.worker.key].segment is not None) == by_segment
 
 
 def probed(world, *numbers):

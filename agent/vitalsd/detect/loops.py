@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from vitalsd.model import Histogram, LoopVitals, StallInProgress, WorkerSample, is_for_computing, tells_loops
+from vitalsd.model import Histogram, LoopVitals, StallInProgress, WorkerSample, is_for_computing
 
 __all__ = ["LoopView", "loops_of", "no_loop_reason"]
 
@@ -27,7 +27,7 @@ def loops_of(sample: WorkerSample) -> tuple[LoopView, ...]:
     """Every loop of a worker that is up, but those whose threads are there to compute."""
     if not sample.up:
         return ()
-    if sample.probe is not None and tells_loops(sample):
+    if sample.probe is not None:
         runtime = sample.probe.runtime
         return tuple(
             _probed(loop)

@@ -21,7 +21,6 @@ from vitalsd.model import (
     TargetSnapshot,
     WorkerKey,
     WorkerSample,
-    tells_loops,
 )
 
 __all__ = ["SPACING_SECONDS", "WINDOW_SECONDS", "Recent"]
@@ -80,7 +79,7 @@ class Recent:
 
 
 def _loops(worker: WorkerSample) -> dict[str, Loop]:
-    if worker.probe is not None and tells_loops(worker):
+    if worker.probe is not None:
         return {loop.name: loop for loop in worker.probe.loops}
     return {OBSERVED_LOOP: worker.observed} if worker.observed is not None else {}
 

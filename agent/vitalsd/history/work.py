@@ -115,6 +115,6 @@ def _load(first: tuple[float, _Reading], last: tuple[float, _Reading]) -> Load:
 
 def _busy_seconds(worker: WorkerSample) -> float | None:
     """Of the main thread's loop, or of the first there is: that is the one that takes requests."""
-    if worker.probe is not None and worker.probe.loops:
-        return worker.probe.loops[0].busy_seconds
+    if worker.probe is not None:
+        return worker.probe.loops[0].busy_seconds if worker.probe.loops else None
     return worker.observed.busy_seconds if worker.observed is not None else None

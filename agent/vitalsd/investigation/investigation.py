@@ -55,21 +55,18 @@ from vitalsd.model import (
     Verdict,
     WorkerKey,
     WorkerSample,
-    tells_loops,
 )
 from vitalsd.settings.model import Settings
 from vitalsd.sources.descriptors import descriptor_kinds
 from vitalsd.sources.observer.events import Ended, Followed, Late
 from vitalsd.sources.observer.observer import Observer
 from vitalsd.sources.threadnames import thread_names
-from vitalsd.targets.finder import Found, Seat
+from vitalsd.targets.finder import Found
 
 __all__ = ["Investigation"]
 
 HELP_AFTER_SECONDS = 0.005
 """A probe that is not at rest takes its first stack 80 ms into a stall, the observer tells of it after 82 ms."""
-LOOPLESS_SECONDS = 10.0
-"""A probe that has told of no loop for so long is in a service that has none of asyncio's."""
 ENDED_SECONDS = 0.3
 """So long after a stall its probe has told it, on a disk too; several in a row are judged at once."""
 PROC = Path("/proc")
@@ -175,24 +172,13 @@ class Investigation:
         self._segments = {
             seat.key: seat.segment.path for seat in seats if seat.key is not None and seat.segment is not None
         }
-        now = time.time()
         self._observer.follow(
             [
-                Followed(seat.target, seat.slot, seat.key, self._looked_at_by(seat, seat.key, now))
+                Followed(seat.target, seat.slot, seat.key, seat.segment.path if seat.segment is not None else None)
                 for seat in seats
                 if seat.key is not None
             ]
         )
-
-    def _looked_at_by(self, seat: Seat, key: WorkerKey, now: float) -> Path | None:
-        """The segment that tells when its loops are late; None where there is none, or it knows of no loop."""
-        if seat.segment is None:
-            return None
-        case = self._cases.get((seat.target, seat.slot))
-        known = case is not None and case.key == key and now - case.since >= LOOPLESS_SECONDS and case.samples
-        if known and case is not None and case.samples[-1].probe is not None and not tells_loops(case.samples[-1]):
-            return None
-        return seat.segment.path
 
     def _socket_of(self, key: WorkerKey) -> Path | None:
         segment = self._segments.get(key)

@@ -34,7 +34,6 @@ from vitalsd.model import (
     WorkerKey,
     WorkerSample,
     is_for_computing,
-    tells_loops,
 )
 from vitalsd.sources.observer.events import Ended, Late
 from vitalsd.sources.observer.observer import Observer
@@ -86,6 +85,7 @@ class Stalls:
             case.note_seen(evidence)
             self.came_back(event.key, evidence)
             return
+        evidence = msgspec.structs.replace(evidence, host=self._host(evidence, evidence.since, evidence.seconds))
         told = case.take_told(evidence.loop, evidence.since, evidence.seconds)
         verdict = _stays(told, decide(evidence))
         self._observer.settle(event.key, evidence.since, verdict.stall)
@@ -163,7 +163,7 @@ class Stalls:
             early = told is None and judged.seconds < UNKNOWN_SECONDS
             if early and verdict.stall and _may_be_known(judged, verdict):
                 continue
-            if not tells_loops(worker):
+            if worker.probe is None:
                 self._observer.settle(case.key, judged.since, verdict.stall)
             started_at = told.started_at if told is not None else _started_at(judged.since)
             if verdict.stall:
@@ -184,12 +184,12 @@ class Stalls:
                 stacks = Stacks(loop.current_stall.stacks)
             judged = msgspec.structs.replace(
                 with_stacks(evidence, stacks),
-                probed=tells_loops(worker),
+                probed=worker.probe is not None,
                 host=self._host(evidence, evidence.since, evidence.seconds),
             )
             told = case.told_as.get((judged.loop, judged.since))
             verdict = _stays(told, self._decide(worker.key, judged))
-            if told is None and not tells_loops(worker) and verdict.stall and is_guessed(judged, verdict):
+            if told is None and worker.probe is None and verdict.stall and is_guessed(judged, verdict):
                 continue  # it may be a loop that is never idle: at its end more is known
             yield judged, verdict
 

@@ -17,7 +17,6 @@ from vitalsd.model.incidents import (
     cause_is_identity,
 )
 from vitalsd.model.lateness import late_loops, late_seconds, stalled_seconds
-from vitalsd.model.looped import tells_loops
 from vitalsd.model.memory import limit_share, own_bytes
 from vitalsd.model.runtimes import ANONYMOUS, anonymous, gc_names, is_for_computing
 from vitalsd.model.samples import (
@@ -165,5 +164,4 @@ __all__ = [
     "limit_share",
     "own_bytes",
     "stalled_seconds",
-    "tells_loops",
 ]

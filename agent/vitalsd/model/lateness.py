@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from vitalsd.model.looped import tells_loops
 from vitalsd.model.runtimes import is_for_computing
 from vitalsd.model.samples import OBSERVED_LOOP, WorkerSample
 from vitalsd.model.vitals import StallInProgress
@@ -16,7 +15,7 @@ def late_loops(sample: WorkerSample) -> tuple[tuple[str, StallInProgress], ...]:
 
     Also what is no stall yet: `health.max_delay` may be shorter than that. From outside only a stall shows.
     """
-    if sample.probe is not None and tells_loops(sample):
+    if sample.probe is not None:
         return tuple(
             (loop.name, loop.current_stall or StallInProgress(0.0, loop.late_seconds, ()))
             for loop in sample.probe.loops
@@ -35,7 +34,7 @@ def late_seconds(sample: WorkerSample) -> float | None:
 
 def stalled_seconds(sample: WorkerSample) -> float | None:
     """Of the longest stall in progress; None where none is."""
-    if sample.probe is None or not tells_loops(sample):
+    if sample.probe is None:
         stalls = [sample.observed.current_stall] if sample.observed is not None else []
     else:
         runtime = sample.probe.runtime

@@ -27,7 +27,6 @@ from vitalsd.model import (
     TargetSnapshot,
     WorkerKey,
     WorkerSample,
-    tells_loops,
 )
 from vitalsd.settings.model import Settings
 from vitalsd.sources import cpu, memory, probe, proc  # noqa: F401 - importing a source registers it
@@ -115,7 +114,7 @@ class Sampler:
         """The same sample with the segment read again: what a scrape during a stall must see."""
         if seat.key is None or seat.key != sample.key or not sample.up:
             return sample
-        read = self._observed(sample if seat.segment is None else self._probed(sample, seat))
+        read = self._observed(sample) if seat.segment is None else self._probed(sample, seat)
         return self._with_pulse(read, time.time())
 
     def _probed(self, sample: WorkerSample, seat: Seat) -> WorkerSample:
@@ -171,7 +170,8 @@ class Sampler:
             container=seat.container,
             missing=missing,
         )
-        return self._with_pulse(self._observed(sample) if sample.up else sample, at)
+        seen = sample if sample.probe is not None or not sample.up else self._observed(sample)
+        return self._with_pulse(seen, at)
 
     def _with_pulse(self, sample: WorkerSample, now: float) -> WorkerSample:
         """The sample with its latest sign of life, once it was looked for."""
@@ -179,8 +179,8 @@ class Sampler:
         return msgspec.structs.replace(sample, pulse=pulse) if pulse is not None else sample
 
     def _observed(self, sample: WorkerSample) -> WorkerSample:
-        """The sample with what the observer sees of a loop that no probe tells of, or why it sees none."""
-        if self._observer is None or sample.key is None or tells_loops(sample):
+        """The sample with what the observer sees of its loop, or why it sees none."""
+        if self._observer is None or sample.key is None:
             return sample
         observed = self._observer.observed(sample.key)
         missing = {field: reason for field, reason in sample.missing.items() if field not in ("observed", "turns")}
@@ -188,7 +188,7 @@ class Sampler:
             reason = self._observer.missing_turns(sample.key)
             missing |= {"turns": reason} if reason is not None else {}
             return msgspec.structs.replace(sample, observed=observed, lag_source="observer", missing=missing)
-        reason = self._observer.missing(sample.key) if sample.probe is None else None
+        reason = self._observer.missing(sample.key)
         missing |= {"observed": reason} if reason is not None else {}
         return msgspec.structs.replace(sample, missing=missing)
 

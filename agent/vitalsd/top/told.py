@@ -144,7 +144,7 @@ class Worker(msgspec.Struct, frozen=True):
     @property
     def loops(self) -> tuple[Loop, ...]:
         """Of the probe, else the one that is seen from outside."""
-        if self.probe is not None and self.probe.loops:
+        if self.probe is not None:
             return self.probe.loops
         return (self.observed,) if self.observed is not None else ()
 

@@ -10,7 +10,7 @@ OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 NEWER = "text/plain; version=1.0.0; charset=utf-8"
 OLDER = "text/plain; version=0.0.4; charset=utf-8"
 """What is written is the same in both: names of ours need no escaping."""
-VERSION = re.compile(r"\s*version=(\d+)")
+VERSION = re.compile(r"\s*version=(\d{1,4})(?!\d)")
 
 
 def content_type(accept: str) -> str:

@@ -130,6 +130,8 @@ class _Handshake(asyncio.Protocol):
         self._transport = transport
         transport.pause_reading()  # what is read belongs to the handshake
         self._door.enter(self)
+        if transport.is_closing():  # there was no room
+            return
         self._shaking = asyncio.get_running_loop().create_task(self._shake(transport))
 
     async def _shake(self, transport: asyncio.Transport) -> None:

@@ -93,8 +93,8 @@ def _state(path: Path) -> tuple[object, ...]:
         try:
             stat = each.stat()
             found.append((each, stat.st_ino, stat.st_size, stat.st_mtime_ns))
-        except OSError as error:
-            found.append((each, error.errno))
+        except (OSError, ValueError) as error:  # a path may hold a NUL, which whoever reads it then tells
+            found.append((each, str(error)))
     return tuple(found)
 
 

@@ -38,3 +38,4 @@ def test_what_is_written_is_what_is_said():
     assert content_type("application/openmetrics-text;version=2.0.0-evil") == OPENMETRICS
     assert content_type("application/openmetrics-text;version=x") == OPENMETRICS
     assert content_type("text/plain;version=x") == OLDER
+    assert content_type(f"text/plain;version={'1' * 5000}") == OLDER

@@ -180,7 +180,7 @@ def test_a_certificate_that_was_replaced_is_shown(replaced):
     assert (tls.problem, [entry["event"] for entry in logs]) == (None, ["certificate_replaced"])
 
 
-@pytest.mark.parametrize("half", ["other key", "half a certificate", "no certificate", "no tls"])
+@pytest.mark.parametrize("half", ["other key", "half a certificate", "no certificate", "no tls", "no path"])
 def test_what_cannot_be_used_changes_nothing_and_is_said_once(replaced, half):
     """The certificate before is shown on, until the files fit again."""
     folder, tls = replaced
@@ -195,6 +195,8 @@ def test_what_cannot_be_used_changes_nothing_and_is_said_once(replaced, half):
         put(folder, "crt", certificate[: len(certificate) // 2])
     elif half == "no certificate":
         (folder / "server.crt").unlink()
+    elif half == "no path":
+        (folder / "web.yml").write_text(section.replace("server.crt", '"server.crt\\0"'))
     else:
         (folder / "web.yml").write_text("{}\n")
     with capture_logs() as logs:

@@ -192,11 +192,7 @@ def test_what_is_missing_from_outside(sampling, tree, published):
     observing.why_turns = None
     assert made.refresh_probe(worker, seat()).missing == {"probe": "full"}
     observing.why_turns = "it is too new"
-    knows_no_loop = Found({"shop": (seat(segment=published[1]),)})
-    (worker,) = made.sample(knows_no_loop).targets[0].workers
-    assert (worker.lag_source, worker.missing) == ("observer", {"turns": "it is too new"})
-    observing.why, observing.loop = "it has no event loop", None
-    (worker,) = made.sample(knows_no_loop).targets[0].workers
+    (worker,) = made.sample(Found({"shop": (seat(segment=published[1]),)})).targets[0].workers
     assert (worker.lag_source, worker.missing) == ("probe", {})
 
 

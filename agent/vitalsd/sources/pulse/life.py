@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from vitalsd.model import HeartbeatSource, Pulse, WorkerSample, late_seconds, tells_loops
+from vitalsd.model import HeartbeatSource, Pulse, WorkerSample, late_seconds
 
 __all__ = ["with_loop"]
 
@@ -19,7 +19,7 @@ def with_loop(sample: WorkerSample, pulse: Pulse | None, now: float) -> Pulse | 
         return None
     late = late_seconds(sample)
     if late is not None:
-        source: HeartbeatSource = "probe" if tells_loops(sample) else "observer"
+        source: HeartbeatSource = "probe" if sample.probe is not None else "observer"
         return replace(pulse, heartbeat_at=now - late, heartbeat_source=source)
     if pulse.heartbeat_at is None and sample.probe is not None:
         return replace(pulse, heartbeat_at=sample.probe.heartbeat_at, heartbeat_source="probe")

@@ -29,7 +29,7 @@ NEVER: dict[str, tuple[Cause, ...]] = {
 def loop_rows(worker: WorkerSample) -> Iterator[Row]:
     """What the probe says of the process's event loops or, without one, what the observer sees from outside."""
     labels = labels_of(worker)
-    if worker.probe is not None and (worker.probe.loops or worker.observed is None):
+    if worker.probe is not None:
         loops = worker.probe.loops
         stalls = [loop.current_stall for loop in loops]
         yield from _counted_inside(loops, labels)

@@ -221,8 +221,7 @@ function loopsTable() {
     element: list.element,
     end: list.end,
     take(worker) {
-      const outside = worker?.observed ? [{ name: 'main', ...worker.observed }] : [];
-      const seen = worker?.probe?.loops?.length ? worker.probe.loops : outside;
+      const seen = worker?.probe?.loops ?? (worker?.observed ? [{ name: 'main', ...worker.observed }] : []);
       list.update(seen);
     },
   };
