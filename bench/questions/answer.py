@@ -49,7 +49,7 @@ def markdown(answer: Answer) -> str:
 
 
 def _line(*cells: str) -> str:
-    return f"| {' | '.join(cells)} |"
+    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
 
 
 def _cell(figure: Figure | str) -> str:

@@ -17,7 +17,7 @@ QUESTION = "Does it tell a leak from what only looks like one?"
 HOW = """
 The same made series, which nothing was tuned on, given to each rule: look-alikes (warm-ups, caches that fill,
 daily and weekly load, deploys, `max_requests` and the like), and leaks of 5, 2 and 1 % of the base an hour in
-six shapes. A leak counts as told within 48 hours of its beginning. The others are written anew from what is
+eight shapes. A leak counts as told within 48 hours of its beginning. The others are written anew from what is
 published of them. [Leaks](leaks.md) has the whole table of the long bench, by class, and of real machines.
 """
 EACH, QUICK_EACH = 20, 1
