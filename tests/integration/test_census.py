@@ -158,7 +158,7 @@ def test_each_process_has_its_own(any_python: str, tmp_path: Path) -> None:
 
 def test_a_service_that_forks_often(any_python: str, tmp_path: Path) -> None:
     """A census goes on over forks, and holds none of them up."""
-    with probed(["forks.py", "often", "60"], tmp_path, any_python, PYTHONWARNINGS="error") as service:
+    with probed(["forks.py", "often", "60"], tmp_path, any_python, PYTHONWARNINGS="always") as service:
         counted = census(service)
         line = service.line("forked")
         _, _, err = service.end()

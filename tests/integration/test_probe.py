@@ -164,8 +164,8 @@ def test_a_fork_starts_from_zero(any_python: str, tmp_path: Path) -> None:
 
 
 def test_forking_often_is_neither_warned_of_nor_slow(any_python: str, tmp_path: Path) -> None:
-    """A service that forks all the time forks single-threaded, as it did without the probe."""
-    with probed(["forks.py", "often", "100"], tmp_path, any_python, PYTHONWARNINGS="error") as service:
+    """A service that forks all the time is not told of a thread that it did not start itself."""
+    with probed(["forks.py", "often", "100"], tmp_path, any_python, PYTHONWARNINGS="always") as service:
         line = service.line("forked")
         vitals = service.wait_vitals("life after", lambda vitals: bool(vitals.loops))
         _, _, err = service.end()
@@ -173,6 +173,13 @@ def test_forking_often_is_neither_warned_of_nor_slow(any_python: str, tmp_path: 
     assert "Warning" not in err
     assert float(line.split()[2]) < 10
     assert len(vitals.loops) == 1
+
+
+def test_a_service_forks_with_no_thread_of_ours(any_python: str, tmp_path: Path) -> None:
+    """Not even one that has done all its work: while it ends, it opens a library, of which a child would die."""
+    with probed(["forks_counted.py"], tmp_path, any_python) as service:
+        assert service.line("threads") == "threads 1"
+        service.wait_vitals("the probe, which goes on", lambda vitals: bool(vitals.loops))
 
 
 def test_a_fork_in_the_middle_of_an_import(any_python: str, tmp_path: Path) -> None:

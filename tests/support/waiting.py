@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 T = TypeVar("T")
+PATIENCE_SECONDS = 60.0
+"""Costs nothing where it comes; a host that others load too takes its time."""
 SOONEST_SECONDS, LATEST_SECONDS = 0.02, 0.1
 """Between two looks: what has not come at once takes a while."""
 LOOKING_SHARE = 0.25
@@ -16,7 +18,7 @@ LOOKING_SHARE = 0.25
 LONGEST_SECONDS = 1.0
 
 
-def wait_for(what: str, look: Callable[[], T | None], seconds: float = 20.0) -> T:
+def wait_for(what: str, look: Callable[[], T | None], seconds: float = PATIENCE_SECONDS) -> T:
     """The first answer of `look` that is not None or False; AssertionError after `seconds`."""
     began = time.monotonic()
     while True:

@@ -2,7 +2,7 @@
 Forks, from inside a running loop and often, while a probe may be active.
 
 `forks.py child`: one child that runs a loop of its own; prints `ready CHILD`. `forks.py often N`: N children that
-exit at once; prints `forked N SECONDS`. Any warning is an error.
+exit at once; prints `forked N SECONDS`.
 """
 
 import asyncio

@@ -24,7 +24,7 @@ def made(monkeypatch, tmp_path):
     probes = []
 
     def build():
-        probe = Active(0.0, pytest.fail)
+        probe = Active(0.0, pytest.fail, pytest.fail)
         probe._failed = functools.partial(probe.abandon, "failed")
         probe._build()
         probes.append(probe)

@@ -22,6 +22,10 @@ class Probe:
         """Stop before a fork."""
         self.asked.append("pause")
 
+    def resume_soon(self, _frame):
+        """This cannot."""
+        return False
+
     def resume(self):
         """Start after it."""
         self.asked.append("resume")

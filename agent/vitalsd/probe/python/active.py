@@ -5,12 +5,15 @@ numbers once a second.
 The thread is started below `threading`, whose list of threads belongs to the service, with all signals blocked, so
 that none is delivered to it in place of a thread of the service. It is stopped before every fork and before the
 interpreter ends. It imports nothing: a child forked meanwhile would inherit an import lock that nobody releases,
-so all imports happen above, in the thread of the service that first needs this module.
+so all imports happen above, in the thread of the service that first needs this module. A fork waits until the
+thread is gone for the kernel too: the first of a process that ends opens a library for that, without the
+interpreter's lock, and a child of that moment could never open one again.
 """
 
 from __future__ import annotations
 
 import atexit
+import os
 from _signal import SIG_BLOCK, SIG_SETMASK, pthread_sigmask, valid_signals  # type: ignore[import-not-found]
 from time import monotonic, thread_time
 
@@ -18,12 +21,13 @@ from . import counts, layout, trackload
 from .allstacks import all_stacks
 from .census import census
 from .control import Control
+from .deferring import Deferred
 from .errors import CHANNELS, Errors
 from .gcspans import GcSpans
 from .heap import NOTHING, UNKNOWN, Heap
 from .held import measured
 from .instruments import Instruments
-from .lifecycle import WHOLE_LIFE, RLock, allocate_lock, sleep, start_new_thread
+from .lifecycle import WHOLE_LIFE, RLock, allocate_lock, get_native_id, sleep, start_new_thread
 from .loops import Loops
 from .protocol import CENSUS, REFERRERS, STACKS, TASKS, TRACK
 from .referrers import referrers
@@ -48,6 +52,9 @@ READY_LOOK_SECONDS = 0.001
 AT_FORK_PATIENCE_SECONDS = 0.02
 AT_EXIT_PATIENCE_SECONDS = 0.1
 """How long a fork or the end of the process waits for the thread to leave, at the very most: it takes 0.1 ms."""
+OPENING_PATIENCE_SECONDS = 1.0
+"""The same where it is in the middle of opening memray's libraries, once in the life of a process: 20 ms."""
+GONE_LOOK_SECONDS = 0.00002
 
 
 class Active:
@@ -56,7 +63,9 @@ class Active:
     loops: Loops = None  # type: ignore[assignment]
     """Set before `ready` becomes true."""
 
-    def __init__(self, not_before: float, failed: Callable[[], None]) -> None:
+    def __init__(self, not_before: float, failed: Callable[[], None], resume: Callable[[], None]) -> None:
+        self.resume_soon = Deferred(resume, failed)
+        """Has `resume` called once the interpreter has counted the threads of what has just forked."""
         self._not_before = not_before
         self._failed = failed
         self.ready = False
@@ -64,6 +73,8 @@ class Active:
         """Loops that started before this was ready."""
         self._stop: Any = None
         self._done: Any = None
+        self._native = 0
+        """The kernel's number of the thread."""
         self._segment: Segment | None = None
         self._control: Control | None = None
         self._parts: list[Any] = []
@@ -99,8 +110,16 @@ class Active:
         finally:
             if held:
                 self._turning.release()
+        if trackload.opening:
+            patience_seconds = OPENING_PATIENCE_SECONDS
         if done is not None and done.acquire(True, patience_seconds):
             done.release()
+            self._await_gone(patience_seconds)
+
+    def _await_gone(self, patience_seconds: float) -> None:
+        until = monotonic() + patience_seconds
+        while os.access("/proc/self/task/%d" % self._native, os.F_OK) and monotonic() < until:
+            sleep(GONE_LOOK_SECONDS)
 
     def resume(self) -> None:
         """Start it, unless it runs, since somebody else was faster, or the process is about to end."""
@@ -180,6 +199,7 @@ class Active:
             if previous is not None:
                 previous.acquire()
                 previous.release()
+            self._native = get_native_id()
             if self._sleep(stop, self._not_before - monotonic()):
                 return
             if self._segment is None:

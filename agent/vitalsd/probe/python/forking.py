@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 SIGNALS = valid_signals()
 DEPTH = 3
-"""Frames from `_raise_after_hook` up to the one that forks."""
+"""Frames from what a hook calls up to the one that forks."""
 
 forking: "dict[int, Any]" = {}
 """Threads that are in the middle of a fork, and which signals each had blocked before."""
@@ -81,21 +81,26 @@ def _after_fork(
     except BaseException as error:
         interrupt = error
     if interrupt is not None:
-        _raise_after_hook(interrupt)
+        raise_in(interrupt, DEPTH - 1)
 
 
-def _raise_after_hook(interrupt: BaseException) -> None:
-    """Raise it at the next event in the frame that forks, when the hooks are over."""
+def frame_above(depth: int) -> "Any":
+    """The frame so many above the caller's; None where that is no Python's."""
     try:
-        service = sys._getframe(DEPTH)
+        return sys._getframe(depth + 1)
     except ValueError:
-        raise interrupt from None  # what forks here is not Python: there is no better place
+        return None
+
+
+def raise_in(interrupt: BaseException, depth: int) -> None:
+    """Raise it at the next event in the frame so many above the caller's, when that goes on."""
+    service = frame_above(depth + 1)
 
     def again(frame: "Any", event: str, argument: "Any") -> None:
         if frame is service:
             sys.setprofile(None)
             raise interrupt
 
-    if sys.getprofile() is not None:
-        raise interrupt
+    if service is None or sys.getprofile() is not None:
+        raise interrupt  # there is no better place
     sys.setprofile(again)

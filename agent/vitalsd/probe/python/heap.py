@@ -18,13 +18,7 @@ import sys
 from time import monotonic, thread_time
 
 from .lifecycle import WHOLE_LIFE
-
-try:
-    import ctypes
-except ImportError:  # a build of Python without libffi: what it tells is left out
-    ctypes = None  # type: ignore[assignment]
-
-HAVE_CTYPES = bool(ctypes)
+from .native import LIBC, PYTHON, ctypes
 
 TYPE_CHECKING = False  # importing typing would be more than the service asked for
 if TYPE_CHECKING:
@@ -68,9 +62,8 @@ class Heap:
         self._malloc = (UNKNOWN, UNKNOWN)
         self._next_read = self._next_live = 0.0
         self._collected = False
-        libc = ctypes.CDLL(None) if HAVE_CTYPES else None
-        self._mallinfo = Reading(_mallinfo_reader(libc))
-        self._small_objects = Reading(_small_object_reader(libc))
+        self._mallinfo = Reading(_mallinfo_reader(LIBC))
+        self._small_objects = Reading(_small_object_reader(LIBC))
         self._allocated_blocks = Reading(sys.getallocatedblocks)
 
     def after_full_collection(self) -> None:
@@ -155,7 +148,7 @@ def _small_object_reader(libc: Any) -> Any:
     """A function that tells the bytes pymalloc has handed out, or None where this build cannot tell."""
     if libc is None or sys.getallocatedblocks() == 0:
         return None
-    statistics = getattr(ctypes.pythonapi, "_PyObject_DebugMallocStats", None)
+    statistics = getattr(PYTHON, "_PyObject_DebugMallocStats", None)
     if statistics is None:
         return None
     statistics.argtypes = [ctypes.c_void_p]

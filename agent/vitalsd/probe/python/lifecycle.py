@@ -22,10 +22,10 @@ child would inherit their locks.
 
 import os
 import sys
-from _thread import RLock, allocate_lock, get_ident, start_new_thread  # as they are before gevent replaces them
+from _thread import RLock, allocate_lock, get_ident, get_native_id, start_new_thread  # before gevent replaces them
 from time import monotonic, sleep
 
-from .forking import forking, hook_forks
+from .forking import DEPTH, forking, frame_above, hook_forks
 
 TYPE_CHECKING = False  # importing typing would be more than the service asked for
 if TYPE_CHECKING:
@@ -33,7 +33,8 @@ if TYPE_CHECKING:
 
     from .active import Active
 
-__all__ = ["WHOLE_LIFE", "RLock", "allocate_lock", "arm", "get_ident", "sleep", "start_new_thread"]
+__all__ = ["WHOLE_LIFE", "RLock", "arm", "sleep"]
+__all__ += ["allocate_lock", "get_ident", "get_native_id", "start_new_thread"]
 
 WHOLE_LIFE = os.environ.get("VITALSD_WHOLE_LIFE") == "1"
 MINIMUM_AGE_SECONDS = 0.0 if WHOLE_LIFE else 1.0
@@ -214,7 +215,7 @@ def _activate() -> "Active":
                 from .active import Active
             finally:
                 _importing = False
-            _active = Active(_born + MINIMUM_AGE_SECONDS, _disable)
+            _active = Active(_born + MINIMUM_AGE_SECONDS, _disable, _resume)
             _active.resume()
         return _active
 
@@ -241,6 +242,11 @@ def _before_fork() -> None:
 def _after_fork_parent() -> None:
     if _activating._is_owned():
         _activating.release()
+    if _active is not None and not _active.resume_soon(frame_above(DEPTH)):
+        _resume()
+
+
+def _resume() -> None:
     if _active is not None and not _disabled and not forking:
         _active.resume()
 

@@ -15,18 +15,13 @@ from __future__ import annotations
 
 import os
 
-try:
-    import ctypes
-except ImportError:  # a build of Python without libffi
-    ctypes = None  # type: ignore[assignment]
-
+from .native import HAVE_CTYPES, ctypes
 from .protocol import Refused
 
 TYPE_CHECKING = False  # importing typing would be more than the service asked for
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-HAVE_CTYPES = bool(ctypes)
 PAGE = os.sysconf("SC_PAGE_SIZE")
 PRESENT, SWAPPED = 0x80, 0x40
 """Of the highest byte of a page's entry."""

@@ -21,12 +21,8 @@ from _imp import extension_suffixes
 from time import perf_counter
 
 from .lifecycle import get_ident
+from .native import LIBC, ctypes
 from .protocol import Refused
-
-try:
-    import ctypes
-except ImportError:  # a build of Python without it
-    ctypes = None  # type: ignore[assignment]
 
 TYPE_CHECKING = False  # importing typing would be more than the service asked for
 if TYPE_CHECKING:
@@ -45,6 +41,8 @@ RTLD_NOW = 2
 
 _Module: Any = type(sys)
 _importing = False
+opening = False
+"""Whether a library is, without the interpreter's lock: a child that is forked meanwhile could never open one."""
 
 
 def kind() -> str:
@@ -78,22 +76,26 @@ def find() -> tuple[str, str]:
 
 def load(package: str) -> Generator[None, None, tuple[Any, float]]:
     """Load it in steps; the extension in the end, and for how long the interpreter was held at the most."""
+    global opening
     loaded = sys.modules.get("memray._memray")
     if loaded is not None:
         return loaded, 0.0
     if "threading" not in sys.modules:
         raise Refused("the process has not imported threading")  # whoever does so first is its main thread
-    if ctypes is None:
+    if LIBC is None:
         raise Refused("this build of Python has no ctypes")
     for name in NEEDED:
         if name not in sys.modules:
             _import(name)
             yield
     path = os.path.join(package, "_memray.%s.so" % kind())
-    libc = ctypes.CDLL(None)
-    libc.dlopen.restype = ctypes.c_void_p
-    libc.dlopen.argtypes = (ctypes.c_char_p, ctypes.c_int)
-    libc.dlopen(os.fsencode(path), RTLD_NOW)  # it is said below why it cannot be, if so
+    LIBC.dlopen.restype = ctypes.c_void_p
+    LIBC.dlopen.argtypes = (ctypes.c_char_p, ctypes.c_int)
+    opening = True
+    try:
+        LIBC.dlopen(os.fsencode(path), RTLD_NOW)  # it is said below why it cannot be, if so
+    finally:
+        opening = False
     yield
     held = []
     for load_one, what in (*((_load_part, os.path.join(package, part + ".py")) for part in PARTS), (_load, path)):
@@ -115,7 +117,8 @@ def _import(name: str) -> None:
 
 def after_fork() -> None:
     """In a forked child: let go of what the parent's thread was in the middle of importing, and of its locks."""
-    global _importing
+    global _importing, opening
+    opening = False
     if _importing:
         _importing = False
         locks = sys.modules["_frozen_importlib"]._module_locks
