@@ -34,10 +34,8 @@ GUNICORN = ("gunicorn", "--no-control-socket", "-b", "127.0.0.1:{port}", "-w", "
 
 def incidents(agent: Agent, kind: str = "worker_hung") -> list[dict[str, Any]]:
     """Those of one kind, of the service."""
-    token = (agent.storage / f"control-{agent.control_port}.token").read_text().strip()
-    status, body = agent.get("/api/v1/incidents", agent.control_port, token=token)
-    assert status == 200, body
-    return [one for one in json.loads(body)["incidents"] if one["kind"] == kind and one["target"] == "served"]
+    told = agent.api("incidents?target=served")["incidents"]
+    return [one for one in told if one["kind"] == kind]
 
 
 def hung(agent: Agent, seconds: float = 25.0, *, stacks: bool = True) -> dict[str, Any]:

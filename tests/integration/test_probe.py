@@ -203,6 +203,13 @@ def test_a_fork_without_hooks(any_python: str, tmp_path: Path) -> None:
         assert service.vitals() is None
 
 
+def test_what_only_does_things_at_once_by_gevent_is_no_loop(tmp_path: Path) -> None:
+    """It may compute in between for as long as it likes: nobody waits for it."""
+    with probed(["gevent_batch.py"], tmp_path) as service:
+        service.line()
+        assert service.vitals() is None
+
+
 @pytest.mark.parametrize("how", ["exit", "timeout", "thread"])
 def test_a_signal_during_a_fork(any_python: str, tmp_path: Path, how: str) -> None:
     """What its handler raises ends the service, or is caught by it; signal masks are as before."""

@@ -1,7 +1,7 @@
 """
 Unmodified services under real servers, each with a synchronous call in its loop: what is told of it, both ways in.
 
-Uses app_blocks.py and aio_blocks.py of tests/targets.
+Uses app_blocks.py, aio_blocks.py and gevent_blocks.py of tests/targets.
 """
 
 from __future__ import annotations
@@ -30,6 +30,9 @@ SERVICES = {
     "uvicorn, uvloop": ("uvicorn", "--loop", "uvloop", "--port", "{port}", "app_blocks:app"),
     "gunicorn, uvicorn workers": (*GUNICORN, "-k", "uvicorn.workers.UvicornWorker", "app_blocks:app"),
     "aiohttp": (sys.executable, "aio_blocks.py", "{port}"),
+    "gunicorn, gevent workers": (*GUNICORN, "-k", "gevent", "gevent_blocks:wsgi"),
+    "gunicorn, gevent workers of one application": (*GUNICORN, "--preload", "-k", "gevent", "gevent_blocks:wsgi"),
+    "gevent": (sys.executable, "gevent_blocks.py", "{port}"),
 }
 
 

@@ -12,6 +12,8 @@ import os
 import signal
 import subprocess
 import sys
+import time
+import urllib.request
 from typing import TYPE_CHECKING, Any
 
 import psutil
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
 
 TREES = (*SERVERS, *MORE_TREES)
 REPLACING = [server for server in TREES if server.replaces]
+SEEN_SECONDS = 6.0
+"""A loop is found within one, and a stall of 0.8 s is told at once."""
 NAMED = {"ids": lambda server: server.name}
 
 
@@ -121,6 +125,29 @@ def test_slots_stay_when_a_worker_is_replaced(server: Server, tmp_path: Path) ->
         assert _pids(target) == {**before, "0": _pids(target)["0"]}
         assert sum(target["restarts"]["0"].values()) == 1
         assert sum(target["restarts"]["1"].values()) == 0
+
+
+def test_a_request_of_uwsgi_is_no_stall(tmp_path: Path) -> None:
+    """Its workers wait for connections in an epoll, as loops do for events, and serve one after the other."""
+    server = next(server for server in MORE_TREES if server.name == "uWSGI")
+    if not installed(server):
+        pytest.skip("uwsgi is not installed")
+    port = free_ports(1)[0]
+    with _started(server.at(port)) as process:
+        agent = Agent(tmp_path)
+        with watching(agent, "--pid", str(process.pid), "--name", "shop"):
+            _settled(server, agent)
+            until = time.monotonic() + SEEN_SECONDS
+            while time.monotonic() < until:
+                for path in ("/", "/slow"):
+                    with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}") as answer:
+                        assert answer.read() == b"served"
+            workers = agent.targets()["shop"]["workers"]
+            incidents = agent.api("incidents")["incidents"]
+
+    assert [incident["summary"] for incident in incidents] == []
+    assert [worker["observed"] for worker in workers] == [None, None]
+    assert all(worker["missing"]["observed"].startswith("a worker of uWSGI serves one") for worker in workers)
 
 
 @pytest.mark.parametrize(

@@ -134,10 +134,14 @@ class Agent:
 
     def targets(self) -> dict[str, Any]:
         """The API's targets by name."""
+        return {target["name"]: target for target in self.api("targets")["targets"]}
+
+    def api(self, path: str) -> Any:
+        """What the API tells there."""
         token = (self.storage / f"control-{self.control_port}.token").read_text().strip()
-        status, body = self.get("/api/v1/targets", self.control_port, token=token)
+        status, body = self.get(f"/api/v1/{path}", self.control_port, token=token)
         assert status == 200, body
-        return {target["name"]: target for target in json.loads(body)["targets"]}
+        return json.loads(body)
 
     def answers(self) -> bool:
         """Whether a first round of sampling is done."""

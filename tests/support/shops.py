@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import http.client
-import json
 import subprocess
 import threading
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
@@ -130,11 +129,8 @@ def node_major() -> int:
 
 def incidents(agent: Agent, kind: str) -> list[dict[str, Any]]:
     """Those of the shop."""
-    token = (agent.storage / f"control-{agent.control_port}.token").read_text().strip()
-    path = "/api/v1/incidents?target=shop&limit=200"
-    status, body = agent.get(path, agent.control_port, token=token)
-    assert status == 200, body
-    return [each for each in json.loads(body)["incidents"] if each["kind"] == kind]
+    told = agent.api("incidents?target=shop&limit=200")["incidents"]
+    return [each for each in told if each["kind"] == kind]
 
 
 def probed_workers(scrape: Scrape) -> set[str]:

@@ -1,4 +1,6 @@
-"""The smallest services that a server can run: `app` is ASGI with a lifespan, `wsgi` is WSGI."""
+"""The smallest services that a server can run: `app` is ASGI with a lifespan, `wsgi` is WSGI, slow at /slow."""
+
+import time
 
 
 async def app(scope, receive, send):
@@ -13,5 +15,7 @@ async def app(scope, receive, send):
 
 
 def wsgi(environ, start_response):
+    if environ["PATH_INFO"] == "/slow":
+        time.sleep(0.8)
     start_response("200 OK", [("Content-Type", "text/plain")])
     return [b"served"]

@@ -53,7 +53,7 @@ GENERATED = re.compile(r"^<(?:frozen|attrs|__array_function__|decorator-gen|make
 LAUNCHER = re.compile(r"/bin/[^/]+(?<!\.py)$")
 """`.../bin/uvicorn`: the script that pip writes for an entry point."""
 LOOP = re.compile(
-    r"(?:^|/)asyncio/[a-z_]+\.py$|(?:^|/)uvloop/|(?:^|/)selectors\.py$|(?:^|/)nest_asyncio\.py$|"
+    r"(?:^|/)asyncio/[a-z_]+\.py$|(?:^|/)uvloop/|(?:^|/)gevent/|(?:^|/)selectors\.py$|(?:^|/)nest_asyncio\.py$|"
     r"(?:^|/)(?:vitalsd|site-packages)/(?:probe|vitalsd_probe)/|(?:^|/)_?vitalsd_probe(?:/|\.py$)|"
     r"^(?:node:)?internal/(?:process/task_queues|timers|process/promises|async_hooks)|"
     r"anyio/_backends/_asyncio\.py$"
@@ -64,6 +64,8 @@ BOUNDARY = {
     "asyncio/runners.py": {"run"},
     "uvloop/__init__.py": {"run"},
     "uvloop/loop.pyx": {"_run", "run_forever", "run_until_complete"},
+    "gevent/baseserver.py": {"_handle_and_close_when_done"},
+    "gevent/pywsgi.py": {"run_application"},
     "anyio/_core/_eventloop.py": {"run"},
     "aiohttp/web.py": {"run_app"},
     "uvicorn/server.py": {"run"},

@@ -62,6 +62,7 @@ from vitalsd.sources.observer.events import Ended, Followed, Late
 from vitalsd.sources.observer.observer import Observer
 from vitalsd.sources.threadnames import thread_names
 from vitalsd.targets.finder import Found
+from vitalsd.targets.onebyone import one_by_one
 
 __all__ = ["Investigation"]
 
@@ -174,7 +175,13 @@ class Investigation:
         }
         self._observer.follow(
             [
-                Followed(seat.target, seat.slot, seat.key, seat.segment.path if seat.segment is not None else None)
+                Followed(
+                    seat.target,
+                    seat.slot,
+                    seat.key,
+                    seat.segment.path if seat.segment is not None else None,
+                    one_by_one(seat.command),
+                )
                 for seat in seats
                 if seat.key is not None
             ]

@@ -1,5 +1,5 @@
 """
-Measures a loop without a selector (uvloop) by a heartbeat on an absolute grid.
+Measures a loop without a selector (uvloop, a hub of gevent) by a heartbeat on an absolute grid.
 
 A beat that comes late shows what every callback due in between has waited; beats it missed are filled in. Busy
 time is the CPU time of the loop's thread or, where a beat was late, the stretch that made it so: its lateness and

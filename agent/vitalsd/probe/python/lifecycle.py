@@ -46,6 +46,11 @@ FORKING_SERVERS = ("gunicorn.arbiter", "celery.concurrency.prefork", "uwsgi")
 """A process forked while one of these modules is loaded is a worker that may never run a loop."""
 SYNCHRONOUS_POOLS = ("celery.concurrency.solo", "celery.concurrency.thread", "waitress.server")
 """Importing one of these makes the process itself such a worker."""
+GEVENT = ("gevent.baseserver", "celery.concurrency.gevent", "gevent.hub")
+"""
+Importing one of the first two makes a hub of gevent a loop that serves others; under uWSGI the third does. What
+only does several things at once with it may compute for as long as it likes.
+"""
 
 _born = monotonic()
 _pid = os.getpid()
@@ -59,9 +64,12 @@ _importing = False
 def arm() -> None:
     """Place the hooks that wait for a reason to become active."""
     hook_forks(_before_fork, _after_fork_parent, _after_fork_child, _disable)
+    sys.meta_path.insert(0, ImportWatch())
+    for name in GEVENT:
+        if name in sys.modules:
+            _see_gevent(name)
     events = sys.modules.get("asyncio.events")
     if events is None or not hasattr(events, "_set_running_loop"):
-        sys.meta_path.insert(0, ImportWatch())
         return
     hook_asyncio(events)
     base = sys.modules.get("asyncio")
@@ -77,7 +85,7 @@ def arm() -> None:
 class ImportWatch:
     """Watches for the few modules that are a reason to wake; every other import it waves through."""
 
-    reasons = frozenset(("asyncio.events", *SYNCHRONOUS_POOLS))
+    reasons = frozenset(("asyncio.events", *SYNCHRONOUS_POOLS, *GEVENT))
 
     def find_spec(self, name: str, path: "Any" = None, target: "Any" = None) -> "Any":
         """Find the module as if this finder were not there, and have a look at it once it has run."""
@@ -111,6 +119,8 @@ def _after_exec(spec: "Any") -> None:
         try:
             if spec.name == "asyncio.events":
                 hook_asyncio(module)
+            elif spec.name in GEVENT:
+                _see_gevent(spec.name)
             else:
                 _wake_when_old_enough()
         except Exception:
@@ -131,6 +141,15 @@ def hook_asyncio(events: "Any") -> None:
             _loop_stopped()
 
     events._set_running_loop = _set_running_loop
+
+
+def _see_gevent(name: str) -> None:
+    """Have hubs of gevent measured, if this is what makes them serve."""
+    hub = sys.modules.get("gevent.hub")
+    if hub is not None and (name != "gevent.hub" or "uwsgi" in sys.modules):
+        from .geventloop import hook_gevent
+
+        hook_gevent(hub, _loop_started, _loop_stopped, _disable)
 
 
 def hook_uvloop(uvloop: "Any") -> None:

@@ -8,6 +8,7 @@ same few labels: `main`, `loop-1` to `loop-7`. The thread's own name is told bes
 
 from __future__ import annotations
 
+import os
 import sys
 from _thread import get_native_id
 
@@ -139,7 +140,7 @@ class Loops:
         taken = {self._slots[other] for other in list(self.running)}
         mine = self._slots.get(ident)
         if mine is None or mine in taken:
-            allowed = (0,) if _is_main(ident) else range(1, layout.LOOPS)
+            allowed = (0,) if _is_main() else range(1, layout.LOOPS)
             free = [slot for slot in allowed if slot not in taken]
             if not free:
                 return None
@@ -158,13 +159,14 @@ def _has_selector(loop: Any) -> bool:
     return hasattr(loop, "_run_once") and hasattr(selector, "select") and hasattr(selector, "__dict__")
 
 
-def _is_main(ident: int) -> bool:
-    threading = sys.modules.get("threading")
-    return threading is None or bool(ident == threading.main_thread().ident)
+def _is_main() -> bool:
+    """By the kernel's number: the ones of `threading` are those of greenlets where gevent has patched it."""
+    return bool(get_native_id() == os.getpid())
 
 
 def _thread_name(ident: int) -> str:
-    if _is_main(ident):
+    if _is_main():
         return "main"
-    thread = sys.modules["threading"]._active.get(ident)  # current_thread() would register one it does not know
+    threading = sys.modules.get("threading")
+    thread = threading._active.get(ident) if threading is not None else None  # current_thread() would register one
     return str(thread.name) if thread is not None else "a thread of its own"

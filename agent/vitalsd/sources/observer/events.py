@@ -20,6 +20,8 @@ class Followed(msgspec.Struct, frozen=True):
     key: WorkerKey
     segment: Path | None
     """Where its probe publishes; None without a probe."""
+    loopless: str | None = None
+    """Why it has no event loop although it waits in an epoll; None where it may have one."""
 
 
 class Late(msgspec.Struct, frozen=True):

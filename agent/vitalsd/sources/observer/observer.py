@@ -156,7 +156,10 @@ class Observer:
     def missing(self, key: WorkerKey) -> str | None:
         """Why the loop of this worker cannot be watched; None when it can, or nobody knows yet."""
         watch = self._watch(key)
-        return watch.missing if watch is not None else None
+        if watch is not None:
+            return watch.missing
+        worker = self._adopted.get(key)
+        return worker.loopless if worker is not None else None
 
     def missing_turns(self, key: WorkerKey) -> str | None:
         """Why the turns of this worker's loop cannot be read; None when they can, or nobody has tried yet."""
@@ -230,7 +233,7 @@ class Observer:
         for key, worker in wanted.items():
             if worker.segment is not None and key not in probed:
                 probed[key] = Probed(key, worker.segment, self._setting)
-            elif worker.segment is None and key not in unprobed:
+            elif worker.segment is None and worker.loopless is None and key not in unprobed:
                 unprobed[key] = Unprobed(key, self._setting)
         self._probed, self._unprobed = probed, unprobed
         outside = [watch for key, watch in unprobed.items() if key not in probed]

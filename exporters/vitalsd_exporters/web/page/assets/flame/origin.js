@@ -20,7 +20,7 @@ const IN_STANDARD =
 const GENERATED = /^<(?:frozen|attrs|__array_function__|decorator-gen|makefun|template|eval_with_key)/;
 const LAUNCHER = /\/bin\/[^/]+(?<!\.py)$/;
 const LOOP = new RegExp(
-  '(?:^|/)asyncio/[a-z_]+\\.py$|(?:^|/)uvloop/|(?:^|/)selectors\\.py$|(?:^|/)nest_asyncio\\.py$|' +
+  '(?:^|/)asyncio/[a-z_]+\\.py$|(?:^|/)uvloop/|(?:^|/)gevent/|(?:^|/)selectors\\.py$|(?:^|/)nest_asyncio\\.py$|' +
     '(?:^|/)(?:vitalsd|site-packages)/(?:probe|vitalsd_probe)/|(?:^|/)_?vitalsd_probe(?:/|\\.py$)|' +
     '^(?:node:)?internal/(?:process/task_queues|timers|process/promises|async_hooks)|' +
     'anyio/_backends/_asyncio\\.py$',
