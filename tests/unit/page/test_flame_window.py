@@ -31,7 +31,8 @@ FILES = (
         "/venv/lib/python3.12/site-packages/anyio/_backends/_asyncio.py",
         "/usr/lib/python3/dist-packages/yaml/a.py",
     ),
-    *("/opt/eggs/thing-1.egg/thing/a.py", "starlette/routing.py", "uvloop/loop.pyx", "gevent/pywsgi.py", "node:net", "node:fs"),
+    *("/opt/eggs/thing-1.egg/thing/a.py", "starlette/routing.py", "uvloop/loop.pyx", "gevent/pywsgi.py"),
+    *("node:net", "node:fs"),
     *(
         "node:internal/process/task_queues",
         "node:internal/timers",
