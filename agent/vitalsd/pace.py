@@ -5,9 +5,11 @@ After an end there are looks: who is there now, so that the replacement is watch
 come at growing distances until every place is filled, or it is too late to wait for that. And there are early
 rounds, so that what has ended is told within two seconds: soon, and again when a replacement has had its time.
 
-Both are paid from one bucket of processor time that fills by SHARE of a core, looks before rounds. So a crash loop
-of any number of workers on a host of any size costs that much and no more; where that is not enough, lives are
-missed. Rounds that would have come anyway cost nothing here.
+Both are paid from one bucket of processor time that fills by SHARE of a core, looks before rounds. So a crash
+loop of any number of workers on a host of any size costs that much and no more; where that is not enough, lives
+are missed. Rounds that would have come anyway cost nothing here: of those each is followed by as much time as
+keeps them below ROUNDS_SHARE of a core, so that workers beyond some five hundred are read less often, and not at
+a higher price.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from typing import Literal
 __all__ = ["Pace", "Turn"]
 
 Turn = Literal["round", "early", "look"]
+ROUNDS_SHARE = 0.05
 SHARE = 0.02
 BUCKET_SECONDS = 0.2
 RESERVED_SECONDS = 0.1
@@ -92,7 +95,7 @@ class Pace:
         if self._again_at is not None and began >= self._again_at:
             self._again_at = None
         if turn == "round":
-            self._due = max(self._due + interval_seconds, began)
+            self._due = max(self._due + interval_seconds, began + spent_seconds / ROUNDS_SHARE)
         else:
             self._left -= spent_seconds
         if turn != "look":

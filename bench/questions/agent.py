@@ -23,14 +23,14 @@ __all__ = ["HOW", "QUESTION", "ask"]
 QUESTION = "What does the agent cost, and how does that grow with the number of workers?"
 HOW = """
 One supervisor forks asyncio workers that have a little to do each second, with our probe inside, and one as many
-without. All watch at the same time: an agent beside either pool, Debian's exporters and a loop of psutil, as many
-write one for themselves, beside the pool without. Each is asked every 5 s the way Prometheus asks, three times as
-often as is usual. The pools grow while everybody goes on. A figure is the median of windows of 5 s; py-spy has
-windows of its own, since it would take the others' time. `python -m bench agent` has ten livelier workers.
+without. All watch at the same time: an agent beside either pool, Debian's exporters and a loop of psutil, as
+many write one for themselves, beside the pool without. Each is asked every 15 s, the way Prometheus asks. The
+pools grow while everybody goes on. A figure is the median of windows of 15 s; py-spy has windows of its own,
+since it would take the others' time. `python -m bench agent` has ten livelier workers.
 """
 LEVELS, QUICK_LEVELS = (1, 10, 100, 300, 1000), (1, 10, 30)
 SETTLE_SECONDS, QUICK_SETTLE_SECONDS = 15.0, 8.0
-WINDOW_SECONDS, WINDOWS, QUICK_WINDOWS = 5.0, 6, 2
+WINDOW_SECONDS, WINDOWS, QUICK_WINDOWS = 15.0, 4, 1
 FEW = 10
 """Workers of the budget."""
 SAMPLED = (1, 10)
@@ -215,9 +215,9 @@ def _notes(costs: Mapping[str, Costs], levels: Sequence[int]) -> list[str]:
     if ours is not None and theirs is not None:
         notes.append(
             f"At {levels[-1]} workers the agent takes {ours / theirs:.2g} times the processor time of "
-            "process-exporter as it comes. That reads a process when it is asked, once in 5 s here; the agent "
-            "looks at each loop up to 12 times a second and at each process once, reads all of it every 3 s and "
-            "judges it, asked or not, and tells several times as many series."
+            "process-exporter as it comes. That reads a process when it is asked, once in 15 s here; the agent "
+            "looks at each loop up to 12 times a second and at each process once, reads all of it as often as a "
+            "twentieth of a core allows, judges it, asked or not, and tells several times as many series."
         )
     notes.append(f"py-spy watches {SAMPLED[-1]} workers at the most: of more it leaves no core for others.")
     return notes

@@ -55,6 +55,14 @@ def test_rounds_come_on_a_grid():
     assert Day().live(10).turns == [("round", at) for at in (0.0, 3.0, 6.0, 9.0)]
 
 
+def test_rounds_that_are_dear_come_less_often():
+    """A thousand workers cost as much of a core as six hundred; with a round that costs less the grid is back."""
+    day = Day(round_cost=0.3).live(20)
+    assert day.times("round") == [0.0, 6.0, 12.0, 18.0]
+    day.costs["round"] = 0.01
+    assert day.live(10).times("round")[-3:] == [24.0, 27.0, 30.0]
+
+
 def test_an_end_is_looked_at_soon_and_told_soon():
     """A look 20 ms later, and again; an early round, and another when a replacement has had its time."""
     day = Day().live(1.0)

@@ -62,7 +62,14 @@ class Target(Section, frozen=True):
 class Sampling(Section, frozen=True):
     """How often workers are read, and where their probes publish."""
 
-    interval: Annotated[Duration, Meta(ge=0.1, description="The time between two readings of every worker.")] = 3.0
+    interval: Annotated[
+        Duration,
+        Meta(
+            ge=0.1,
+            description="The time between two readings of every worker; longer where they take more than a "
+            "twentieth of a core, from some 500 workers on.",
+        ),
+    ] = 3.0
     discovery_interval: Annotated[
         Duration,
         Meta(
