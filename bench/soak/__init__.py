@@ -182,7 +182,7 @@ def _apart(points: Sequence[Point]) -> float:
 
 
 def _slope(name: str, unit: str, points: Sequence[Point], noise: float = 0.0) -> list[Figure]:
-    """With nothing to say below four blocks, which a quick run has not; growth beyond so much that is the host's."""
+    """With nothing to say below four blocks, which a quick run has not; what is noise is taken off its growth."""
     if len(points) < LEAST_BLOCKS:
         return []
     middle, low, high = slope(points)
