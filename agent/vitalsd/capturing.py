@@ -38,6 +38,8 @@ PASSES: frozenset[RefusalWord] = frozenset(
 )
 """What may be otherwise a little later."""
 AGAIN_SECONDS = 60.0
+SOON_SECONDS, SOON_TRIES = 2.0, 10
+"""Where a loop stalls, which it seldom does for long: who is near the limit of its heap may not live for a minute."""
 LEAST_SECONDS = 5.0
 MOST_TRIES = 30
 KEPT = 1024
@@ -140,7 +142,8 @@ class Capturing:
         reason = {"no_capture_reason": f"{capture.kind}: {capture.problem or capture.state}"}
         self._book.attach(capture.incident, None, reason, None)
         if order is not None and capture.refusal in PASSES and order.tries < MOST_TRIES:
-            wait = max(AGAIN_SECONDS, capture.retry_after_seconds or 0.0)
+            soon = capture.refusal == "stalling" and order.tries <= SOON_TRIES
+            wait = max(SOON_SECONDS if soon else AGAIN_SECONDS, capture.retry_after_seconds or 0.0)
             asyncio.get_running_loop().call_later(wait, self._again, capture.incident, order)
 
     def _again(self, name: str, order: _Order) -> None:

@@ -158,7 +158,7 @@ def test_a_mode_delivers_what_the_page_says(stage: Stage, mode: str) -> None:
 
     _until(restarted)
     found = {column: cell(works[column]) for column in wanted}
-    assert found == wanted
+    assert found == wanted, watched.story()
     assert watched.process.poll() is None
     _is_quiet(watched.log)
 

@@ -131,6 +131,12 @@ class Watched:
             answer = connection.getresponse()
             return answer.status, json.loads(answer.read())
 
+    def story(self) -> str:
+        """What the agent has logged, and what it tells of every service: for who wonders."""
+        targets = self.api("/api/v1/targets")[1]["targets"]
+        told = [f"{each['name']}: {each['workers']}, ends {each['exits']}" for each in targets]
+        return "\n".join([*told, self.log.read_text()])
+
     def workers(self, service: Service) -> list[dict[str, Any]]:
         """What the API tells of the workers of one service."""
         targets = self.api("/api/v1/targets")[1]["targets"]

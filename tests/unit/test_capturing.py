@@ -206,6 +206,20 @@ async def test_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 @in_loop
+async def test_a_stall_is_waited_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a stalling loop keeps from being taken is taken soon after: its process may not live for long."""
+    monkeypatch.setattr("vitalsd.capturing.SOON_SECONDS", 0.05)
+    world = World(tmp_path, monkeypatch)
+    stalling = replace(FINE, late_seconds=0.2)
+    monkeypatch.setattr("vitalsd.capture.chooser.read_facts", lambda *_args, **_more: stalling)
+    world.find("leak")
+    assert {capture.refusal for capture in await world.ended()} == {"stalling"}
+    monkeypatch.setattr("vitalsd.capture.chooser.read_facts", lambda *_args, **_more: FINE)
+    await world.until(lambda: world.incident("leak").captures != ())
+    await world.close()
+
+
+@in_loop
 async def test_not_by_themselves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where `capture.automatic` is false no incident asks; a person still may."""
     world = World(tmp_path, monkeypatch, automatic=False)
