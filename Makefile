@@ -21,7 +21,8 @@ test: export PYTHONDONTWRITEBYTECODE =
 test: .venv/ready node-services ## every test; installs what they need from Debian when root, and from npm
 	@scripts/debian-packages
 	@$(RUN) pytest --collect-only -qq >/dev/null || true
-	$(RUN) pytest -n 6 --dist loadfile --no-loadscope-reorder --durations 25
+	@rm -f .pytest_cache/v/cache/lastfailed
+	$(RUN) pytest -n 6 --dist loadfile --no-loadscope-reorder --durations 25 || $(RUN) python scripts/failed-again
 
 node-services: ## Express, Fastify and axe-core from npm, which tests use
 	@scripts/npm-packages

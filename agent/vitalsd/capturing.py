@@ -39,7 +39,7 @@ PASSES: frozenset[RefusalWord] = frozenset(
 """What may be otherwise a little later."""
 AGAIN_SECONDS = 60.0
 SOON_SECONDS, SOON_TRIES = 2.0, 10
-"""Where a loop stalls, which it seldom does for long: who is near the limit of its heap may not live for a minute."""
+"""Where a loop stalls, which is seldom for long: who is near the limit of its heap may not live for a minute."""
 LEAST_SECONDS = 5.0
 MOST_TRIES = 30
 KEPT = 1024
