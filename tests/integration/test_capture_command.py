@@ -137,4 +137,6 @@ def test_an_agent_that_ends_meanwhile_is_one_sentence(tmp_path: Path) -> None:
             stack.close()
             out, err = process.communicate(timeout=60)
     assert (process.returncode, out) == (1, "")
-    assert err.splitlines()[-1].startswith("vitalsd: No agent answers on ")
+    assert err.splitlines()[-1].startswith(
+        "vitalsd: The agent has not answered since it was asked for new1: if it"
+    )

@@ -7,6 +7,7 @@ import os
 from vitalsd.capture.census import socket_of
 from vitalsd.capture.engines.registry import Fit, Subject
 from vitalsd.sources.interpreter import V8Stacks
+from vitalsd.targets.unpublished import UNSEEN
 
 __all__ = ["fit_of_probe", "is_node"]
 
@@ -49,6 +50,9 @@ def fit_of_probe(subject: Subject, does: str, runtime: str | None = "python") ->
         told = f"it asks the probe of {NAMES[runtime]}, and process {subject.key.own_number} is {own}"
         return Fit(False, told, foreign=True)
     if subject.segment is None:
+        reason = subject.worker.missing.get("probe", "")
+        if reason.startswith(UNSEEN):
+            return Fit(False, reason, "have the agent be who the service is, or root")
         advice = ATTACH_A_PROBE.format(subject.key.own_number) if own == "node" else GET_A_PROBE
         return Fit(False, f"there is no probe in process {subject.key.own_number}", advice)
     path = socket_of(subject.segment)

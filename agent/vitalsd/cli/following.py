@@ -64,10 +64,13 @@ def follow(settings: Settings, capture: dict[str, Any]) -> dict[str, Any]:
             try:
                 capture = _now(settings, capture)
                 failures = 0
-            except VitalsdError:
+            except VitalsdError as error:
                 failures += 1
                 if failures >= MOST_FAILURES or interrupts.count > heard:
-                    raise
+                    raise VitalsdError(
+                        f"The agent has not answered since it was asked for {capture['id']}: if it has ended, so "
+                        f"has the capture; ask again once there is an agent. {error}"
+                    ) from error
         shown.show(capture)
     return capture
 

@@ -37,7 +37,7 @@ class Watch:
         },
         codes={
             0: "it was told to end, or the process that it followed has ended",
-            1: "it cannot go on: its ports or its folder are not there",
+            1: "it cannot go on",
         },
         read=("docs/configuration.md", "docs/permissions.md"),
     )
@@ -98,7 +98,7 @@ def _refuse_incomplete(args: argparse.Namespace) -> None:
 
 
 def _target(args: argparse.Namespace) -> dict[str, object]:
-    name = "service" if args.name is None else args.name
+    name = args.name or "service"  # in a manifest the label that it is taken from may be missing
     if args.pid is not None:
         refuse_unwatchable(args.pid)
         return {"name": name, "pid": args.pid}

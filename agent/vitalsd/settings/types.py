@@ -110,9 +110,9 @@ LabelValue = Annotated[str, Meta(min_length=1, max_length=1024, extra={"words": 
 Name = Annotated[
     str,
     Meta(
-        pattern=r"^[a-zA-Z_][a-zA-Z0-9_.:-]*$",
+        pattern=r"^[a-zA-Z0-9_][a-zA-Z0-9_.:-]*$",
         max_length=63,
-        extra={"words": "a name of at most 63 letters, digits and _ . : - that begins with a letter or _"},
+        extra={"words": "a name of at most 63 letters, digits and _ . : - that begins with none of the last 3"},
     ),
 ]
 # The greatest pid that Linux gives out on 64 bits, PID_MAX_LIMIT.

@@ -14,6 +14,8 @@ from vitalsd.sources.registry import NoData, Worker, register
 
 __all__ = ["ProbeSource"]
 
+LOOPLESS = "it runs no event loop, so no delay and no stalls are told; whether it hangs, its signs of life tell"
+
 
 @register
 class ProbeSource:
@@ -37,4 +39,6 @@ class ProbeSource:
         for line in vitals.lost:
             instrument, _, reason = line.partition(": ")
             missing[f"probe.{instrument}"] = f"the probe goes on without it: {reason}"
+        if not vitals.loops:
+            missing["probe.loops"] = LOOPLESS
         return vitals

@@ -8,6 +8,7 @@ disk and raise; `keeper` sees to that.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import sqlite3
@@ -30,6 +31,8 @@ LOCK_AGAIN_SECONDS = 0.05
 SMALLEST_PAGE = 512
 WAL_BYTES = 4 * 2**20
 SIDES = ("", "-wal", "-shm", "-journal")
+FULL_BYTES = 64 * 1024
+"""What is left of a disk that has no room for a new file's side files."""
 
 
 class DamagedError(Exception):
@@ -101,10 +104,19 @@ class StorageFile:
         connection.text_factory = lambda text: text.decode("utf-8", "replace")
         try:
             self._prepare(connection)
+        except sqlite3.OperationalError as error:
+            connection.close()
+            if self._is_full():  # what SQLite then calls an I/O error, before there is a file to be full
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path.parent)) from error
+            raise
         except BaseException:
             connection.close()
             raise
         return connection
+
+    def _is_full(self) -> bool:
+        room = os.statvfs(self.path.parent)
+        return room.f_bavail * room.f_frsize < FULL_BYTES
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
         connection.execute(f"PRAGMA cache_size = -{self._cache_kib}")

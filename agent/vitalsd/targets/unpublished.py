@@ -24,6 +24,8 @@ from vitalsd.targets.processes import Process
 __all__ = ["why_unpublished"]
 
 NOTHING = "this worker publishes no segment"
+UNSEEN = f"{NOTHING} where this agent may look"
+"""How a reason begins that leaves open whether there is a probe."""
 PROBED = re.compile(r"(?:python|pypy)[\d.]*|uwsgi|node(?:js)?")
 NAME = re.compile(r"[\w.+-]{1,40}")
 CAP_DAC_OVERRIDE = 1 << 1
@@ -55,7 +57,7 @@ def why_unpublished(process: Process, places: Iterable[Place], proc: Path = Path
     service, places = _service(proc, process), tuple(places)
     if service is not None and _reads_others_only(service.uid, places):
         return (
-            f"{NOTHING} where this agent may look: it belongs to uid {service.uid} and its probe, if it has one, "
+            f"{UNSEEN}: it belongs to uid {service.uid} and its probe, if it has one, "
             f"publishes in {_own_folder(service.uid)}; run the agent as uid {service.uid}, or as root"
         )
     trouble = _trouble(service, places) if service is not None else None

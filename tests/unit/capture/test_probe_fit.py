@@ -34,6 +34,10 @@ def test_what_is_in_the_way_is_said_alike(engine, segment):
     nobody = engine.fit(Subject(OBSERVED, None))
     assert (nobody.fits, nobody.why) == (False, "there is no probe in process 78")
     assert nobody.advice is not None and "vitalsd run" in nobody.advice
+    why = "this worker publishes no segment where this agent may look: it belongs to uid 0"
+    unseen = engine.fit(Subject(replace(OBSERVED, missing={"probe": why}), None))
+    assert (unseen.fits, unseen.why) == (False, why)
+    assert unseen.advice is not None and "who the service is" in unseen.advice
     node = replace(WATCHED, probe=replace(WATCHED.probe, runtime="node"))
     if not isinstance(engine, ProbeStackEngine):  # that one asks either
         assert engine.fit(Subject(node, segment)).why.endswith("is node")

@@ -5,6 +5,7 @@ import os
 import sqlite3
 import stat
 import time
+import types
 
 import pytest
 from msgspec.structs import replace
@@ -509,6 +510,23 @@ def test_a_folder_that_may_not_be_written_is_a_problem_and_no_more(books, stalle
     assert [entry["event"] for entry in logs if entry["log_level"] == "error"] == ["store_unavailable"]
     folder.chmod(0o700)
     wait_for("it to be written after all", lambda: book.problem is None, 20)
+
+
+def test_a_disk_that_is_full_from_the_beginning_is_called_so(stalled, tmp_path, monkeypatch):
+    """SQLite calls it an I/O error, which is what broken hardware has."""
+
+    def refused(*_arguments):
+        raise sqlite3.OperationalError("disk I/O error")
+
+    monkeypatch.setattr(file.StorageFile, "_prepare", refused)
+    for bytes_left, told in ((0, "No space left on device"), (1 << 30, "disk I/O error")):
+        room = types.SimpleNamespace(f_bavail=bytes_left, f_frsize=1)
+        monkeypatch.setattr("os.statvfs", lambda _path, room=room: room)
+        with capture_logs():
+            book = Book(lambda: tmp_path, LISTEN)
+            book.start()
+            assert told in book.problem
+            book.close()
 
 
 @pytest.mark.parametrize("kind", ["file", "nothing", "link"])

@@ -78,6 +78,7 @@ def test_sentence(errors, text, line):
     [
         ("{match: a}", "1:11: targets[0]: name is missing"),
         ("{name: 9, match: a}", "targets[0].name: expected a name of at most 63 letters"),
+        ("{name: -a, match: a}", "targets[0].name: expected a name of at most 63 letters"),
         ("{name: a b, match: a}", "targets[0].name: expected a name of at most 63 letters"),
         ('{name: "a\\n", match: a}', "targets[0].name: holds a character that cannot be printed"),
         ("{name: " + 64 * "a" + ", match: a}", "targets[0].name: expected a name of at most 63 letters"),

@@ -23,7 +23,7 @@ from vitalsd.segment.reader import SegmentFile
 from vitalsd.settings.model import Settings
 from vitalsd.sources import sampler as sampler_module
 from vitalsd.sources.observer.outside import Outside
-from vitalsd.sources.probe import ProbeSource
+from vitalsd.sources.probe import LOOPLESS, ProbeSource
 from vitalsd.sources.proc import ProcSource
 from vitalsd.sources.registry import NoData
 from vitalsd.sources.sampler import Sampler
@@ -154,7 +154,7 @@ def test_with_probe(sampling, tree, published):
     tree.add(10)
     taken = sampling().sample(Found({"shop": (seat(segment=published[1]),)}))
     ((worker,),) = (target.workers for target in taken.targets)
-    assert (worker.lag_source, worker.missing) == ("probe", {})
+    assert (worker.lag_source, worker.missing.keys()) == ("probe", {"probe.loops"})
     probe = worker.probe
     assert (probe.heap_used_bytes, probe.tasks, probe.heartbeat_at, probe.loops) == (None, None, None, ())
 
@@ -193,7 +193,14 @@ def test_what_is_missing_from_outside(sampling, tree, published):
     assert made.refresh_probe(worker, seat()).missing == {"probe": "full"}
     observing.why_turns = "it is too new"
     (worker,) = made.sample(Found({"shop": (seat(segment=published[1]),)})).targets[0].workers
-    assert (worker.lag_source, worker.missing) == ("probe", {})
+    assert (worker.lag_source, worker.missing) == ("probe", {"probe.loops": LOOPLESS})
+
+
+def test_a_probe_without_a_loop(sampling, tree, published):
+    """Why nothing is told of delay and stalls of a synchronous worker."""
+    tree.add(10)
+    (worker,) = sampling().sample(Found({"shop": (seat(segment=published[1]),)})).targets[0].workers
+    assert worker.missing["probe.loops"].startswith("it runs no event loop")
 
 
 def test_gone_in_between(sampling):
@@ -307,5 +314,5 @@ def test_out_of_sight(sampling, tree, published):
     (worker,) = taken.targets[0].workers
     assert (worker.up, worker.lag_source, worker.process, worker.memory) == (True, "probe", None, None)
     assert worker.probe is not None
-    assert worker.missing == {"memory": why, "process": why}
+    assert worker.missing == {"memory": why, "process": why, "probe.loops": LOOPLESS}
     assert [(each.source, each.success) for each in taken.sources] == [("probe", True)]
