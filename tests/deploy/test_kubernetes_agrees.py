@@ -37,6 +37,13 @@ LINES = {
     "/opt/vitalsd/bin/python /opt/vitalsd/bin/vitalsd watch": False,
     "/usr/local/bin/python /usr/local/bin/vitalsd status": False,
     "vim python.txt": False,
+    "[celeryd: celery@shop:MainProcess] -active- (worker)": True,
+    "next-server (v15.1.0)": True,
+    "uwsgi_python3 --ini shop.ini": True,
+    "node_exporter --path.procfs=/host/proc": False,
+    "node-problem-detector": False,
+    "/node-cache -localip 169.254.20.10": False,
+    "/opt/vitalsd/bin/python -P -m vitalsd watch --pid 7 --until-exit": False,
 }
 
 
