@@ -49,8 +49,7 @@ ERRORS_OF_NODE = (UNKNOWN,) * (len(layout.ERROR_CHANNELS) - len(CHANNELS))
 PUBLISH_SECONDS = 0.25 if WHOLE_LIFE else 1.0
 PUBLISH_AT_REST_SECONDS = 0.25 if WHOLE_LIFE else 2.0
 READY_LOOK_SECONDS = 0.001
-AT_FORK_PATIENCE_SECONDS = 0.02
-AT_EXIT_PATIENCE_SECONDS = 0.1
+AT_FORK_PATIENCE_SECONDS = AT_EXIT_PATIENCE_SECONDS = 0.1
 """How long a fork or the end of the process waits for the thread to leave, at the very most: it takes 0.1 ms."""
 OPENING_PATIENCE_SECONDS = 1.0
 """The same where it is in the middle of opening memray's libraries, once in the life of a process: 20 ms."""
