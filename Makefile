@@ -22,7 +22,7 @@ test: .venv/ready node-services ## every test; installs what they need from Debi
 	@scripts/debian-packages
 	@$(RUN) pytest --collect-only -qq >/dev/null || true
 	@rm -f .pytest_cache/v/cache/lastfailed
-	$(RUN) pytest -n 6 --dist loadfile --no-loadscope-reorder --durations 25 || $(RUN) python scripts/failed-again
+	$(RUN) pytest -n 6 --dist loadfile --no-loadscope-reorder --durations 25 || $(RUN) python scripts/failed-again $$?
 
 node-services: ## Express, Fastify and axe-core from npm, which tests use
 	@scripts/npm-packages

@@ -11,6 +11,7 @@ import argparse
 import json
 import os
 import platform
+import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -32,6 +33,7 @@ NAMES = (
 
 def main(arguments: Sequence[str]) -> int:
     """Run what is asked for; 1 when a bar is not met."""
+    clear_up_when_ended()
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"all, or any of {', '.join(NAMES)}")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
@@ -55,6 +57,12 @@ def main(arguments: Sequence[str]) -> int:
     if args.json is not None:
         args.json.write_text(json.dumps(as_json(results), indent=2) + "\n")
     return int(any(figure.verdict == "NOT MET" for figures in results.values() for figure in figures))
+
+
+def clear_up_when_ended() -> None:
+    """Whoever ends a bench, or its terminal, leaves no service of it behind."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda number, _frame: sys.exit(128 + number))
 
 
 def listing() -> str:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from bench.figures import Bar, Figure
 from bench.harness import PROBE, Process, fetch, free_port, process, scratch, wait_for
+from bench.pools import AS_PROMETHEUS
 
 SHOWS = "memory and CPU share of the agent with ten workers watched"
 BARS = {
@@ -28,10 +29,6 @@ SETTLE_SECONDS = 30.0
 WINDOW_SECONDS = 60.0
 SCRAPE_SECONDS = 15.0
 BURST = 40
-AS_PROMETHEUS = {
-    "Accept": "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.3,*/*;q=0.1",
-    "Accept-Encoding": "gzip",
-}
 
 
 def run(quick: bool) -> list[Figure]:

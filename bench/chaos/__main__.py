@@ -7,13 +7,14 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.__main__ import machine
+from bench.__main__ import clear_up_when_ended, machine
 from bench.chaos import page, suite
 from bench.figures import aligned
 
 
 def main(arguments: Sequence[str]) -> int:
     """1 where a request failed or an incident was lost."""
+    clear_up_when_ended()
     parser = argparse.ArgumentParser(prog="python -m bench.chaos", description=__doc__)
     parser.add_argument("faults", nargs="*", metavar="WORD", help="of their names; all of them without")
     parser.add_argument(

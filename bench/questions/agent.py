@@ -24,9 +24,10 @@ QUESTION = "What does the agent cost, and how does that grow with the number of 
 HOW = """
 One supervisor forks asyncio workers that have a little to do each second, with our probe inside, and one as many
 without. All watch at the same time: an agent beside either pool, Debian's exporters and a loop of psutil, as
-many write one for themselves, beside the pool without. Each is asked every 15 s, the way Prometheus asks. The
-pools grow while everybody goes on. A figure is the median of windows of 15 s; py-spy has windows of its own,
-since it would take the others' time. `python -m bench agent` has ten livelier workers.
+many write one for themselves, beside the pool without; process-exporter has a group for each pid, since its
+usual few would tell of no worker. Each is asked every 15 s, the way Prometheus asks. The pools grow while
+everybody goes on. A figure is the median of windows of 15 s; py-spy has windows of its own, since it would take
+the others' time. `python -m bench agent` has ten livelier workers.
 """
 LEVELS, QUICK_LEVELS = (1, 10, 100, 300, 1000), (1, 10, 30)
 SETTLE_SECONDS, QUICK_SETTLE_SECONDS = 15.0, 8.0

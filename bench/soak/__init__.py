@@ -11,7 +11,7 @@ seconds plays Prometheus, a listener to the stream the page; an Alertmanager and
 A slope is Theil and Sen's, of the lowest values of blocks of half a minute in the second half, and its interval
 is of 95 % (`slopes.py`): memory grows for certain where its lower end is above zero. Half a megabyte an hour is
 no leak: the agent remembers 2,000 captures, 1.5 KB of each, of which there are three hundred an hour here. The
-heaps of two Nodes drift apart by themselves, so what two without a probe do for certain is taken off.
+heaps of two Nodes drift apart by themselves: by how much, two without a probe show.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ QUOTA_BYTES = 1 << 30
 NONE = Bar(0)
 KILLED, ENDED = "processes that the kernel killed for memory", "ends of the agent"
 FAILED, LOST, CUT = "requests that failed", "scrapes that were lost", "streams that broke off"
-UNDONE = "captures that failed"
-COUNTED = (KILLED, ENDED, FAILED, LOST, CUT, UNDONE)
+UNDONE, BROKEN = "captures that failed", "what the bench failed at"
+COUNTED = (KILLED, ENDED, FAILED, LOST, CUT, UNDONE, BROKEN)
 """What must be none, however short it was."""
 CONTROL = "memory of a Node beyond another, neither with a probe"
 """What the heaps of two processes of V8 differ by, whoever watches them."""
@@ -149,15 +149,15 @@ def _life(life: Life) -> list[Figure]:
         Figure(LOST, life.scrapes.lost, "", NONE),
         Figure("events heard", life.listener.events, ""),
         Figure(CUT, life.listener.cut, "", NONE),
+        Figure(BROKEN, life.broken, "", NONE),
     ]
 
 
 def _agent(meter: Meter) -> list[Figure]:
     series = {name: _second_half(points) for name, points in meter.series.items()}
     figures = [Figure("most resident memory of the agent", meter.most["resident"] / 2**20, "MiB")]
-    noise = {SLOPES["a probe in Node"]: _apart(lows(series.get("two Nodes", []), BLOCK_SECONDS))}
     for key, name in SLOPES.items():
-        figures += _slope(name, "KiB/h", lows(series.get(key, []), BLOCK_SECONDS), noise.get(name, 0.0))
+        figures += _slope(name, "KiB/h", lows(series.get(key, []), BLOCK_SECONDS))
     for key, name in FLAT.items():
         figures += _slope(name, "1/h", lows(series.get(key, []), BLOCK_SECONDS))
     for key in ("descriptors", "threads"):
@@ -173,21 +173,13 @@ def _second_half(points: Sequence[Point]) -> list[Point]:
     return [point for point in points if point[0] >= middle]
 
 
-def _apart(points: Sequence[Point]) -> float:
-    """How far two that should be alike drift apart for certain, whichever of them grows."""
-    if len(points) < LEAST_BLOCKS:
-        return 0.0
-    _, low, high = slope(points)
-    return max(0.0, low, -high)
-
-
-def _slope(name: str, unit: str, points: Sequence[Point], noise: float = 0.0) -> list[Figure]:
-    """With nothing to say below four blocks, which a quick run has not; what is noise is taken off its growth."""
+def _slope(name: str, unit: str, points: Sequence[Point]) -> list[Figure]:
+    """With nothing to say below four blocks, which a quick run has not."""
     if len(points) < LEAST_BLOCKS:
         return []
     middle, low, high = slope(points)
     certain = f"growth for certain: {name}"
-    barred = [Figure(certain, max(0.0, low - noise), unit, BARS[certain])] if certain in BARS else []
+    barred = [Figure(certain, max(0.0, low), unit, BARS[certain])] if certain in BARS else []
     return [Figure(f"slope of {name}", middle, unit, interval=(low, high)), *barred]
 
 

@@ -16,6 +16,7 @@ import re
 import signal
 import threading
 import time
+import traceback
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
@@ -216,6 +217,8 @@ class Life:
     def __init__(self, agent: Agent, cast: Cast, hurry: float) -> None:
         self.over = threading.Event()
         self._threads: list[threading.Thread] = []
+        self.broken = 0
+        """How often the bench itself has failed at something."""
         self.traffic = [Traffic(each) for each in cast.all]
         self.lapses = Lapses([cast.shop, cast.api[1], cast.web[1]])
         self.restarts = Restarts(cast.shop, [cast.api[-1], cast.web[-1]])
@@ -235,7 +238,11 @@ class Life:
 
     def _again(self, what: Callable[[], None], every_seconds: float) -> None:
         while not self.over.wait(every_seconds):
-            what()
+            try:
+                what()
+            except Exception:  # noqa: BLE001 - it is told, and counted: what is no more done loses nothing
+                self.broken += 1
+                traceback.print_exc()
 
     def __enter__(self) -> Self:
         for thread in self._threads:

@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "security.md").read_text(encoding="utf-8")
-CITED = sorted(set(re.findall(r"`((?:unit|integration|deploy|docs|golden)/[\w/]+\.py(?:::\w+)?)`", PAGE)))
+CITED = sorted(set(re.findall(r"`((?:unit|integration|deploy|docs|golden|fuzz)/[\w/]+\.py(?:::\w+)?)`", PAGE)))
 
 
 @pytest.mark.parametrize("cited", CITED)

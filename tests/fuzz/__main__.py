@@ -25,6 +25,10 @@ def main() -> int:
     """All targets, one after the other."""
     minutes = float(os.environ.get("FUZZ_MINUTES", MINUTES))
     asked = os.environ.get("FUZZ_TARGETS", "").replace(",", " ").split()
+    unknown = set(asked) - {target.name for target in TARGETS}
+    if unknown:
+        print(f"FUZZ_TARGETS: {', '.join(sorted(unknown))}: there are {', '.join(each.name for each in TARGETS)}")
+        return 2
     chosen = [target for target in TARGETS if not asked or target.name in asked]
     engine = "atheris" if importlib.util.find_spec("atheris") is not None else "hypothesis"
     seconds = max(1, round(60 * minutes / max(1, len(chosen))))
@@ -33,7 +37,7 @@ def main() -> int:
     failures = 0
     for target in chosen:
         executions, new, failed = _hunted(target.name, engine, seconds)
-        failures += failed
+        failures += failed or executions == 0
         print(f"{target.name:<12} {target.reads:<42} {executions:>10,} {new:>10,} {failed:>8}", flush=True)
     if failures:
         print(f"{failures} failures, each with a seed `found-...` in {SEEDS.relative_to(Path.cwd())}")

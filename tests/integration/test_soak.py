@@ -14,5 +14,7 @@ def test_nothing_is_lost(capsys: pytest.CaptureFixture[str]) -> None:
     assert figures["requests"] > 0
     assert figures["scrapes"] > 0
     assert figures["events heard"] > 0
+    assert figures["captures done"] + figures["captures refused"] > 0
+    assert figures["workers replaced"] > 0
     assert soak.KILLED in figures or "Without the limit" in said
     assert {name: figures.get(name, 0) for name in soak.COUNTED} == dict.fromkeys(soak.COUNTED, 0), said
