@@ -113,6 +113,24 @@ def test_prometheus_takes_its_jobs(said: dict[str, Any], tmp_path: Path) -> None
     assert [each["job_name"] for each in jobs] == ["vitalsd"]
 
 
+def test_fewer_series_are_those_that_no_rule_needs(tmp_path: Path) -> None:
+    """Prometheus takes the relabelling; what the rules about the agent ask of its own target stays."""
+    (block,) = [block for kind, block in FENCED.findall(WHOLE) if kind == "yaml"]
+    path = tmp_path / "prometheus.yaml"
+    path.write_text(yaml.safe_dump({"scrape_configs": [{"job_name": "vitalsd"} | yaml.safe_load(block)]}))
+    checked = subprocess.run([tool("promtool"), "check", "config", str(path)], capture_output=True, text=True)
+    assert checked.returncode == 0, checked.stderr
+    marked, kept, _ = yaml.safe_load(block)["metric_relabel_configs"]
+    groups = yaml.safe_load((ROOT / "deploy/prometheus/vitalsd.rules.yaml").read_text())["groups"]
+    (agent,) = [group["rules"] for group in groups if group["name"] == "vitalsd.agent"]
+    needed = {name for rule in agent for name in re.findall(r"\bvitals_\w+", rule["expr"])}
+    assert needed
+    assert {name for name in needed if not re.fullmatch(kept["regex"], name)} == set()
+    assert re.fullmatch(marked["regex"], "vitalsd;vitals_process_open_fds")
+    assert not re.fullmatch(marked["regex"], "vitalsd;vitalsd_source_success")
+    assert not re.fullmatch(marked["regex"], "shop;vitals_process_open_fds")
+
+
 def test_targets_of_the_page_are_a_configuration(tmp_path: Path) -> None:
     """What stands on the page of systemd loads."""
     (said,) = blocks("targets")
