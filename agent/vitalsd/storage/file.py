@@ -104,13 +104,11 @@ class StorageFile:
         connection.text_factory = lambda text: text.decode("utf-8", "replace")
         try:
             self._prepare(connection)
-        except sqlite3.OperationalError as error:
+        except BaseException as error:
             connection.close()
-            if self._is_full():  # what SQLite then calls an I/O error, before there is a file to be full
+            # SQLite calls it an I/O error, before there is a file to be full.
+            if isinstance(error, sqlite3.OperationalError) and self._is_full():
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path.parent)) from error
-            raise
-        except BaseException:
-            connection.close()
             raise
         return connection
 

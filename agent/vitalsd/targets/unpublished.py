@@ -21,7 +21,7 @@ from vitalsd.targets.filesystem import OF_THE_KERNEL, filesystem_of
 from vitalsd.targets.places import SHARED, Place
 from vitalsd.targets.processes import Process
 
-__all__ = ["why_unpublished"]
+__all__ = ["UNSEEN", "why_unpublished"]
 
 NOTHING = "this worker publishes no segment"
 UNSEEN = f"{NOTHING} where this agent may look"

@@ -38,13 +38,14 @@ class GeventLoop:
 
     def call_later(self, seconds: float, function: Callable[..., None], *arguments: Any) -> Timer:
         """Have it called in the hub, once; in its own thread."""
-        timer = Timer(self._loop.timer(seconds, ref=False))
+        watcher = self._loop.timer(seconds, ref=False)
+        timer = Timer(watcher)
 
         def call() -> None:
             timer.cancel()
             function(*arguments)
 
-        timer._timer.start(call, update=True)  # else it counts from when the hub has last looked at its clock
+        watcher.start(call, update=True)  # else it counts from when the hub has last looked at its clock
         return timer
 
     def call_soon_threadsafe(self, function: Callable[..., None], *arguments: Any) -> None:
