@@ -6,7 +6,7 @@ import asyncio
 import os
 import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -35,11 +35,16 @@ FINE = Facts(state="S", threads=8, heap_bytes=100 << 20, left_bytes=1 << 30, fre
 
 
 @pytest.fixture(autouse=True)
-def host(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def host(monkeypatch: pytest.MonkeyPatch) -> None:
     """A host on which everything is fine, and nobody else captures."""
     name = f"\0vitalsd-test-{secrets.token_hex(8)}"
     monkeypatch.setattr("vitalsd.capture.turns.host_lock", lambda: host_lock(name))
-    monkeypatch.setattr("vitalsd.capture.chooser.read_facts", lambda *_args, **_more: FINE)
+    tell(monkeypatch, FINE)
+
+
+def tell(monkeypatch: pytest.MonkeyPatch, facts: Facts) -> None:
+    """Have the host and the worker be like this from now on."""
+    monkeypatch.setattr("vitalsd.capture.chooser.read_facts", lambda *_args, **_more: facts)
 
 
 class World:
@@ -195,11 +200,11 @@ async def test_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr("vitalsd.capturing.AGAIN_SECONDS", 0.05)
     world = World(tmp_path, monkeypatch)
     busy = replace(FINE, load=100.0)
-    monkeypatch.setattr("vitalsd.capture.chooser.read_facts", lambda *_args, **_more: busy)
+    tell(monkeypatch, busy)
     world.find("starvation")
     assert [capture.refusal for capture in await world.ended()] == ["overload"]
     assert "load" in str(world.incident("starvation").evidence["no_capture_reason"])
-    monkeypatch.setattr("vitalsd.capture.chooser.read_facts", lambda *_args, **_more: FINE)
+    tell(monkeypatch, FINE)
     await world.until(lambda: world.incident("starvation").captures != ())
     assert "no_capture_reason" not in world.incident("starvation").evidence
     await world.close()
@@ -211,10 +216,10 @@ async def test_a_stall_is_waited_out(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("vitalsd.capturing.SOON_SECONDS", 0.05)
     world = World(tmp_path, monkeypatch)
     stalling = replace(FINE, late_seconds=0.2)
-    monkeypatch.setattr("vitalsd.capture.chooser.read_facts", lambda *_args, **_more: stalling)
+    tell(monkeypatch, stalling)
     world.find("leak")
     assert {capture.refusal for capture in await world.ended()} == {"stalling"}
-    monkeypatch.setattr("vitalsd.capture.chooser.read_facts", lambda *_args, **_more: FINE)
+    tell(monkeypatch, FINE)
     await world.until(lambda: world.incident("leak").captures != ())
     await world.close()
 
