@@ -13,6 +13,7 @@ import psutil
 import pytest
 from support.agent import Agent, Service, running
 from support.probed import TARGETS
+from support.taken import taken
 from support.waiting import wait_for
 
 if TYPE_CHECKING:
@@ -32,21 +33,6 @@ def serving(agent: Agent, seconds: str = "0.01", every: str = "4") -> Any:
     agent.environment |= {"BLOCK_SECONDS": seconds, "EVERY_SECONDS": every}
     command = [sys.executable, "-m", "uvicorn", "app_blocks:app", "--port", "0", "--no-access-log"]
     return running(agent, command, "--name", "shop", cwd=TARGETS)
-
-
-def captured(agent: Agent, *arguments: str) -> dict[str, Any]:
-    """What `vitalsd capture` tells of one; asked again while the policy finds this host too busy."""
-    listen = f"--control-listen=127.0.0.1:{agent.control_port}"
-
-    def ask() -> dict[str, Any] | None:
-        done = agent.command("capture", *arguments, listen, "--json", timeout=200)
-        told: dict[str, Any] = json.loads(done.stdout)
-        if told["refusal"] == "overload":
-            return None
-        assert done.returncode == 0, done.stdout + done.stderr
-        return told
-
-    return wait_for("a capture on a quieter host", ask, 120)
 
 
 def incidents(agent: Agent) -> list[dict[str, Any]]:
@@ -70,7 +56,7 @@ def test_each_kind(tmp_path: Path) -> None:
     with serving(agent) as service:
         started(agent, service)
         for kind, first in FIRST.items():
-            told = captured(agent, kind, "shop/0", "--seconds", "2")
+            told = taken(agent, kind, "shop/0", "--seconds", "2")[0]
             assert (told["state"], told["problem"], told["harm"]) == ("done", None, None)
             assert told["artifacts"][0]["name"] == first
             assert SUMMARY[kind] in told["summary"], told["summary"]
@@ -131,7 +117,7 @@ def test_at_nine_tenths_of_its_memory(tmp_path: Path, new_group: Callable[..., P
         started(agent, service)
         used, limit = (psutil.Process(service.pid).memory_info().rss, 256 << 20)
         assert used > 0.85 * limit
-        told = captured(agent, "memory", "shop", "--seconds", "2")
+        told = taken(agent, "memory", "shop", "--seconds", "2")[0]
         assert (told["kind"], told["engine"]) == ("memory", "census")
         assert "memory limit" in told["summary"]["instead"]
         assert "largest_types" in told["summary"]
@@ -146,13 +132,13 @@ def test_refused(tmp_path: Path) -> None:
     with serving(agent) as service:
         started(agent, service)
         for _ in range(2):
-            assert captured(agent, "stacks", "shop")["state"] == "done"
-        first = captured(agent, "heap", "shop")
+            assert taken(agent, "stacks", "shop")[0]["state"] == "done"
+        first = taken(agent, "heap", "shop")[0]
         again = agent.command("capture", "heap", "shop", listen)
         assert again.returncode == 1
         assert f"the last was capture {first['id']}: ask again in " in again.stderr
         assert "or now with --force" in again.stderr
-        assert captured(agent, "heap", "shop", "--force")["state"] == "done"
+        assert taken(agent, "heap", "shop", "--force")[0]["state"] == "done"
         os.kill(service.pid, 19)
         try:
             stopped = agent.command("capture", "heap", "shop", "--force", listen)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from support.agent import Agent, running
 from support.probed import NODE, TARGETS, needs_node
+from support.taken import taken
 from support.waiting import wait_for
 
 pytestmark = [needs_node, pytest.mark.slow]
@@ -33,14 +34,6 @@ class Asked:
     def __init__(self, agent: Agent) -> None:
         self._agent = agent
         self._listen = f"--control-listen=127.0.0.1:{agent.control_port}"
-
-    def capture(self, *words: str) -> tuple[dict[str, Any], str]:
-        """What one has come to, and what was said while it was waited for."""
-        done = self._agent.command("capture", *words, self._listen, "--json", timeout=200)
-        if "the load of this host" in done.stderr:
-            pytest.skip("this host is too busy for captures")
-        assert done.returncode == 0, done.stdout + done.stderr
-        return json.loads(done.stdout), done.stderr
 
     def incidents(self) -> list[dict[str, Any]]:
         """All, of whatever kind."""
@@ -70,7 +63,7 @@ def test_a_snapshot_that_was_asked_for(tmp_path: Path) -> None:
     with running(agent, fills_heap(), "--name", "shop"):
         filled(agent)
         asked = Asked(agent)
-        capture, said = asked.capture("heap", "shop/0")
+        capture, said = taken(agent, "heap", "shop/0")
         assert said.splitlines()[0].startswith("The heap capture of shop/0 by v8 will hold the service for about ")
         assert capture["holds_seconds"] > 3.0
         assert capture["pause_seconds"] > 0.5
@@ -94,7 +87,7 @@ def test_a_profile_stops_nothing_where_it_need_not(tmp_path: Path) -> None:
     agent = Agent(tmp_path, SETTINGS)
     with running(agent, fills_heap(), "--name", "shop"):
         filled(agent)
-        capture, said = Asked(agent).capture("cpu", "shop/0", "--seconds", "2")
+        capture, said = taken(agent, "cpu", "shop/0", "--seconds", "2")
         instead = capture["summary"].get("instead", "")
         assert "py-spy" not in instead
         if capture["engine"] == "perf":

@@ -21,6 +21,7 @@ from support.agent import Agent, running
 from support.captured import job_of, subject_of
 from support.load import Load
 from support.probed import NODE, TARGETS, Probed, needs_node, probed
+from support.taken import taken
 from support.waiting import wait_for
 
 from vitalsd.capture.census import socket_of
@@ -447,15 +448,6 @@ FILES = {
 }
 
 
-def captured(agent: Agent, *arguments: str) -> dict[str, Any]:
-    """What `vitalsd capture` tells of one."""
-    listen = f"--control-listen=127.0.0.1:{agent.control_port}"
-    done = agent.command("capture", *arguments, listen, "--json", timeout=200)
-    assert done.returncode == 0, done.stdout + done.stderr
-    told: dict[str, Any] = json.loads(done.stdout)
-    return told
-
-
 def started(agent: Agent) -> None:
     """The probe is there, and the agent has seen it."""
     agent.wait_scrape("the shop's heap", lambda scrape: bool(scrape.all("vitals_heap_used_bytes", target="shop")))
@@ -468,7 +460,7 @@ def test_each_kind_by_the_agent_and_again(tmp_path: Path) -> None:
     with running(agent, [NODE or "node", str(TARGETS / "serves.js")], "--name", "shop") as service:
         started(agent)
         for kind in (*FILES, "heap"):
-            told = captured(agent, kind, "shop/0", "--seconds", "2", "--redact")
+            told, _ = taken(agent, kind, "shop/0", "--seconds", "2", "--redact")
             assert (told["state"], told["problem"], told["harm"]) == ("done", None, None), told
             assert [each["name"] for each in told["artifacts"]] == FILES[kind]
             assert told["engine"] == ("probe" if kind == "stacks" else "v8")

@@ -31,6 +31,7 @@ from support.shops import (
     probed_workers,
     selling,
 )
+from support.taken import taken
 from support.waiting import wait_for
 
 from vitalsd.sources.perf import NoSamplesError, ThreadSamples
@@ -173,12 +174,10 @@ def test_what_is_kept_has_its_keeper_named(program: str, tmp_path: Path) -> None
     """Sessions that nobody takes out: the first site of an allocation capture is who makes and keeps them."""
     with selling(program, tmp_path, **CAPTURE) as shop, Customers(shop.port, SESSIONS) as customers:
         customers.wait_for(20)
-        listen = f"--control-listen=127.0.0.1:{shop.agent.control_port}"
-        done = shop.agent.command("capture", "memory", "shop/0", "--seconds", "3", listen, "--json", timeout=120)
-        assert done.returncode == 0, done.stdout + done.stderr
+        told, _ = taken(shop.agent, "memory", "shop/0", "--seconds", "3")
         customers.end()
         ended = shop.service.end()
-    site = json.loads(done.stdout)["summary"]["top_sites"][0]
+    site = told["summary"]["top_sites"][0]
     assert site["function"] in ("openSession", "Session"), site
     assert site["file"] == shop.file
     assert customers.failed == []

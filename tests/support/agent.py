@@ -33,6 +33,8 @@ VITALSD = str(BIN / "vitalsd")
 QUICKLY = {"VITALSD__SAMPLING__INTERVAL": "250ms", "VITALSD__SAMPLING__DISCOVERY_INTERVAL": "500ms"}
 LEFT_ALONE = {"VITALSD__CAPTURE__AUTOMATIC": "false"}
 """One capture is taken at a time on a host, and tests run side by side: only those about captures take some."""
+CROWDED = {"VITALSD__CAPTURE__MAX_LOAD": "1000"}
+"""Beside other tests there always is too much load for the default, and what is captured is the tests' own."""
 
 
 def free_ports(count: int) -> list[int]:
@@ -107,6 +109,7 @@ class Agent:
             "VITALSD__STORAGE__DIR": str(self.storage),
             **QUICKLY,
             **LEFT_ALONE,
+            **CROWDED,
             **(more or {}),
         }
         self.listens = [

@@ -47,7 +47,6 @@ HEAVY_HEAPS = 2
 """What is to be left for what may take as much again as lives in the heap, and once more to write it."""
 CPU_PRESSURE_PERCENT = 80.0
 """Of many cores somebody always waits for one: PSI alone does not tell that from a host that is overrun."""
-LOAD_PER_CORE = 2.0
 MEMORY_PRESSURE_PERCENT = 20.0
 """A fifth of the time somebody waits for memory: systemd-oomd begins to kill at three fifths."""
 AGENT_LATE_SECONDS = 0.5
@@ -110,7 +109,7 @@ def refusal(
         or _of_price(wanted, facts, settings, engine, holds_seconds, heavy=heavy)
         or _of_room(wanted, facts, heaps if heavy else None)
         or _of_own_room(facts, engine, beside_bytes)
-        or _of_host(facts)
+        or _of_host(facts, settings.max_load)
         or _of_engine(wanted, engine, recent, now)
         or _of_disk(facts, settings)
         or _of_queue(recent)
@@ -212,7 +211,7 @@ def _of_own_room(facts: Facts, engine: str, beside_bytes: int) -> Refusal | None
     return Refusal("own_memory", f"{takes}, and {_mib(left)} are left for that of the agent's own limit: raise it")
 
 
-def _of_host(facts: Facts) -> Refusal | None:
+def _of_host(facts: Facts, max_load: int) -> Refusal | None:
     advice = "ask again when it is quieter"
     waits = facts.memory_pressure_percent
     if waits is not None and waits >= MEMORY_PRESSURE_PERCENT:
@@ -220,11 +219,12 @@ def _of_host(facts: Facts) -> Refusal | None:
         return Refusal("overload", f"{told} {MEMORY_PRESSURE_PERCENT:.0f} %: {advice}")
     # Load alone counts those who wait for a disk, too.
     waits = facts.cpu_pressure_percent
-    crowded = facts.load is not None and facts.load > LOAD_PER_CORE * facts.cores
+    crowded = facts.load is not None and facts.load > max_load * facts.cores
     if crowded and (waits is None or waits >= CPU_PRESSURE_PERCENT):
         psi = "" if waits is None else f", and somebody waits for one {waits:.0f} % of the time"
         told = f"the load of this host is {facts.load:.1f} on {facts.cores} processors{psi}"
-        return Refusal("overload", f"{told}; {LOAD_PER_CORE * facts.cores:g} is the most for a capture: {advice}")
+        most = f"{max_load * facts.cores} is the most for a capture (capture.max_load is {max_load})"
+        return Refusal("overload", f"{told}; {most}: {advice}")
     if facts.agent_late_seconds >= AGENT_LATE_SECONDS:
         told = f"this agent itself is {facts.agent_late_seconds:.2f} s late"
         return Refusal("overload", f"{told}, so the host has no time for a capture: {advice}")

@@ -134,7 +134,7 @@ class Scene:
             return found or (self.incident("stall") if time.monotonic() > enough else None)
 
         named = f" that names {function}()" if function is not None else ""
-        return self.wait_for(f"an incident of cause {cause}{named}", look, 2 * PATIENCE_SECONDS)
+        return self.wait_for(f"an incident of cause {cause}{named}", look, 4 * PATIENCE_SECONDS)
 
     def replaced(self, dead: int) -> int | None:
         """The process that is in the place of `dead`, once its probe tells of it."""

@@ -289,6 +289,16 @@ class Capture(Section, frozen=True):
             "busy for up to four times that.",
         ),
     ] = 0.25
+    max_load: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=1000,
+            description="The load of the host, for each of its processors, above which nothing is captured; "
+            "where the kernel tells how long somebody waits for a processor (PSI), that must be so four fifths of "
+            "the time.",
+        ),
+    ] = 2
     near_heap_limit: Annotated[
         bool,
         Meta(

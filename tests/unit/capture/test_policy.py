@@ -121,7 +121,8 @@ def test_it_may_be_taken() -> None:
                 "overload",
                 (
                     "the load of this host is 4.1 on 2 processors, and somebody waits for one 80 % of the time; "
-                    "4 is the most for a capture: ask again when it is quieter"
+                    "4 is the most for a capture (capture.max_load is 2): "
+                    "ask again when it is quieter"
                 ),
             ),
         ),
@@ -130,8 +131,8 @@ def test_it_may_be_taken() -> None:
             (
                 "overload",
                 (
-                    "the load of this host is 4.1 on 2 processors; 4 is the most for a capture: "
-                    "ask again when it is quieter"
+                    "the load of this host is 4.1 on 2 processors; 4 is the most for a capture "
+                    "(capture.max_load is 2): ask again when it is quieter"
                 ),
             ),
         ),
@@ -181,6 +182,14 @@ def test_what_protects_the_service_is_told_and_holds_for_everybody(
 def test_up_to_its_bounds_it_may_be_taken(facts: dict[str, Any]) -> None:
     """Load without waiting is of a disk, waiting without load is of a moment."""
     assert ask(replace(FINE, **facts)) is None
+
+
+def test_how_much_load_is_too_much_is_a_setting() -> None:
+    """On a host that is always crowded somebody may want captures all the same."""
+    crowded = replace(FINE, load=9.0, cpu_pressure_percent=90.0)
+    assert word(ask(crowded)) == "overload"
+    assert ask(crowded, key=Settings(max_load=5)) is None
+    assert word(ask(crowded, key=Settings(max_load=4))) == "overload"
 
 
 def test_only_py_spy_minds_threads() -> None:
