@@ -13,7 +13,7 @@ from bench.figures import aligned
 
 
 def main(arguments: Sequence[str]) -> int:
-    """1 where a request failed or an incident was lost."""
+    """1 where a request failed, an incident was lost, or the bench itself failed."""
     clear_up_when_ended()
     parser = argparse.ArgumentParser(prog="python -m bench.chaos", description=__doc__)
     parser.add_argument("faults", nargs="*", metavar="WORD", help="of their names; all of them without")
@@ -25,16 +25,16 @@ def main(arguments: Sequence[str]) -> int:
     if args.page is not None and args.quick:
         parser.error("a page tells of all rounds of a fault")
     wanted = [each for each in suite.FAULTS if all(word in each.name for word in args.faults)]
+    names = [each.name for each in suite.FAULTS]
     found = []
     for result in suite.results(wanted, args.quick):
         found.append(result)
-        print(f"{result.fault.name}: {result.rounds} rounds, {len(result.lost)} lost", *result.lost, sep="\n  ")
-        sys.stdout.flush()
-    rows = list(suite.rows(found))
-    print(aligned([suite.HEADINGS, *rows]))
-    if args.page is not None:
-        page.write(args.page, machine(), suite.HEADINGS, rows, [each.name for each in suite.FAULTS])
-    return int(any(each.unanswered or each.stopped or each.lost for each in found))
+        told = [f"{len(result.lost)} lost", *result.lost, *([result.broken] if result.broken else [])]
+        print(f"{result.fault.name}: {result.rounds} rounds", *told, sep="\n  ", flush=True)
+        if args.page is not None and not result.broken:
+            page.write(args.page, machine(), suite.HEADINGS, list(suite.rows([result])), names)
+    print(aligned([suite.HEADINGS, *suite.rows(found)]))
+    return int(any(each.unanswered or each.stopped or each.lost or each.broken for each in found))
 
 
 if __name__ == "__main__":

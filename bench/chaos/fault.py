@@ -65,3 +65,5 @@ class Result:
     """What else was lost, in words, and how often."""
     whole_seconds: list[float] = field(default_factory=list)
     """From when the cause was gone until the agent was whole again, of each round."""
+    broken: str = ""
+    """What the bench itself has failed at, where it did: there were fewer rounds than there should be."""

@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 __all__ = ["MANNERS", "Manner", "besieging"]
@@ -41,17 +42,14 @@ MANNERS = {
 def besieging(ports: Sequence[tuple[int, str]], manner: Manner, token: str, count: int) -> Iterator[None]:
     """So many clients of each of these ports, asking for that path; who is thrown out comes back."""
     over = threading.Event()
-    threads = [
-        threading.Thread(target=_besiege, args=(port, path, manner, token, count, over)) for port, path in ports
-    ]
-    for thread in threads:
-        thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        for thread in threads:
-            thread.join()
+    with ThreadPoolExecutor(len(ports)) as threads:
+        begun = [threads.submit(_besiege, port, path, manner, token, count, over) for port, path in ports]
+        try:
+            yield
+        finally:
+            over.set()
+        for each in begun:
+            each.result()
 
 
 def _besiege(port: int, path: str, manner: Manner, token: str, count: int, over: threading.Event) -> None:

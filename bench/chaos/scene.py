@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from bench.beset import Agent, Watched, Witness, small_disk
-from bench.chaos.fault import Fault, Result
+from bench.chaos.fault import Result
 from bench.harness import Process, fetch, scratch, wait_for
 
 __all__ = ["STALL_SECONDS", "Scene", "Services", "besiege", "services"]
@@ -68,8 +68,8 @@ def services() -> Iterator[Services]:
 class Scene:
     """One fault's: the agent, and what is made and told meanwhile."""
 
-    def __init__(self, fault: Fault, both: Services, folder: Path, *, quick: bool = False) -> None:
-        self.fault = fault
+    def __init__(self, result: Result, both: Services, folder: Path, *, quick: bool = False) -> None:
+        self.fault = result.fault
         self.quick = quick
         """Whether some of the ways in which it is done will do."""
         self.folder = folder
@@ -78,7 +78,7 @@ class Scene:
         self.slow = both.slow
         self.agent = Agent(folder, self.storage, both.segments, ("shop", "slow"))
         self.random = random.Random(SEED)
-        self.result = Result(fault)
+        self.result = result
         self._services = both
         self._made: list[str] = []
         self._of_the_host: set[str] = set()
@@ -117,9 +117,9 @@ class Scene:
         self._made.append(name)
         connection = http.client.HTTPConnection("127.0.0.1", self.slow.process.port, timeout=ANSWER_SECONDS)
         with contextlib.closing(connection):
-            connection.request("GET", f"/stall/{name}/{seconds}")
             self.result.requests += 1
             try:
+                connection.request("GET", f"/stall/{name}/{seconds}")
                 self.result.unanswered += connection.getresponse().read() != b"hello\n"
             except (OSError, http.client.HTTPException):
                 self.result.unanswered += 1
@@ -201,22 +201,24 @@ class Scene:
             self.result.lost += [f"{name} is not stored" for name in lacking]
 
 
-def besiege(fault: Fault, both: Services, *, quick: bool = False) -> Result:
-    """Rounds of one fault, with an agent of its own."""
+def besiege(result: Result, both: Services, *, quick: bool = False) -> None:
+    """Rounds of one fault, with an agent of its own; what has come of them is there however it ends."""
+    fault = result.fault
     with scratch() as folder, contextlib.ExitStack() as stack:
         if fault.disk:
             assert stack.enter_context(small_disk(folder / "storage", fault.disk)), "root may mount"
-        scene = Scene(fault, both, folder, quick=quick)
+        scene = Scene(result, both, folder, quick=quick)
         stack.callback(lambda: scene.agent.kill() if scene.agent.runs else None)
         scene.begin()
         scene.wait_whole()
-        witness = stack.enter_context(Witness(scene.shop))
-        for _ in range(fault.quick_rounds if quick else fault.rounds):
-            scene.round()
-        scene.close()
-    result = scene.result
-    result.requests += witness.requests
-    result.unanswered += witness.unanswered
-    result.stopped += witness.stopped
-    result.longest_seconds = witness.longest_seconds
-    return result
+        witness = Witness(scene.shop)
+        try:
+            with witness:
+                for _ in range(fault.quick_rounds if quick else fault.rounds):
+                    scene.round()
+                scene.close()
+        finally:
+            result.requests += witness.requests
+            result.unanswered += witness.unanswered
+            result.stopped += witness.stopped
+            result.longest_seconds = witness.longest_seconds

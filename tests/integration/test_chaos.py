@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 from bench.chaos import captures, suite
-from bench.chaos.fault import Fault
-from bench.chaos.scene import Services, besiege, services
+from bench.chaos.fault import Fault, Result
+from bench.chaos.scene import Scene, Services, besiege, services
 
 
 @pytest.mark.slow
@@ -33,6 +33,23 @@ def test_a_round_of_each_fault(both: Services, fault: Fault) -> None:
     lacking = fault.needs()
     if lacking:
         pytest.skip(lacking)
-    found = besiege(fault, both, quick=True)
+    found = Result(fault)
+    besiege(found, both, quick=True)
     assert found.requests > 0 and found.made > 2
     assert (found.unanswered, found.stopped, found.lost) == (0, 0, [])
+
+
+@pytest.mark.slow
+def test_what_the_bench_fails_at_costs_the_rest_of_one_fault() -> None:
+    """It is told of that one, with what is known of it; the next is asked for all the same."""
+
+    def fail(scene: Scene) -> None:
+        scene.stall()
+        raise KeyError("a surprise")
+
+    faults = [Fault("a bench that fails", "once", rounds=1, quick_rounds=1, run=fail)] * 2
+    found = list(suite.results(faults, quick=True))
+    assert [each.broken for each in found] == ["KeyError: 'a surprise'"] * 2
+    assert [each.made for each in found] == [2, 2]
+    assert all(each.requests > 2 and not each.unanswered for each in found)
+    assert [row[-1] for row in suite.rows(found)] == ["never", "never"]
