@@ -24,8 +24,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench.figures import Bar, Figure
+from bench.ground import MemoryGroup, cgroup_with_memory
 from bench.harness import scratch
-from bench.soak.jail import Jail, jail
 from bench.soak.life import Lapses, Life, Traffic
 from bench.soak.meter import LOOK_SECONDS, METER_SECONDS, Meter
 from bench.soak.scene import Agent, Cast, Sink
@@ -87,9 +87,9 @@ def run(quick: bool) -> list[Figure]:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
         cast = Cast(segments, *sizes)
         stack.callback(cast.close)
-        group = stack.enter_context(jail(f"vitalsd-soak-{os.getpid()}", LIMIT_BYTES))
-        if isinstance(group, str):
-            print(f"Without the limit of {LIMIT_BYTES >> 20} MiB: {group}", flush=True)
+        group = stack.enter_context(cgroup_with_memory(LIMIT_BYTES))
+        if group is None:
+            print(f"Without the limit of {LIMIT_BYTES >> 20} MiB: no control group can be made here", flush=True)
         agent = Agent(folder, cast, stack.enter_context(Sink()))
         process = stack.enter_context(agent.begun(segments, group))
         agent.wait()
@@ -116,15 +116,15 @@ def _runs(pid: int) -> bool:
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
 
 
-def _group(group: Jail | str, meter: Meter) -> list[Figure]:
-    if isinstance(group, str):
+def _group(group: MemoryGroup | None, meter: Meter) -> list[Figure]:
+    if group is None:
         return []
     kept = "of the group, without pages of files"
     return [
         Figure("limit of the group", LIMIT_BYTES / 2**20, "MiB"),
-        Figure(KILLED, group.row("memory.oom_control", "oom_kill"), "", NONE),
-        Figure("how often the limit was met (failcnt)", group.number("memory.failcnt"), ""),
-        Figure("most of the group, with pages of files", group.number("memory.max_usage_in_bytes") / 2**20, "MiB"),
+        Figure(KILLED, group.killed, "", NONE),
+        Figure("how often the limit was met", group.met, ""),
+        Figure("most of the group, with pages of files", group.most_bytes / 2**20, "MiB"),
         Figure(f"most {kept}", meter.most[kept] / 2**20, "MiB"),
         *(Figure(f"of a helper: {name}", size / 2**20, "MiB") for name, size in sorted(meter.helpers.items())),
     ]

@@ -11,8 +11,8 @@ import time
 from collections import defaultdict
 from pathlib import Path
 
+from bench.ground import MemoryGroup
 from bench.harness import Process
-from bench.soak.jail import Jail
 from bench.soak.life import Scrapes
 from bench.soak.scene import Cast, Service
 from bench.soak.slopes import Point
@@ -27,21 +27,23 @@ OWN_BLOCKS = b'vitals_heap_blocks{target="vitalsd"'
 class Meter:
     """Series by name, and the most of what has a most."""
 
-    def __init__(self, agent: Process, jail: Jail | str, storage: Path, cast: Cast, scrapes: Scrapes) -> None:
+    def __init__(
+        self, agent: Process, group: MemoryGroup | None, storage: Path, cast: Cast, scrapes: Scrapes
+    ) -> None:
         self.series: defaultdict[str, list[Point]] = defaultdict(list)
         self.most: defaultdict[str, int] = defaultdict(int)
         self.helpers: defaultdict[str, int] = defaultdict(int)
         """Resident memory of what the agent has started, the most by program."""
-        self._agent, self._jail, self._storage = agent, jail, storage
+        self._agent, self._memory_group, self._storage = agent, group, storage
         self.watched = len(cast.api) + len(cast.web) + cast.shop.workers
         self._twins, self._scrapes = cast.twins, scrapes
 
     def look(self) -> None:
         """At the group, and who is in it."""
-        if not isinstance(self._jail, Jail):
+        if self._memory_group is None:
             return
-        self._top("of the group, without pages of files", self._jail.row("memory.stat", "total_rss"))
-        for pid in self._jail.pids():
+        self._top("of the group, without pages of files", self._memory_group.anonymous_bytes)
+        for pid in self._memory_group.pids():
             if pid != self._agent.pid:
                 with contextlib.suppress(OSError, KeyError, ValueError):
                     name, size = _program(pid), Process(pid, Path()).memory_bytes()["VmRSS"]

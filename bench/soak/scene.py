@@ -16,8 +16,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Self
 
+from bench.ground import MemoryGroup
 from bench.harness import NODE_PROBE, PROBE, Process, free_port, listens, process, wait_for
-from bench.soak.jail import Jail
 from vitalsd.cli.memray_parts import own_memray
 
 __all__ = ["Agent", "Cast", "Service", "Sink"]
@@ -174,10 +174,10 @@ class Agent:
         self._file.write_text(SETTINGS.format(storage=self.storage, sink=sink.port, **numbers))
         self._workers = {"shop": cast.shop.workers, "api": len(cast.api), "web": len(cast.web)}
 
-    def begun(self, segments: Path, jail: Jail | str) -> contextlib.AbstractContextManager[Process]:
+    def begun(self, segments: Path, group: MemoryGroup | None) -> contextlib.AbstractContextManager[Process]:
         """Running, in the group if there is one, with every worker known."""
         command = [str(Path(sys.executable).with_name("vitalsd")), "watch", "--config", str(self._file)]
-        whole = jail.command(*command) if isinstance(jail, Jail) else command
+        whole = group.command(*command) if group is not None else command
         return process(whole, {"VITALSD_DIR": str(segments)})
 
     def wait(self) -> None:

@@ -14,6 +14,7 @@ sys.path.append(str(Path(__file__).parents[2]))  # bench/ is part of the tree, n
 
 from bench.__main__ import NAMES, as_json, listing, main
 from bench.figures import Bar, Figure, bootstrap, estimate, paired, quantile, table
+from bench.ground import MemoryGroup
 from bench.soak.slopes import lows, slope
 from bench.truth import histogram_quantile
 
@@ -143,3 +144,33 @@ def test_the_lowest_of_each_block():
         (15.0, 6.0),
         (45.0, 1.0),
     ]
+
+
+@pytest.mark.parametrize(
+    ("version", "files"),
+    [
+        (
+            1,
+            {
+                "memory.oom_control": "oom_kill_disable 0\nunder_oom 0\noom_kill 3\n",
+                "memory.failcnt": "17\n",
+                "memory.max_usage_in_bytes": "4096\n",
+                "memory.stat": "rss 5\ntotal_rss 2048\n",
+            },
+        ),
+        (
+            2,
+            {
+                "memory.events": "low 0\nhigh 0\nmax 17\noom 4\noom_kill 3\noom_group_kill 0\n",
+                "memory.peak": "4096\n",
+                "memory.stat": "anon 2048\nfile 7\n",
+            },
+        ),
+    ],
+)
+def test_a_memory_group_counts_the_same_in_both_versions(tmp_path, version, files):
+    """As the kernel's documentation has the files."""
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    group = MemoryGroup(tmp_path, version)
+    assert (group.killed, group.met, group.most_bytes, group.anonymous_bytes) == (3, 17, 4096, 2048)
