@@ -1,4 +1,4 @@
-"""What some scenarios need from the kernel: a control group of their own, with a quota of processor or of memory."""
+"""What some scenarios need of the kernel: a control group of their own, which limits their processor or memory."""
 
 from __future__ import annotations
 
