@@ -8,12 +8,11 @@ import pytest
 from bench.causes import play
 from bench.judged import Score
 from bench.scenarios import NODE, PYTHON, WAYS
+from support.crowded import BUSY_HOST
 
 STALLS = 3
 MOST_WITHHELD = 0.1
 """A service that waits for a processor for more of the time is late, and rightly told so."""
-BUSY_HOST = {"cpu_contention", "host_wide"}
-"""What a stall rightly is where others have the processors."""
 NODE_CONTROLS = ["control_saturated", "control_busy", "control_start", "control_worker"]
 CONTROLS = ["control_idle", "control_start", "control_saturated", "control_spinning", "control_spinning uvloop"]
 

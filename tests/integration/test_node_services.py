@@ -202,7 +202,7 @@ def test_a_probe_is_attached_to_a_shop_that_sells(tmp_path: Path) -> None:
                 ask(port, BLOCKS["trimComment"][1])
                 return next((each for each in incidents(agent, "stall") if each["culprit"]), None)
 
-            incident = wait_for("an incident", blamed, 30)
+            incident = wait_for("an incident", blamed, 90)
             customers.end()
         code, _, err = service.end()
     assert incident["culprit"]["function"] == "trimComment"

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 import pytest
 
 from support.agent import Agent, Scrape, watching
+from support.crowded import BUSY_HOST
 from support.probed import NODE, TARGETS, Probed, needs_node, probed
 from support.waiting import wait_for
 
@@ -166,6 +167,8 @@ class Shop:
             with contextlib.suppress(AssertionError):
                 return wait_for("an incident", look, 4)
         told = [(each["cause"], each["culprit"]) for each in incidents(self.agent, "stall")]
+        if BUSY_HOST & {each for each, _ in told}:
+            pytest.skip(f"others had the processors: {told}")
         raise AssertionError(f"nobody blames {functions} for {cause}: {told}")
 
 

@@ -95,6 +95,16 @@ class Confined:
                 pass
         return self._cpu_seconds
 
+    def catches(self, number: int) -> bool:
+        """Whether the program itself, and not what confines it before, has something to do at this signal."""
+        try:
+            command = Path(f"/proc/{self.pid}/cmdline").read_bytes().split(b"\0")
+            status = Path(f"/proc/{self.pid}/status").read_text()
+        except OSError:
+            return False
+        caught = next((line.split()[1] for line in status.splitlines() if line.startswith("SigCgt:")), "0")
+        return ENTER.encode() not in command and bool(int(caught, 16) >> (number - 1) & 1)
+
     def signal(self, number: int) -> None:
         """Send it a signal; until it was waited for its pid is nobody else's."""
         if self.code is None:

@@ -3,6 +3,9 @@ One run of `py-spy record --nonblocking --format raw`: started with limits, watc
 
 It runs at nice 10 and ends with the agent. Asked to end it writes what it has; so does one that takes more than
 MOST_SHARE of a core, and one whose process ends. At each look the process is looked at too, see capture/held.py.
+
+It reads the symbols of the interpreter first, which takes a second or more where others have the processors. Its
+time counts from when it is ready for the signal that ends it: before, that would end it with nothing.
 """
 
 from __future__ import annotations
@@ -78,19 +81,30 @@ async def record(command: str, name: str, plan: Plan, job: Job, held: HeldWatch)
     began = time.monotonic()
     spy = Confined(whole, limits, output)
     try:
-        ended_early = await _watch(spy, job, held, plan.seconds, began)
+        await _begun(spy, job, held, began)
+        ready = time.monotonic()
+        ended_early = await _watch(spy, job, held, plan.seconds, ready)
         await until_ended(spy, END_SECONDS, f"py-spy did not end for process {job.subject.pid}", held.look)
     finally:
         await spy.end()
     if spy.code != 0 or not source.exists():
         raise _failure(job.subject.pid, spy, output)
     output.unlink()
-    return Part(plan.lock_only, plan.rate, time.monotonic() - began, source, spy.cpu_seconds(), ended_early)
+    return Part(plan.lock_only, plan.rate, time.monotonic() - ready, source, spy.cpu_seconds(), ended_early)
+
+
+async def _begun(spy: Confined, job: Job, held: HeldWatch, began: float) -> None:
+    """Until it is ready to be ended, or nobody wants it any more."""
+    while spy.poll() is None and not spy.catches(signal.SIGINT) and not job.stop.is_set():
+        if time.monotonic() - began >= START_SECONDS:
+            return  # that will be told
+        held.look()
+        await asyncio.sleep(WATCH_SECONDS)
 
 
 async def _watch(spy: Confined, job: Job, held: HeldWatch, seconds: float, began: float) -> str | None:
     """Until it is to end, and tell it so; why that was early, if it was."""
-    costs: deque[tuple[float, float]] = deque([(began, 0.0)])
+    costs: deque[tuple[float, float]] = deque([(began, spy.cpu_seconds())])
     while spy.poll() is None:
         held.look()
         now = time.monotonic()

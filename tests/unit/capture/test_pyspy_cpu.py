@@ -53,6 +53,14 @@ def test_what_it_is_asked_for(spy, tmp_path: Path) -> None:
     assert made.summary["samples"] == 3
 
 
+def test_one_that_takes_long_to_begin(spy) -> None:
+    """Where others have the processors it reads symbols for seconds: its time counts from then on."""
+    began = time.monotonic()
+    made, _ = spy(f"trap '' INT; sleep 1.5; {WRITES}while true; do sleep 0.01; done", 1.0)
+    assert time.monotonic() - began >= 2.5
+    assert made.summary["samples"] == 3
+
+
 def test_one_that_costs_too_much(spy, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is ended, what it has is kept, and the summary says why it is short."""
     monkeypatch.setattr(pyspy_record, "SHARE_SECONDS", 0.5)
@@ -66,6 +74,7 @@ def test_one_that_costs_too_much(spy, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_one_that_does_not_end(spy, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """It is killed."""
+    monkeypatch.setattr(pyspy_record, "START_SECONDS", 0.3)
     monkeypatch.setattr(pyspy_record, "END_SECONDS", 0.3)
     with pytest.raises(CaptureError, match="did not end for process"):
         spy(f"trap '' INT; echo $$ > {tmp_path}/pid; while true; do sleep 0.01; done")

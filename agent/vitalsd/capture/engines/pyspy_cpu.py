@@ -89,7 +89,9 @@ class PySpyCpu:
             now = _times(job.subject)
             plan = _plan(now, left, lock_only=look.lock_only)
             wider = _plan(now, left, lock_only=False)
-            if wider.rate >= LEAST_RATE and _unexplained(look, now.process_seconds - before.process_seconds):
+            watched = look.seconds / max(look.seconds, time.monotonic() - began)  # it has begun later than asked
+            used_seconds = watched * (now.process_seconds - before.process_seconds)
+            if wider.rate >= LEAST_RATE and _unexplained(look, used_seconds):
                 began, before, plan, parts = time.monotonic(), now, wider, []
             parts.append(await record(command, "rest", plan, job, held))
         after = read_thread_times(job.subject.pid, job.subject.proc)
