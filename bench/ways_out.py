@@ -59,9 +59,9 @@ def _scraped(rounds: int) -> list[Figure]:
     from vitalsd_exporters.prometheus.text import render
 
     collector = VitalsCollector(_view())
-    text = render(collector.collect(), openmetrics=False)
+    text = render(collector.families(), openmetrics=False)
     of_one = [line for line in text.splitlines() if b'target="many"' in line and b'worker="0"' in line]
-    whole = _milliseconds(rounds, lambda: render(collector.collect(), openmetrics=False))
+    whole = _milliseconds(rounds, lambda: render(collector.families(), openmetrics=False))
     name = f"a scrape of {WORKERS} workers"
     each = "series per worker, all that it can have"
     return [

@@ -24,14 +24,14 @@ from starlette.routing import Route
 
 from vitalsd.errors import VitalsdError
 from vitalsd_exporters.prometheus.accepted import OPENMETRICS, content_type
-from vitalsd_exporters.prometheus.collector import build_registry, sample_names
+from vitalsd_exporters.prometheus.collector import VitalsCollector
 from vitalsd_exporters.prometheus.exemplars import with_exemplars
+from vitalsd_exporters.prometheus.family import only
 from vitalsd_exporters.prometheus.text import render
 from vitalsd_exporters.web.health import health_routes
 from vitalsd_exporters.web.reply import html_page
 
 if TYPE_CHECKING:
-    from prometheus_client.registry import CollectorRegistry
     from starlette.requests import Request
 
     from vitalsd_exporters.state import View
@@ -45,14 +45,14 @@ GZIP_LEVEL = 5
 
 def metrics_app(view: View, *, lifecycle: bool, clock: Callable[[], float] = time.monotonic) -> Starlette:
     """The whole app of the metrics port; `lifecycle` allows `/-/reload`."""
-    registry = build_registry(view)
+    collector = VitalsCollector(view)
     reloaded_at = -RELOAD_SECONDS
     turn = asyncio.Lock()
 
     async def metrics(request: Request) -> Response:
         async with turn:  # many at once would hold the loop for all of them in one piece
             await asyncio.sleep(0)
-            return _exposition(view, registry, request)
+            return _exposition(view, collector, request)
 
     async def landing(_request: Request) -> Response:
         links = "".join(
@@ -116,14 +116,15 @@ def _from_another_site(request: Request) -> bool:
     return foreign or request.headers.get("sec-fetch-site", "none") not in ("none", "same-origin")
 
 
-def _exposition(view: View, registry: CollectorRegistry, request: Request) -> Response:
+def _exposition(view: View, collector: VitalsCollector, request: Request) -> Response:
     form = content_type(request.headers.get("accept", ""))
     names = request.query_params.getlist("name[]")
-    asked_for = registry.restricted_registry(sample_names(names)) if names else registry
-    families = asked_for.collect()
+    families = collector.families()
     openmetrics = form == OPENMETRICS
     if openmetrics:
         families = with_exemplars(families, view.latest_stalls())
+    if names:
+        families = only(families, names)
     body = render(families, openmetrics=openmetrics)
     headers = {"Content-Type": form, "Vary": "Accept, Accept-Encoding"}
     if _takes_gzip(request.headers.get("accept-encoding", "")):

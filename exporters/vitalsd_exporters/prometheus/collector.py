@@ -1,33 +1,32 @@
 """
 Builds every metric anew at each scrape: nothing of a worker that is gone lingers, two scrapes never race.
 
-Costs about 0.6 us per series beside what rendering them as text costs. A part that fails is logged
-and left out: a scrape with a hole says more than a scrape that failed.
+Costs about 0.6 us per row beside what rendering it as text costs. A part that fails is logged and left out: a
+scrape with a hole says more than a scrape that failed.
 """
 
 from __future__ import annotations
 
 import sys
+from collections import defaultdict
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 import structlog
 from prometheus_client.metrics_core import Metric
-from prometheus_client.registry import CollectorRegistry
 
 from vitalsd_exporters.prometheus import series
-from vitalsd_exporters.prometheus.catalogue import CATALOGUE, Descriptor
+from vitalsd_exporters.prometheus.catalogue import CATALOGUE
+from vitalsd_exporters.prometheus.family import Family
 from vitalsd_exporters.prometheus.leads import Leads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from prometheus_client.samples import Sample
-
     from vitalsd.model import TargetSnapshot, WorkerSample
     from vitalsd_exporters.state import View
 
-__all__ = ["VitalsCollector", "build_registry", "sample_names"]
+__all__ = ["VitalsCollector"]
 
 log = structlog.get_logger(__name__)
 Thing = TypeVar("Thing")
@@ -42,6 +41,7 @@ WORKER_PARTS: tuple[tuple[str, Callable[[WorkerSample], Iterator[series.Row]]], 
     ("loops", series.loop_rows),
 )
 """Of a worker alone."""
+FAMILY_NAMES = {descriptor.name: descriptor.family for descriptor in CATALOGUE}
 
 
 class VitalsCollector:
@@ -52,21 +52,22 @@ class VitalsCollector:
         self._python_version = python_version
         self._leads = Leads()
 
-    def describe(self) -> Iterator[Metric]:
-        """Every family without samples, which is what `name[]` looks a name up in."""
-        return map(_family, CATALOGUE)
+    def families(self) -> Iterator[Family]:
+        """Every family that has a sample now."""
+        told: defaultdict[str, list[series.Told]] = defaultdict(list)
+        for rows in self._parts():
+            for name, each in rows:
+                told[name].append(each)
+        for name, kind, text, _ in CATALOGUE:
+            if name in told:
+                yield Family(FAMILY_NAMES[name], kind, text, told[name])
 
     def collect(self) -> Iterator[Metric]:
-        """Every family that has a sample now."""
-        samples: dict[str, list[Sample]] = {}
-        for rows in self._parts():
-            for name, sample in rows:
-                samples.setdefault(name, []).append(sample)
-        for descriptor in CATALOGUE:
-            if descriptor.name in samples:
-                family = _family(descriptor)
-                family.samples = samples[descriptor.name]
-                yield family
+        """The same as Prometheus's library has it, sample by sample."""
+        for name, kind, text, told in self.families():
+            metric = Metric(name, text, kind)
+            metric.samples = list(series.samples_of(told))
+            yield metric
 
     def _parts(self) -> Iterator[list[series.Row]]:
         view = self._view
@@ -99,22 +100,6 @@ class VitalsCollector:
         return series.stall_rows(worker, self._view.stall_counts(worker))
 
 
-def sample_names(names: Iterable[str]) -> set[str]:
-    """What `name[]` asks for: samples as they are named, and all samples of a metric or of its family."""
-    wanted = set(names)
-    for descriptor in CATALOGUE:
-        if wanted & {descriptor.name, descriptor.family}:
-            wanted.update(descriptor.samples)
-    return wanted
-
-
-def build_registry(view: View) -> CollectorRegistry:
-    """A registry of its own, because the library's global one brings collectors for this process along."""
-    registry = CollectorRegistry(auto_describe=False)
-    registry.register(VitalsCollector(view))
-    return registry
-
-
 def _whole(part: str, read: Callable[[], Iterable[Thing]], **where: str) -> list[Thing]:
     """All that `read` gives or, if it fails on the way, nothing: half a histogram would be a lie."""
     try:
@@ -122,7 +107,3 @@ def _whole(part: str, read: Callable[[], Iterable[Thing]], **where: str) -> list
     except Exception:
         log.exception("metrics_part_failed", part=part, **where)
         return []
-
-
-def _family(descriptor: Descriptor) -> Metric:
-    return Metric(descriptor.family, descriptor.help, descriptor.type)

@@ -13,8 +13,7 @@ import time
 from collections.abc import Callable, Collection, Iterator
 from typing import TYPE_CHECKING
 
-from prometheus_client.samples import Sample
-
+from vitalsd_exporters.prometheus.series.rows import row
 from vitalsd_exporters.quoted import quoted
 
 if TYPE_CHECKING:
@@ -50,7 +49,7 @@ class Leads:
         for (target, kind, severity), lead in leads.items():
             labels = {"target": target, "kind": kind, "severity": severity, "worker": lead.worker}
             labels |= {"cause": lead.cause or "", "culprit": self._culprit(target, lead.culprit)}
-            yield NAME, Sample(NAME, labels, 1)
+            yield row(NAME, labels, 1)
 
     def _culprit(self, target: str, culprit: Frame | None) -> str:
         if culprit is None:

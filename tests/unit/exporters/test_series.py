@@ -13,6 +13,11 @@ from vitalsd.settings.model import Settings
 from vitalsd_exporters.prometheus import series
 
 
+def samples(rows):
+    """Each by itself."""
+    return list(series.samples_of(told for _, told in rows))
+
+
 def values(rows):
     """The rows as {(sample name, extra labels): value}."""
     return {
@@ -20,7 +25,7 @@ def values(rows):
             sample.name,
             tuple(v for k, v in sample.labels.items() if k not in ("target", "worker")),
         ): sample.value
-        for _, sample in rows
+        for sample in samples(rows)
     }
 
 
@@ -61,7 +66,7 @@ def test_a_worker_without_a_probe_has_no_loop_and_no_heap():
 
 def test_a_worker_without_a_probe_says_so():
     """Runtime and version are told to be unknown."""
-    [_, (_, info)] = series.worker_rows(BARE)
+    [_, info] = samples(series.worker_rows(BARE))
     assert (info.labels["runtime"], info.labels["version"], info.labels["lag_source"]) == (
         "unknown",
         "unknown",
@@ -174,8 +179,8 @@ def test_open_incidents_are_counted_and_a_severity_that_was_is_a_zero():
     info = replace(BLOCKING, id="third", target="legacy", severity="info")
     totals = {("shop", "stall", "critical"): 5, ("shop", "stall", "warning"): 3, ("gone", "stall", "warning"): 9}
     rows = {
-        (name, *sample.labels.values()): sample.value
-        for name, sample in series.incident_rows((BLOCKING, again, info, OVER), totals, {"shop", "legacy"})
+        (sample.name, *sample.labels.values()): sample.value
+        for sample in samples(series.incident_rows((BLOCKING, again, info, OVER), totals, {"shop", "legacy"}))
     }
     assert {key: value for key, value in rows.items() if value} == {
         ("vitals_incidents_open", "legacy", "stall", "info"): 1,
@@ -189,13 +194,13 @@ def test_open_incidents_are_counted_and_a_severity_that_was_is_a_zero():
 
 def test_incidents_of_every_sort_begin_at_zero():
     """Of each target that is there, and of no other: the first incident is an increase."""
-    rows = list(series.incident_rows((), {}, {"shop"}))
+    rows = samples(series.incident_rows((), {}, {"shop"}))
     detectors = (*make_detectors(Settings()), *make_target_detectors(Settings()))
     rules = {detector.kind for detector in detectors}
-    sorts = {(sample.labels["kind"], sample.labels["severity"]) for _, sample in rows}
+    sorts = {(sample.labels["kind"], sample.labels["severity"]) for sample in rows}
     assert {kind for kind, _ in sorts} == rules | {"capture_harmful"}
     assert {("leak", "critical"), ("stall", "warning"), ("growth", "info")} <= sorts
-    assert {(sample.labels["target"], sample.value) for _, sample in rows} == {("shop", 0)}
+    assert {(sample.labels["target"], sample.value) for sample in rows} == {("shop", 0)}
     assert len(rows) == 2 * len(sorts)
     assert list(series.incident_rows((BLOCKING,), {}, set())) == []
 

@@ -7,10 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import Metric, generate_latest
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
+from support.exposed import Families, metric_of, registry_of
 from support.views import FixedView
 
-from vitalsd_exporters.prometheus.collector import build_registry
+from vitalsd.model import Histogram
+from vitalsd_exporters.prometheus.collector import VitalsCollector
 from vitalsd_exporters.prometheus.exemplars import with_exemplars
+from vitalsd_exporters.prometheus.family import Family
+from vitalsd_exporters.prometheus.series import Breakdown, WholeHistogram
 from vitalsd_exporters.prometheus.text import render
 
 FORMATS = pytest.mark.parametrize(
@@ -18,24 +22,12 @@ FORMATS = pytest.mark.parametrize(
     [(False, generate_latest), (True, generate_openmetrics)],
     ids=["older", "openmetrics"],
 )
-LABELS = st.dictionaries(
-    st.sampled_from(["target", "worker", "loop", "le"]), st.text(st.characters(codec="utf-8")) | st.text('a\\\n"')
-)
+TEXT = st.text(st.characters(codec="utf-8")) | st.text('a\\\n"\0')
+LABELS = st.dictionaries(st.sampled_from(["target", "worker", "loop", "le"]), TEXT)
 VALUES = (
     st.floats() | st.integers(0, 2**53) | st.sampled_from([math.inf, -math.inf, math.nan, True, 0, 999_999.5, 1e6])
 )
 TYPES = st.sampled_from([("gauge", ""), ("counter", "_total"), ("info", "_info"), ("histogram", "_bucket")])
-
-
-class Families:
-    """A registry of these."""
-
-    def __init__(self, families):
-        self._families = families
-
-    def collect(self):
-        """Collect them."""
-        return self._families
 
 
 def family(number, kind, suffix, samples):
@@ -51,20 +43,40 @@ def family(number, kind, suffix, samples):
 def test_any_samples(openmetrics, library, kinds):
     """Every type, any text in a label, any number."""
     families = [family(number, *kind, samples) for number, (kind, samples) in enumerate(kinds)]
-    assert render(families, openmetrics=openmetrics) == library(Families(families))
+    ours = [Family(each.name, each.type, each.documentation, each.samples) for each in families]
+    assert render(ours, openmetrics=openmetrics) == library(Families(families))
+
+
+@FORMATS
+@given(LABELS, st.dictionaries(TEXT, VALUES, min_size=1), st.sampled_from(["cause", "le", "zone"]))
+def test_any_breakdown(openmetrics, library, labels, values, by):
+    """One label with many values, wherever it stands among the others, and whatever these are."""
+    told = Breakdown("vitals_x", {name: value for name, value in labels.items() if name != by}, by, values)
+    family = Family("vitals_x", "gauge", "Help.", [told])
+    assert render([family], openmetrics=openmetrics) == library(Families([metric_of(family)]))
+
+
+@FORMATS
+@given(LABELS, st.lists(st.integers(0, 2**53), min_size=4, max_size=4), VALUES)
+def test_any_histogram(openmetrics, library, labels, buckets, total):
+    """Its buckets, their number and their sum."""
+    others = {name: value for name, value in labels.items() if name != "le"}
+    told = WholeHistogram("vitals_x", others, Histogram((0.1, 1.0, 10.0), tuple(buckets), total))
+    family = Family("vitals_x", "histogram", "Help.", [told])
+    assert render([family], openmetrics=openmetrics) == library(Families([metric_of(family)]))
 
 
 @FORMATS
 def test_every_metric(openmetrics, library):
     """All that a whole view has."""
-    registry = build_registry(FixedView())
-    assert render(registry.collect(), openmetrics=openmetrics) == library(registry)
+    view = FixedView()
+    assert render(VitalsCollector(view).families(), openmetrics=openmetrics) == library(registry_of(view))
 
 
 def test_exemplars():
     """Those that a scrape of OpenMetrics carries."""
     view = FixedView()
-    families = list(with_exemplars(build_registry(view).collect(), view.latest_stalls()))
+    families = list(with_exemplars(VitalsCollector(view).families(), view.latest_stalls()))
     text = render(families, openmetrics=True)
-    assert text == generate_openmetrics(Families(families))
+    assert text == generate_openmetrics(Families([metric_of(each) for each in families]))
     assert b" # {" in text

@@ -12,14 +12,25 @@ from vitalsd_exporters.prometheus.series.incidents import INCIDENT_SORTS, incide
 from vitalsd_exporters.prometheus.series.loops import NEVER, loop_rows, stall_rows
 from vitalsd_exporters.prometheus.series.probe import probe_rows
 from vitalsd_exporters.prometheus.series.process import cpu_rows, memory_rows, process_rows, trend_rows
-from vitalsd_exporters.prometheus.series.rows import Row
+from vitalsd_exporters.prometheus.series.rows import (
+    Breakdown,
+    Row,
+    Told,
+    WholeHistogram,
+    bounds_as_text,
+    samples_of,
+)
 from vitalsd_exporters.prometheus.series.workers import target_rows, worker_rows
 
 __all__ = [
     "INCIDENT_SORTS",
     "NEVER",
+    "Breakdown",
     "Row",
+    "Told",
+    "WholeHistogram",
     "agent_rows",
+    "bounds_as_text",
     "capture_rows",
     "cpu_rows",
     "incident_rows",
@@ -28,6 +39,7 @@ __all__ = [
     "probe_rows",
     "process_rows",
     "remedy_rows",
+    "samples_of",
     "source_rows",
     "stall_rows",
     "target_rows",

@@ -10,7 +10,8 @@ from vitalsd.model import OBSERVED_LOOP, Cause, LoopVitals, ObservedLoop, Worker
 from vitalsd_exporters.prometheus.series.rows import (
     Labels,
     Row,
-    histogram_rows,
+    breakdown_rows,
+    histogram_row,
     known_rows,
     labels_of,
     row,
@@ -55,7 +56,7 @@ def _counted_inside(loops: tuple[LoopVitals, ...], labels: Labels) -> Iterator[R
 
 
 def _rows_of_one(loop: LoopVitals | ObservedLoop, labels: Labels) -> Iterator[Row]:
-    yield from histogram_rows("vitals_eventloop_delay_seconds", labels, loop.delay)
+    yield histogram_row("vitals_eventloop_delay_seconds", labels, loop.delay)
     yield row("vitals_eventloop_busy_seconds_total", labels, loop.busy_seconds)
     yield row("vitals_eventloop_idle_seconds_total", labels, loop.idle_seconds)
 
@@ -70,10 +71,11 @@ def stall_rows(worker: WorkerSample, counts: Mapping[Cause, tuple[int, float]]) 
     if worker.probe is None and worker.observed is None:
         return
     labels = labels_of(worker)
-    for cause, (count, seconds) in {**_no_stalls(runtime_of(worker)), **counts}.items():
-        of_cause = labels | {"cause": cause}
-        yield row("vitals_eventloop_stalls_total", of_cause, count)
-        yield row("vitals_eventloop_stall_seconds_total", of_cause, seconds)
+    known = {**_no_stalls(runtime_of(worker)), **counts}
+    counted = ((cause, count) for cause, (count, _) in known.items())
+    yield from breakdown_rows("vitals_eventloop_stalls_total", labels, "cause", counted)
+    lasted = ((cause, seconds) for cause, (_, seconds) in known.items())
+    yield from breakdown_rows("vitals_eventloop_stall_seconds_total", labels, "cause", lasted)
 
 
 @lru_cache(maxsize=8)

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Mapping
 from functools import lru_cache
 
 from vitalsd.model import ERROR_CHANNELS, Histogram, WorkerSample, gc_names
-from vitalsd_exporters.prometheus.series.rows import Row, histogram_rows, known_rows, labels_of, row
+from vitalsd_exporters.prometheus.series.rows import Row, breakdown_rows, histogram_row, known_rows, labels_of
 
 __all__ = ["probe_rows"]
 
@@ -43,17 +43,17 @@ def probe_rows(worker: WorkerSample) -> Iterator[Row]:
             "vitalsd_loops_unwatched": probe.loops_unwatched,
         },
     )
-    for channel, count in zip(ERROR_CHANNELS, probe.unhandled_errors, strict=True):
-        yield from known_rows(labels | {"channel": channel}, {"vitals_unhandled_errors_total": count})
+    errors = zip(ERROR_CHANNELS, probe.unhandled_errors, strict=True)
+    yield from breakdown_rows("vitals_unhandled_errors_total", labels, "channel", errors)
     for generation, pauses in zip(gc_names(probe.runtime), probe.gc_pauses, strict=True):
-        yield from histogram_rows("vitals_gc_pause_seconds", labels | {"generation": generation}, _told(pauses))
+        yield histogram_row("vitals_gc_pause_seconds", labels | {"generation": generation}, _told(pauses))
     counts = {resource.type: resource.count for resource in probe.resources}
     frequent = sorted(counts, key=lambda kind: (-(counts[kind] or 0), kind))[:MOST_RESOURCES]
-    for kind, number in _with_other(counts, frequent).items():
-        yield row("vitals_active_resources", labels | {"type": kind}, number)
+    yield from breakdown_rows("vitals_active_resources", labels, "type", _with_other(counts, frequent).items())
     used = {space.name: space.used_bytes for space in probe.spaces}
-    for name, size in _with_other(used, SPACES_TOLD).items():
-        yield row("vitals_heap_space_used_bytes", labels | {"space": name}, size)
+    yield from breakdown_rows(
+        "vitals_heap_space_used_bytes", labels, "space", _with_other(used, SPACES_TOLD).items()
+    )
 
 
 def _with_other(values: Mapping[str, float | None], told: Collection[str]) -> dict[str, float]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from vitalsd.model import MemoryTrend, WorkerSample
-from vitalsd_exporters.prometheus.series.rows import Row, known_rows, labels_of
+from vitalsd_exporters.prometheus.series.rows import Row, breakdown_rows, known_rows, labels_of
 
 __all__ = ["cpu_rows", "memory_rows", "process_rows", "trend_rows"]
 
@@ -30,8 +30,7 @@ def process_rows(worker: WorkerSample) -> Iterator[Row]:
         },
     )
     switches = {"voluntary": process.voluntary_switches, "involuntary": process.involuntary_switches}
-    for kind, count in switches.items():
-        yield from known_rows(labels | {"kind": kind}, {"vitals_process_context_switches_total": count})
+    yield from breakdown_rows("vitals_process_context_switches_total", labels, "kind", switches.items())
 
 
 def memory_rows(worker: WorkerSample) -> Iterator[Row]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from vitalsd.model import TargetSnapshot, WorkerSample
-from vitalsd_exporters.prometheus.series.rows import Row, known_rows, labels_of, row, runtime_of
+from vitalsd_exporters.prometheus.series.rows import Row, breakdown_rows, known_rows, labels_of, row, runtime_of
 
 __all__ = ["target_rows", "worker_rows"]
 
@@ -14,9 +14,8 @@ def target_rows(target: TargetSnapshot) -> Iterator[Row]:
     """What belongs to the target and its slots, and stays while a slot has no process."""
     yield row("vitals_target_up", {"target": target.name}, target.up)
     for slot, reasons in target.restarts.items():
-        for reason, count in reasons.items():
-            labels = {"target": target.name, "worker": slot, "reason": reason}
-            yield row("vitals_worker_restarts_total", labels, count)
+        labels = {"target": target.name, "worker": slot}
+        yield from breakdown_rows("vitals_worker_restarts_total", labels, "reason", reasons.items())
 
 
 def worker_rows(worker: WorkerSample) -> Iterator[Row]:
