@@ -47,6 +47,8 @@ class ProcSource:
         self._booted_at = self._clock_ahead = -math.inf
         self._follow_clock()
         self._limits: dict[object, tuple[float, int | None]] = {}
+        self._limits_kept_until = 0.0
+        """When those are forgotten that nobody has asked for since."""
 
     def read(self, worker: Worker, missing: dict[str, str]) -> ProcessVitals:
         """Read one process."""
@@ -93,8 +95,10 @@ class ProcSource:
         except PermissionError:
             missing["max_fds"] = unreadable(folder, "limits")
             return None
-        self._limits = {key: entry for key, entry in self._limits.items() if now < entry[0]}
         self._limits[worker.key] = (now + LIMITS_SECONDS, limit)
+        if now >= self._limits_kept_until:
+            self._limits = {key: entry for key, entry in self._limits.items() if now < entry[0]}
+            self._limits_kept_until = now + LIMITS_SECONDS
         return limit
 
 

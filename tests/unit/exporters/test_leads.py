@@ -5,11 +5,12 @@ from support.views import BLOCKING, OVER
 
 from vitalsd.model import Frame
 from vitalsd_exporters.prometheus.leads import HOUR, MOST_LETTERS, MOST_NAMES, Leads
+from vitalsd_exporters.prometheus.series import samples_of
 
 
 def told(leads, *incidents, targets=("shop",)):
     """The labels of each row."""
-    return [sample.labels for _, sample in leads.rows(incidents, targets)]
+    return [sample.labels for sample in samples_of(row for _, row in leads.rows(incidents, targets))]
 
 
 def of(function, **changes):

@@ -50,8 +50,9 @@ def test_any_samples(openmetrics, library, kinds):
 @FORMATS
 @given(LABELS, st.dictionaries(TEXT, VALUES, min_size=1), st.sampled_from(["cause", "le", "zone"]))
 def test_any_breakdown(openmetrics, library, labels, values, by):
-    """One label with many values, wherever it stands among the others, and whatever these are."""
-    told = Breakdown("vitals_x", {name: value for name, value in labels.items() if name != by}, by, values)
+    """One label with many values, wherever it stands among the others, and whatever these are; -0 is 0."""
+    others = {name: value for name, value in labels.items() if name != by}
+    told = Breakdown("vitals_x", others, by, {of: value or 0 for of, value in values.items()})
     family = Family("vitals_x", "gauge", "Help.", [told])
     assert render([family], openmetrics=openmetrics) == library(Families([metric_of(family)]))
 
