@@ -33,6 +33,7 @@ __all__ = ["Header", "RawRecord", "Reading", "SegmentError", "SegmentFile"]
 READ_ATTEMPTS = 4
 WORD = struct.Struct("<d")
 LIVE = struct.Struct(f"<{2 * layout.LOOPS}d")
+LIVE_AT, LIVE_BYTES = layout.SINCE * 8, LIVE.size
 HEAD_BYTES = 16
 """Sequence and checksum of a record: another content has another head."""
 PREFIX = struct.Struct("<8sdd")
@@ -195,7 +196,8 @@ class SegmentFile:
 
     def live_bytes(self) -> bytes:
         """What `live_words` are made of: the same bytes are the same words."""
-        return self._pread(layout.SINCE * 8, LIVE.size)
+        read = os.pread(self._fd, LIVE_BYTES, LIVE_AT) if self._fd >= 0 else b""
+        return read if len(read) == LIVE_BYTES else read.ljust(LIVE_BYTES, b"\0")
 
     @staticmethod
     def live_words(read: bytes) -> tuple[float, ...]:

@@ -125,12 +125,12 @@ class Probed(Watch):
         What is being written belongs to a loop that turns; one that rests leaves its words as they are, and what
         they came to holds for as long.
         """
-        file = self._file
-        if file is None or self._following or (self.runtime == "node" and self._is_stopped()):
+        if self._following or self._file is None or (self.runtime == "node" and self._is_stopped()):
             return False
-        read = file.live_bytes()
+        read = self._file.live_bytes()
         if read != self._read:
-            self._read, self._calm_until = read, _calm_until(read)
+            self._read = read
+            self._calm_until = _of_one(read) if read[OTHERS] == NOBODY else _of_all(read)
         return now < self._calm_until
 
     def _as_stopped(self, slots: list[Word], now: float) -> list[Word]:
@@ -245,21 +245,23 @@ class Probed(Watch):
         return self.key.pid
 
 
-def _calm_until(read: bytes) -> float:
-    """When the first of these loops is late, if nothing changes: one at work, or one whose timer is due."""
-    if read[OTHERS] == NOBODY:  # most processes have one loop, and each look at one that works comes here
-        words = ONE.unpack(read)
-        loops = 1
-    else:
-        words, loops = SegmentFile.live_words(read), layout.LOOPS
-    until = math.inf
-    for slot in range(loops):
-        since = words[slot]
-        if since < 0:
-            since = words[slot + loops]
-        if 0 < since < until:
-            until = since
-    return until + NOTED_SECONDS
+def _of_one(read: bytes) -> float:
+    """
+    When the loop is late, if nothing changes: it is at work, or its timer is due.
+
+    Most processes have one, and each look at one that works comes here.
+    """
+    since, due = ONE.unpack(read)
+    if since < 0:
+        since = due
+    return since + NOTED_SECONDS if since > 0 else math.inf
+
+
+def _of_all(read: bytes) -> float:
+    """The same of the first of several."""
+    words = SegmentFile.live_words(read)
+    lates = (due if since < 0 else since for since, due in zip(words, words[layout.LOOPS :], strict=False))
+    return min((late for late in lates if late > 0), default=math.inf) + NOTED_SECONDS
 
 
 def _name(slot: int) -> str:
