@@ -130,7 +130,7 @@ class Probed(Watch):
         read = self._file.live_bytes()
         if read != self._read:
             self._read = read
-            self._calm_until = _of_one(read) if read[OTHERS] == NOBODY else _of_all(read)
+            self._calm_until = _calm_until(read)
         return now < self._calm_until
 
     def _as_stopped(self, slots: list[Word], now: float) -> list[Word]:
@@ -245,20 +245,12 @@ class Probed(Watch):
         return self.key.pid
 
 
-def _of_one(read: bytes) -> float:
-    """
-    When the loop is late, if nothing changes: it is at work, or its timer is due.
-
-    Most processes have one, and each look at one that works comes here.
-    """
-    since, due = ONE.unpack(read)
-    if since < 0:
-        since = due
-    return since + NOTED_SECONDS if since > 0 else math.inf
-
-
-def _of_all(read: bytes) -> float:
-    """The same of the first of several."""
+def _calm_until(read: bytes) -> float:
+    """When the first of these loops is late, if nothing changes: one at work, or one whose timer is due."""
+    if read[OTHERS] == NOBODY:  # most processes have one loop, and each look at one that works comes here
+        since, due = ONE.unpack(read)
+        late = due if since < 0 else since
+        return late + NOTED_SECONDS if late > 0 else math.inf
     words = SegmentFile.live_words(read)
     lates = (due if since < 0 else since for since, due in zip(words, words[layout.LOOPS :], strict=False))
     return min((late for late in lates if late > 0), default=math.inf) + NOTED_SECONDS
