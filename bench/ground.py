@@ -61,9 +61,9 @@ class MemoryGroup:
         return self._number("met")
 
     @property
-    def most_bytes(self) -> int:
-        """The most there was, with pages of files."""
-        return self._number("most")
+    def most_bytes(self) -> int | None:
+        """The most there was, with pages of files; version 2 tells it from Linux 5.19 on."""
+        return self._number("most") if (self.folder / ACCOUNTS[self.version]["most"][0]).exists() else None
 
     @property
     def anonymous_bytes(self) -> int:

@@ -1,7 +1,7 @@
 """
 All faults of the chaos suite, one after the other, and their table.
 
-What the bench itself fails at costs the rest of one fault and no other: it is told, and counts as lost.
+What the bench itself fails at costs the rest of one fault and no other: it is told, and the whole has failed.
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ def rows(found: Iterable[Result]) -> Iterator[tuple[str, ...]]:
     """A row of the table for each fault."""
     for each in found:
         beside = ", ".join(f"{what}: {count}" for what, count in sorted(each.beside.items()))
+        beside = f"the bench failed: {each.broken}" if each.broken else beside
         counts = each.rounds, each.requests, each.unanswered
         yield (
             *(each.fault.name, each.fault.does, *(f"{count:,}" for count in counts)),

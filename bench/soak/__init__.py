@@ -119,12 +119,12 @@ def _runs(pid: int) -> bool:
 def _group(group: MemoryGroup | None, meter: Meter) -> list[Figure]:
     if group is None:
         return []
-    kept = "of the group, without pages of files"
+    kept, most = "of the group, without pages of files", group.most_bytes
     return [
         Figure("limit of the group", LIMIT_BYTES / 2**20, "MiB"),
         Figure(KILLED, group.killed, "", NONE),
         Figure("how often the limit was met", group.met, ""),
-        Figure("most of the group, with pages of files", group.most_bytes / 2**20, "MiB"),
+        *([Figure("most of the group, with pages of files", most / 2**20, "MiB")] if most is not None else []),
         Figure(f"most {kept}", meter.most[kept] / 2**20, "MiB"),
         *(Figure(f"of a helper: {name}", size / 2**20, "MiB") for name, size in sorted(meter.helpers.items())),
     ]

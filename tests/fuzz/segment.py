@@ -25,7 +25,7 @@ from vitalsd.sources.observer.calls import Calls
 from vitalsd.sources.observer.probed import Probed
 from vitalsd.sources.observer.watch import Setting
 from vitalsd.sources.room import Descriptors
-from vitalsd_exporters.prometheus.series import loop_rows, probe_rows, worker_rows
+from vitalsd_exporters.prometheus.series import loop_rows, probe_rows, samples_of, worker_rows
 from vitalsd_exporters.web.targets import target_as_json
 
 RECORDS = (
@@ -124,7 +124,7 @@ def _told(segment: SegmentFile) -> None:
     target = TargetSnapshot(name="shop", up=True, workers=(worker,), restarts={})
     view = FixedView((target,))
     rows = [row for part in (worker_rows, probe_rows, loop_rows) for row in part(worker)]
-    samples = [sample for _, sample in rows]
+    samples = list(samples_of(told for _, told in rows))
     assert len({(each.name, *sorted(each.labels.items())) for each in samples}) == len(samples), "a series twice"
     assert len(samples) <= MOST_SERIES
     for value in {value for each in samples for value in each.labels.values()}:

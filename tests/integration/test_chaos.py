@@ -52,4 +52,6 @@ def test_what_the_bench_fails_at_costs_the_rest_of_one_fault() -> None:
     assert [each.broken for each in found] == ["KeyError: 'a surprise'"] * 2
     assert [each.made for each in found] == [2, 2]
     assert all(each.requests > 2 and not each.unanswered for each in found)
-    assert [row[-1] for row in suite.rows(found)] == ["never", "never"]
+    beside, whole = suite.HEADINGS.index("lost beside"), suite.HEADINGS.index("whole again after")
+    rows = [(row[beside], row[whole]) for row in suite.rows(found)]
+    assert rows == [("the bench failed: KeyError: 'a surprise'", "never")] * 2

@@ -88,7 +88,10 @@ def test_without_leave_no_snapshot_holds_it(tmp_path: Path) -> None:
             (incident,) = incidents(agent, "heap_exhaustion")
             return incident if incident["captures"] else None
 
-        incident = wait_for("the memory capture", captured, 60)
+        try:
+            incident = wait_for("the memory capture", captured, 60)
+        except AssertionError:
+            raise AssertionError(f"none is told, of {captures(agent)}") from None
         assert service.process.poll() is None
         (refused,) = [each for each in captures(agent) if each["kind"] == "heap"]
     assert (refused["state"], refused["refusal"]) == ("refused", "hold")

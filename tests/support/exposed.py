@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from prometheus_client import CollectorRegistry, Metric
+from prometheus_client import CollectorRegistry
 
 from vitalsd_exporters.prometheus.collector import VitalsCollector
-from vitalsd_exporters.prometheus.series import samples_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from vitalsd_exporters.prometheus.family import Family
+    from prometheus_client import Metric
+
     from vitalsd_exporters.state import View
+
+
+__all__ = ["Families", "registry_of"]
 
 
 class Families:
@@ -25,13 +28,6 @@ class Families:
     def collect(self) -> Sequence[Metric]:
         """Collect them."""
         return self._families
-
-
-def metric_of(family: Family) -> Metric:
-    """The same, sample by sample."""
-    metric = Metric(family.name, family.help, family.type)
-    metric.samples = list(samples_of(family.told))
-    return metric
 
 
 def registry_of(view: View) -> CollectorRegistry:

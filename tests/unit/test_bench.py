@@ -174,3 +174,5 @@ def test_a_memory_group_counts_the_same_in_both_versions(tmp_path, version, file
         (tmp_path / name).write_text(text)
     group = MemoryGroup(tmp_path, version)
     assert (group.killed, group.met, group.most_bytes, group.anonymous_bytes) == (3, 17, 4096, 2048)
+    (tmp_path / {1: "memory.max_usage_in_bytes", 2: "memory.peak"}[version]).unlink()
+    assert group.most_bytes is None

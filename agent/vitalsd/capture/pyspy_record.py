@@ -23,6 +23,7 @@ from vitalsd.capture.confined import Confined, Limits, until_ended
 from vitalsd.capture.engines.registry import CaptureError, Job
 from vitalsd.capture.held import HeldWatch
 from vitalsd.capture.pyspy import explain
+from vitalsd.capture.threadtimes import ThreadTimes, read_thread_times
 
 __all__ = ["MOST_SHARE", "NoLockError", "Part", "Plan", "record"]
 
@@ -60,6 +61,8 @@ class Part(msgspec.Struct, frozen=True):
     lock_only: bool
     rate: int
     seconds: float
+    used: ThreadTimes | None
+    """By the process and its threads meanwhile; not known where it has ended."""
     source: Path
     profiler_seconds: float
     """Of a processor, for py-spy itself."""
@@ -82,15 +85,21 @@ async def record(command: str, name: str, plan: Plan, job: Job, held: HeldWatch)
     spy = Confined(whole, limits, output)
     try:
         await _begun(spy, job, held, began)
-        ready = time.monotonic()
+        ready, before = time.monotonic(), _times(job)
         ended_early = await _watch(spy, job, held, plan.seconds, ready)
+        seconds, after = time.monotonic() - ready, _times(job)
         await until_ended(spy, END_SECONDS, f"py-spy did not end for process {job.subject.pid}", held.look)
     finally:
         await spy.end()
     if spy.code != 0 or not source.exists():
         raise _failure(job.subject.pid, spy, output)
     output.unlink()
-    return Part(plan.lock_only, plan.rate, time.monotonic() - ready, source, spy.cpu_seconds(), ended_early)
+    used = after.since(before) if after is not None and before is not None else None
+    return Part(plan.lock_only, plan.rate, seconds, used, source, spy.cpu_seconds(), ended_early)
+
+
+def _times(job: Job) -> ThreadTimes | None:
+    return read_thread_times(job.subject.pid, job.subject.proc)
 
 
 async def _begun(spy: Confined, job: Job, held: HeldWatch, began: float) -> None:

@@ -26,10 +26,10 @@ from vitalsd.capture.ownroom import own_room
 from vitalsd.capture.pyspy import DumpError, DumpTimeout, NoDump, ThreadStack, dump
 from vitalsd.capture.pyspy_fit import PYSPY_BYTES
 from vitalsd.capture.tokens import Bucket
+from vitalsd.capture.whose import thread_of
 from vitalsd.model import Frame, Stack, StackRefusal, WorkerKey
 from vitalsd.sources.interpreter import BETWEEN, ComputesError, Glance, NoV8StackError, V8Stacks
 from vitalsd.sources.perf import NoSamplesError, UserSample
-from vitalsd.targets.namespaces import own_number
 
 __all__ = ["Late", "StackSampler", "Stacks"]
 
@@ -334,27 +334,9 @@ class StackSampler:
 
     def _pick(self, late: Late, threads: list[ThreadStack]) -> tuple[tuple[Frame, ...], tuple[Frame, ...]]:
         """The frames of the loop's thread, and of another that holds the interpreter lock."""
-        loop = self._thread_of(late, threads)
+        loop = thread_of(late.key.pid, late.thread_id, late.thread_name, threads, self._proc)
         holder = next((thread for thread in threads if thread.owns_gil and thread is not loop), None)
         return loop.frames if loop is not None else (), holder.frames if holder is not None else ()
-
-    def _thread_of(self, late: Late, threads: list[ThreadStack]) -> ThreadStack | None:
-        pid = late.key.pid
-        numbers = {late.thread_id, self._own_number(pid, late.thread_id)}
-        for thread in threads:
-            if thread.os_thread_id is not None and thread.os_thread_id in numbers:
-                return thread
-        unnumbered = [thread for thread in threads if thread.os_thread_id is None]
-        if len(threads) == 1:
-            return threads[0]
-        main = late.thread_id in (pid, self._own_number(pid, pid))
-        name = late.thread_name or ("MainThread" if main else "")
-        named = [thread for thread in unnumbered or threads if name and thread.name == name]
-        return named[0] if len(named) == 1 else None
-
-    def _own_number(self, pid: int, thread_id: int) -> int | None:
-        """Of the thread in its own pid namespace, which is the one that py-spy reads from its memory."""
-        return own_number(f"{self._proc}/{pid}/task/{thread_id}/status")
 
 
 def _merge(samples: Iterable[tuple[Frame, ...]]) -> tuple[Stack, ...]:

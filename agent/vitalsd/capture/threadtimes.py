@@ -7,6 +7,7 @@ A short read for each thread, 10 us, of at most MOST_THREADS; open to everybody 
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -14,18 +15,30 @@ import msgspec
 from vitalsd.targets.namespaces import own_number
 from vitalsd.ticks import TICKS
 
-__all__ = ["ThreadTimes", "read_thread_times"]
+__all__ = ["ThreadTimes", "read_thread_times", "together"]
 
 MOST_THREADS = 300
 
 
 class ThreadTimes(msgspec.Struct, frozen=True):
-    """At one moment."""
+    """Up to one moment, or between two."""
 
     process_seconds: float
     thread_count: int
     threads: dict[str, float]
     """By the number in the service's own pid namespace, as py-spy and the probe tell it; not of all where many."""
+
+    def since(self, before: ThreadTimes) -> ThreadTimes:
+        """What was used since then."""
+        threads = {number: spent - before.threads.get(number, 0.0) for number, spent in self.threads.items()}
+        return ThreadTimes(self.process_seconds - before.process_seconds, self.thread_count, threads)
+
+
+def together(parts: Sequence[ThreadTimes]) -> ThreadTimes:
+    """What was used in several stretches of time, of the threads that there were in the last."""
+    last = parts[-1]
+    threads = {number: sum(part.threads.get(number, 0.0) for part in parts) for number in last.threads}
+    return ThreadTimes(sum(part.process_seconds for part in parts), last.thread_count, threads)
 
 
 def read_thread_times(pid: int, proc: Path = Path("/proc")) -> ThreadTimes | None:

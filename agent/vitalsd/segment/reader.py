@@ -195,7 +195,11 @@ class SegmentFile:
         return Reading(first, self._pread(start, size), self._pread(start, size))
 
     def live_bytes(self) -> bytes:
-        """What `live_words` are made of: the same bytes are the same words."""
+        """
+        What `live_words` are made of: the same bytes are the same words.
+
+        Read here and not by `_pread`: of all that the agent does this is done most often, and a call costs 1 us.
+        """
         read = os.pread(self._fd, LIVE_BYTES, LIVE_AT) if self._fd >= 0 else b""
         return read if len(read) == LIVE_BYTES else read.ljust(LIVE_BYTES, b"\0")
 

@@ -295,8 +295,8 @@ class Capture(Section, frozen=True):
             ge=1,
             le=1000,
             description="The load of the host, for each of its processors, above which nothing is captured; "
-            "where the kernel tells how long somebody waits for a processor (PSI), that must be so four fifths of "
-            "the time.",
+            "where the kernel tells for how much of the time somebody waits for a processor (PSI), only if that "
+            "is four fifths, too.",
         ),
     ] = 2
     near_heap_limit: Annotated[

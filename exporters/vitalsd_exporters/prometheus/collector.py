@@ -1,8 +1,8 @@
 """
 Builds every metric anew at each scrape: nothing of a worker that is gone lingers, two scrapes never race.
 
-Costs about 0.6 us per row beside what rendering it as text costs. A part that fails is logged and left out: a
-scrape with a hole says more than a scrape that failed.
+Costs about 0.7 us per row, of which a worker has some fifty, and as much again as text. A part that fails is
+logged and left out: a scrape with a hole says more than a scrape that failed.
 """
 
 from __future__ import annotations
@@ -64,10 +64,7 @@ class VitalsCollector:
 
     def collect(self) -> Iterator[Metric]:
         """The same as Prometheus's library has it, sample by sample."""
-        for name, kind, text, told in self.families():
-            metric = Metric(name, text, kind)
-            metric.samples = list(series.samples_of(told))
-            yield metric
+        return (family.metric() for family in self.families())
 
     def _parts(self) -> Iterator[list[series.Row]]:
         view = self._view

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from operator import itemgetter
+from typing import NoReturn
 
 __all__ = ["WorkerLabels", "braces", "escaped", "worker_labels"]
 
@@ -24,6 +25,11 @@ class WorkerLabels(dict[str, str]):
     def __init__(self, target: str, slot: str) -> None:
         super().__init__(target=target, worker=slot)
         self.text = _written(self)
+
+    def _refuse(self, *_: object, **__: object) -> NoReturn:
+        raise TypeError("labels of a worker are shared: make others of them by `|`")
+
+    __setitem__ = __delitem__ = __ior__ = update = setdefault = pop = popitem = clear = _refuse
 
 
 @lru_cache(maxsize=WORKERS)

@@ -7,10 +7,13 @@ from msgspec.structs import replace
 from prometheus_client import generate_latest
 from structlog.testing import capture_logs
 from support.exposed import registry_of
-from support.views import PROBE, SHOP, WATCHED, FixedView
+from support.views import MAIN_LOOP, PROBE, SHOP, WATCHED, FixedView
 
+from vitalsd.model import Histogram
 from vitalsd_exporters.prometheus.catalogue import CATALOGUE
 from vitalsd_exporters.prometheus.collector import VitalsCollector
+from vitalsd_exporters.prometheus.series.rows import labels_of
+from vitalsd_exporters.prometheus.text import render
 
 
 class Broken(FixedView):
@@ -95,6 +98,33 @@ def test_a_part_that_fails_half_way_leaves_nothing_behind():
     assert {sample.labels["worker"] for sample in found["vitals_heap_used_bytes"]} == {"0"}
     assert {sample.labels["worker"] for sample in found["vitals_process_threads"]} == {"0", "1"}
     assert [(entry["part"], entry["target"], entry["worker"]) for entry in logs] == [("probe", "shop", "1")]
+
+
+def test_a_histogram_that_is_none_costs_its_own_part_alone():
+    """It is found before everything is written in one go."""
+    loop = replace(MAIN_LOOP, delay=Histogram((0.1, 1.0), (1, 2), 3.0))
+    damaged = replace(WATCHED, slot="1", probe=replace(PROBE, loops=(loop,)))
+    view = FixedView(all_targets=(replace(SHOP, workers=(WATCHED, damaged)),))
+    with capture_logs() as logs:
+        text = render(VitalsCollector(view).families(), openmetrics=False).decode()
+    assert [(entry["part"], entry["worker"]) for entry in logs] == [("loops", "1")]
+    assert 'vitals_eventloop_delay_seconds_count{loop="main",target="shop",worker="0"}' in text
+    assert 'vitals_heap_used_bytes{target="shop",worker="1"}' in text
+
+
+def test_labels_of_a_worker_are_never_changed():
+    """Every scrape shares them: others are made of them."""
+    labels = labels_of(WATCHED)
+    for change in (
+        lambda: labels.update(worker="9"),
+        lambda: labels.__setitem__("worker", "9"),
+        lambda: labels.__ior__({"loop": "main"}),
+        lambda: labels.pop("worker"),
+    ):
+        with pytest.raises(TypeError, match="shared"):
+            change()
+    assert labels | {"loop": "main"} == {"target": "shop", "worker": "0", "loop": "main"}
+    assert labels == {"target": "shop", "worker": "0"}
 
 
 def test_a_worker_that_left_is_forgotten():

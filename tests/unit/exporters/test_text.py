@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import Metric, generate_latest
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
-from support.exposed import Families, metric_of, registry_of
+from support.exposed import Families, registry_of
 from support.views import FixedView
 
 from vitalsd.model import Histogram
@@ -54,7 +54,7 @@ def test_any_breakdown(openmetrics, library, labels, values, by):
     others = {name: value for name, value in labels.items() if name != by}
     told = Breakdown("vitals_x", others, by, {of: value or 0 for of, value in values.items()})
     family = Family("vitals_x", "gauge", "Help.", [told])
-    assert render([family], openmetrics=openmetrics) == library(Families([metric_of(family)]))
+    assert render([family], openmetrics=openmetrics) == library(Families([family.metric()]))
 
 
 @FORMATS
@@ -64,7 +64,7 @@ def test_any_histogram(openmetrics, library, labels, buckets, total):
     others = {name: value for name, value in labels.items() if name != "le"}
     told = WholeHistogram("vitals_x", others, Histogram((0.1, 1.0, 10.0), tuple(buckets), total))
     family = Family("vitals_x", "histogram", "Help.", [told])
-    assert render([family], openmetrics=openmetrics) == library(Families([metric_of(family)]))
+    assert render([family], openmetrics=openmetrics) == library(Families([family.metric()]))
 
 
 @FORMATS
@@ -79,5 +79,5 @@ def test_exemplars():
     view = FixedView()
     families = list(with_exemplars(VitalsCollector(view).families(), view.latest_stalls()))
     text = render(families, openmetrics=True)
-    assert text == generate_openmetrics(Families([metric_of(each) for each in families]))
+    assert text == generate_openmetrics(Families([each.metric() for each in families]))
     assert b" # {" in text

@@ -180,6 +180,9 @@ def test_limit_is_kept(source, tree, monkeypatch):
     assert source.read(worker(), {}).max_fds == 2048
     tree.add(10, start=9999, max_fds="4096")
     assert source.read(worker(start=9999), {}).max_fds == 4096
+    now += LIMITS_SECONDS + 0.1
+    source.read(worker(start=9999), {})
+    assert {key.start_ticks for key in source._limits} == {9999}  # who has gone is forgotten
 
 
 @pytest.mark.parametrize("name", ["a) b", ") S 1 2 3", "VmRSS:", "x\ny"])

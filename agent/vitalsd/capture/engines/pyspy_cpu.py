@@ -14,8 +14,6 @@ The files are made in another process. `pause_seconds` is what capture/held.py s
 
 from __future__ import annotations
 
-import time
-
 from vitalsd import __version__
 from vitalsd.capture.confined import ConfinedError
 from vitalsd.capture.engines.registry import CaptureError, Fit, Job, Made, Subject, register
@@ -27,7 +25,7 @@ from vitalsd.capture.profiles.make import FLAMEGRAPH, FOLDED, SPEEDSCOPE, Digest
 from vitalsd.capture.pyspy import NoDump, find_pyspy
 from vitalsd.capture.pyspy_fit import fit_of_pyspy
 from vitalsd.capture.pyspy_record import ADDRESS_SPACE_BYTES, NoLockError, Part, Plan, record
-from vitalsd.capture.threadtimes import ThreadTimes, read_thread_times
+from vitalsd.capture.threadtimes import ThreadTimes, read_thread_times, together
 from vitalsd.settings.model import Settings
 
 __all__ = ["PySpyCpu"]
@@ -78,29 +76,25 @@ class PySpyCpu:
     async def _take(self, job: Job, held: HeldWatch) -> Made:
         seconds = max(1.0, job.seconds or self._usual_seconds)
         command = self._command or find_pyspy()
-        began, before = time.monotonic(), _times(job.subject)
+        times = _times(job.subject)
         try:
-            look = await record(command, "look", _plan(before, min(seconds, LOOK_SECONDS)), job, held)
+            look = await record(command, "look", _plan(times, min(seconds, LOOK_SECONDS)), job, held)
         except NoLockError:
-            look = await record(command, "look", _plan(before, seconds, lock_only=False), job, held)
+            look = await record(command, "look", _plan(times, seconds, lock_only=False), job, held)
         parts = [look]
         left = seconds - look.seconds
         if look.ended_early is None and left > 1.0:
-            now = _times(job.subject)
-            plan = _plan(now, left, lock_only=look.lock_only)
-            wider = _plan(now, left, lock_only=False)
-            watched = look.seconds / max(look.seconds, time.monotonic() - began)  # it has begun later than asked
-            used_seconds = watched * (now.process_seconds - before.process_seconds)
-            if wider.rate >= LEAST_RATE and _unexplained(look, used_seconds):
-                began, before, plan, parts = time.monotonic(), now, wider, []
+            times = _times(job.subject)
+            plan = _plan(times, left, lock_only=look.lock_only)
+            wider = _plan(times, left, lock_only=False)
+            if wider.rate >= LEAST_RATE and _unexplained(look):
+                plan, parts = wider, []
             parts.append(await record(command, "rest", plan, job, held))
-        after = read_thread_times(job.subject.pid, job.subject.proc)
-        elapsed = time.monotonic() - began
         digest = await _make(job, parts)
         for file in job.folder.iterdir():
             if file.name not in FILES:
                 file.unlink()
-        summary = _summary(parts, digest, before, after, elapsed)
+        summary = _summary(parts, digest)
         if held.stopped:
             summary["stopped_meanwhile"] = "somebody had stopped the process for some of the time (state T)"
         return Made(FILES, held.longest_seconds, summary)
@@ -119,8 +113,11 @@ def _plan(times: ThreadTimes, seconds: float, *, lock_only: bool = True) -> Plan
     return Plan(lock_only, max(1, min(RATE, int(ACTIVE_SHARE / cost))), seconds)
 
 
-def _unexplained(part: Part, used_seconds: float) -> bool:
+def _unexplained(part: Part) -> bool:
     """Whether the process has used far more time than is in the samples."""
+    if part.used is None:
+        return False
+    used_seconds = part.used.process_seconds
     with part.source.open("rb") as file:  # line by line: of deep stacks it has megabytes, and this is the agent
         unseen = used_seconds - _seen_seconds([part], folded.count(file))
     return unseen > max(UNSEEN_SHARE * used_seconds, UNSEEN_CORE * part.seconds)
@@ -150,9 +147,7 @@ async def _make(job: Job, parts: list[Part]) -> Digest:
     )
 
 
-def _summary(
-    parts: list[Part], digest: Digest, before: ThreadTimes, after: ThreadTimes | None, elapsed: float
-) -> dict[str, object]:
+def _summary(parts: list[Part], digest: Digest) -> dict[str, object]:
     """What a person wants to know of it; docs/api.md has each in words."""
     seconds = sum(part.seconds for part in parts)
     summary: dict[str, object] = {
@@ -164,13 +159,13 @@ def _summary(
         "profiler_cpu_share": round(sum(part.profiler_seconds for part in parts) / seconds, 4),
     }
     times: dict[str, float] = {}
-    if after is not None:
-        used = after.process_seconds - before.process_seconds
+    known = [part.used for part in parts if part.used is not None]
+    if len(known) == len(parts):
+        times, used = together(known).threads, together(known).process_seconds
         summary["cpu_seconds"] = round(used, 2)
-        summary["idle_share"] = round(max(0.0, 1 - used / elapsed), 4)
+        summary["idle_share"] = round(max(0.0, 1 - used / seconds), 4)
         if used > 0:
             summary["unseen_share"] = round(max(0.0, 1 - _seen_seconds(parts, digest.samples) / used), 4)
-        times = {number: spent - before.threads.get(number, 0.0) for number, spent in after.threads.items()}
     summary["threads"] = [
         {"name": one.name, "id": one.id, "share": round(one.samples / digest.samples, 4)}
         | ({"cpu_seconds": round(times[one.id], 2)} if one.id in times else {})

@@ -1,7 +1,7 @@
 """
 Every metric as data: its name, type, help with its source, and labels. Nothing is exported that is not here.
 
-`describe()` is made from this table, and a test holds docs/metrics.md against it. Adding a metric is a row in the
+Families are made by this table, and a test holds docs/metrics.md against it. Adding a metric is a row in the
 file of its subject, its reading in `series`, and a row there. Costs nothing after import.
 """
 

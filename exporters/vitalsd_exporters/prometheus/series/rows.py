@@ -2,8 +2,8 @@
 One sample, and how all the parts write theirs.
 
 A value that is not known makes no row, so a graph has a gap there and not a zero. All samples of a worker share
-their labels. A histogram is one row, and so is what differs in one label alone: a row costs 0.3 us, and becomes
-samples, which cost as much each, where somebody wants these.
+their labels. A histogram is one row, and so is what differs in one label alone: a row becomes samples
+where somebody wants these.
 """
 
 from __future__ import annotations
@@ -98,7 +98,9 @@ def known_rows(labels: Labels, values: Mapping[str, float | None]) -> Iterator[R
 
 
 def histogram_row(name: str, labels: Labels, histogram: Histogram) -> Row:
-    """A whole histogram."""
+    """A whole histogram; one that is none fails here, as a part of its worker, and not later with all others."""
+    if len(histogram.buckets) != len(histogram.bounds) + 1:
+        raise ValueError(f"{name}: {len(histogram.buckets)} buckets for {len(histogram.bounds)} bounds")
     return name, WholeHistogram(name, labels, histogram)
 
 
