@@ -10,8 +10,10 @@ seconds plays Prometheus, a listener to the stream the page; an Alertmanager and
 
 A slope is Theil and Sen's, of the lowest values of blocks of half a minute in the second half, and its interval
 is of 95 % (`slopes.py`): memory grows for certain where its lower end is above zero. Half a megabyte an hour is
-no leak: the agent remembers 2,000 captures, 1.5 KB of each, of which there are three hundred an hour here. The
-heaps of two Nodes drift apart by themselves: by how much, two without a probe show.
+no leak: the agent remembers 2,000 captures, 1.5 KB and up to 29 objects of each, of which there are three hundred
+an hour here. What it remembers of stalls, incidents and workers is full after some forty minutes: of less than
+FULL_MINUTES its own growth is told, and held against nothing. The heaps of two Nodes drift apart by themselves: by
+how much, two without a probe show.
 """
 
 from __future__ import annotations
@@ -43,6 +45,10 @@ QUICK_HURRY = 4.0
 BLOCK_SECONDS = 30.0
 LEAST_BLOCKS = 4
 KEPT = Bar(512, "KiB/h")
+FULL_MINUTES = 80.0
+FILLS = ("memory", "blocks")
+"""What grows until all that has a bound has met it."""
+REMEMBERED = Bar(300 * 29, "1/h")
 QUOTA_BYTES = 1 << 30
 NONE = Bar(0)
 KILLED, ENDED = "processes that the kernel killed for memory", "ends of the agent"
@@ -69,7 +75,7 @@ FLAT = {
 BARS = {
     **dict.fromkeys(COUNTED, NONE),
     **{f"growth for certain: {name}": KEPT for name in SLOPES.values() if name != CONTROL},
-    **{f"growth for certain: {name}": NONE for name in FLAT.values()},
+    **{f"growth for certain: {name}": REMEMBERED if key == "blocks" else NONE for key, name in FLAT.items()},
     SERIES: Bar(120),
     "SQLite": Bar(64 + 256, "MiB"),
     "its logs of writes (WAL)": Bar(DATABASES * WAL_BYTES >> 20, "MiB"),
@@ -156,10 +162,10 @@ def _life(life: Life) -> list[Figure]:
 def _agent(meter: Meter) -> list[Figure]:
     series = {name: _second_half(points) for name, points in meter.series.items()}
     figures = [Figure("most resident memory of the agent", meter.most["resident"] / 2**20, "MiB")]
-    for key, name in SLOPES.items():
-        figures += _slope(name, "KiB/h", lows(series.get(key, []), BLOCK_SECONDS))
-    for key, name in FLAT.items():
-        figures += _slope(name, "1/h", lows(series.get(key, []), BLOCK_SECONDS))
+    for names, unit in ((SLOPES, "KiB/h"), (FLAT, "1/h")):
+        for key, name in names.items():
+            full = key not in FILLS or _minutes(meter.series[key]) >= FULL_MINUTES
+            figures += _slope(name, unit, lows(series.get(key, []), BLOCK_SECONDS), barred=full)
     for key in ("descriptors", "threads"):
         figures.append(Figure(f"most {FLAT[key]}", max(value for _, value in meter.series[key]), ""))
     most = max((value for _, value in meter.series["series"]), default=0.0)
@@ -173,14 +179,18 @@ def _second_half(points: Sequence[Point]) -> list[Point]:
     return [point for point in points if point[0] >= middle]
 
 
-def _slope(name: str, unit: str, points: Sequence[Point]) -> list[Figure]:
+def _minutes(points: Sequence[Point]) -> float:
+    return (points[-1][0] - points[0][0]) / 60 if points else 0.0
+
+
+def _slope(name: str, unit: str, points: Sequence[Point], *, barred: bool) -> list[Figure]:
     """With nothing to say below four blocks, which a quick run has not."""
     if len(points) < LEAST_BLOCKS:
         return []
     middle, low, high = slope(points)
     certain = f"growth for certain: {name}"
-    barred = [Figure(certain, max(0.0, low), unit, BARS[certain])] if certain in BARS else []
-    return [Figure(f"slope of {name}", middle, unit, interval=(low, high)), *barred]
+    growth = [Figure(certain, max(0.0, low), unit, BARS[certain] if barred else None)] if certain in BARS else []
+    return [Figure(f"slope of {name}", middle, unit, interval=(low, high)), *growth]
 
 
 def _barred(name: str, value: float, unit: str) -> Figure:
