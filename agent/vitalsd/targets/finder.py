@@ -115,6 +115,8 @@ class Finder:
         self._slots: dict[str, Slots] = {name: Slots(reason_of) for name in self._ruled()}
         self._table: dict[int, Process] = {}
         self._alive: set[WorkerKey] = set()
+        self._running: set[WorkerKey] = set()
+        """Those of them that run a program still."""
         self._members: dict[str, list[WorkerKey]] = {}
         self._segments: dict[int, SegmentFile] = {}
         self._read_table_at = 0.0
@@ -211,7 +213,7 @@ class Finder:
         for name, keys in self._members.items():
             # A service that no rule names is nobody's duty for longer than it takes to start it again.
             missed_seconds = math.inf if name in ruled else JOINED_SECONDS
-            self._slots.setdefault(name, self._new_slots()).assign(keys, now, self._alive, missed_seconds)
+            self._slots.setdefault(name, self._new_slots()).assign(keys, now, self._running, missed_seconds)
         seats = {name: tuple(self._seats(name, slots, segments)) for name, slots in self._slots.items()}
         for name, found in list(seats.items()):
             if not found and name not in ruled:
@@ -235,6 +237,8 @@ class Finder:
         self._table = {**self._processes.refresh(now), **_out_of_sight(segments)}
         self._segments = segments
         self._alive = {process.key for process in self._table.values()}
+        # One that is just ending has lost its command line, and is there still while its threads end.
+        self._running = {process.key for process in self._table.values() if process.arguments}
         self._masters &= self._alive
         self._serving.keep(self._alive)
         self._containers.look(self._alive)

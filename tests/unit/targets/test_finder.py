@@ -68,6 +68,20 @@ def test_replaced(finder, tree):
     assert (pids(found), restarts(found)) == ({"0": 13, "1": 12}, {"0": 1, "1": 0})
 
 
+def test_one_that_is_just_ending(finder, tree):
+    """It has lost its command line and is still there: that is a worker that goes, and none that never was one."""
+    tree.add(10, "python -m shop.web", start=2000)
+    follow = finder(SHOP)
+    assert pids(follow.find(0.0)) == {"0": 10}
+    (tree.root / "10/cmdline").write_text("")
+    assert pids(follow.find(1.0, again=True)) in ({"0": None}, {"0": 10})
+    assert pids(follow.find(1.0 + 4 * INTERVAL, again=True)) == {"0": None}
+    tree.remove(10)
+    tree.add(11, "python -m shop.web", start=3000)
+    found = follow.find(2.0 + 4 * INTERVAL, again=True)
+    assert (pids(found), restarts(found)) == ({"0": 11}, {"0": 1})
+
+
 def test_when_the_table_is_read(finder, tree):
     """A newcomer is seen at the next discovery, or at once together with one that has gone."""
     gunicorn(tree, 11, 12)
