@@ -16,7 +16,6 @@ import threading
 import time
 import urllib.error
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from statistics import median
 
 from bench.beside import agent_beside
@@ -25,6 +24,7 @@ from bench.ground import cgroup_with_quota
 from bench.harness import environment, fetch, scratch
 from bench.judged import Score, judge
 from bench.scenarios import PYTHON, WAYS, Runtime, Way
+from bench.withheld import Withheld
 
 SHOWS = "recall, length, cause and culprit of stalls of known cause, with the probe and without"
 STACK = "stack of stalls >= 300 ms in time"
@@ -115,14 +115,14 @@ def play(runtime: Runtime, scenario: str, way: Way, stalls: int) -> Score | None
             extra |= {**runtime.probe, "VITALSD_DIR": str(segments)}
         pid = stack.enter_context(_scenario(runtime.command(scenario), extra))
         agent = stack.enter_context(agent_beside(folder, segments, pid.pid))
-        began, waited = time.monotonic(), _waited_seconds(pid.pid)
+        waiting = Withheld(pid.pid)
         with _asked(f"http://127.0.0.1:{agent.metrics}/health/bench") as health:
             assert pid.stdout is not None
             for line in pid.stdout:
                 if line.startswith("done"):
                     break
             time.sleep(SETTLE_SECONDS)
-        withheld = (_waited_seconds(pid.pid) - waited) / (time.monotonic() - began)
+        withheld = waiting.share
         incidents = json.loads(agent.api("incidents"))["incidents"]
         truth = folder / "truth"
         truths = [json.loads(line) for line in truth.read_text().splitlines()] if truth.exists() else []
@@ -130,11 +130,6 @@ def play(runtime: Runtime, scenario: str, way: Way, stalls: int) -> Score | None
     score.healthy, score.unhealthy = health.count("200"), [answer for answer in health if answer != "200"]
     score.withheld_share = withheld
     return score
-
-
-def _waited_seconds(pid: int) -> float:
-    """For how long its main thread has waited for a processor."""
-    return int(Path(f"/proc/{pid}/schedstat").read_text().split()[1]) / 1e9
 
 
 @contextlib.contextmanager

@@ -10,9 +10,10 @@ import threading
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import pytest
+from bench.withheld import Withheld
 
 from support.agent import Agent, Scrape, watching
-from support.crowded import MOST_WITHHELD, Withheld
+from support.crowded import MOST_WITHHELD
 from support.probed import NODE, TARGETS, Probed, needs_node, probed
 from support.waiting import wait_for
 

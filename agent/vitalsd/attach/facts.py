@@ -22,6 +22,7 @@ from vitalsd.segment.reader import SegmentError, SegmentFile
 from vitalsd.settings.model import Settings
 from vitalsd.settings.storage import segment_dir
 from vitalsd.sources.permission import unreadable
+from vitalsd.sources.signals import catches
 from vitalsd.targets.lockless import is_writer
 from vitalsd.targets.places import default_folders
 from vitalsd.targets.processes import read_key
@@ -84,7 +85,7 @@ def _seen(key: WorkerKey, folder: Path, settings: Settings, proc: Path) -> Candi
         traced_by=int(fields.get("TracerPid", "0")),
         owner_uid=int(fields.get("Uid", "0").split()[0]),
         may_signal=_may_signal(key.pid),
-        caught=bool(int(fields.get("SigCgt", "0"), 16) >> (SIGNAL - 1) & 1),
+        caught=catches(fields.get("SigCgt"), SIGNAL),
     )
     try:
         return _looked_into(found, folder, settings, proc)

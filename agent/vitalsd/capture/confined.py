@@ -20,6 +20,7 @@ import msgspec
 
 from vitalsd.capture.engines.registry import CaptureError
 from vitalsd.capture.ownroom import for_programs, own_room
+from vitalsd.sources.signals import catches
 from vitalsd.ticks import TICKS
 
 __all__ = ["Confined", "ConfinedError", "Limits", "ended_how", "until_ended"]
@@ -102,8 +103,8 @@ class Confined:
             status = Path(f"/proc/{self.pid}/status").read_text()
         except OSError:
             return False
-        caught = next((line.split()[1] for line in status.splitlines() if line.startswith("SigCgt:")), "0")
-        return ENTER.encode() not in command and bool(int(caught, 16) >> (number - 1) & 1)
+        caught = next((line.split()[1] for line in status.splitlines() if line.startswith("SigCgt:")), None)
+        return ENTER.encode() not in command and catches(caught, number)
 
     def signal(self, number: int) -> None:
         """Send it a signal; until it was waited for its pid is nobody else's."""

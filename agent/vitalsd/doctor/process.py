@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import signal
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -36,6 +37,7 @@ from vitalsd.sources.cgroup.memory import MemoryAccounts, find_memory_group
 from vitalsd.sources.interpreter.interpreter import NO_CPYTHON, Interpreter
 from vitalsd.sources.perf import why_unsampled
 from vitalsd.sources.permission import refusal
+from vitalsd.sources.signals import catches
 from vitalsd.targets.namespaces import own_number
 from vitalsd.targets.places import Place, default_folders
 from vitalsd.targets.processes import Process, is_hidden
@@ -48,7 +50,6 @@ PYTHON = re.compile(r"(?:lib)?python(\d+\.\d+)?")
 PYPY = re.compile(r"(?:lib)?pypy(\d+\.\d+)?")
 HIDDEN = "Process {} is hidden from this user: /proc is mounted with hidepid."
 INSPECTOR_PORT = 9229
-SIGUSR1_CAUGHT = 1 << 9
 MOST_MAPS = 1 << 20
 MOST_ABOVE = 16
 """Of a service: its supervisor, and what that was started by."""
@@ -349,6 +350,6 @@ def _inspector(folder: Path, fields: dict[str, str]) -> str:
     asked = re.search(r"--inspect(?:-brk|-wait)?(?:=(\S+))?(?:\s|$)", command)
     if asked:
         return f"open at {asked[1] or f'127.0.0.1:{INSPECTOR_PORT}'}, as its command line asks"
-    if int(fields.get("SigCgt", "0") or "0", 16) & SIGUSR1_CAUGHT:
+    if catches(fields.get("SigCgt"), signal.SIGUSR1):
         return "closed; `vitalsd probe attach` opens it for a moment, to bring the probe in"
     return "closed, and SIGUSR1 would not open it: it is not caught"
