@@ -52,7 +52,7 @@ LONGEST = _integration(
     *("life", "run", "prometheus_rules", "servers", "places", "node_services", "hung_remedy", "real_services"),
 )
 """Of those in no lane, the longest first: what begins with them ends with nobody waiting for one of them."""
-APART = _integration("leak_remedy", "census", "probe", "tracking")
+APART = _integration("leak_remedy", "census", "probe", "tracking", "asleep")
 """Files that are shared out test by test."""
 
 

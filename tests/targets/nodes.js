@@ -4,7 +4,7 @@ const childProcess = require("child_process");
 const fs = require("fs");
 
 const AFTER_MS = Number(process.env.AFTER_MS ?? 1800);
-const keep = setInterval(() => {}, process.argv[2] === "rested" ? 3600e3 : 20);
+const keep = setInterval(() => {}, process.argv[2].startsWith("rested") ? 3600e3 : 20);
 
 function burn(milliseconds) {
   const end = process.hrtime.bigint() + BigInt(Math.round(milliseconds * 1e6));
@@ -40,6 +40,9 @@ const scenes = {
   rested() {
     handleRequest(150);
     setTimeout(() => fs.readFile(__filename, () => handleRequest(250)), 1000);
+  },
+  restedChild() {
+    childProcess.execSync("sleep 1.6");
   },
   block() {
     handleRequest(700);

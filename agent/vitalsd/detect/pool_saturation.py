@@ -27,7 +27,7 @@ CRITICAL_ROUNDS = 10
 """So many calls for each thread, and more all the time: the queue is not going to be worked off."""
 LOST_SAMPLES = 3
 """So many missing samples in a row, and two looks do not join."""
-PUBLISH_SECONDS = 2.0
+PUBLISH_SECONDS = 4.0
 """A probe tells of executors so often, when its loops are at rest."""
 DEFAULT_EXECUTOR = "asyncio"
 

@@ -42,9 +42,9 @@ from vitalsd.targets.unpublished import why_unpublished
 
 __all__ = ["SegmentFolder"]
 
-SILENCE_SECONDS = 2.5
-"""A probe that lives has a heartbeat every second or two."""
-QUIET_SECONDS = 1.5
+SILENCE_SECONDS = 8.0
+"""A probe that lives has a heartbeat every second, every four where its loops rest."""
+QUIET_SECONDS = 5.0
 """For so long, it may have ended: then it is asked whether anybody is there."""
 LOST_SECONDS = 10.0
 """For so long, one that we cannot see may yet take its lock again."""

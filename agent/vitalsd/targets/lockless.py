@@ -12,10 +12,9 @@ listens any more. It is called only where something speaks for it, since whoever
 from __future__ import annotations
 
 import os
-import socket
 from pathlib import Path
 
-from vitalsd.probe.python.protocol import SUFFIX, by_address
+from vitalsd.segment.calling import call
 from vitalsd.segment.reader import Header
 from vitalsd.targets.namespaces import own_number
 from vitalsd.targets.processes import read_key
@@ -59,11 +58,4 @@ def has_open(proc: Path, pid: int, path: Path) -> bool:
 
 def has_hung_up(segment: Path) -> bool:
     """Whether nobody listens any more at the control socket of this segment, as far as the agent may know."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as caller:
-        try:
-            by_address(str(segment) + SUFFIX, caller.connect)
-        except ConnectionRefusedError:
-            return True
-        except OSError:
-            return False
-    return False
+    return call(segment) is False

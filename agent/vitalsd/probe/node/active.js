@@ -15,6 +15,7 @@ const { AT, Leaving, Part } = require('./board');
 const { monotonic } = require('./clock');
 const { Collections } = require('./collections');
 const { Counts } = require('./counts');
+const { Doze } = require('./doze');
 const { Errors } = require('./errors');
 const { measure, thresholdSeconds } = require('./measure');
 const { sight } = require('./sight');
@@ -37,6 +38,7 @@ class Active {
     this._memory = memory;
     this._part = part;
     this._given = given;
+    this._doze = new Doze(memory);
     this._wholeLife = process.env.VITALSD_WHOLE_LIFE === '1';
     this._off = false;
     this._parts = [];
@@ -47,7 +49,7 @@ class Active {
   begin() {
     const threshold = thresholdSeconds(this._given.threshold);
     const collections = new Collections(this._part);
-    const meter = measure(this._part, { threshold, collections, failed: this._fail });
+    const meter = measure(this._part, { threshold, collections, doze: this._doze, failed: this._fail });
     this._part.write((words) => {
       words[AT.heapLive] = NaN;
     });
@@ -66,7 +68,7 @@ class Active {
       tell: (channel, number, type, frames) => this._post({ error: { channel, number, type, frames } }),
     });
     const counts = new Counts(this._part, (resources, spaces) => this._post({ resources, spaces }));
-    meter.onBeat = (now) => counts.look(now);
+    meter.onBeat = (now, period) => counts.look(now, period);
     meter.start();
     this._parts = [meter, collections, errors];
     process.on('exit', () => {
@@ -110,7 +112,9 @@ class Active {
   }
 
   _post(message) {
-    if (!this._off) this._watchdog.postMessage(message);
+    if (this._off) return;
+    this._watchdog.postMessage(message);
+    this._doze.wake();
   }
 
   /** Something is wrong: leave the service alone for good. The watchdog tells the agent, if it still can. */
@@ -141,6 +145,7 @@ class Active {
 
   _onExit() {
     this._off = true;
+    this._doze.wake();
     new Leaving(this._memory).begin(AT_EXIT_PATIENCE_MS);
     if (this._segment === '' || this._wholeLife) return;
     for (const file of [this._segment, `${this._segment}.sock`]) {

@@ -25,10 +25,13 @@ const AT = Object.fromEntries(FIELDS.map((name, index) => [name, index]));
 const HEAD_BYTES = 8 * layout.LOOPS;
 
 const FLAGS_AT = HEAD_BYTES + layout.LOOPS * WORDS * 8;
+const DOZE_AT = FLAGS_AT + 16;
+const SEEN_AT = DOZE_AT + 8;
+const MEMORY_BYTES = SEEN_AT + 24;
 
 /** Make the shared memory of a process. */
 function makeMemory() {
-  return new SharedArrayBuffer(FLAGS_AT + 12);
+  return new SharedArrayBuffer(MEMORY_BYTES);
 }
 
 /** What the main thread, and the probe's own that look into it, tell each other at the end of the process. */
@@ -126,4 +129,7 @@ class Part {
   }
 }
 
-module.exports = { AT, GC, GC_WORDS, KEPT_STALLS, Leaving, Part, STALLS, STALL_FIELDS, WORDS, makeMemory };
+module.exports = {
+  ...{ AT, DOZE_AT, GC, GC_WORDS, KEPT_STALLS, Leaving, MEMORY_BYTES, Part, SEEN_AT, STALLS, STALL_FIELDS, WORDS },
+  makeMemory,
+};

@@ -71,6 +71,11 @@ class Control {
     }
   }
 
+  /** Whether nobody is being served. */
+  get isIdle() {
+    return this._callers.size === 0 && this._capture === null;
+  }
+
   /** Hang up, and take the socket away. */
   close() {
     const server = this._server;

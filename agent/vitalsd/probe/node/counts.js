@@ -14,6 +14,7 @@ const { Limit } = require('./limit');
 
 const HEAP_SECONDS = 1;
 const RESOURCES_SECONDS = 10;
+const RESOURCES_AT_REST_SECONDS = 40;
 const SHARE = 0.001;
 
 class Counts {
@@ -25,8 +26,8 @@ class Counts {
     this._heapAt = this._resourcesAt = -Infinity;
   }
 
-  /** Read what is due. */
-  look(now) {
+  /** Read what is due, of a loop that beats once in `period`. */
+  look(now, period) {
     if (now >= this._heapAt) {
       this._heapAt = now + HEAP_SECONDS;
       this._readHeap();
@@ -38,7 +39,8 @@ class Counts {
         space.space_used_size,
         space.physical_space_size,
       ]);
-      this._resourcesAt = now + Math.max(RESOURCES_SECONDS, (monotonic() - now) / SHARE);
+      const rest = period > HEAP_SECONDS ? RESOURCES_AT_REST_SECONDS : RESOURCES_SECONDS;
+      this._resourcesAt = now + Math.max(rest, (monotonic() - now) / SHARE);
       this._tell(resources, spaces);
     }
   }

@@ -9,12 +9,12 @@ const THRESHOLD_SECONDS = 0.1;
 const LEAST_THRESHOLD_SECONDS = 0.02;
 
 /** The meter of this thread's loop, which takes the part, to be started. `failed` hears of what goes wrong in it. */
-function measure(part, { threshold, collections, failed }) {
+function measure(part, { threshold, collections, doze, failed }) {
   part.write((words) => {
     words[AT.used] = 1;
     words[AT.threadId] = threadId();
   });
-  return new Meter(part, { threshold, cpu: cpuReader(), collections, failed });
+  return new Meter(part, { threshold, cpu: cpuReader(), collections, doze, failed });
 }
 
 function thresholdSeconds(given = process.env.VITALSD_STALL_THRESHOLD) {

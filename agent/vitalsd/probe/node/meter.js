@@ -5,9 +5,9 @@ Measures one event loop, from its own thread.
 At work it is a heartbeat on an absolute grid of 20 ms: one that comes late shows what every callback due meanwhile
 has waited, and those that it missed are filled in. Where the loop has something to do for more than half of its time,
 40 ms cost half, and still tell 25 times a second what is waited. At rest, after some 15 s with next to nothing to do,
-a heartbeat would cost more than all the rest: it comes every 320 ms, and each turn of the loop is measured instead, by
-an immediate that wakes nobody: what libuv has waited is known to it, and what else a turn has taken is its busy
-stretch. Busy and idle time are libuv's own in all cases: what `eventLoopUtilization` says, our beats included.
+a heartbeat would cost more than all the rest: it comes every 320 ms, every 4 s where the watchdog sees what the thread
+waits in, and each turn of the loop is measured instead, by an immediate that wakes nobody: what libuv has waited is
+known to it, and what else a turn has taken is its busy stretch. Busy and idle time are libuv's own in all cases: what `eventLoopUtilization` says, our beats included.
 
 A timer of Node has a grain of a millisecond; what is due is taken to be so when its timer can come at the earliest.
 */
@@ -21,6 +21,7 @@ const layout = require('./layout.json');
 
 const PERIOD = layout.DELAY_INTERVAL_SECONDS;
 const REST_PERIOD = 16 * PERIOD;
+const SEEN_PERIOD = 200 * PERIOD;
 const FULL_PERIOD = 2 * PERIOD;
 const AWAKE_SECONDS = 15;
 const BUSY_SHARE = 0.01;
@@ -37,12 +38,16 @@ const waited = () => timing.idleTime / 1e3;
 const woken = () => timing.uvMetricsInfo?.events ?? NaN;
 
 class Meter {
-  /** `cpu` tells the CPU seconds of this thread, `collections` what was collected within a time. */
-  constructor(part, { threshold, cpu, collections, failed }) {
+  /**
+   * `cpu` tells the CPU seconds of this thread, `collections` what was collected within a time, and `doze` what the
+   * watchdog sees of the thread at rest.
+   */
+  constructor(part, { threshold, cpu, collections, doze, failed }) {
     this._part = part;
     this._threshold = threshold;
     this._cpu = cpu;
     this._collections = collections;
+    this._doze = doze;
     this._failed = failed;
     this._share = FIRST_SHARE;
     this._period = PERIOD;
@@ -56,7 +61,7 @@ class Meter {
     this._timers = new Map();
     this._beat = this._guard(this._onBeat);
     this._turn = this._guard(this._onTurn);
-    /** Called at each beat, with the time. */
+    /** Called at each beat, with the time and the period until the next. */
     this.onBeat = () => {};
   }
 
@@ -137,14 +142,15 @@ class Meter {
     this._period = period;
     this._publish();
     this._again(now);
-    if (period === REST_PERIOD && !this._resting) this._rest(now);
-    this._resting = period === REST_PERIOD;
+    const resting = period >= REST_PERIOD;
+    if (resting && !this._resting) this._rest(now);
+    this._resting = resting;
     this._collections.look(now);
-    this.onBeat(now);
+    this.onBeat(now, period);
   }
 
   _nextPeriod() {
-    if (this._share <= BUSY_SHARE) return REST_PERIOD;
+    if (this._share <= BUSY_SHARE) return this._doze.isSeen ? SEEN_PERIOD : REST_PERIOD;
     return this._share <= FULL_SHARE ? PERIOD : FULL_PERIOD;
   }
 
@@ -237,10 +243,12 @@ class Meter {
       this._part.write((words) => bookStretch(words, active));
       this._toldUntil = began + active;
       const due = this._lateDue || (this._due < now - ON_TIME && this._due >= began ? this._due : 0);
-      this._stall(began + active, due || began, active);
+      const seen = this._doze.since;
+      this._stall(began + active, seen > began && seen < now ? seen : due || began, active);
     }
     this._lateDue = 0;
     this._turnAt = now;
+    this._doze.turned(now);
     this._turnWaited = total;
     this._turnWoken = events;
     setImmediate(this._turn).unref();

@@ -4,6 +4,7 @@
 const { Part } = require('./board');
 const { LOOPS } = require('./layout.json');
 const { NOT_WATCHED } = require('./collections');
+const { NOT_SEEN } = require('./doze');
 const { measure, thresholdSeconds } = require('./measure');
 
 /** Start it, if there is room for another loop. */
@@ -22,7 +23,8 @@ function begin(part) {
     meter.stop();
     part.release();
   };
-  const meter = measure(part, { threshold: thresholdSeconds(), collections: NOT_WATCHED, failed: end });
+  const doze = NOT_SEEN;
+  const meter = measure(part, { threshold: thresholdSeconds(), collections: NOT_WATCHED, doze, failed: end });
   meter.start();
   process.on('exit', end);
 }

@@ -4,8 +4,10 @@ The watchdog: a thread of the probe's own that publishes what the loops' threads
 one that does not come back.
 
 It sleeps until the heartbeat that comes next would be late by more than a stall may last before its stack is worth
-taking; while loops are at work that is some twelve times a second, at rest three. What it publishes as `due` while
-all is well lies ahead of its own next look: who reads must not take a loop for late that was only not looked at.
+taking; while loops are at work that is some twelve times a second. Where there is one loop and it rests, it dozes: it
+looks three times a second, once where nothing has come to the loop for a while, whether the main thread waits in its
+loop, which then beats no more than every fourth second; one found elsewhere is late from that look on. What it publishes as `due` while all is well lies ahead of its own
+next look: who reads must not take a loop for late that was only not looked at.
 */
 
 const { parentPort, workerData } = require('node:worker_threads');
@@ -14,6 +16,7 @@ const { AT, GC, GC_WORDS, KEPT_STALLS, Leaving, Part, STALLS, STALL_FIELDS, WORD
 const { monotonic } = require('./clock');
 const { Control } = require('./control');
 const { cpuReader } = require('./cpu');
+const { Doze, Wait } = require('./doze');
 const layout = require('./layout.json');
 const { Segment, records } = require('./segment');
 const { Sessions } = require('./sessions');
@@ -29,6 +32,15 @@ const LONGEST_SLEEP_SECONDS = 0.5;
 const AHEAD_SECONDS = 2;
 /** Between what is published of loops that are on time. */
 const FLUSH_SECONDS = 0.25;
+const DOZE_LOOK_MS = 330;
+const SILENT_LOOK_MS = 990;
+const SILENT_AFTER_SECONDS = 12;
+/** Of a loop that only our heartbeat has come to, between two of those. */
+const OWN_TURNS = 2;
+/** Between turns of this thread's own loop, which serves the control socket. */
+const DOZE_LOOKS = 4;
+/** What is published of a loop that rests is so after its heartbeat, when the processor is awake. */
+const AFTER_BEAT_SECONDS = 0.02;
 const ON_TIME = layout.ON_TIME_SECONDS;
 const ownCpuSeconds = cpuReader();
 /** The stack of a moment at which nothing but the queue of ticks and microtasks was at work. */
@@ -42,6 +54,11 @@ class Watchdog {
     this._sessions = new Sessions(this._leaving);
     this._stacks = new Stacks(this._sessions);
     this._control = new Control(this._segment.path, { memory, leaving: this._leaving, sessions: this._sessions });
+    this._doze = new Doze(memory);
+    this._wait = null;
+    this._turns = 0;
+    this._servedAt = 0;
+    this._wholeLife = wholeLife;
     this._first = threshold * FIRST_SAMPLE;
     this._parts = Array.from({ length: layout.LOOPS }, (_, slot) => new Part(memory, slot));
     this._seen = this._parts.map(() => new Float64Array(WORDS));
@@ -87,16 +104,62 @@ class Watchdog {
     const now = monotonic();
     let sleep = this._calmFor(now);
     if (sleep === 0) sleep = this._lookAtAll(now);
-    this._again(Math.max(1, Math.ceil(sleep * 1e3)));
+    if (this._mayDoze()) this._sleepOn();
+    else this._again(Math.max(1, Math.ceil(sleep * 1e3)));
+  }
+
+  /** Whether no more is to be done than to look now and then what the main thread waits in. */
+  _mayDoze() {
+    if (this._wholeLife) return false;
+    const [main, ...others] = this._parts;
+    const resting = main.taken && main.words[AT.running] === 1 && main.words[AT.atWork] === 0;
+    if (!resting || others.some((part) => part.taken && part.words[AT.running] === 1)) {
+      this._doze.isSeen = false;
+      return false;
+    }
+    this._wait ??= new Wait(main.words[AT.threadId]);
+    if (!this._wait.isKnown) this._wait.learn(this._doze.turnedAt);
+    this._doze.isSeen = this._wait.isKnown;
+    return this._doze.isSeen && this._doze.since === 0 && this._late[0].since === 0 && this._control.isIdle;
+  }
+
+  /** Doze until there is something to publish or to look into, while this thread's own loop turns now and then. */
+  _sleepOn() {
+    const { words } = this._parts[0];
+    const isSilent = monotonic() - this._servedAt > SILENT_AFTER_SECONDS;
+    for (let looks = 0; looks < DOZE_LOOKS; looks++) {
+      const awoken = !this._doze.sleep(isSilent ? SILENT_LOOK_MS : DOZE_LOOK_MS);
+      if (awoken || monotonic() >= this._flushAt || words[AT.stalls] !== this._told[0] || !this._wait.inLoop()) {
+        this._soon(() => this._look());
+        return;
+      }
+    }
+    this._soon(() => (this._control.isIdle && !this._leaving.begun ? this._sleepOn() : this._look()));
+  }
+
+  _soon(work) {
+    setImmediate(() => this._guarded(work));
+  }
+
+  /** When this loop was to come back at the latest: by its heartbeat, or since it was seen at something. */
+  _dueOf({ slot, words }, now) {
+    const due = words[AT.due];
+    if (slot !== 0 || !this._doze.isSeen) return due;
+    const { since, turnedAt } = this._doze;
+    const waits = this._wait.inLoop();
+    if (since !== 0 && (waits || turnedAt > since)) this._doze.since = 0;
+    if (this._doze.since === 0 && !waits && now - due <= ON_TIME) this._doze.since = now;
+    return this._doze.since || due;
   }
 
   /** How long nothing needs another look, if there is nothing to tell either; else 0. */
   _calmFor(now) {
     if (now >= this._flushAt) return 0;
     let sleep = LONGEST_SLEEP_SECONDS;
-    for (const { slot, taken, words } of this._parts) {
+    for (const part of this._parts) {
+      const { slot, taken, words } = part;
       if (!taken || words[AT.running] !== 1) continue;
-      const due = words[AT.due];
+      const due = this._dueOf(part, now);
       const told = words[AT.stalls] === this._told[slot] && this._late[slot].since === 0;
       if (!told || now - due > ON_TIME) return 0;
       sleep = Math.min(sleep, due + this._first - now);
@@ -106,7 +169,11 @@ class Watchdog {
 
   /** Publish all there is, and look at the loops that are late; the answer is how long nothing needs another look. */
   _lookAtAll(now) {
-    this._flushAt = now + FLUSH_SECONDS;
+    const { words: main } = this._parts[0];
+    const beat = main[AT.due] + AFTER_BEAT_SECONDS;
+    this._flushAt = this._doze.isSeen && beat > now ? beat : now + FLUSH_SECONDS;
+    if (this._doze.turns > this._turns + OWN_TURNS) this._servedAt = now;
+    this._turns = this._doze.turns;
     let sleep = LONGEST_SLEEP_SECONDS;
     const sinces = new Array(layout.LOOPS).fill(0);
     const dues = new Array(layout.LOOPS).fill(0);
@@ -150,15 +217,15 @@ class Watchdog {
   /** Follow one that is late; the answer is how long nothing needs another look. */
   _lookAt(part, words, now, dues) {
     const { slot } = part;
-    const due = words[AT.due];
+    const due = this._dueOf(part, now);
     const age = now - due;
     const late = this._late[slot];
     if (age <= ON_TIME) {
-      dues[slot] = now + AHEAD_SECONDS;
+      dues[slot] = Math.max(now, this._flushAt) + AHEAD_SECONDS;
       if (late.since !== 0) this._over(slot);
       return Math.max(0.002, due + this._first - now);
     }
-    dues[slot] = age >= this._first ? due : now + AHEAD_SECONDS;
+    dues[slot] = age >= this._first ? due : Math.max(now, this._flushAt) + AHEAD_SECONDS;
     if (late.since !== due) {
       if (late.since !== 0) this._over(slot);
       Object.assign(late, { since: due, next: this._first });
@@ -174,11 +241,17 @@ class Watchdog {
   /** A stack has come: of the stall, unless the loop had come back by the time that it was taken. */
   _answer(part, since, at, frames, marked) {
     const { slot } = part;
+    if (frames.length === 0 && slot === 0 && since === this._doze.since) this._wait.forget();
     if (frames.length === 0 || this._late[slot].since !== since) return;
-    const came = part.words[AT.due] === since ? Infinity : part.words[AT.beatAt];
-    if (at >= came) return;
+    if (at >= this._cameBack(part, since)) return;
     if (marked > since) this._stalls.sample(slot, since, QUEUE, at - since);
     this._stalls.sample(slot, since, frames, at - since);
+  }
+
+  /** When the loop did that was late since then; never, as far as is known yet. */
+  _cameBack({ slot, words }, since) {
+    if (slot === 0 && since === this._doze.since) return this._doze.turnedAt > since ? this._doze.turnedAt : Infinity;
+    return words[AT.due] === since ? Infinity : words[AT.beatAt];
   }
 
   _over(slot) {

@@ -48,6 +48,7 @@ NOTHING_OF_NODE = (UNKNOWN, UNKNOWN, UNKNOWN)
 ERRORS_OF_NODE = (UNKNOWN,) * (len(layout.ERROR_CHANNELS) - len(CHANNELS))
 PUBLISH_SECONDS = 0.25 if WHOLE_LIFE else 1.0
 PUBLISH_AT_REST_SECONDS = 0.25 if WHOLE_LIFE else 2.0
+PUBLISH_ASLEEP_SECONDS = 4.0
 READY_LOOK_SECONDS = 0.001
 AT_FORK_PATIENCE_SECONDS = AT_EXIT_PATIENCE_SECONDS = 0.1
 """How long a fork or the end of the process waits for the thread to leave, at the very most: it takes 0.1 ms."""
@@ -137,6 +138,8 @@ class Active:
     def _ask_to_leave(self) -> None:
         if self._stop is not None and self._stop.locked():
             self._stop.release()
+            if self._control is not None:
+                self._control.wake()
 
     def attach_waiting(self) -> None:
         """Have every loop that waits for it attach itself in its own thread."""
@@ -265,15 +268,25 @@ class Active:
             if now >= publish_at:
                 self._thread_cpu = earlier_cpu + thread_time()
                 self._publish(now)
-                publish_at = now + (PUBLISH_AT_REST_SECONDS if self._watchdog.at_rest else PUBLISH_SECONDS)
+                publish_at = now + self._publish_seconds(now)
             if now >= look_at:
                 look_at = now + self._watchdog.look(now)
                 if not mapped:
                     self._copy_to_disk()
             rest = control.step(now, self._watchdog.stalling)
-            if stop.acquire(True, min(rest, look_at - now)):
+            if mapped and not WHOLE_LIFE and self._watchdog.may_sleep(now) and control.can_wait:
+                stopped = control.await_call(stop, publish_at - now)
+                look_at = 0.0
+            else:
+                stopped = stop.acquire(True, min(rest, look_at - now))
+            if stopped:
                 self._thread_cpu = earlier_cpu + thread_time()
                 return
+
+    def _publish_seconds(self, now: float) -> float:
+        if self._watchdog.may_sleep(now) and not WHOLE_LIFE:
+            return PUBLISH_ASLEEP_SECONDS
+        return PUBLISH_AT_REST_SECONDS if self._watchdog.at_rest else PUBLISH_SECONDS
 
     def _listen(self) -> None:
         if self._control is not None and self._segment is not None:
@@ -291,7 +304,7 @@ class Active:
         read("gc", self._gcspans.check)
         read("loops", self._watchdog.count_waiting)
         busy = loops.busy_seconds
-        self._watchdog.adapt((busy - self._busy) / max(now - self._published_at, PUBLISH_SECONDS))
+        self._watchdog.adapt(now, (busy - self._busy) / max(now - self._published_at, PUBLISH_SECONDS))
         self._busy, self._published_at = busy, now
         pools = read("executors", counts.executors)
         if pools is not None:

@@ -2,7 +2,8 @@
 The control socket of a process: an agent asks for a census, tasks, stacks, or to have allocations tracked, and the
 watchdog's thread answers.
 
-It has no thread and no wake-up of its own: the watchdog asks it at its looks, which costs one `poll` a second.
+It has no thread and no wake-up of its own: the watchdog asks it at its looks, which costs one `poll` a second. At
+rest the watchdog sleeps in here until somebody calls: an agent that sees a loop not come back wakes it so.
 While there is something to do it is asked again after a millisecond, and does as much as fits into a few tenths of
 one: the loop is hardly held up, stalls are seen meanwhile as ever, and during one a census rests. At rest it is
 one descriptor. Tracking takes minutes and hardly any work: whoever else asks something is answered meanwhile.
@@ -69,13 +70,17 @@ class Control:
         self._aside: Conversation | None = None
         self._aside_at = 0.0
         self._accept_at = 0.0
+        self._awaiting = False
+        self._called_off = False
 
     def keep(self, segment: str) -> None:
         """Listen beside this segment; anew where the segment has moved, or somebody has taken the socket away."""
         path = segment + SUFFIX
-        if self._listener is not None and path == self._path and self._listener.is_mine() and self._is_there():
+        kept = self._listener is not None and path == self._path and not self._called_off
+        if kept and self._listener.is_mine() and self._is_there():  # type: ignore[union-attr]
             return
         self.close()
+        self._called_off = False
         listener = OwnSocket()
         try:
             by_address(path, listener.listen_at)
@@ -93,6 +98,35 @@ class Control:
             return self._file is not None and os.path.samestat(os.lstat(self._path), self._file)
         except OSError:
             return False
+
+    @property
+    def can_wait(self) -> bool:
+        """Whether `await_call` ends when somebody calls: nothing else is to be done, and there is a socket."""
+        listener = self._listener
+        if listener is None or self._called_off or self._talk is not None or self._aside is not None:
+            return False
+        return listener.waits and listener.is_mine()
+
+    def await_call(self, stop: Any, seconds: float) -> bool:
+        """Sleep until somebody calls, or `stop` is free; whether it was, and is taken."""
+        listener = self._listener
+        assert listener is not None
+        self._awaiting = True
+        try:
+            if stop.acquire(False):
+                return True
+            listener.await_call(seconds)
+        finally:
+            self._awaiting = False
+        self._accept_at = 0.0
+        return bool(stop.acquire(False))
+
+    def wake(self) -> None:
+        """By any thread that has freed `stop`: end `await_call`. The next `keep` listens anew."""
+        listener = self._listener
+        if self._awaiting and listener is not None:
+            self._called_off = True
+            listener.call_off()
 
     def step(self, now: float, stalling: bool) -> float:
         """Do what there is to do; the answer is how long there is nothing more."""

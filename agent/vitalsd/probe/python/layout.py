@@ -46,7 +46,7 @@ STACK_BYTES = 4096
 ERROR_BYTES = 1024
 
 FLUSH_SECONDS = 0.1
-REST_FLUSH_SECONDS = 0.5
+REST_FLUSH_SECONDS = 2.0
 REST_SHARE = 0.01
 """A loop that is busy for no more of the time than this is at rest."""
 LONG_BUSY_SECONDS = 0.02

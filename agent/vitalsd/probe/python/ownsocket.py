@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 POLLIN = 1
+SHUT_RDWR = 2
 
 
 class OwnSocket:
@@ -59,6 +60,24 @@ class OwnSocket:
     def called(self) -> bool:
         """Whether somebody may have called; of a number that is somebody else's by now, too."""
         return self._calls is None or bool(self._calls(0))
+
+    @property
+    def waits(self) -> bool:
+        """Whether `await_call` can."""
+        return self._calls is not None
+
+    def await_call(self, seconds: float) -> None:
+        """Wait for somebody to call, or for `call_off`."""
+        if self._calls is not None:
+            self._calls(max(1, int(seconds * 1000)))
+
+    def call_off(self) -> None:
+        """By any thread: end the wait of whoever awaits a call. Nobody can call any more."""
+        if self.is_mine():
+            try:
+                self._socket.shutdown(SHUT_RDWR)
+            except OSError:
+                pass  # it does not listen
 
     def accept(self) -> OwnSocket | None:
         """Who has called, if somebody has."""

@@ -3,7 +3,7 @@ Measures a loop that has a selector, by wrapping its `select`: exact, without a 
 
 An iteration that only asks what is ready is busy from end to end, as in libuv's books: it pays for one look at
 the clock, one store into the segment and a few additions. One that waits pays for two looks and three stores.
-Totals go into the ledger when a stretch was long or 100 ms have passed, 500 ms at rest. A wait that ends later
+Totals go into the ledger when a stretch was long or 100 ms have passed, 2 s at rest. A wait that ends later
 than it was to end is busy from then on: its thread was ready, and had to wait for the interpreter, a processor, or
 to be continued. The stores let the agent see a stall in progress even when the interpreter cannot run another
 thread.

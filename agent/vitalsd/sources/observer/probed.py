@@ -15,6 +15,7 @@ from pathlib import Path
 from vitalsd.errors import VitalsdError
 from vitalsd.model import STOPPED, StallEvidence, WorkerKey
 from vitalsd.probe.python import layout
+from vitalsd.segment.calling import call
 from vitalsd.segment.reader import SegmentFile
 from vitalsd.sources.observer.inside import NOTED_SECONDS, Inside, late_since
 from vitalsd.sources.observer.stretch import Stretch
@@ -25,6 +26,8 @@ from vitalsd.targets.namespaces import own_number
 __all__ = ["Probed"]
 
 RETRY_SECONDS = 1.0
+WAKE_SECONDS = 1.0
+"""Between two calls at a probe: one that is awake needs none, and takes notice of it all the same."""
 TURN_SECONDS = 0.005
 """Between the end of a wait, which the probe notes, and the beginning of the turn, which asyncio does."""
 LOOKS = 4
@@ -60,6 +63,7 @@ class Probed(Watch):
         """CLOCK_MONOTONIC until which no loop can be late whose words are still these."""
         self._retry_at = 0.0
         self._dead = False
+        self._wake_at = 0.0
         self._stopped_at: float | None = None
         """When it was first seen stopped."""
         self._loops: dict[int, Inside] = {}
@@ -112,6 +116,7 @@ class Probed(Watch):
             self.tell_ended(_name(slot), ended, now, agent_late)
             if current is not None:
                 quiet = False
+                self._wake(current, now)
                 self._look_at(slot, loop, current, now, until, agent_late)
             elif slot in self._readers:
                 self._readers.pop(slot).close()
@@ -132,6 +137,13 @@ class Probed(Watch):
             self._read = read
             self._calm_until = _calm_until(read)
         return now < self._calm_until
+
+    def _wake(self, stretch: Stretch, now: float) -> None:
+        """Have the probe take its stack: Python's sleeps while its loops rest, Node's looks itself."""
+        if stretch.looks > 0 or now < self._wake_at or self.runtime == "node":
+            return
+        self._wake_at = now + WAKE_SECONDS
+        call(self.path)
 
     def _as_stopped(self, slots: list[Word], now: float) -> list[Word]:
         """

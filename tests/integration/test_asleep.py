@@ -1,0 +1,108 @@
+"""A probe whose service rests sleeps, is there in time all the same, and is no more in the way than one awake."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+
+import pytest
+from support.probed import Probed, needs_node, probed
+from support.waiting import wait_for
+
+from vitalsd.capture.census import socket_of
+from vitalsd.capture.probe_stacks import list_stacks
+from vitalsd.model import Stall
+from vitalsd.sources.observer import Followed, Observer
+from vitalsd.targets.processes import read_key
+
+PROC = Path("/proc")
+
+
+def its_stall(service: Probed) -> Stall:
+    """The stall that comes next, once it is over."""
+    began = time.monotonic()
+    service.line("now")
+
+    def told() -> Stall | None:
+        vitals = service.vitals()
+        stalls = [stall for loop in vitals.loops for stall in loop.recent_stalls] if vitals is not None else []
+        return next((stall for stall in stalls if stall.since > began), None)
+
+    return wait_for("the stall", told)
+
+
+def woken(pid: int, thread: int) -> int:
+    """How often a thread has gone to sleep by itself so far."""
+    lines = (PROC / str(pid) / "task" / str(thread) / "status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("voluntary_ctxt_switches"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["asyncio", "uvloop"])
+def test_an_agent_wakes_it(tmp_path: Path, kind: str) -> None:
+    """With nobody beside it, it sleeps through a stall at rest, and has its length; an agent brings the stack."""
+    observer = Observer(lambda _event: None, budget_share=1.0)
+    with probed(["rests.py", kind], tmp_path) as service:
+        service.line("ready")
+        alone = its_stall(service)
+        key = read_key(PROC, service.pid)
+        assert key is not None
+        (segment,) = tmp_path.glob("*.seg")
+        observer.follow([Followed("test", "0", key, segment)])
+        observer.start()
+        try:
+            seen = its_stall(service)
+        finally:
+            observer.stop()
+
+    assert alone.stacks == ()
+    assert alone.duration_seconds == pytest.approx(0.4, abs=0.1 if kind == "asyncio" else 0.25)
+    assert [stack.frames[0].function for stack in seen.stacks] == ["ask_slowly"]
+    assert seen.stack_after_seconds is not None
+    assert seen.stack_after_seconds < 0.2
+
+
+@pytest.mark.slow
+def test_a_fork_wakes_it(any_python: str, tmp_path: Path) -> None:
+    """A service that forks after a rest does so with no thread of ours, at once; and it is watched as before."""
+    with probed(["rests.py", "fork"], tmp_path, any_python, PYTHONWARNINGS="always") as service:
+        service.line("ready")
+        service.line("now")
+        _, seconds, threads = service.line("forked").split()
+        vitals = service.wait_vitals("life after", lambda vitals: bool(vitals.loops))
+        _, _, err = service.end()
+    # On a host that lets the thread wait for a processor for longer than a fork does, it is there.
+    assert int(threads) == 1 or float(seconds) > 0.1
+    assert float(seconds) < 0.5
+    assert vitals.loops[0].idle_seconds > 10
+    assert "Warning" not in err
+
+
+@pytest.mark.slow
+def test_what_is_asked_wakes_it(tmp_path: Path) -> None:
+    """Whoever asks it something is answered at once."""
+    with probed(["rests.py"], tmp_path) as service:
+        service.line("ready")
+        service.wait_loop("a rest", lambda loop: loop.idle_seconds > 13)
+        (segment,) = tmp_path.glob("*.seg")
+        began = time.monotonic()
+        told = asyncio.run(list_stacks(socket_of(segment), service.pid))
+        took = time.monotonic() - began
+    assert told.threads
+    assert took < 0.5
+
+
+@needs_node
+@pytest.mark.slow
+def test_node_is_hardly_woken(tmp_path: Path) -> None:
+    """A service that nothing comes to is woken every fourth second, by one beat; a block is found all the same."""
+    with probed(["nodes.js", "restedChild"], tmp_path, AFTER_MS="40000") as service:
+        service.line("ready")
+        service.wait_loop("a loop at rest", lambda loop: loop.idle_seconds > 22)
+        before, began = woken(service.pid, service.pid), time.monotonic()
+        wait_for("a while", lambda: time.monotonic() > began + 6)
+        woken_often = woken(service.pid, service.pid) - before
+        stall = its_stall(service)
+    assert woken_often <= 4
+    assert {"execSync", "restedChild"} <= {frame.function for stack in stall.stacks for frame in stack.frames}
