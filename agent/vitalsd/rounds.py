@@ -95,7 +95,8 @@ class Rounds:
             except Exception:
                 log.exception("sampling_failed")
             pace.done(turn, now, time.thread_time() - began, self.interval_seconds, filled=filled)
-            await asyncio.sleep(0.01)
+            if pace.next(time.monotonic())[1] <= time.monotonic():
+                await asyncio.sleep(0.01)  # behind: the others have their turn all the same
 
     async def look_for_life(self) -> None:
         """Look at every worker each second, on an absolute grid."""

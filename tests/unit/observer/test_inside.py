@@ -30,9 +30,9 @@ def test_late_since(since, due, late):
 
 
 def test_stretch():
-    """It is noted when 50 ms old, keeps its word as its name, and ends between two looks."""
+    """It is noted when 30 ms old, keeps its word as its name, and ends between two looks."""
     loop = Inside(0.1)
-    assert (loop.turn(10.04, 10.0, 10.04), loop.current) == (None, None)
+    assert (loop.turn(10.02, 10.0, 10.02), loop.current) == (None, None)
     assert loop.turn(10.06, 10.0, 10.06) is None
     assert loop.bursting(10.06)
     loop.current.add(Look(10.06, "sleep", "S"), 10.06)

@@ -13,7 +13,7 @@ from vitalsd.sources.observer.stretch import Stretch
 
 __all__ = ["Inside", "late_since"]
 
-NOTED_SECONDS = 0.04
+NOTED_SECONDS = 0.03
 BURST_SECONDS = 2.0
 TOLERANCE_SECONDS = 0.02
 """What is due and comes later than this is late; less may be the timer's own grain."""

@@ -1,7 +1,7 @@
 """
 The observer: one thread of the agent, apart from its loop, that looks at every loop of every worker.
 
-Each 50 ms at all of them, 80 ms where all have a probe, and each 5 ms at one that does not come back, for two
+Each 50 ms at all of them, 100 ms where all have a probe, and each 5 ms at one that does not come back, for two
 seconds at most; less often where that would cost more than its share of a core. Ten workers without a probe cost
 some 0.6 % of one, ten with a probe half of that: caches are cold at each look.
 
@@ -32,8 +32,8 @@ __all__ = ["Observer"]
 log = structlog.get_logger(__name__)
 INTERVAL_SECONDS = 0.05
 BURST_SECONDS = 0.005
-PROBED = 1.6
-"""A stall that began right after a look is found before it is 120 ms old, and has its stack before 150 ms."""
+PROBED = 2.0
+"""A stall that began right after a look is found before it is 130 ms old, and has its stack before 150 ms."""
 NOBODY_SECONDS = 0.2
 JOIN_SECONDS = 2.0
 DESCRIPTORS = 256
