@@ -29,9 +29,11 @@ usual few would tell of no worker. Each is asked every 15 s, the way Prometheus 
 everybody goes on. A figure is the median of windows of 15 s; py-spy has windows of its own, since it would take
 the others' time. `python -m bench agent` has ten livelier workers.
 """
-LEVELS, QUICK_LEVELS = (1, 10, 100, 300, 1000), (1, 10, 30)
-SETTLE_SECONDS, QUICK_SETTLE_SECONDS = 15.0, 8.0
-WINDOW_SECONDS, WINDOWS, QUICK_WINDOWS = 15.0, 4, 1
+LEVELS, QUICK_LEVELS = (1, 10, 100, 1000), (1, 10, 30)
+SETTLE_SECONDS, QUICK_SETTLE_SECONDS = 10.0, 8.0
+WINDOW_SECONDS, QUICK_WINDOWS = 15.0, 1
+WINDOWS, OTHER_WINDOWS = 4, 2
+"""Of the level with a budget, and of the others."""
 FEW = 10
 """Workers of the budget."""
 SAMPLED = (1, 10)
@@ -78,7 +80,8 @@ def ask(quick: bool) -> Answer:
             _grow(level, probed, plain)
             _known(watchers, level)
             _windows(watchers, QUICK_SETTLE_SECONDS if quick else SETTLE_SECONDS)
-            for name, shares in _windows(watchers, WINDOW_SECONDS * (QUICK_WINDOWS if quick else WINDOWS)).items():
+            windows = QUICK_WINDOWS if quick else WINDOWS if level == FEW else OTHER_WINDOWS
+            for name, shares in _windows(watchers, WINDOW_SECONDS * windows).items():
                 costs.setdefault(name, Costs()).shares[level] = shares
             for watcher in watchers:
                 costs[watcher.name].ours = watcher.ours

@@ -37,12 +37,12 @@ alerts are held for two evaluations at most; a real Alertmanager has the routes 
 stands there of 10,000 pods was not measured: it is the line through those that were, drawn out.
 """
 POD_WORKERS = 4
-LEVELS, QUICK_LEVELS = (100, 300, 1000), (10, 30)
+LEVELS, QUICK_LEVELS = (100, 1000), (10, 30)
 FLEET = 10_000
 STEP_SECONDS, QUICK_STEP_SECONDS = 15.0, 5.0
 CALM_STEPS, FAULTY_STEPS = 3, 2
 PROGRAMS = ("prometheus", "promtool", "prometheus-alertmanager")
-WATCHED_STEPS = 3
+WATCHED_STEPS = 2
 """So many scrapes of each level, of which the first brings the new pods and is not counted."""
 ALERT_STEPS = 4
 ASKED = 20

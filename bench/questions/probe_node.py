@@ -9,6 +9,7 @@ from bench.questions.answer import Answer, Row
 from bench.questions.cost import (
     CPU_SECOND,
     FOLDER,
+    IDLE,
     MEMORY,
     Monitor,
     at_rest,
@@ -29,11 +30,11 @@ with its bare one beside it; memory is PSS, which ending the monitor would give 
 service is on fastify too (`python -m bench questions probe_node`).
 """
 KIND = "node"
-BARS = {CPU_SECOND: Bar(0.995, at_least=True), MEMORY: Bar(12, "MiB")}
+BARS = {CPU_SECOND: Bar(0.995, at_least=True), IDLE: Bar(0.05, "% of a core"), MEMORY: Bar(12, "MiB")}
 FASTIFY = {"BENCH_FASTIFY": "1"}
 MONITORS = (
     Monitor("bare, beside bare"),
-    Monitor("vitalsd's probe", {**NODE_PROBE, "VITALSD_DIR": FOLDER}, starts=6, ours=True),
+    Monitor("vitalsd's probe", {**NODE_PROBE, "VITALSD_DIR": FOLDER}, starts=10, ours=True),
     Monitor("monitorEventLoopDelay, 10 ms", {"BENCH_MONITOR_MS": "10"}),
     Monitor("prom-client, default metrics", {"BENCH_PEER": "prom-client"}, package="prom-client"),
     Monitor(
@@ -51,11 +52,12 @@ MONITORS = (
     Monitor("V8's sampling profiler, 1 ms", {"BENCH_PEER": "profiler"}),
     Monitor("blocked-at", {"BENCH_PEER": "blocked-at"}, package="blocked-at"),
 )
-PAIRS = 10
+PAIRS = 8
 OUR_PAIRS = 15
-WARM_UP_SECONDS = 2.0
+WARM_UP_SECONDS = 1.5
 QUICK_WARM_UP_SECONDS = 0.3
-SETTLE_SECONDS = 20.0
+SETTLE_SECONDS = 36.0
+"""By then a loop that nothing comes to has been found to be at rest, and silent."""
 
 
 def ask(quick: bool) -> Answer:

@@ -30,6 +30,8 @@ all services run at the same time, and each has its bare one beside it; a profil
 with what it takes itself (`python -m bench questions probe_python`).
 """
 LOOPS = ("asyncio", "uvloop")
+OF_A_LOOP = 2
+"""Of the monitors: the others do on uvloop what they do on asyncio."""
 BARS = {CPU_SECOND: Bar(0.995, at_least=True), IDLE: Bar(0.05, "% of a core"), MEMORY: Bar(3, "MiB")}
 OURS = "vitalsd's probe"
 HOOKS = "vitalsd's hooks, out of and in one process"
@@ -67,7 +69,7 @@ def ask(quick: bool) -> Answer:
     rest = at_rest([("uvicorn", loop) for loop in LOOPS], here, BARS, SETTLE_SECONDS, quick=quick)
     rows = []
     for loop in LOOPS:
-        for monitor in MONITORS:
+        for monitor in MONITORS if loop == LOOPS[0] else MONITORS[:OF_A_LOOP]:
             figures = not_to_be_had(monitor) or {**_loaded(monitor, loop, quick), **rest[loop][monitor.name]}
             rows.append(Row(f"{monitor.title}, {loop}", figures, monitor.ours))
             if monitor.ours:

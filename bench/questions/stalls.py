@@ -35,7 +35,7 @@ PLAYED: Mapping[str, Sequence[str]] = {
     PYTHON.interpreter: ("blocking_cpu", "blocking_sleep", "disk_io", "lock_wait"),
     NODE.interpreter: ("regex", "blocking_child", "disk_io", "nexttick_flood"),
 }
-STALLS, QUICK_STALLS = 4, 2
+STALLS, QUICK_STALLS = 3, 2
 PEERS = {
     "N|Solid": "<= 300 ms (200 ms threshold, looked at each 100 ms); Node, its own build",
     "Sentry's event-loop block integration": "<= 1.5 s (1 s threshold, looked at each 0.5 s), one an hour; Node",

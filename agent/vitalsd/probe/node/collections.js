@@ -3,9 +3,9 @@
 Garbage collections of this thread's heap, by kind, and how much is alive after a full one.
 
 Node calls into JavaScript for each of them when the loop has turned; the entry says when it was. That takes a tenth of
-a millisecond. A service with a small heap that collects a hundred times a second would lose a hundredth of its time to
-it, and there no collection takes long: so of every two seconds half a one is watched, and counts for all of them.
-While such a loop is late all is watched. V8 has a profiler of collections that costs less, but in Node 20 each start of
+a millisecond and more. A service with a small heap that collects two hundred times a second would lose two hundredths
+of its time to it, and there no collection takes long: so of every two seconds as much is watched as brings some twenty,
+half a one at the most, and counts for all of them. While such a loop is late all is watched. V8 has a profiler of collections that costs less, but in Node 20 each start of
 it leaves callbacks behind that every collection calls from then on.
 */
 
@@ -26,7 +26,10 @@ const KINDS = new Map([
 ]);
 const KEPT = 512;
 const WATCHED_SECONDS = 0.5;
-const LEFT_SECONDS = 1.5;
+const LEAST_WATCHED_SECONDS = 0.08;
+const ENOUGH = 20;
+/** From one watch to the next. */
+const APART_SECONDS = 2;
 const MANY_PER_SECOND = 40;
 const SHORT_SECONDS = 0.005;
 const SMALL_BYTES = 64 * 2 ** 20;
@@ -39,6 +42,8 @@ class Collections {
     this._line = [];
     this._observer = new PerformanceObserver((list) => this._note(list.getEntries()));
     this._weight = 1;
+    /** For how long it is watched. */
+    this._window = WATCHED_SECONDS;
     this._isWatching = false;
     this._isStopped = false;
     const now = monotonic();
@@ -48,13 +53,16 @@ class Collections {
   /** At each beat: whether to watch on. */
   look(now) {
     if (!this._isWatching) {
-      if (now - this._leftAt >= LEFT_SECONDS) this._watch(now, this._leftAt);
+      if (now - this._watchedAt >= APART_SECONDS) this._watch(now, this._leftAt);
       return;
     }
     const seconds = now - this._watchedAt;
-    if (seconds < WATCHED_SECONDS) return;
+    if (seconds < this._window) return;
     const many = this._count >= MANY_PER_SECOND * seconds;
-    if (many && this._longest < SHORT_SECONDS && this._part.words[AT.heapUsed] < SMALL_BYTES) this._leave(now);
+    const isCheap = this._longest < SHORT_SECONDS && this._part.words[AT.heapUsed] < SMALL_BYTES;
+    const enough = many && isCheap ? (ENOUGH * seconds) / this._count : WATCHED_SECONDS;
+    this._window = Math.min(WATCHED_SECONDS, Math.max(LEAST_WATCHED_SECONDS, enough));
+    if (many && isCheap) this._leave(now);
     else this._begin(now, 1);
   }
 
@@ -80,7 +88,7 @@ class Collections {
     this._observer.observe({ entryTypes: ['gc'] });
     this._isWatching = true;
     this._sinceAt = now;
-    this._begin(now, 1 + (now - stood) / WATCHED_SECONDS);
+    this._begin(now, 1 + (now - stood) / this._window);
   }
 
   _leave(now) {
@@ -103,7 +111,7 @@ class Collections {
         const seconds = entry.duration / 1e3;
         const began = atPerformance(entry.startTime);
         // A stall makes a window longer than it was meant to be: that stands for itself.
-        const weight = began < this._watchedAt + WATCHED_SECONDS ? this._weight : 1;
+        const weight = began < this._watchedAt + this._window ? this._weight : 1;
         const at = GC + kind * GC_WORDS;
         const bucket = BOUNDS.findIndex((bound) => seconds <= bound);
         words[at] += seconds * weight;

@@ -27,11 +27,11 @@ const FIRST_SAMPLE = 0.6;
 const SAMPLE_GROWTH = 1.4;
 const MOST_SAMPLE_SECONDS = 1;
 const STALLING_SECONDS = 0.01;
-const PUBLISH_SECONDS = 1;
 const LONGEST_SLEEP_SECONDS = 0.5;
 const AHEAD_SECONDS = 2;
 /** Between what is published of loops that are on time. */
-const FLUSH_SECONDS = 0.25;
+const PUBLISH_SECONDS = 1;
+const PUBLISH_WHOLE_LIFE_SECONDS = 0.25;
 const DOZE_LOOK_MS = 330;
 const SILENT_LOOK_MS = 990;
 const SILENT_AFTER_SECONDS = 12;
@@ -45,6 +45,11 @@ const ON_TIME = layout.ON_TIME_SECONDS;
 const ownCpuSeconds = cpuReader();
 /** The stack of a moment at which nothing but the queue of ticks and microtasks was at work. */
 const QUEUE = [['processTicksAndRejections', 'node:internal/process/task_queues', 0]];
+
+/** As a wait has them: never none. */
+function milliseconds(seconds) {
+  return Math.max(1, Math.ceil(seconds * 1e3));
+}
 
 class Watchdog {
   constructor({ memory, threshold, folder, target, wholeLife }) {
@@ -65,7 +70,7 @@ class Watchdog {
     this._told = this._parts.map(() => 0);
     this._flushedAt = this._parts.map(() => 0);
     this._late = this._parts.map(() => ({ since: 0, next: 0 }));
-    this._publishSeconds = wholeLife ? FLUSH_SECONDS : PUBLISH_SECONDS;
+    this._publishSeconds = wholeLife ? PUBLISH_WHOLE_LIFE_SECONDS : PUBLISH_SECONDS;
     this._publishAt = this._flushAt = 0;
     this._failed = false;
     parentPort.on('message', (message) => this._guarded(() => this._onMessage(message)));
@@ -102,10 +107,18 @@ class Watchdog {
       return;
     }
     const now = monotonic();
-    let sleep = this._calmFor(now);
-    if (sleep === 0) sleep = this._lookAtAll(now);
+    const sleep = this._calmFor(now) || this._lookAtAll(now);
     if (this._mayDoze()) this._sleepOn();
-    else this._again(Math.max(1, Math.ceil(sleep * 1e3)));
+    else if (this._control.isIdle && this._late.every((late) => late.since === 0)) this._nap(sleep);
+    else this._again(milliseconds(sleep));
+  }
+
+  /** Sleep until there is something to publish or to look into; then let this thread's own loop turn once. */
+  _nap(sleep) {
+    for (let rest = sleep; rest > 0; rest = this._calmFor(monotonic())) {
+      if (!this._doze.sleep(milliseconds(rest)) || this._leaving.begun) break;
+    }
+    this._soon(() => this._look());
   }
 
   /** Whether no more is to be done than to look now and then what the main thread waits in. */
@@ -171,7 +184,7 @@ class Watchdog {
   _lookAtAll(now) {
     const { words: main } = this._parts[0];
     const beat = main[AT.due] + AFTER_BEAT_SECONDS;
-    this._flushAt = this._doze.isSeen && beat > now ? beat : now + FLUSH_SECONDS;
+    this._flushAt = this._doze.isSeen && beat > now ? beat : now + this._publishSeconds;
     if (this._doze.turns > this._turns + OWN_TURNS) this._servedAt = now;
     this._turns = this._doze.turns;
     let sleep = LONGEST_SLEEP_SECONDS;
