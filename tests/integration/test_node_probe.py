@@ -116,14 +116,14 @@ def test_stopped_at_rest(tmp_path: Path) -> None:
     """A loop that waits for events while its process is stopped was late by what its next beat was."""
     with probed(["nodes.js", "rested"], tmp_path, AFTER_MS="60000") as service:
         service.line("ready")
-        before = service.wait_loop("a loop at rest", lambda loop: loop.idle_seconds > 16).stalls
+        before = service.wait_loop("a loop at rest", lambda loop: loop.idle_seconds > 22).stalls
         service.process.send_signal(signal.SIGSTOP)
         stopped_at = time.monotonic()
-        wait_for("a moment", lambda: time.monotonic() > stopped_at + 1.5)
+        wait_for("a moment", lambda: time.monotonic() > stopped_at + 6.0)
         service.process.send_signal(signal.SIGCONT)
         told = service.wait_loop("its end", lambda loop: loop.stalls > before).recent_stalls
     stall = next(stall for stall in told if stall.number > before)
-    assert 1.0 < stall.duration_seconds < 1.9
+    assert 1.8 < stall.duration_seconds < 6.4
     assert stall.stacks == ()
 
 

@@ -44,7 +44,7 @@ LOOK_SECONDS = 0.1
 REST = 20
 """Looks that one takes: with a thousand processes they come less often."""
 LAST_WORD_SECONDS = 0.15
-"""For what the observer says of a stall that is over: it looks each 80 ms."""
+"""For what the observer says of a stall that is over: it looks each 100 ms."""
 JOIN_SECONDS = 10.0
 MOST_PROCESSES = 20_000
 MOST_STALLS = 5_000

@@ -1,8 +1,8 @@
 """
 The stacks of all threads of a process, as its probe tells them by the control socket.
 
-Within a second, since that is how often the probe looks who calls. What it costs the service,
-`probe/python/allstacks.py` says. It is judged like anything that a process says of itself.
+Within two seconds, since that is how often a probe looks who calls; Python's that sleeps is woken by it. What it
+costs the service, `probe/python/allstacks.py` says. It is judged like anything that a process says of itself.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ __all__ = ["MOST_UNSEEN", "unseen_segments"]
 
 MOST_UNSEEN = 20
 MOST_OPENED = 1024
-FRESH_SECONDS = 5.0
+FRESH_SECONDS = 8.0
 
 
 def unseen_segments(places: Iterable[Place], proc: Path = Path("/proc")) -> tuple[UnseenFacts, ...]:

@@ -17,11 +17,11 @@ __all__ = ["call"]
 
 def call(segment: Path) -> bool | None:
     """Whether somebody listens at the control socket of this segment, and wakes; None where nobody knows."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as caller:
-        try:
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as caller:
             by_address(str(segment) + SUFFIX, caller.connect)
-        except ConnectionRefusedError:
-            return False
-        except OSError:
-            return None
+    except ConnectionRefusedError:
+        return False
+    except OSError:
+        return None
     return True

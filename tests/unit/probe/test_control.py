@@ -4,6 +4,7 @@ import contextlib
 import os
 import socket
 import stat
+import threading
 import time
 from pathlib import Path
 
@@ -318,6 +319,56 @@ def test_no_descriptors_left(world, monkeypatch):
     monkeypatch.setattr(world.control._listener, "accept", full)
     world.call(request())
     assert world.step(3) == NEVER
+
+
+def test_with_no_descriptors_left_nobody_is_awaited(world, monkeypatch):
+    """Who calls and cannot be heard goes on calling: to wait for that would be to turn without an end."""
+    assert world.control.can_wait(world.now)
+    world.call(request())
+    monkeypatch.setattr(world.control._listener, "accept", lambda: (_ for _ in ()).throw(OSError(24, "none left")))
+    world.step()
+    assert not world.control.can_wait(world.now)
+    assert world.control.can_wait(world.now + 1.0)
+
+
+def free_lock():
+    """A lock that nobody holds, as that of a thread that is to leave."""
+    return threading.Lock()
+
+
+def held_lock():
+    """One that is held, as that of a thread that is to go on."""
+    lock = threading.Lock()
+    lock.acquire()
+    return lock
+
+
+def test_it_sleeps_until_somebody_calls(world):
+    """And looks for that caller then."""
+    world.step()
+    world.call(request())
+    assert not world.control.await_call(held_lock(), 60.0)
+    world.step(10)
+    assert world.asked == [(4, 1 << 20)]
+
+
+def test_it_is_woken_to_leave(world):
+    """By whoever has freed the lock, before it sleeps or after; it listens anew then, at the same place."""
+    assert world.control.await_call(free_lock(), 60.0)
+    stop, left = held_lock(), []
+    sleeper = threading.Thread(target=lambda: left.append(world.control.await_call(stop, 60.0)))
+    sleeper.start()
+    while not world.control._awaiting:
+        time.sleep(0.001)
+    time.sleep(0.05)
+    stop.release()
+    world.control.wake()
+    sleeper.join(10)
+    assert left == [True]
+    assert not world.control.can_wait(world.now)
+    caller = world.listen().call(request())
+    world.step(10)
+    assert world.heard(caller) == (DONE, b"head\nrow")
 
 
 def test_nothing_is_inherited(world):

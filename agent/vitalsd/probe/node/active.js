@@ -145,7 +145,6 @@ class Active {
 
   _onExit() {
     this._off = true;
-    this._doze.wake();
     new Leaving(this._memory).begin(AT_EXIT_PATIENCE_MS);
     if (this._segment === '' || this._wholeLife) return;
     for (const file of [this._segment, `${this._segment}.sock`]) {

@@ -26,7 +26,7 @@ const KINDS = new Map([
 ]);
 const KEPT = 512;
 const WATCHED_SECONDS = 0.5;
-const LEAST_WATCHED_SECONDS = 0.08;
+const LEAST_WATCHED_SECONDS = 0.12;
 const ENOUGH = 20;
 /** From one watch to the next. */
 const APART_SECONDS = 2;
@@ -42,7 +42,7 @@ class Collections {
     this._line = [];
     this._observer = new PerformanceObserver((list) => this._note(list.getEntries()));
     this._weight = 1;
-    /** For how long it is watched. */
+    /** For how long it is watched, and until when. */
     this._window = WATCHED_SECONDS;
     this._isWatching = false;
     this._isStopped = false;
@@ -100,6 +100,7 @@ class Collections {
   /** What is watched from now on counts for so much. */
   _begin(now, weight) {
     this._watchedAt = now;
+    this._watchedUntil = now + this._window;
     this._weight = weight;
     this._count = this._longest = 0;
   }
@@ -111,7 +112,7 @@ class Collections {
         const seconds = entry.duration / 1e3;
         const began = atPerformance(entry.startTime);
         // A stall makes a window longer than it was meant to be: that stands for itself.
-        const weight = began < this._watchedAt + this._window ? this._weight : 1;
+        const weight = began < this._watchedUntil ? this._weight : 1;
         const at = GC + kind * GC_WORDS;
         const bucket = BOUNDS.findIndex((bound) => seconds <= bound);
         words[at] += seconds * weight;

@@ -58,9 +58,8 @@ class Doze {
 
   /** By the watchdog: sleep for so long, or until it is woken; whether it slept on. */
   sleep(milliseconds) {
-    const slept = Atomics.wait(this._flags, 0, 0, milliseconds) === 'timed-out';
-    Atomics.store(this._flags, 0, 0);
-    return slept;
+    Atomics.wait(this._flags, 0, 0, milliseconds);
+    return Atomics.exchange(this._flags, 0, 0) === 0;
   }
 
   /** By the main thread: something has come for the watchdog. */

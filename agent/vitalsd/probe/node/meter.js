@@ -12,7 +12,7 @@ known to it, and what else a turn has taken is its busy stretch. Busy and idle t
 A timer of Node has a grain of a millisecond; what is due is taken to be so when its timer can come at the earliest.
 */
 
-const { setImmediate, setTimeout } = require('node:timers');
+const { clearTimeout, setImmediate, setTimeout } = require('node:timers');
 
 const { AT, KEPT_STALLS, STALLS, STALL_FIELDS } = require('./board');
 const { monotonic, performance } = require('./clock');
@@ -22,6 +22,8 @@ const layout = require('./layout.json');
 const PERIOD = layout.DELAY_INTERVAL_SECONDS;
 const REST_PERIOD = 16 * PERIOD;
 const SEEN_PERIOD = 200 * PERIOD;
+/** After a stall at rest: it is counted by the next beat, and not by one that is seconds off. */
+const AFTER_STALL_SECONDS = 2 * PERIOD;
 const FULL_PERIOD = 2 * PERIOD;
 const AWAKE_SECONDS = 15;
 const BUSY_SHARE = 0.01;
@@ -112,9 +114,23 @@ class Meter {
     const wait = Math.max(1, Math.round((this._due - now) * 1e3));
     this._earliest = now + wait / 1e3 + GRAIN;
     // One timer for each wait that there is, since to make one costs more than to begin it anew.
-    const timer = this._timers.get(wait);
-    if (timer !== undefined) timer.refresh();
-    else this._timers.set(wait, setTimeout(this._beat, wait).unref());
+    const known = this._timers.get(wait);
+    this._wait = wait;
+    this._timer = known !== undefined ? known.refresh() : setTimeout(this._beat, wait).unref();
+    if (known === undefined) this._timers.set(wait, this._timer);
+  }
+
+  /** At rest, have the next beat come by then, after a period that is so much shorter. */
+  _beatBy(now, due) {
+    if (this._due <= due) return;
+    clearTimeout(this._timer);
+    this._timers.delete(this._wait);
+    this._period -= this._due - due;
+    this._due = due;
+    this._part.write((words) => {
+      words[AT.due] = due;
+    });
+    this._again(now);
   }
 
   _onBeat() {
@@ -245,6 +261,7 @@ class Meter {
       const due = this._lateDue || (this._due < now - ON_TIME && this._due >= began ? this._due : 0);
       const seen = this._doze.since;
       this._stall(began + active, seen > began && seen < now ? seen : due || began, active);
+      if (active >= this._threshold) this._beatBy(now, now + AFTER_STALL_SECONDS);
     }
     this._lateDue = 0;
     this._turnAt = now;

@@ -28,7 +28,7 @@ const SAMPLE_GROWTH = 1.4;
 const MOST_SAMPLE_SECONDS = 1;
 const STALLING_SECONDS = 0.01;
 const LONGEST_SLEEP_SECONDS = 0.5;
-const AHEAD_SECONDS = 2;
+const AHEAD_SECONDS = 3;
 /** Between what is published of loops that are on time. */
 const PUBLISH_SECONDS = 1;
 const PUBLISH_WHOLE_LIFE_SECONDS = 0.25;
@@ -38,7 +38,9 @@ const SILENT_AFTER_SECONDS = 12;
 /** Of a loop that only our heartbeat has come to, between two of those. */
 const OWN_TURNS = 2;
 /** Between turns of this thread's own loop, which serves the control socket. */
-const DOZE_LOOKS = 4;
+const TURN_SECONDS = 2;
+/** A heartbeat that comes no sooner is that of a loop that is looked at. */
+const SEEN_PERIOD_SECONDS = 1;
 /** What is published of a loop that rests is so after its heartbeat, when the processor is awake. */
 const AFTER_BEAT_SECONDS = 0.02;
 const ON_TIME = layout.ON_TIME_SECONDS;
@@ -106,11 +108,17 @@ class Watchdog {
       this._sessions.closeAll();
       return;
     }
+    this._watchMain();
     const now = monotonic();
     const sleep = this._calmFor(now) || this._lookAtAll(now);
     if (this._mayDoze()) this._sleepOn();
-    else if (this._control.isIdle && this._late.every((late) => late.since === 0)) this._nap(sleep);
+    else if (this._mayNap()) this._nap(sleep);
     else this._again(milliseconds(sleep));
+  }
+
+  /** Whether all there is to do is to look at the heartbeats of loops that are at work. */
+  _mayNap() {
+    return !this._doze.isSeen && this._control.isIdle && this._late.every((late) => late.since === 0);
   }
 
   /** Sleep until there is something to publish or to look into; then let this thread's own loop turn once. */
@@ -128,7 +136,7 @@ class Watchdog {
     const resting = main.taken && main.words[AT.running] === 1 && main.words[AT.atWork] === 0;
     if (!resting || others.some((part) => part.taken && part.words[AT.running] === 1)) {
       this._doze.isSeen = false;
-      return false;
+      return false; // what is seen holds until the beat by which the main thread hears of that
     }
     this._wait ??= new Wait(main.words[AT.threadId]);
     if (!this._wait.isKnown) this._wait.learn(this._doze.turnedAt);
@@ -139,9 +147,10 @@ class Watchdog {
   /** Doze until there is something to publish or to look into, while this thread's own loop turns now and then. */
   _sleepOn() {
     const { words } = this._parts[0];
-    const isSilent = monotonic() - this._servedAt > SILENT_AFTER_SECONDS;
-    for (let looks = 0; looks < DOZE_LOOKS; looks++) {
-      const awoken = !this._doze.sleep(isSilent ? SILENT_LOOK_MS : DOZE_LOOK_MS);
+    const began = monotonic();
+    const look = began - this._servedAt > SILENT_AFTER_SECONDS ? SILENT_LOOK_MS : DOZE_LOOK_MS;
+    for (let now = began; now < began + TURN_SECONDS - look / 2e3; now = monotonic()) {
+      const awoken = !this._doze.sleep(Math.min(look, milliseconds(this._flushAt - now)));
       if (awoken || monotonic() >= this._flushAt || words[AT.stalls] !== this._told[0] || !this._wait.inLoop()) {
         this._soon(() => this._look());
         return;
@@ -154,15 +163,23 @@ class Watchdog {
     setImmediate(() => this._guarded(work));
   }
 
-  /** When this loop was to come back at the latest: by its heartbeat, or since it was seen at something. */
-  _dueOf({ slot, words }, now) {
-    const due = words[AT.due];
-    if (slot !== 0 || !this._doze.isSeen) return due;
+  /** While the main thread's loop beats seldom: note since when it has been seen at something. */
+  _watchMain() {
+    const { words } = this._parts[0];
+    if (words[AT.period] < SEEN_PERIOD_SECONDS || !this._wait?.isKnown) {
+      this._doze.since = 0;
+      return;
+    }
     const { since, turnedAt } = this._doze;
     const waits = this._wait.inLoop();
-    if (since !== 0 && (waits || turnedAt > since)) this._doze.since = 0;
-    if (this._doze.since === 0 && !waits && now - due <= ON_TIME) this._doze.since = now;
-    return this._doze.since || due;
+    if (waits || turnedAt > since || words[AT.beatAt] > since) this._doze.since = 0;
+    const now = monotonic();
+    if (this._doze.since === 0 && !waits && now - words[AT.due] <= ON_TIME) this._doze.since = now;
+  }
+
+  /** When this loop was to come back at the latest: by its heartbeat, or since it was seen at something. */
+  _dueOf({ slot, words }) {
+    return (slot === 0 && this._doze.since) || words[AT.due];
   }
 
   /** How long nothing needs another look, if there is nothing to tell either; else 0. */
@@ -172,7 +189,7 @@ class Watchdog {
     for (const part of this._parts) {
       const { slot, taken, words } = part;
       if (!taken || words[AT.running] !== 1) continue;
-      const due = this._dueOf(part, now);
+      const due = this._dueOf(part);
       const told = words[AT.stalls] === this._told[slot] && this._late[slot].since === 0;
       if (!told || now - due > ON_TIME) return 0;
       sleep = Math.min(sleep, due + this._first - now);
@@ -205,7 +222,7 @@ class Watchdog {
 
   /** Publish the books of a loop, and the stalls that have ended since. */
   _flush(slot, words, now) {
-    if (words[AT.beatAt] === this._flushedAt[slot]) return;
+    if (words[AT.beatAt] === this._flushedAt[slot] && words[AT.stalls] === this._told[slot]) return;
     this._flushedAt[slot] = words[AT.beatAt];
     const over = words.subarray(AT.over0, AT.over0 + layout.DELAY_BOUNDS_SECONDS.length);
     const newest = words[AT.stalls];
@@ -230,7 +247,7 @@ class Watchdog {
   /** Follow one that is late; the answer is how long nothing needs another look. */
   _lookAt(part, words, now, dues) {
     const { slot } = part;
-    const due = this._dueOf(part, now);
+    const due = this._dueOf(part);
     const age = now - due;
     const late = this._late[slot];
     if (age <= ON_TIME) {

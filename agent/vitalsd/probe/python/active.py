@@ -138,8 +138,8 @@ class Active:
     def _ask_to_leave(self) -> None:
         if self._stop is not None and self._stop.locked():
             self._stop.release()
-            if self._control is not None:
-                self._control.wake()
+        if self._control is not None:
+            self._control.wake()
 
     def attach_waiting(self) -> None:
         """Have every loop that waits for it attach itself in its own thread."""
@@ -271,10 +271,12 @@ class Active:
                 publish_at = now + self._publish_seconds(now)
             if now >= look_at:
                 look_at = now + self._watchdog.look(now)
+                if not self._watchdog.all_wait:
+                    publish_at = min(publish_at, now + PUBLISH_SECONDS)  # it may be at work again
                 if not mapped:
                     self._copy_to_disk()
             rest = control.step(now, self._watchdog.stalling)
-            if mapped and not WHOLE_LIFE and self._watchdog.may_sleep(now) and control.can_wait:
+            if mapped and not WHOLE_LIFE and self._watchdog.may_sleep(now) and control.can_wait(now):
                 stopped = control.await_call(stop, publish_at - now)
                 look_at = 0.0
             else:

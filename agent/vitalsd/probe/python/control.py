@@ -72,6 +72,8 @@ class Control:
         self._accept_at = 0.0
         self._awaiting = False
         self._called_off = False
+        self._deaf_until = 0.0
+        """Of a process that has no descriptor left, nobody who calls is heard; and goes on calling."""
 
     def keep(self, segment: str) -> None:
         """Listen beside this segment; anew where the segment has moved, or somebody has taken the socket away."""
@@ -99,11 +101,12 @@ class Control:
         except OSError:
             return False
 
-    @property
-    def can_wait(self) -> bool:
+    def can_wait(self, now: float) -> bool:
         """Whether `await_call` ends when somebody calls: nothing else is to be done, and there is a socket."""
         listener = self._listener
         if listener is None or self._called_off or self._talk is not None or self._aside is not None:
+            return False
+        if now < self._deaf_until:
             return False
         return listener.waits and listener.is_mine()
 
@@ -124,9 +127,13 @@ class Control:
     def wake(self) -> None:
         """By any thread that has freed `stop`: end `await_call`. The next `keep` listens anew."""
         listener = self._listener
-        if self._awaiting and listener is not None:
-            self._called_off = True
-            listener.call_off()
+        if not self._awaiting or listener is None:
+            return
+        self._called_off = True
+        try:
+            listener.call_off()  # where the service has just closed it, who sleeps does so for seconds yet
+        except OSError:
+            pass
 
     def step(self, now: float, stalling: bool) -> float:
         """Do what there is to do; the answer is how long there is nothing more."""
@@ -165,6 +172,7 @@ class Control:
                 caller = self._listener.accept()
             except OSError:
                 caller = None  # the service has no descriptor left, for one: who calls will wait in vain
+                self._deaf_until = self._accept_at
             if caller is None:
                 return NEVER
             self._talk = Conversation(caller, now, self._jobs)

@@ -67,7 +67,7 @@ class Heap:
         self._allocated_blocks = Reading(sys.getallocatedblocks)
 
     def after_full_collection(self) -> None:
-        """What is in use from now on is alive. It is read within two seconds, not here in the loop."""
+        """What is in use from now on is alive. It is read within four seconds, not here in the loop."""
         self._collected = True
 
     def read(self) -> tuple[float, ...]:

@@ -69,15 +69,12 @@ class OwnSocket:
     def await_call(self, seconds: float) -> None:
         """Wait for somebody to call, or for `call_off`."""
         if self._calls is not None:
-            self._calls(max(1, int(seconds * 1000)))
+            self._calls(int(seconds * 1000) + 1)
 
     def call_off(self) -> None:
         """By any thread: end the wait of whoever awaits a call. Nobody can call any more."""
         if self.is_mine():
-            try:
-                self._socket.shutdown(SHUT_RDWR)
-            except OSError:
-                pass  # it does not listen
+            self._socket.shutdown(SHUT_RDWR)
 
     def accept(self) -> OwnSocket | None:
         """Who has called, if somebody has."""

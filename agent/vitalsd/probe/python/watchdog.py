@@ -45,14 +45,14 @@ class Watchdog:
         self._rested_since: float | None = None
         self.stalling = False
         """Whether a loop did not come back at the last look."""
-        self._all_wait = False
+        self.all_wait = False
         """Whether no loop was at anything at the last look."""
 
     def look(self, now: float) -> float:
         """Sample what stalls; the answer is how long nothing needs another look."""
         period = rest = IDLE_PERIOD if self.at_rest else self._busy_period
         self.stalling = False
-        self._all_wait = True
+        self.all_wait = True
         running = list(self._loops.running.items())
         for ident, meter in running:
             since, age = meter.overdue(now)
@@ -60,7 +60,7 @@ class Watchdog:
                 if age < 0 and len(running) == 1:
                     rest = max(period, IN_TIME_SECONDS - age)
                 continue
-            self._all_wait = False
+            self.all_wait = False
             began, samples, next_age = self._seen.get(ident, (0.0, 0, self._first))
             if began != since:
                 samples, next_age = 0, self._first
@@ -90,4 +90,4 @@ class Watchdog:
     def may_sleep(self, now: float) -> bool:
         """Whether loops have rested for so long that looks are left to an agent."""
         rested = self._rested_since is not None and now >= self._rested_since + ASLEEP_AFTER_SECONDS
-        return rested and self._all_wait
+        return rested and self.all_wait

@@ -63,7 +63,7 @@ class Probed(Watch):
         """CLOCK_MONOTONIC until which no loop can be late whose words are still these."""
         self._retry_at = 0.0
         self._dead = False
-        self._wake_at = 0.0
+        self._wake_at = self._woken_for = 0.0
         self._stopped_at: float | None = None
         """When it was first seen stopped."""
         self._loops: dict[int, Inside] = {}
@@ -140,9 +140,9 @@ class Probed(Watch):
 
     def _wake(self, stretch: Stretch, now: float) -> None:
         """Have the probe take its stack: Python's sleeps while its loops rest, Node's looks itself."""
-        if stretch.looks > 0 or now < self._wake_at or self.runtime == "node":
+        if stretch.since == self._woken_for or now < self._wake_at or self.runtime == "node":
             return
-        self._wake_at = now + WAKE_SECONDS
+        self._woken_for, self._wake_at = stretch.since, now + WAKE_SECONDS
         call(self.path)
 
     def _as_stopped(self, slots: list[Word], now: float) -> list[Word]:
