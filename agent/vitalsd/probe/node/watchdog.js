@@ -53,6 +53,13 @@ function milliseconds(seconds) {
   return Math.max(1, Math.ceil(seconds * 1e3));
 }
 
+/** Where a thread is that has just come back to its loop, and has called nobody yet. */
+const BACK = new Set(['processTimers', 'processImmediate']);
+
+function isBack(frames) {
+  return frames.length === 1 && BACK.has(frames[0][0]) && frames[0][1].startsWith('node:');
+}
+
 class Watchdog {
   constructor({ memory, threshold, folder, target, wholeLife }) {
     this._segment = new Segment({ folder, target, threshold });
@@ -63,6 +70,8 @@ class Watchdog {
     this._control = new Control(this._segment.path, { memory, leaving: this._leaving, sessions: this._sessions });
     this._doze = new Doze(memory);
     this._wait = null;
+    /** Whether the main thread was seen to wait in its loop: one that is late all the same has no stack to tell of. */
+    this._mainWaits = false;
     this._turns = 0;
     this._servedAt = 0;
     this._wholeLife = wholeLife;
@@ -168,10 +177,11 @@ class Watchdog {
     const { words } = this._parts[0];
     if (words[AT.period] < SEEN_PERIOD_SECONDS || !this._wait?.isKnown) {
       this._doze.since = 0;
+      this._mainWaits = false;
       return;
     }
     const { since, turnedAt } = this._doze;
-    const waits = this._wait.inLoop();
+    const waits = (this._mainWaits = this._wait.inLoop());
     if (waits || turnedAt > since || words[AT.beatAt] > since) this._doze.since = 0;
     const now = monotonic();
     if (this._doze.since === 0 && !waits && now - words[AT.due] <= ON_TIME) this._doze.since = now;
@@ -260,7 +270,7 @@ class Watchdog {
       if (late.since !== 0) this._over(slot);
       Object.assign(late, { since: due, next: this._first });
     }
-    if (slot === 0 && age >= late.next) {
+    if (slot === 0 && age >= late.next && !this._mainWaits) {
       const answer = (at, frames, marked) => this._guarded(() => this._answer(part, due, at, frames, marked));
       const asked = this._stacks.ask(answer);
       if (asked) late.next = Math.min(age * SAMPLE_GROWTH, age + MOST_SAMPLE_SECONDS);
@@ -272,7 +282,7 @@ class Watchdog {
   _answer(part, since, at, frames, marked) {
     const { slot } = part;
     if (frames.length === 0 && slot === 0 && since === this._doze.since) this._wait.forget();
-    if (frames.length === 0 || this._late[slot].since !== since) return;
+    if (frames.length === 0 || isBack(frames) || this._late[slot].since !== since) return;
     if (at >= this._cameBack(part, since)) return;
     if (marked > since) this._stalls.sample(slot, since, QUEUE, at - since);
     this._stalls.sample(slot, since, frames, at - since);
