@@ -39,7 +39,7 @@ types: .venv/ready ## mypy, strict
 unit: .venv/ready ## the tests that need no other process
 	$(RUN) pytest -q tests/unit tests/golden tests/docs
 
-bench: .venv/ready ## docs/benchmarks.md, in 20 minutes; BENCH=name for one of its questions
+bench: .venv/ready ## docs/benchmarks.md, in some 20 minutes; BENCH=name for one of its questions
 	@scripts/bench-packages
 	$(RUN) python -m bench questions $(BENCH)
 

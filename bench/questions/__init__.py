@@ -1,7 +1,7 @@
 """
 What people ask before they let an agent near their services, each answered by one module, side by side with peers.
 
-`python -m bench questions` answers all within twenty minutes and writes docs/benchmarks.md; with names, it prints
+`python -m bench questions` answers all in some twenty minutes and writes docs/benchmarks.md; with names, it prints
 only those. The longer benches, from which the documentation quotes single figures, are in the folder above.
 """
 

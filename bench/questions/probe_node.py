@@ -34,7 +34,7 @@ BARS = {CPU_SECOND: Bar(0.995, at_least=True), IDLE: Bar(0.05, "% of a core"), M
 FASTIFY = {"BENCH_FASTIFY": "1"}
 MONITORS = (
     Monitor("bare, beside bare"),
-    Monitor("vitalsd's probe", {**NODE_PROBE, "VITALSD_DIR": FOLDER}, starts=10, ours=True),
+    Monitor("vitalsd's probe", {**NODE_PROBE, "VITALSD_DIR": FOLDER}, starts=8, ours=True),
     Monitor("monitorEventLoopDelay, 10 ms", {"BENCH_MONITOR_MS": "10"}),
     Monitor("prom-client, default metrics", {"BENCH_PEER": "prom-client"}, package="prom-client"),
     Monitor(

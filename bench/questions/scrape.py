@@ -27,7 +27,7 @@ Workers have the probe inside, and process-exporter tells of each as a group of 
 prometheus_client answer for one process each, the multiprocess collector for ten that count and time requests.
 """
 LEVELS, QUICK_LEVELS = (10, 100, 300), (10, 30)
-BURST_SECONDS, QUICK_BURST_SECONDS = 3.0, 1.0
+BURST_SECONDS, QUICK_BURST_SECONDS = 2.0, 1.0
 LEAST = 5
 """Scrapes of a burst, however long they take."""
 ANYHOW_SECONDS, QUICK_ANYHOW_SECONDS = 6.0, 3.0

@@ -23,7 +23,7 @@ const { Sessions } = require('./sessions');
 const { Stacks } = require('./stacks');
 const { StallBook, encodeOne } = require('./stalls');
 
-const FIRST_SAMPLE = 0.6;
+const FIRST_SAMPLE = 0.55;
 const SAMPLE_GROWTH = 1.4;
 const MOST_SAMPLE_SECONDS = 1;
 const STALLING_SECONDS = 0.01;
