@@ -2,11 +2,12 @@
 /*
 Garbage collections of this thread's heap, by kind, and how much is alive after a full one.
 
-Node calls into JavaScript for each of them when the loop has turned; the entry says when it was. That takes a tenth of
-a millisecond and more. A service with a small heap that collects two hundred times a second would lose two hundredths
-of its time to it, and there no collection takes long: so of every two seconds as much is watched as brings some twenty,
-half a one at the most, and counts for all of them. While such a loop is late all is watched. V8 has a profiler of collections that costs less, but in Node 20 each start of
-it leaves callbacks behind that every collection calls from then on.
+Node calls into JavaScript for each of them when the loop has turned; the entry says when it was. That takes a tenth
+of a millisecond and more. A service with a small heap that collects two hundred times a second would lose two
+hundredths of its time to it, and there no collection takes long: so of every two seconds as much is watched as brings
+some twenty, half a one at the most, and counts for all of them. While such a loop is late all is watched. V8 has a
+profiler of collections that costs less, but in Node 20 each start of it leaves callbacks behind that every collection
+calls from then on.
 */
 
 const { PerformanceObserver, constants } = require('node:perf_hooks');

@@ -5,9 +5,10 @@ Measures one event loop, from its own thread.
 At work it is a heartbeat on an absolute grid of 20 ms: one that comes late shows what every callback due meanwhile
 has waited, and those that it missed are filled in. Where the loop has something to do for more than half of its time,
 40 ms cost half, and still tell 25 times a second what is waited. At rest, after some 15 s with next to nothing to do,
-a heartbeat would cost more than all the rest: it comes every 320 ms, every 4 s where the watchdog sees what the thread
-waits in, and each turn of the loop is measured instead, by an immediate that wakes nobody: what libuv has waited is
-known to it, and what else a turn has taken is its busy stretch. Busy and idle time are libuv's own in all cases: what `eventLoopUtilization` says, our beats included.
+a heartbeat would cost more than all the rest: it comes every 320 ms, every 4 s where the watchdog sees what the
+thread waits in, and each turn of the loop is measured instead, by an immediate that wakes nobody: what libuv has
+waited is known to it, and what else a turn has taken is its busy stretch. Busy and idle time are libuv's own in all
+cases: what `eventLoopUtilization` says, our beats included.
 
 A timer of Node has a grain of a millisecond; what is due is taken to be so when its timer can come at the earliest.
 */

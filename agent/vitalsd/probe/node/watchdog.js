@@ -6,8 +6,9 @@ one that does not come back.
 It sleeps until the heartbeat that comes next would be late by more than a stall may last before its stack is worth
 taking; while loops are at work that is some twelve times a second. Where there is one loop and it rests, it dozes: it
 looks three times a second, once where nothing has come to the loop for a while, whether the main thread waits in its
-loop, which then beats no more than every fourth second; one found elsewhere is late from that look on. What it publishes as `due` while all is well lies ahead of its own
-next look: who reads must not take a loop for late that was only not looked at.
+loop, which then beats no more than every fourth second; one found elsewhere is late from that look on. What it
+publishes as `due` while all is well lies ahead of its own next look: who reads must not take a loop for late that was
+only not looked at.
 */
 
 const { parentPort, workerData } = require('node:worker_threads');
