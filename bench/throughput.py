@@ -70,7 +70,8 @@ def run(quick: bool) -> list[Figure]:
     """Measure each service with the probe, and the first one with what else people use."""
     figures = []
     for name, loop in IN_AND_OUT.items():
-        rounds = in_and_out(loop, 1 if quick else IN_AND_OUT_STARTS, 2 if quick else IN_AND_OUT_PAIRS)
+        starts, pairs = (1, 2) if quick else (IN_AND_OUT_STARTS, IN_AND_OUT_PAIRS)
+        rounds = in_and_out("uvicorn", loop, PROBE, starts, pairs)
         figures += figures_of(name, rounds, BAR)[:1]
     for name, (kind, loop) in SERVICES.items():
         with scratch() as folder:
@@ -121,16 +122,24 @@ def compare(
     return result
 
 
-def in_and_out(loop: str, starts: int, pairs: int, service: Service = web_service) -> Rounds:
-    """One service without the probe's hooks against itself with them."""
+def in_and_out(
+    kind: str,
+    loop: str,
+    extra: Mapping[str, str],
+    starts: int,
+    pairs: int,
+    warm_up_seconds: float = WARM_UP_SECONDS,
+    service: Service = web_service,
+) -> Rounds:
+    """One service that has the probe by `extra`, without its hooks against itself with them."""
     result = Rounds()
     service_cores, load_cores = cores()
     for _ in range(starts):
         with scratch() as folder, contextlib.ExitStack() as stack:
-            extra = {**PROBE, "VITALSD_DIR": str(folder)}
-            one = stack.enter_context(service("uvicorn", loop=loop, extra=extra, pinned=service_cores))
+            environment = {**extra, "VITALSD_DIR": str(folder)}
+            one = stack.enter_context(service(kind, loop=loop, extra=environment, pinned=service_cores))
             driver = stack.enter_context(load(load_cores))
-            driver.drive(one.port, WARM_UP_SECONDS)
+            driver.drive(one.port, warm_up_seconds)
             rounds: dict[str, list[Round]] = {"out": [], "in": []}
             for pair in range(pairs):
                 for state in ("out", "in") if pair % 2 == 0 else ("in", "out"):

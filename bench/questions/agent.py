@@ -32,13 +32,13 @@ the others' time. `python -m bench agent` has ten livelier workers.
 LEVELS, QUICK_LEVELS = (1, 10, 100, 1000), (1, 10, 30)
 SETTLE_SECONDS, QUICK_SETTLE_SECONDS = 10.0, 8.0
 WINDOW_SECONDS, QUICK_WINDOWS = 15.0, 1
-WINDOWS, OTHER_WINDOWS = 4, 2
+WINDOWS = {1: 1, 10: 4, 100: 1, 1000: 2}
 """Of the level with a budget, and of the others."""
 FEW = 10
 """Workers of the budget."""
 SAMPLED = (1, 10)
 """Levels at which py-spy watches: at a hundred it has no time left for anybody."""
-SAMPLING_SECONDS = 10.0
+SAMPLING_SECONDS = 8.0
 TOLD_SECONDS = 180.0
 RISES = 1.25
 """Times what the cheapest further worker costs: from there on a worker is said to cost more."""
@@ -79,8 +79,8 @@ def ask(quick: bool) -> Answer:
         for level in levels:
             _grow(level, probed, plain)
             _known(watchers, level)
-            _windows(watchers, QUICK_SETTLE_SECONDS if quick else SETTLE_SECONDS)
-            windows = QUICK_WINDOWS if quick else WINDOWS if level == FEW else OTHER_WINDOWS
+            time.sleep(QUICK_SETTLE_SECONDS if quick else SETTLE_SECONDS)
+            windows = QUICK_WINDOWS if quick else WINDOWS[level]
             for name, shares in _windows(watchers, WINDOW_SECONDS * windows).items():
                 costs.setdefault(name, Costs()).shares[level] = shares
             for watcher in watchers:

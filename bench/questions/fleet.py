@@ -40,7 +40,9 @@ POD_WORKERS = 4
 LEVELS, QUICK_LEVELS = (100, 1000), (10, 30)
 FLEET = 10_000
 STEP_SECONDS, QUICK_STEP_SECONDS = 15.0, 5.0
-CALM_STEPS, FAULTY_STEPS = 3, 2
+SETTLE_SECONDS = 6.0
+"""Newcomers are looked at more closely."""
+CALM_STEPS, FAULTY_STEPS = 2, 2
 PROGRAMS = ("prometheus", "promtool", "prometheus-alertmanager")
 WATCHED_STEPS = 2
 """So many scrapes of each level, of which the first brings the new pods and is not counted."""
@@ -108,7 +110,7 @@ def _recorded(folder: Path, step: float) -> tuple[list[str], list[str], str]:
         workers.grow(POD_WORKERS)
         with agent(folder, "agent", workers, control=control) as watcher:
             wait_for(lambda: watcher.told().count(b'\nvitals_worker_up{target="shop"') >= POD_WORKERS, "a pod", 60)
-            time.sleep(step)
+            time.sleep(SETTLE_SECONDS)
             calm = list(_steps(watcher, CALM_STEPS, step))
             captures = _asked(control)
             with _stopped(workers):

@@ -17,7 +17,7 @@ from bench.questions.cost import (
     own_folder,
     under_load,
 )
-from bench.throughput import compare
+from bench.throughput import Rounds, compare, in_and_out
 
 QUESTION = "What does the probe cost a Node service?"
 HOW = """
@@ -25,16 +25,18 @@ A small service on Node's own http server, 100 us of work a request. Two of them
 the monitor, are pinned to one core and loaded in turn for a tenth of a second, ABBA, by four connections from the
 other core, once V8 has compiled what it will; each pair is started anew several times. CPU seconds are those of
 all threads, those of V8 and of the monitor too. Ratios are medians over pairs of rounds, with a 95 % interval; the
-first row tells how much two processes of the same program differ. At rest all services run at the same time, each
-with its bare one beside it; memory is PSS, which ending the monitor would give back. Of fastify's plugin the bare
-service is on fastify too (`python -m bench questions probe_node`).
+first row tells how much two processes of the same program differ. That is more than our hooks cost, so one process
+has them taken out and put back between rounds too; the probe's thread looks at the loop while they are in. At rest
+all services run at the same time, each with its bare one beside it; memory is PSS, which ending the monitor would
+give back. Of fastify's plugin the bare service is on fastify too (`python -m bench questions probe_node`).
 """
 KIND = "node"
 BARS = {CPU_SECOND: Bar(0.995, at_least=True), IDLE: Bar(0.05, "% of a core"), MEMORY: Bar(12, "MiB")}
 FASTIFY = {"BENCH_FASTIFY": "1"}
+HOOKS = "vitalsd's hooks, out of and in one process"
 MONITORS = (
     Monitor("bare, beside bare"),
-    Monitor("vitalsd's probe", {**NODE_PROBE, "VITALSD_DIR": FOLDER}, starts=8, ours=True),
+    Monitor("vitalsd's probe", {**NODE_PROBE, "VITALSD_DIR": FOLDER}, starts=3, ours=True),
     Monitor("monitorEventLoopDelay, 10 ms", {"BENCH_MONITOR_MS": "10"}),
     Monitor("prom-client, default metrics", {"BENCH_PEER": "prom-client"}, package="prom-client"),
     Monitor(
@@ -52,10 +54,11 @@ MONITORS = (
     Monitor("V8's sampling profiler, 1 ms", {"BENCH_PEER": "profiler"}),
     Monitor("blocked-at", {"BENCH_PEER": "blocked-at"}, package="blocked-at"),
 )
-PAIRS = 8
+PAIRS = 6
 OUR_PAIRS = 15
 WARM_UP_SECONDS = 1.5
 QUICK_WARM_UP_SECONDS = 0.3
+HOOKS_STARTS, HOOKS_PAIRS, HOOKS_WARM_UP_SECONDS = 3, 80, 4.0
 SETTLE_SECONDS = 36.0
 """By then a loop that nothing comes to has been found to be at rest, and silent."""
 
@@ -68,8 +71,15 @@ def ask(quick: bool) -> Answer:
     for monitor in MONITORS:
         figures = not_to_be_had(monitor) or {**_loaded(monitor, quick), **rest[monitor.name]}
         rows.append(Row(monitor.title, figures, monitor.ours))
+        if monitor.ours:
+            rows.append(Row(HOOKS, under_load(_hooks(quick), BARS[CPU_SECOND]), ours=True))
     notes = [f"fastify {peers.version('fastify')}."] if peers.version("fastify") else []
     return Answer(rows, notes)
+
+
+def _hooks(quick: bool) -> Rounds:
+    starts, pairs = (1, 2) if quick else (HOOKS_STARTS, HOOKS_PAIRS)
+    return in_and_out(KIND, "", NODE_PROBE, starts, pairs, HOOKS_WARM_UP_SECONDS, peers.service)
 
 
 def _loaded(monitor: Monitor, quick: bool) -> dict[str, Figure | str]:

@@ -59,7 +59,7 @@ MONITORS = (
 PAIRS = 6
 OUR_PAIRS = 15
 WARM_UP_SECONDS = 0.3
-HOOKS_STARTS, HOOKS_PAIRS = 2, 30
+HOOKS_STARTS, HOOKS_PAIRS = 4, 30
 SETTLE_SECONDS = 20.0
 
 
@@ -90,7 +90,7 @@ def _loaded(monitor: Monitor, loop: str, quick: bool) -> dict[str, Figure | str]
 
 def _hooks(loop: str, quick: bool) -> Rounds:
     starts, pairs = (1, 2) if quick else (HOOKS_STARTS, HOOKS_PAIRS)
-    return in_and_out(loop, starts, pairs, peers.service)
+    return in_and_out("uvicorn", loop, PROBE, starts, pairs, service=peers.service)
 
 
 def _versions() -> str:

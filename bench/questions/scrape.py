@@ -104,7 +104,7 @@ def _milliseconds(watcher: Watcher, quick: bool) -> float:
     """Of processor time, of one."""
     watcher.scrape()
     before, began = watcher.cpu_seconds(), time.monotonic()
-    time.sleep(QUICK_ANYHOW_SECONDS if quick else ANYHOW_SECONDS)
+    time.sleep(QUICK_ANYHOW_SECONDS if quick or not watcher.ours else ANYHOW_SECONDS)
     anyhow = (watcher.cpu_seconds() - before) / (time.monotonic() - began)
     before, began, made = watcher.cpu_seconds(), time.monotonic(), 0
     while made < LEAST or time.monotonic() - began < (QUICK_BURST_SECONDS if quick else BURST_SECONDS):

@@ -1,11 +1,12 @@
 // The same small service on Node's own http server: about 100 us of work per request.
 //
-// It stalls where it is asked to, at /stall.
+// It stalls where it is asked to, at /stall; /out and /in take the hooks of the probe out, and put them back.
 //
 // BENCH_MONITOR_MS has Node's own monitorEventLoopDelay run with that resolution.
 "use strict";
 const http = require("http");
 const { monitorEventLoopDelay } = require("perf_hooks");
+const { change } = require("./inout");
 
 const THINGS = Array.from({ length: 85 }, (_, number) => {
   return { name: `thing ${number}`, price: number * 1.25, tags: ["new", "red"] };
@@ -40,6 +41,7 @@ function serve(port) {
   http
     .createServer((request, response) => {
       if (request.url === "/stall") stall();
+      if (request.url === "/in" || request.url === "/out") change(request.url);
       work();
       response.writeHead(200, HEADERS);
       response.end("hello\n");

@@ -68,7 +68,7 @@ class Active {
       tell: (channel, number, type, frames) => this._post({ error: { channel, number, type, frames } }),
     });
     const counts = new Counts(this._part, (resources, spaces) => this._post({ resources, spaces }));
-    meter.onBeat = (now, period) => counts.look(now, period);
+    meter.onBeat = (now, rests) => counts.look(now, rests);
     meter.start();
     this._parts = [meter, collections, errors];
     process.on('exit', () => {

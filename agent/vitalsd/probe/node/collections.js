@@ -4,7 +4,7 @@ Garbage collections of this thread's heap, by kind, and how much is alive after 
 
 Node calls into JavaScript for each of them when the loop has turned; the entry says when it was. That takes a tenth
 of a millisecond and more. A service with a small heap that collects two hundred times a second would lose two
-hundredths of its time to it, and there no collection takes long: so of every two seconds as much is watched as brings
+hundredths of its time to it, and there no collection takes long: so of every four seconds as much is watched as brings
 some twenty, half a one at the most, and counts for all of them. While such a loop is late all is watched. V8 has a
 profiler of collections that costs less, but in Node 20 each start of it leaves callbacks behind that every collection
 calls from then on.
@@ -27,10 +27,10 @@ const KINDS = new Map([
 ]);
 const KEPT = 512;
 const WATCHED_SECONDS = 0.5;
-const LEAST_WATCHED_SECONDS = 0.12;
+const LEAST_WATCHED_SECONDS = 0.09;
 const ENOUGH = 20;
 /** From one watch to the next. */
-const APART_SECONDS = 2;
+const APART_SECONDS = 4;
 const MANY_PER_SECOND = 40;
 const SHORT_SECONDS = 0.005;
 const SMALL_BYTES = 64 * 2 ** 20;

@@ -26,8 +26,8 @@ class Counts {
     this._heapAt = this._resourcesAt = -Infinity;
   }
 
-  /** Read what is due, of a loop that beats once in `period`. */
-  look(now, period) {
+  /** Read what is due, of a loop that rests or does not. */
+  look(now, rests) {
     if (now >= this._heapAt) {
       this._heapAt = now + HEAP_SECONDS;
       this._readHeap();
@@ -39,8 +39,8 @@ class Counts {
         space.space_used_size,
         space.physical_space_size,
       ]);
-      const rest = period > HEAP_SECONDS ? RESOURCES_AT_REST_SECONDS : RESOURCES_SECONDS;
-      this._resourcesAt = now + Math.max(rest, (monotonic() - now) / SHARE);
+      const apart = rests ? RESOURCES_AT_REST_SECONDS : RESOURCES_SECONDS;
+      this._resourcesAt = now + Math.max(apart, (monotonic() - now) / SHARE);
       this._tell(resources, spaces);
     }
   }

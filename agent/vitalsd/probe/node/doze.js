@@ -11,8 +11,9 @@ which the thread waits again after it has turned, since a command that is waited
 const fs = require('node:fs');
 
 const { DOZE_AT, MEMORY_BYTES, SEEN_AT } = require('./board');
+const layout = require('./layout.json');
 
-const EPOLL = { x64: ['232', '281', '441'], arm64: ['22', '441'] }[process.arch] ?? [];
+const EPOLL = layout.EPOLL[process.arch] ?? [];
 const MOST_BYTES = 128;
 
 /** What both threads know of it. */
@@ -58,8 +59,9 @@ class Doze {
 
   /** By the watchdog: sleep for so long, or until it is woken; whether it slept on. */
   sleep(milliseconds) {
-    Atomics.wait(this._flags, 0, 0, milliseconds);
-    return Atomics.exchange(this._flags, 0, 0) === 0;
+    if (Atomics.wait(this._flags, 0, 0, milliseconds) === 'timed-out') return true;
+    Atomics.store(this._flags, 0, 0);
+    return false;
   }
 
   /** By the main thread: something has come for the watchdog. */

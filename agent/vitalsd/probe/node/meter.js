@@ -4,11 +4,11 @@ Measures one event loop, from its own thread.
 
 At work it is a heartbeat on an absolute grid of 20 ms: one that comes late shows what every callback due meanwhile
 has waited, and those that it missed are filled in. Where the loop has something to do for more than half of its time,
-40 ms cost half, and still tell 25 times a second what is waited. At rest, after some 15 s with next to nothing to do,
-a heartbeat would cost more than all the rest: it comes every 320 ms, every 4 s where the watchdog sees what the
-thread waits in, and each turn of the loop is measured instead, by an immediate that wakes nobody: what libuv has
-waited is known to it, and what else a turn has taken is its busy stretch. Busy and idle time are libuv's own in all
-cases: what `eventLoopUtilization` says, our beats included.
+45 ms cost less than half, and still tell 22 times a second what is waited. At rest, after some 15 s with next to
+nothing to do, a heartbeat would cost more than all the rest: it comes every 320 ms, every 4 s where the watchdog sees
+what the thread waits in, and each turn of the loop is measured instead, by an immediate that wakes nobody: what libuv
+has waited is known to it, and what else a turn has taken is its busy stretch. Busy and idle time are libuv's own in
+all cases: what `eventLoopUtilization` says, our beats included.
 
 A timer of Node has a grain of a millisecond; what is due is taken to be so when its timer can come at the earliest.
 */
@@ -25,8 +25,11 @@ const REST_PERIOD = 16 * PERIOD;
 const SEEN_PERIOD = 200 * PERIOD;
 /** After a stall at rest: it is counted by the next beat, and not by one that is seconds off. */
 const AFTER_STALL_SECONDS = 2 * PERIOD;
-const FULL_PERIOD = 2 * PERIOD;
+const FULL_PERIOD = 2.25 * PERIOD;
+/** Between two readings of what the thread has had of the processor: each takes as long as a beat. */
+const CPU_SECONDS = 0.3;
 const AWAKE_SECONDS = 15;
+const LATELY_SECONDS = 3;
 const BUSY_SHARE = 0.01;
 const FULL_SHARE = 0.5;
 const FIRST_SHARE = 2.7 * BUSY_SHARE;
@@ -52,7 +55,8 @@ class Meter {
     this._collections = collections;
     this._doze = doze;
     this._failed = failed;
-    this._share = FIRST_SHARE;
+    /** Which part of its time this loop is at work, as its rest is decided by, and lately. */
+    this._share = this._lately = FIRST_SHARE;
     this._period = PERIOD;
     this._beatCost = 1e-4;
     this._unbooked = 0;
@@ -64,7 +68,7 @@ class Meter {
     this._timers = new Map();
     this._beat = this._guard(this._onBeat);
     this._turn = this._guard(this._onTurn);
-    /** Called at each beat, with the time and the period until the next. */
+    /** Called at each beat, with the time and whether the loop rests. */
     this.onBeat = () => {};
   }
 
@@ -72,14 +76,13 @@ class Meter {
   start() {
     this._at = monotonic();
     this._waited = waited();
-    this._baseCpu = this._cpu();
-    this._baseActive = 0;
     this._active = 0;
+    this._rebase(this._at);
     this._due = this._at + PERIOD;
     this._part.write((words) => {
       words[AT.running] = 1;
+      this._tell(words);
     });
-    this._publish();
     this._again(this._at);
   }
 
@@ -144,31 +147,19 @@ class Meter {
     } else if (late > ON_TIME) {
       this._stall(now, this._due, this._stretch(late, active, now));
     }
-    let reached = this._book(late, active);
-    const period = this._nextPeriod();
-    if (period < this._period && now > reached) {
-      // The rest of a long period, before short ones begin.
-      const rest = now - reached;
-      this._part.write((words) => {
-        words[AT.idle] += rest;
-      });
-      reached = now;
-    }
-    this._at = now;
-    this._due = reached + period;
-    this._period = period;
-    this._publish();
+    this._part.write((words) => this._book(words, now, late, active));
+    if (now - this._baseAt >= CPU_SECONDS) this._rebase(now);
     this._again(now);
-    const resting = period >= REST_PERIOD;
+    const resting = this._period >= REST_PERIOD;
     if (resting && !this._resting) this._rest(now);
     this._resting = resting;
     this._collections.look(now);
-    this.onBeat(now, period);
+    this.onBeat(now, resting);
   }
 
   _nextPeriod() {
     if (this._share <= BUSY_SHARE) return this._doze.isSeen ? SEEN_PERIOD : REST_PERIOD;
-    return this._share <= FULL_SHARE ? PERIOD : FULL_PERIOD;
+    return this._lately <= FULL_SHARE ? PERIOD : FULL_PERIOD;
   }
 
   /** What this loop was active since the last beat. */
@@ -183,47 +174,64 @@ class Meter {
   /** The length of the stretch that has made a beat late: the rest of what was active lies about evenly before. */
   _stretch(late, active, now) {
     const elapsed = now - this._at;
-    const share = Math.min(0.9, this._share);
+    const share = Math.min(0.9, this._lately);
     // Stopped in its wait, or without a processor, it was late all the same, whatever libuv takes that time for.
     return Math.max(late, Math.min(active, (active - share * elapsed) / (1 - share)));
   }
 
-  /** Book the time up to the last point of the grid, which is the answer, in whole periods, one for each sample. */
-  _book(late, active) {
+  /**
+   * Book the time up to the last point of the grid, in whole periods, one for each sample, and say when the next beat
+   * is due. All at once and no more than that: what a beat costs is mostly that its code is not in the caches.
+   */
+  _book(words, now, late, active) {
     const period = this._period;
     const samples = late > 0 ? Math.floor(late / period) + 1 : 1;
     const elapsed = samples * period;
-    if (active < QUIET_SECONDS && period === PERIOD) {
+    this._weigh(active, elapsed);
+    this._unbooked += active;
+    const booked = Math.min(this._unbooked, elapsed);
+    this._unbooked -= booked;
+    words[AT.busy] += booked;
+    words[AT.idle] += elapsed - booked;
+    words[AT.ownSeconds] += this._beatCost;
+    if (!this._resting) bookLateness(words, late, period);
+    let reached = this._due + elapsed - period;
+    this._period = this._nextPeriod();
+    if (this._period < period && now > reached) {
+      // The rest of a long period, before short ones begin.
+      words[AT.idle] += now - reached;
+      reached = now;
+    }
+    this._at = now;
+    this._due = reached + this._period;
+    this._tell(words);
+  }
+
+  /** Learn how much of its time this loop is at work. */
+  _weigh(active, elapsed) {
+    if (active < QUIET_SECONDS && this._period === PERIOD) {
       // What a beat itself costs is what the cheaper third of them take between which little else is done.
       const cost = Math.min(this._beatCost, active * 2);
       this._beatCost = Math.max(0, cost + (active > cost ? 1e-6 : -2e-6));
     }
     const work = Math.max(0, active - this._beatCost);
     this._share += (work / elapsed - this._share) * Math.min(1, elapsed / AWAKE_SECONDS);
-    this._unbooked += active;
-    const booked = Math.min(this._unbooked, elapsed);
-    this._unbooked -= booked;
-    this._part.write((words) => {
-      words[AT.busy] += booked;
-      words[AT.idle] += elapsed - booked;
-      words[AT.ownSeconds] += this._beatCost;
-      if (!this._resting) bookLateness(words, late, period);
-    });
-    return this._due + (samples - 1) * period;
+    this._lately += (work / elapsed - this._lately) * Math.min(1, elapsed / LATELY_SECONDS);
   }
 
-  _publish() {
-    this._part.write((words) => {
-      words[AT.due] = this._due;
-      words[AT.beatAt] = this._at;
-      words[AT.period] = this._period;
-      words[AT.atWork] = this._share > BUSY_SHARE ? 1 : 0;
-    });
-    if (this._at - (this._baseAt ?? 0) >= layout.FLUSH_SECONDS) {
-      this._baseAt = this._at;
-      this._baseCpu = this._cpu();
-      this._baseActive = this._active;
-    }
+  /** When the next beat is due, and what the watchdog goes by. */
+  _tell(words) {
+    words[AT.due] = this._due;
+    words[AT.beatAt] = this._at;
+    words[AT.period] = this._period;
+    words[AT.atWork] = this._share > BUSY_SHARE ? 1 : 0;
+  }
+
+  /** What a stall has taken of the processor is counted from here. */
+  _rebase(now) {
+    this._baseAt = now;
+    this._baseCpu = this._cpu();
+    this._baseActive = this._active;
   }
 
   /** From here on each turn is measured. */

@@ -17,14 +17,18 @@ const { AT, GC, GC_WORDS, KEPT_STALLS, Leaving, Part, STALLS, STALL_FIELDS, WORD
 const { monotonic } = require('./clock');
 const { Control } = require('./control');
 const { cpuReader } = require('./cpu');
-const { Doze, Wait } = require('./doze');
 const layout = require('./layout.json');
+const { Rest } = require('./rest');
 const { Segment, records } = require('./segment');
 const { Sessions } = require('./sessions');
 const { Stacks } = require('./stacks');
 const { StallBook, encodeOne } = require('./stalls');
 
-const FIRST_SAMPLE = 0.55;
+/**
+ * Of the threshold, after which a loop that is late is looked into. More than the longest period of a heartbeat at work,
+ * so that one that is on time is looked at with every other; with that period, less than the whole threshold.
+ */
+const FIRST_SAMPLE = 0.5;
 const SAMPLE_GROWTH = 1.4;
 const MOST_SAMPLE_SECONDS = 1;
 const STALLING_SECONDS = 0.01;
@@ -33,15 +37,8 @@ const AHEAD_SECONDS = 3;
 /** Between what is published of loops that are on time. */
 const PUBLISH_SECONDS = 1;
 const PUBLISH_WHOLE_LIFE_SECONDS = 0.25;
-const DOZE_LOOK_MS = 330;
-const SILENT_LOOK_MS = 990;
-const SILENT_AFTER_SECONDS = 12;
-/** Of a loop that only our heartbeat has come to, between two of those. */
-const OWN_TURNS = 2;
 /** Between turns of this thread's own loop, which serves the control socket. */
 const TURN_SECONDS = 2;
-/** A heartbeat that comes no sooner is that of a loop that is looked at. */
-const SEEN_PERIOD_SECONDS = 1;
 /** What is published of a loop that rests is so after its heartbeat, when the processor is awake. */
 const AFTER_BEAT_SECONDS = 0.02;
 const ON_TIME = layout.ON_TIME_SECONDS;
@@ -69,16 +66,13 @@ class Watchdog {
     this._sessions = new Sessions(this._leaving);
     this._stacks = new Stacks(this._sessions);
     this._control = new Control(this._segment.path, { memory, leaving: this._leaving, sessions: this._sessions });
-    this._doze = new Doze(memory);
-    this._wait = null;
-    /** Whether the main thread was seen to wait in its loop: one that is late all the same has no stack to tell of. */
-    this._mainWaits = false;
-    this._turns = 0;
-    this._servedAt = 0;
     this._wholeLife = wholeLife;
     this._first = threshold * FIRST_SAMPLE;
     this._parts = Array.from({ length: layout.LOOPS }, (_, slot) => new Part(memory, slot));
+    this._rest = new Rest(memory, this._parts[0]);
     this._seen = this._parts.map(() => new Float64Array(WORDS));
+    /** Those whose loops ran by the last look at all. */
+    this._running = [];
     this._told = this._parts.map(() => 0);
     this._flushedAt = this._parts.map(() => 0);
     this._late = this._parts.map(() => ({ since: 0, next: 0 }));
@@ -118,7 +112,7 @@ class Watchdog {
       this._sessions.closeAll();
       return;
     }
-    this._watchMain();
+    this._rest.look();
     const now = monotonic();
     const sleep = this._calmFor(now) || this._lookAtAll(now);
     if (this._mayDoze()) this._sleepOn();
@@ -128,13 +122,13 @@ class Watchdog {
 
   /** Whether all there is to do is to look at the heartbeats of loops that are at work. */
   _mayNap() {
-    return !this._doze.isSeen && this._control.isIdle && this._late.every((late) => late.since === 0);
+    return !this._rest.isSeen && this._control.isIdle && this._late.every((late) => late.since === 0);
   }
 
   /** Sleep until there is something to publish or to look into; then let this thread's own loop turn once. */
   _nap(sleep) {
     for (let rest = sleep; rest > 0; rest = this._calmFor(monotonic())) {
-      if (!this._doze.sleep(milliseconds(rest)) || this._leaving.begun) break;
+      if (!this._rest.sleep(milliseconds(rest)) || this._leaving.begun) break;
     }
     this._soon(() => this._look());
   }
@@ -142,26 +136,18 @@ class Watchdog {
   /** Whether no more is to be done than to look now and then what the main thread waits in. */
   _mayDoze() {
     if (this._wholeLife) return false;
-    const [main, ...others] = this._parts;
-    const resting = main.taken && main.words[AT.running] === 1 && main.words[AT.atWork] === 0;
-    if (!resting || others.some((part) => part.taken && part.words[AT.running] === 1)) {
-      this._doze.isSeen = false;
-      return false; // what is seen holds until the beat by which the main thread hears of that
-    }
-    this._wait ??= new Wait(main.words[AT.threadId]);
-    if (!this._wait.isKnown) this._wait.learn(this._doze.turnedAt);
-    this._doze.isSeen = this._wait.isKnown;
-    return this._doze.isSeen && this._doze.since === 0 && this._late[0].since === 0 && this._control.isIdle;
+    this._rest.see(!this._parts.some((part) => part.slot > 0 && part.taken && part.words[AT.running] === 1));
+    return this._rest.isSeen && this._rest.since === 0 && this._late[0].since === 0 && this._control.isIdle;
   }
 
   /** Doze until there is something to publish or to look into, while this thread's own loop turns now and then. */
   _sleepOn() {
     const { words } = this._parts[0];
     const began = monotonic();
-    const look = began - this._servedAt > SILENT_AFTER_SECONDS ? SILENT_LOOK_MS : DOZE_LOOK_MS;
+    const look = this._rest.lookMilliseconds(began);
     for (let now = began; now < began + TURN_SECONDS - look / 2e3; now = monotonic()) {
-      const awoken = !this._doze.sleep(Math.min(look, milliseconds(this._flushAt - now)));
-      if (awoken || monotonic() >= this._flushAt || words[AT.stalls] !== this._told[0] || !this._wait.inLoop()) {
+      const awoken = !this._rest.sleep(Math.min(look, milliseconds(this._flushAt - now)));
+      if (awoken || monotonic() >= this._flushAt || words[AT.stalls] !== this._told[0] || !this._rest.goesOn()) {
         this._soon(() => this._look());
         return;
       }
@@ -173,33 +159,17 @@ class Watchdog {
     setImmediate(() => this._guarded(work));
   }
 
-  /** While the main thread's loop beats seldom: note since when it has been seen at something. */
-  _watchMain() {
-    const { words } = this._parts[0];
-    if (words[AT.period] < SEEN_PERIOD_SECONDS || !this._wait?.isKnown) {
-      this._doze.since = 0;
-      this._mainWaits = false;
-      return;
-    }
-    const { since, turnedAt } = this._doze;
-    const waits = (this._mainWaits = this._wait.inLoop());
-    if (waits || turnedAt > since || words[AT.beatAt] > since) this._doze.since = 0;
-    const now = monotonic();
-    if (this._doze.since === 0 && !waits && now - words[AT.due] <= ON_TIME) this._doze.since = now;
-  }
-
   /** When this loop was to come back at the latest: by its heartbeat, or since it was seen at something. */
   _dueOf({ slot, words }) {
-    return (slot === 0 && this._doze.since) || words[AT.due];
+    return (slot === 0 && this._rest.since) || words[AT.due];
   }
 
   /** How long nothing needs another look, if there is nothing to tell either; else 0. */
   _calmFor(now) {
     if (now >= this._flushAt) return 0;
     let sleep = LONGEST_SLEEP_SECONDS;
-    for (const part of this._parts) {
-      const { slot, taken, words } = part;
-      if (!taken || words[AT.running] !== 1) continue;
+    for (const part of this._running) {
+      const { slot, words } = part;
       const due = this._dueOf(part);
       const told = words[AT.stalls] === this._told[slot] && this._late[slot].since === 0;
       if (!told || now - due > ON_TIME) return 0;
@@ -212,12 +182,12 @@ class Watchdog {
   _lookAtAll(now) {
     const { words: main } = this._parts[0];
     const beat = main[AT.due] + AFTER_BEAT_SECONDS;
-    this._flushAt = this._doze.isSeen && beat > now ? beat : now + this._publishSeconds;
-    if (this._doze.turns > this._turns + OWN_TURNS) this._servedAt = now;
-    this._turns = this._doze.turns;
+    this._flushAt = this._rest.isSeen && beat > now ? beat : now + this._publishSeconds;
+    this._rest.count(now);
     let sleep = LONGEST_SLEEP_SECONDS;
     const sinces = new Array(layout.LOOPS).fill(0);
     const dues = new Array(layout.LOOPS).fill(0);
+    this._running = this._parts.filter((part) => part.taken && part.words[AT.running] === 1);
     for (const part of this._parts) {
       if (!part.taken) continue;
       const words = this._seen[part.slot];
@@ -271,7 +241,7 @@ class Watchdog {
       if (late.since !== 0) this._over(slot);
       Object.assign(late, { since: due, next: this._first });
     }
-    if (slot === 0 && age >= late.next && !this._mainWaits) {
+    if (slot === 0 && age >= late.next && !this._rest.waits) {
       const answer = (at, frames, marked) => this._guarded(() => this._answer(part, due, at, frames, marked));
       const asked = this._stacks.ask(answer);
       if (asked) late.next = Math.min(age * SAMPLE_GROWTH, age + MOST_SAMPLE_SECONDS);
@@ -282,7 +252,7 @@ class Watchdog {
   /** A stack has come: of the stall, unless the loop had come back by the time that it was taken. */
   _answer(part, since, at, frames, marked) {
     const { slot } = part;
-    if (frames.length === 0 && slot === 0 && since === this._doze.since) this._wait.forget();
+    if (frames.length === 0 && slot === 0 && since === this._rest.since) this._rest.forget();
     if (frames.length === 0 || isBack(frames) || this._late[slot].since !== since) return;
     if (at >= this._cameBack(part, since)) return;
     if (marked > since) this._stalls.sample(slot, since, QUEUE, at - since);
@@ -291,7 +261,7 @@ class Watchdog {
 
   /** When the loop did that was late since then; never, as far as is known yet. */
   _cameBack({ slot, words }, since) {
-    if (slot === 0 && since === this._doze.since) return this._doze.turnedAt > since ? this._doze.turnedAt : Infinity;
+    if (slot === 0 && since === this._rest.since) return this._rest.turnedAt > since ? this._rest.turnedAt : Infinity;
     return words[AT.due] === since ? Infinity : words[AT.beatAt];
   }
 
