@@ -23,7 +23,7 @@ QUESTION = "What does the probe cost a Node service?"
 HOW = """
 A small service on Node's own http server, 100 us of work a request. Two of them at a time, one bare and one with
 the monitor, are pinned to one core and loaded in turn for a tenth of a second, ABBA, by four connections from the
-other core, once V8 has compiled what it will; each pair is started anew several times. CPU seconds are those of
+other core, once V8 has compiled what it will; each pair is started anew, twice or more. CPU seconds are those of
 all threads, those of V8 and of the monitor too. Ratios are medians over pairs of rounds, with a 95 % interval; the
 first row tells how much two processes of the same program differ. That is more than our hooks cost, so one process
 has them taken out and put back between rounds too; the probe's thread looks at the loop while they are in. At rest
@@ -95,4 +95,4 @@ def _loaded(monitor: Monitor, quick: bool) -> dict[str, Figure | str]:
             pairs=OUR_PAIRS if monitor.ours else PAIRS,
             service=peers.service,
         )
-    return under_load(rounds, BARS[CPU_SECOND] if monitor.ours else None)
+    return under_load(rounds)

@@ -30,7 +30,8 @@ LEVELS, QUICK_LEVELS = (10, 100, 300), (10, 30)
 BURST_SECONDS, QUICK_BURST_SECONDS = 2.0, 1.0
 LEAST = 5
 """Scrapes of a burst, however long they take."""
-ANYHOW_SECONDS, QUICK_ANYHOW_SECONDS = 6.0, 3.0
+ANYHOW_SECONDS, PEER_ANYHOW_SECONDS = 6.0, 3.0
+"""Others do nothing while they are not asked."""
 SETTLE_SECONDS = 6.0
 SERIES = Bar(120)
 CLIENT = NODE_MODULES / "prom-client"
@@ -104,7 +105,7 @@ def _milliseconds(watcher: Watcher, quick: bool) -> float:
     """Of processor time, of one."""
     watcher.scrape()
     before, began = watcher.cpu_seconds(), time.monotonic()
-    time.sleep(QUICK_ANYHOW_SECONDS if quick or not watcher.ours else ANYHOW_SECONDS)
+    time.sleep(PEER_ANYHOW_SECONDS if quick or not watcher.ours else ANYHOW_SECONDS)
     anyhow = (watcher.cpu_seconds() - before) / (time.monotonic() - began)
     before, began, made = watcher.cpu_seconds(), time.monotonic(), 0
     while made < LEAST or time.monotonic() - began < (QUICK_BURST_SECONDS if quick else BURST_SECONDS):

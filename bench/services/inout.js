@@ -3,6 +3,7 @@
 // The probe's thread is woken each time, to find that there is a loop to look at, or none. The probe is found where
 // it was loaded from: it starts a second after the service, and its meter is met then.
 "use strict";
+const { clearTimeout } = require("node:timers");
 
 let meter = null;
 
@@ -18,8 +19,11 @@ if (loaded !== undefined) {
 
 /** `/out` or `/in`, whatever it is now. */
 function change(path) {
+  if (meter._stopped === (path === "/out")) return;
   if (path === "/out") {
     meter.stop();
+    clearTimeout(meter._timer);
+    meter._timers.clear();
     if (meter._collections._isWatching) meter._collections._leave(meter._at);
   } else {
     meter._stopped = false;

@@ -38,16 +38,31 @@ def woken(pid: int, thread: int) -> int:
     return next(int(line.split()[1]) for line in lines if line.startswith("voluntary_ctxt_switches"))
 
 
+def woken_within(seconds: float, pid: int, thread: int) -> int:
+    """How often it does so within so long."""
+    before, began = woken(pid, thread), time.monotonic()
+    wait_for("a while", lambda: time.monotonic() > began + seconds)
+    return woken(pid, thread) - before
+
+
+def own_thread(pid: int) -> int:
+    """The probe's, of a program that has no other."""
+    (thread,) = {int(task.name) for task in (PROC / str(pid) / "task").iterdir()} - {pid}
+    return thread
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize(("kind", "asleep"), [("asyncio", 12), ("uvloop", 24)])
+@pytest.mark.parametrize(("kind", "asleep"), [("asyncio", 12), ("uvloop", 26)])
 def test_an_agent_wakes_it(tmp_path: Path, kind: str, asleep: float) -> None:
     """An agent beside it sees that the loop does not come back, and brings the stack."""
     observer = Observer(lambda _event: None, budget_share=1.0)
-    with probed(["rests.py", kind], tmp_path) as service:
+    rests = str(asleep + 8)  # what is told may be four seconds old
+    with probed(["rests.py", kind], tmp_path, RESTS_SECONDS=rests) as service:
         service.line("ready")
         service.wait_loop("a rest", lambda loop: loop.idle_seconds > asleep)
         key = read_key(PROC, service.pid)
         assert key is not None
+        assert woken_within(2, service.pid, own_thread(service.pid)) <= 3  # and six or more where it is awake
         (segment,) = tmp_path.glob("*.seg")
         observer.follow([Followed("test", "0", key, segment)])
         observer.start()
@@ -105,9 +120,7 @@ def test_node_is_hardly_woken(tmp_path: Path) -> None:
     with probed(["nodes.js", "restedChild"], tmp_path, AFTER_MS="40000") as service:
         service.line("ready")
         service.wait_loop("a loop at rest", lambda loop: loop.idle_seconds > 22)
-        before, began = woken(service.pid, service.pid), time.monotonic()
-        wait_for("a while", lambda: time.monotonic() > began + 6)
-        woken_often = woken(service.pid, service.pid) - before
+        woken_often = woken_within(6, service.pid, service.pid)
         stall = its_stall(service)
     assert woken_often <= 8  # and 18 where it beats each third of a second
     assert {"execSync", "restedChild"} <= {frame.function for stack in stall.stacks for frame in stack.frames}

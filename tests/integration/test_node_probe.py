@@ -138,6 +138,20 @@ def test_native_code_that_blocks(tmp_path: Path) -> None:
     assert {"execSync", "child"} <= set(functions(stall))
 
 
+def test_each_has_its_own_processor_time(tmp_path: Path) -> None:
+    """What computes soon after something that was waited for has computed all the same."""
+    with probed(["nodes.js", "byTurns"], tmp_path) as service:
+        service.line("ready")
+        stalls = service.wait_loop("some", lambda loop: loop.stalls >= 8).recent_stalls
+
+    computed = [stall.cpu_seconds for stall in stalls if "handleRequest" in functions(stall)]
+    waited = [stall.cpu_seconds for stall in stalls if "execSync" in functions(stall)]
+    assert computed
+    assert waited
+    assert all(seconds is not None and seconds > 0.06 for seconds in computed), computed
+    assert all(seconds is not None and seconds < 0.06 for seconds in waited), waited
+
+
 @pytest.mark.parametrize(("flood", "sign"), [("ticks", "processTicksAndRejections"), ("promises", "")])
 def test_floods(tmp_path: Path, flood: str, sign: str) -> None:
     """A flood of callbacks that are no turns of the loop is one stretch; its stacks are of Node's queue."""

@@ -53,6 +53,11 @@ const scenes = {
   child() {
     childProcess.execSync("sleep 0.5");
   },
+  byTurns() {
+    childProcess.execSync("sleep 0.2");
+    setTimeout(() => handleRequest(200), 30);
+    setTimeout(scenes.byTurns, 500);
+  },
   fifo() {
     readSlowly(process.argv[3]);
   },

@@ -1,6 +1,5 @@
 """
-Rests for 15 s, says `now`, blocks for 0.4 s in `ask_slowly`, and so on. `rests.py uvloop` does so on uvloop, whose
-probe takes longer to fall asleep, after 27 s.
+Rests for so long, says `now`, blocks for 0.4 s in `ask_slowly`, and so on. `rests.py uvloop` does so on uvloop.
 
 `rests.py fork` forks instead, and says how long it took and how many threads the kernel saw in that moment.
 """
@@ -11,7 +10,7 @@ import os
 import sys
 import time
 
-RESTS_SECONDS = 27.0 if sys.argv[1:] == ["uvloop"] else 15.0
+RESTS_SECONDS = float(os.environ.get("RESTS_SECONDS", "15"))
 threads = []
 
 

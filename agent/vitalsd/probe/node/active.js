@@ -21,10 +21,10 @@ const { measure, thresholdSeconds } = require('./measure');
 const { sight } = require('./sight');
 
 const LIMITS = { maxOldGenerationSizeMb: 24, maxYoungGenerationSizeMb: 2, stackSizeMb: 1 };
-const LAST_LOOK_PATIENCE_MS = 5000;
 /** For a watchdog that is still being started by then, or waits for a processor; most need a millisecond. */
-const AT_EXIT_PATIENCE_MS = 250;
+const LAST_LOOK_PATIENCE_MS = 5000;
 /** For the end of a session with the watchdog, which looks every 10 ms while there is one. */
+const AT_EXIT_PATIENCE_MS = 250;
 
 /** Start it all; `given` goes before what the environment says. */
 function start(memory, given = {}) {

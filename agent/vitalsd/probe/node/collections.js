@@ -27,7 +27,7 @@ const KINDS = new Map([
 ]);
 const KEPT = 512;
 const WATCHED_SECONDS = 0.5;
-const LEAST_WATCHED_SECONDS = 0.09;
+const LEAST_WATCHED_SECONDS = 0.08;
 const ENOUGH = 20;
 /** From one watch to the next. */
 const APART_SECONDS = 4;
@@ -47,14 +47,18 @@ class Collections {
     this._window = WATCHED_SECONDS;
     this._isWatching = false;
     this._isStopped = false;
-    const now = monotonic();
-    this._watch(now, now);
+    /** Seconds that nobody has watched and that what is watched next stands for, too. */
+    this._missed = 0;
+    this._watch(monotonic());
   }
 
   /** At each beat: whether to watch on. */
   look(now) {
     if (!this._isWatching) {
-      if (now - this._watchedAt >= APART_SECONDS) this._watch(now, this._leftAt);
+      if (now - this._watchedAt >= APART_SECONDS) {
+        this._missed = now - this._leftAt;
+        this._watch(now);
+      }
       return;
     }
     const seconds = now - this._watchedAt;
@@ -63,13 +67,15 @@ class Collections {
     const isCheap = this._longest < SHORT_SECONDS && this._part.words[AT.heapUsed] < SMALL_BYTES;
     const enough = many && isCheap ? (ENOUGH * seconds) / this._count : WATCHED_SECONDS;
     this._window = Math.min(WATCHED_SECONDS, Math.max(LEAST_WATCHED_SECONDS, enough));
-    if (many && isCheap) this._leave(now);
-    else this._begin(now, 1);
+    if (many && isCheap && this._missed === 0) this._leave(now);
+    else this._begin(now);
   }
 
   /** From within whatever the thread is at, while its loop is late. */
   watchAll(now) {
-    if (!this._isWatching && !this._isStopped) this._watch(now, now);
+    if (this._isWatching || this._isStopped) return;
+    this._watch(now);
+    this._missed = now - this._leftAt; // for which the time after this stall stands, since a stall is not like others
   }
 
   /** Seconds of collecting between two times; as much all the time as in the part of it that was watched. */
@@ -84,12 +90,11 @@ class Collections {
     this._observer.disconnect();
   }
 
-  /** What is watched next stands for what there was since `stood`, too. */
-  _watch(now, stood) {
+  _watch(now) {
     this._observer.observe({ entryTypes: ['gc'] });
     this._isWatching = true;
     this._sinceAt = now;
-    this._begin(now, 1 + (now - stood) / this._window);
+    this._begin(now);
   }
 
   _leave(now) {
@@ -98,11 +103,12 @@ class Collections {
     this._leftAt = now;
   }
 
-  /** What is watched from now on counts for so much. */
-  _begin(now, weight) {
+  /** What is watched from now on counts for what was missed, too. */
+  _begin(now) {
     this._watchedAt = now;
     this._watchedUntil = now + this._window;
-    this._weight = weight;
+    this._weight = 1 + this._missed / this._window;
+    this._missed = 0;
     this._count = this._longest = 0;
   }
 
@@ -112,8 +118,8 @@ class Collections {
         const kind = KINDS.get(entry.detail?.kind ?? entry.kind) ?? INCREMENTAL;
         const seconds = entry.duration / 1e3;
         const began = atPerformance(entry.startTime);
-        // A stall makes a window longer than it was meant to be: that stands for itself.
-        const weight = began < this._watchedUntil ? this._weight : 1;
+        // A stall makes a window longer than it was meant to be: that stands for itself, and so does a long pause.
+        const weight = began < this._watchedUntil && seconds < SHORT_SECONDS ? this._weight : 1;
         const at = GC + kind * GC_WORDS;
         const bucket = BOUNDS.findIndex((bound) => seconds <= bound);
         words[at] += seconds * weight;

@@ -23,7 +23,8 @@ class Counts {
     this._part = part;
     this._tell = tell;
     this._limit = new Limit();
-    this._heapAt = this._resourcesAt = -Infinity;
+    this._heapAt = this._resourcesReadAt = -Infinity;
+    this._leastApart = 0;
   }
 
   /** Read what is due, of a loop that rests or does not. */
@@ -32,15 +33,16 @@ class Counts {
       this._heapAt = now + HEAP_SECONDS;
       this._readHeap();
     }
-    if (now >= this._resourcesAt) {
+    const apart = Math.max(this._leastApart, rests ? RESOURCES_AT_REST_SECONDS : RESOURCES_SECONDS);
+    if (now >= this._resourcesReadAt + apart) {
       const resources = activeResources();
       const spaces = v8.getHeapSpaceStatistics().map((space) => [
         space.space_name,
         space.space_used_size,
         space.physical_space_size,
       ]);
-      const apart = rests ? RESOURCES_AT_REST_SECONDS : RESOURCES_SECONDS;
-      this._resourcesAt = now + Math.max(apart, (monotonic() - now) / SHARE);
+      this._resourcesReadAt = now;
+      this._leastApart = (monotonic() - now) / SHARE;
       this._tell(resources, spaces);
     }
   }

@@ -26,7 +26,7 @@ const SEEN_PERIOD = 200 * PERIOD;
 /** After a stall at rest: it is counted by the next beat, and not by one that is seconds off. */
 const AFTER_STALL_SECONDS = 2 * PERIOD;
 const FULL_PERIOD = 2.25 * PERIOD;
-/** Between two readings of what the thread has had of the processor: each takes as long as a beat. */
+/** Between two readings of what the thread has had of the processor, of which each takes as long as a beat. */
 const CPU_SECONDS = 0.3;
 const AWAKE_SECONDS = 15;
 const LATELY_SECONDS = 3;
@@ -34,6 +34,7 @@ const BUSY_SHARE = 0.01;
 const FULL_SHARE = 0.5;
 const FIRST_SHARE = 2.7 * BUSY_SHARE;
 const ON_TIME = layout.ON_TIME_SECONDS;
+const LONG = layout.LONG_BUSY_SECONDS;
 const GRAIN = 0.001;
 const QUIET_SECONDS = 0.0005;
 
@@ -51,6 +52,8 @@ class Meter {
   constructor(part, { threshold, cpu, collections, doze, failed }) {
     this._part = part;
     this._threshold = threshold;
+    // Half of the threshold is when the watchdog looks into a loop that is late: by then the next beat has to be due.
+    this._fullPeriod = FULL_PERIOD <= threshold / 2 ? FULL_PERIOD : PERIOD;
     this._cpu = cpu;
     this._collections = collections;
     this._doze = doze;
@@ -78,6 +81,7 @@ class Meter {
     this._waited = waited();
     this._active = 0;
     this._rebase(this._at);
+    this._period = PERIOD;
     this._due = this._at + PERIOD;
     this._part.write((words) => {
       words[AT.running] = 1;
@@ -148,7 +152,7 @@ class Meter {
       this._stall(now, this._due, this._stretch(late, active, now));
     }
     this._part.write((words) => this._book(words, now, late, active));
-    if (now - this._baseAt >= CPU_SECONDS) this._rebase(now);
+    if (late > LONG || now - this._baseAt >= CPU_SECONDS) this._rebase(now);
     this._again(now);
     const resting = this._period >= REST_PERIOD;
     if (resting && !this._resting) this._rest(now);
@@ -159,7 +163,7 @@ class Meter {
 
   _nextPeriod() {
     if (this._share <= BUSY_SHARE) return this._doze.isSeen ? SEEN_PERIOD : REST_PERIOD;
-    return this._lately <= FULL_SHARE ? PERIOD : FULL_PERIOD;
+    return this._lately <= FULL_SHARE ? PERIOD : this._fullPeriod;
   }
 
   /** What this loop was active since the last beat. */
@@ -174,7 +178,7 @@ class Meter {
   /** The length of the stretch that has made a beat late: the rest of what was active lies about evenly before. */
   _stretch(late, active, now) {
     const elapsed = now - this._at;
-    const share = Math.min(0.9, this._lately);
+    const share = Math.min(0.9, this._share, this._lately);
     // Stopped in its wait, or without a processor, it was late all the same, whatever libuv takes that time for.
     return Math.max(late, Math.min(active, (active - share * elapsed) / (1 - share)));
   }
@@ -216,7 +220,8 @@ class Meter {
     }
     const work = Math.max(0, active - this._beatCost);
     this._share += (work / elapsed - this._share) * Math.min(1, elapsed / AWAKE_SECONDS);
-    this._lately += (work / elapsed - this._lately) * Math.min(1, elapsed / LATELY_SECONDS);
+    // However long a stall was, the loop does not beat seldom after it for that.
+    this._lately += ((work / elapsed - this._lately) * Math.min(this._period, LATELY_SECONDS)) / LATELY_SECONDS;
   }
 
   /** When the next beat is due, and what the watchdog goes by. */

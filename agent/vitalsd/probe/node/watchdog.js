@@ -4,7 +4,7 @@ The watchdog: a thread of the probe's own that publishes what the loops' threads
 one that does not come back.
 
 It sleeps until the heartbeat that comes next would be late by more than a stall may last before its stack is worth
-taking; while loops are at work that is some twelve times a second. Where there is one loop and it rests, it dozes: it
+taking; while loops are at work that is eleven to seventeen times a second. Where there is one loop and it rests, it dozes: it
 looks three times a second, once where nothing has come to the loop for a while, whether the main thread waits in its
 loop, which then beats no more than every fourth second; one found elsewhere is late from that look on. What it
 publishes as `due` while all is well lies ahead of its own next look: who reads must not take a loop for late that was
@@ -25,8 +25,8 @@ const { Stacks } = require('./stacks');
 const { StallBook, encodeOne } = require('./stalls');
 
 /**
- * Of the threshold, after which a loop that is late is looked into. More than the longest period of a heartbeat at work,
- * so that one that is on time is looked at with every other; with that period, less than the whole threshold.
+ * Of the threshold, after which a loop that is late is looked into. With the longest period of a heartbeat that is less
+ * than the whole of it; and it is no less than that period, so that a loop on time is looked at with every other beat.
  */
 const FIRST_SAMPLE = 0.5;
 const SAMPLE_GROWTH = 1.4;
@@ -71,7 +71,7 @@ class Watchdog {
     this._parts = Array.from({ length: layout.LOOPS }, (_, slot) => new Part(memory, slot));
     this._rest = new Rest(memory, this._parts[0]);
     this._seen = this._parts.map(() => new Float64Array(WORDS));
-    /** Those whose loops ran by the last look at all. */
+    /** Those whose loops ran when this thread looked last; naps go on with them. */
     this._running = [];
     this._told = this._parts.map(() => 0);
     this._flushedAt = this._parts.map(() => 0);
@@ -113,6 +113,7 @@ class Watchdog {
       return;
     }
     this._rest.look();
+    this._running = this._parts.filter((part) => part.taken && part.words[AT.running] === 1);
     const now = monotonic();
     const sleep = this._calmFor(now) || this._lookAtAll(now);
     if (this._mayDoze()) this._sleepOn();
@@ -172,7 +173,7 @@ class Watchdog {
       const { slot, words } = part;
       const due = this._dueOf(part);
       const told = words[AT.stalls] === this._told[slot] && this._late[slot].since === 0;
-      if (!told || now - due > ON_TIME) return 0;
+      if (!told || now - due >= this._first) return 0;
       sleep = Math.min(sleep, due + this._first - now);
     }
     return sleep;
@@ -187,12 +188,14 @@ class Watchdog {
     let sleep = LONGEST_SLEEP_SECONDS;
     const sinces = new Array(layout.LOOPS).fill(0);
     const dues = new Array(layout.LOOPS).fill(0);
-    this._running = this._parts.filter((part) => part.taken && part.words[AT.running] === 1);
     for (const part of this._parts) {
       if (!part.taken) continue;
       const words = this._seen[part.slot];
       if (part.read(words)) this._flush(part.slot, words, now);
-      if (words[AT.running] !== 1) continue;
+      if (words[AT.running] !== 1) {
+        if (this._late[part.slot].since !== 0) this._over(part.slot);
+        continue;
+      }
       sinces[part.slot] = -words[AT.beatAt];
       sleep = Math.min(sleep, this._lookAt(part, words, now, dues));
     }
