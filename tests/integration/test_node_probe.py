@@ -142,14 +142,17 @@ def test_each_has_its_own_processor_time(tmp_path: Path) -> None:
     """What computes soon after something that was waited for has computed all the same."""
     with probed(["nodes.js", "byTurns"], tmp_path) as service:
         service.line("ready")
-        stalls = service.wait_loop("some", lambda loop: loop.stalls >= 8).recent_stalls
-
+        told = [
+            service.wait_loop("some", lambda loop, count=count: loop.stalls >= count).recent_stalls
+            for count in range(4, 20, 4)
+        ]
+    stalls = [stall for some in told for stall in some]
     computed = [stall.cpu_seconds for stall in stalls if "handleRequest" in functions(stall)]
     waited = [stall.cpu_seconds for stall in stalls if "execSync" in functions(stall)]
     assert computed
     assert waited
-    assert all(seconds is not None and seconds > 0.06 for seconds in computed), computed
-    assert all(seconds is not None and seconds < 0.06 for seconds in waited), waited
+    assert all(seconds is not None and seconds > 0.04 for seconds in computed), computed
+    assert all(seconds is not None and seconds < 0.04 for seconds in waited), waited
 
 
 @pytest.mark.parametrize(("flood", "sign"), [("ticks", "processTicksAndRejections"), ("promises", "")])

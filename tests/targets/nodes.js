@@ -54,9 +54,9 @@ const scenes = {
     childProcess.execSync("sleep 0.5");
   },
   byTurns() {
-    childProcess.execSync("sleep 0.2");
-    setTimeout(() => handleRequest(200), 30);
-    setTimeout(scenes.byTurns, 500);
+    childProcess.execSync("sleep 0.13");
+    setTimeout(() => handleRequest(150), 30);
+    setTimeout(scenes.byTurns, 410);
   },
   fifo() {
     readSlowly(process.argv[3]);
