@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from support.probed import NODE, TARGETS, needs_node, probed
+from support.probed import NODE, PRELOAD, TARGETS, needs_node, probed
 from support.waiting import wait_for
 
 from vitalsd.cli.probe import install_probe
@@ -360,6 +360,25 @@ def test_hooks_on_asynchronous_resources(mode: str, tmp_path: Path) -> None:
         code, _, err = service.end()
     assert seen is not None
     assert (code, err) == (-signal.SIGTERM, "")
+
+
+def test_no_hook_of_ours(tmp_path: Path) -> None:
+    """None is ever enabled, not to try anything either: each promise is slower for good once one was."""
+    counts = tmp_path / "counts.js"
+    counts.write_text(
+        """const { createHook } = require("async_hooks");
+        const prototype = Object.getPrototypeOf(createHook({}));
+        const { enable } = prototype;
+        let enabled = 0;
+        prototype.enable = function (...given) { enabled += 1; return enable.apply(this, given); };
+        process.on("exit", () => console.log("enabled", enabled));"""
+    )
+    with probed(
+        ["nodes.js", "leave"], tmp_path, NODE_OPTIONS=f"--require {counts} {node_options(None, PRELOAD)}"
+    ) as one:
+        for word in ("ready", "now"):
+            one.line(word)
+        assert one.line("enabled").split() == ["enabled", "0"]
 
 
 def _stacked(vitals: ProbeVitals) -> int:
