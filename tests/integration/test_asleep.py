@@ -75,13 +75,14 @@ def test_an_agent_wakes_it(tmp_path: Path, kind: str, asleep: float) -> None:
 
 
 @pytest.mark.slow
-def test_it_has_the_length_alone(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("kind", "off"), [("asyncio", 0.1), ("uvloop", 0.25)])
+def test_it_has_the_length_alone(tmp_path: Path, kind: str, off: float) -> None:
     """With nobody beside it, it sleeps through a stall at rest, and tells how long that was."""
-    with probed(["rests.py"], tmp_path) as service:
+    with probed(["rests.py", kind], tmp_path) as service:
         service.line("ready")
         stall = its_stall(service)
 
-    assert stall.duration_seconds == pytest.approx(0.4, abs=0.1)
+    assert stall.duration_seconds == pytest.approx(0.4, abs=off)
 
 
 @pytest.mark.slow

@@ -19,6 +19,8 @@ const GC = FIELDS.length;
 const GC_WORDS = 1 + layout.GC_BOUNDS_SECONDS.length + 1;
 const STALL_FIELDS = ['number', 'since', 'endedAtUnix', 'duration', 'cpu', 'gc'];
 const KEPT_STALLS = 4;
+/** Of the threshold, after which the watchdog looks into a loop that is late; it sleeps until then. */
+const FIRST_SAMPLE = 0.5;
 const STALLS = GC + layout.GC_GENERATIONS * GC_WORDS;
 const WORDS = STALLS + KEPT_STALLS * STALL_FIELDS.length;
 const AT = Object.fromEntries(FIELDS.map((name, index) => [name, index]));
@@ -130,6 +132,6 @@ class Part {
 }
 
 module.exports = {
-  ...{ AT, DOZE_AT, GC, GC_WORDS, KEPT_STALLS, Leaving, MEMORY_BYTES, Part, SEEN_AT, STALLS, STALL_FIELDS, WORDS },
+  ...{ AT, DOZE_AT, FIRST_SAMPLE, GC, GC_WORDS, KEPT_STALLS, Leaving, MEMORY_BYTES, Part, SEEN_AT, STALLS, STALL_FIELDS, WORDS },
   makeMemory,
 };

@@ -15,7 +15,7 @@ A timer of Node has a grain of a millisecond; what is due is taken to be so when
 
 const { clearTimeout, setImmediate, setTimeout } = require('node:timers');
 
-const { AT, KEPT_STALLS, STALLS, STALL_FIELDS } = require('./board');
+const { AT, FIRST_SAMPLE, KEPT_STALLS, STALLS, STALL_FIELDS } = require('./board');
 const { monotonic, performance } = require('./clock');
 const { bookLateness, bookStretch } = require('./delay');
 const layout = require('./layout.json');
@@ -52,8 +52,8 @@ class Meter {
   constructor(part, { threshold, cpu, collections, doze, failed }) {
     this._part = part;
     this._threshold = threshold;
-    // Half of the threshold is when the watchdog looks into a loop that is late: by then the next beat has to be due.
-    this._fullPeriod = FULL_PERIOD <= threshold / 2 ? FULL_PERIOD : PERIOD;
+    // By the time at which the watchdog looks the next beat is to have come: it then looks with every other one.
+    this._fullPeriod = FULL_PERIOD <= threshold * FIRST_SAMPLE ? FULL_PERIOD : PERIOD;
     this._cpu = cpu;
     this._collections = collections;
     this._doze = doze;

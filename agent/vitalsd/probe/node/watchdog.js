@@ -13,7 +13,7 @@ only not looked at.
 
 const { parentPort, workerData } = require('node:worker_threads');
 
-const { AT, GC, GC_WORDS, KEPT_STALLS, Leaving, Part, STALLS, STALL_FIELDS, WORDS } = require('./board');
+const { AT, FIRST_SAMPLE, GC, GC_WORDS, KEPT_STALLS, Leaving, Part, STALLS, STALL_FIELDS, WORDS } = require('./board');
 const { monotonic } = require('./clock');
 const { Control } = require('./control');
 const { cpuReader } = require('./cpu');
@@ -24,11 +24,6 @@ const { Sessions } = require('./sessions');
 const { Stacks } = require('./stacks');
 const { StallBook, encodeOne } = require('./stalls');
 
-/**
- * Of the threshold, after which a loop that is late is looked into. With the longest period of a heartbeat that is less
- * than the whole of it; and it is no less than that period, so that a loop on time is looked at with every other beat.
- */
-const FIRST_SAMPLE = 0.5;
 const SAMPLE_GROWTH = 1.4;
 const MOST_SAMPLE_SECONDS = 1;
 const STALLING_SECONDS = 0.01;
