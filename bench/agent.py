@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 from bench.figures import Bar, Figure
-from bench.harness import PROBE, Process, fetch, free_port, process, scratch, wait_for
+from bench.harness import PROBE, Process, fetch, free_ports, process, scratch, wait_for
 from bench.pools import AS_PROMETHEUS
 
 SHOWS = "memory and CPU share of the agent with ten workers watched"
@@ -45,8 +45,8 @@ def _watch(quick: bool, *, probed: bool) -> list[Figure]:
             stack.enter_context(process([sys.executable, "worker.py", folder.name], extra))
         if probed:
             wait_for(lambda: len(list(segments.glob("*.seg"))) == WORKERS, "ten segments")
-        port = free_port()
-        agent = stack.enter_context(_agent(folder, port))
+        port, control = free_ports(2)
+        agent = stack.enter_context(_agent(folder, port, control))
         url = f"http://127.0.0.1:{port}/metrics"
         _scrape_now_and_then(url, SETTLE_SECONDS / 10 if quick else SETTLE_SECONDS)
         before, began = agent.cpu_seconds(), time.monotonic()
@@ -61,8 +61,8 @@ def _watch(quick: bool, *, probed: bool) -> list[Figure]:
         ]
 
 
-def _agent(folder: Path, port: int) -> contextlib.AbstractContextManager[Process]:
-    listen = ["--listen", f"127.0.0.1:{port}", "--control-listen", f"127.0.0.1:{free_port()}"]
+def _agent(folder: Path, port: int, control: int) -> contextlib.AbstractContextManager[Process]:
+    listen = ["--listen", f"127.0.0.1:{port}", "--control-listen", f"127.0.0.1:{control}"]
     command = [sys.executable, "-m", "vitalsd", "watch", "--name", "shop", *listen]
     command += ["--match", rf"worker\.py {folder.name}$"]  # of this run: others may measure on this host, too
     extra = {"VITALSD_DIR": str(folder / "segments"), "VITALSD__STORAGE__DIR": str(folder / "state")}

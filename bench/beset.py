@@ -20,7 +20,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
-from bench.harness import PROBE, Process, free_port, wait_for, web_service
+from bench.harness import PROBE, Process, free_ports, wait_for, web_service
 from vitalsd.cli.memray_parts import own_memray
 
 __all__ = ["BUSY", "Agent", "Watched", "Witness", "small_disk"]
@@ -121,7 +121,7 @@ class Agent:
 
     def __init__(self, folder: Path, storage: Path, segments: Path, targets: Sequence[str]) -> None:
         self.storage = storage
-        self.metrics_port, self.control_port = free_port(), free_port()
+        self.metrics_port, self.control_port = free_ports(2)
         self._folder = folder
         self._segments = segments
         self._targets = targets

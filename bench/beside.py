@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.harness import environment, fetch, free_port, wait_for
+from bench.harness import environment, fetch, free_ports, wait_for
 
 __all__ = ["Agent", "agent_beside"]
 
@@ -35,7 +35,7 @@ class Agent:
 @contextlib.contextmanager
 def agent_beside(folder: Path, segments: Path, pid: int) -> Iterator[Agent]:
     """An agent that keeps its files in `folder`, from when it tells of the process on."""
-    agent = Agent(free_port(), free_port())
+    agent = Agent(*free_ports(2))
     token = folder / "token"
     token.write_text(f"{TOKEN}\n")
     command = [sys.executable, "-m", "vitalsd", "watch", "--pid", str(pid), "--name", "bench"]

@@ -22,7 +22,7 @@ from pathlib import Path
 import psutil
 
 from bench.figures import Bar, Figure, quantile
-from bench.harness import PROBE, free_port, listens, process, scratch, wait_for
+from bench.harness import PROBE, free_ports, listens, process, scratch, wait_for
 
 SHOWS = "how long a health check waits for its answer while every worker of a gunicorn stands still"
 QUESTIONS, QUICK_QUESTIONS = 1000, 50
@@ -87,7 +87,7 @@ def _ask(port: int) -> tuple[int, float]:
 @contextlib.contextmanager
 def _service() -> Iterator[tuple[int, int, psutil.Process]]:
     """A gunicorn whose workers run loops with the probe, and its agent: the agent's port, its own, its master."""
-    agent_port, port = free_port(), free_port()
+    agent_port, port = free_ports(2)
     gunicorn = [*_python("gunicorn"), "--no-control-socket", "-b", f"127.0.0.1:{port}", "-w", str(WORKERS)]
     gunicorn += ["-k", "uvicorn.workers.UvicornWorker", "-t", "600", "--log-level", "warning"]
     gunicorn += ["--chdir", str(TESTS / "targets"), "app_leaks:app"]

@@ -21,7 +21,7 @@ from functools import partial
 from pathlib import Path
 
 from bench.figures import Bar, Figure
-from bench.harness import end, fetch, free_port, listens, process, scratch
+from bench.harness import end, fetch, free_port, free_ports, listens, process, scratch
 
 SHOWS = (
     "known answers: delay quantiles and busy time of a service that blocks 1 s in every 10 s, and of an idle one"
@@ -111,8 +111,8 @@ def _idle_figures(loop: str, before: Scrape, after: Scrape) -> list[Figure]:
 def _service(loop: str, idle: bool) -> Iterator[tuple[int, int]]:
     """The ports of a service started by `vitalsd run`, and of its agent, which ends when the service does."""
     with scratch() as folder:
-        port, metrics = free_port(), free_port()
-        listen = ["--listen", f"127.0.0.1:{metrics}", "--control-listen", f"127.0.0.1:{free_port()}"]
+        port, metrics, control = free_ports(3)
+        listen = ["--listen", f"127.0.0.1:{metrics}", "--control-listen", f"127.0.0.1:{control}"]
         command = [sys.executable, "-m", "vitalsd", "run", "--name", "bench", *listen, "--", *_uvicorn(loop, port)]
         extra = {"VITALSD_DIR": str(folder), "VITALSD__STORAGE__DIR": str(folder / "state"), **_environment(idle)}
         agents: set[int] = set()

@@ -20,7 +20,7 @@ from statistics import median
 import yaml
 
 from bench.figures import Figure
-from bench.harness import ROOT, Process, fetch, free_port, process, scratch, wait_for
+from bench.harness import ROOT, Process, fetch, free_port, free_ports, process, scratch, wait_for
 from bench.pools import TARGET, TOKEN, Pool, Watcher, agent, pool, version
 from bench.questions.answer import Answer, Row
 from bench.replay import SERVICES, Recording
@@ -204,7 +204,7 @@ def _has_ended(pid: int) -> bool:
 @contextlib.contextmanager
 def _servers(folder: Path, recording: Path, step: float) -> Iterator[tuple[int, Process, Process]]:
     """Whoever replays, Prometheus and Alertmanager."""
-    replay, asked, pages = free_port(), free_port(), free_port()
+    replay, asked, pages = free_ports(3)
     pods, rules, config, routes = (
         folder / name for name in ("pods.json", "rules.yaml", "prometheus.yaml", "am.yaml")
     )

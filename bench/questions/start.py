@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from bench.figures import Bar, Figure, estimate
-from bench.harness import NODE_PROBE, PROBE, environment, fetch, free_port, process, scratch
+from bench.harness import NODE_PROBE, PROBE, environment, fetch, free_ports, process, scratch
 from bench.questions.answer import Answer, Row
 
 QUESTION = "How soon is it there?"
@@ -104,4 +104,5 @@ def _first_sample(pid: int, extra: Mapping[str, str]) -> float:
 
 
 def _listen() -> tuple[str, str]:
-    return f"--listen=127.0.0.1:{free_port()}", f"--control-listen=127.0.0.1:{free_port()}"
+    metrics, control = free_ports(2)
+    return f"--listen=127.0.0.1:{metrics}", f"--control-listen=127.0.0.1:{control}"

@@ -14,7 +14,7 @@ from typing import Any
 
 from bench import peers
 from bench.figures import Bar, Figure
-from bench.harness import NODE_PROBE, PROBE, UVICORN, fetch, free_port, scratch, served
+from bench.harness import NODE_PROBE, PROBE, UVICORN, fetch, free_ports, scratch, served
 from bench.questions.answer import Answer, Row
 from bench.truth import PERIOD_SECONDS, PERIODS, WARM_UP_SECONDS, delta, histogram_quantile
 from vitalsd.model import Histogram
@@ -144,7 +144,7 @@ def _truth(before: Mapping[str, Any], after: Mapping[str, Any], seconds: float) 
 @contextlib.contextmanager
 def _service(loop: str, idle: bool) -> Iterator[tuple[int, int, Path]]:
     """Its port, that of the clients of Prometheus in it, and its segment."""
-    port, clients = free_port(), free_port() if loop == NODE else 0
+    port, clients = free_ports(2)
     with scratch() as folder:
         extra = {"VITALSD_DIR": str(folder), **({"BENCH_IDLE": "1"} if idle else {})}
         if loop == NODE:
@@ -158,7 +158,7 @@ def _service(loop: str, idle: bool) -> Iterator[tuple[int, int, Path]]:
             command = [peers.python(), *UVICORN, application, *where]
         with served(command, port, extra):
             (segment,) = folder.glob("*.seg")
-            yield port, clients, segment
+            yield port, clients if loop == NODE else 0, segment
 
 
 def _buckets(path: Path) -> dict[float, float]:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from bench.ground import MemoryGroup
-from bench.harness import NODE_PROBE, PROBE, Process, free_port, listens, process, wait_for
+from bench.harness import NODE_PROBE, PROBE, Process, free_port, free_ports, listens, process, wait_for
 from vitalsd.cli.memray_parts import own_memray
 
 __all__ = ["Agent", "Cast", "Service", "Sink"]
@@ -166,7 +166,7 @@ class Agent:
 
     def __init__(self, folder: Path, cast: Cast, sink: Sink) -> None:
         self.storage = folder / "storage"
-        self.metrics_port, self.control_port = free_port(), free_port()
+        self.metrics_port, self.control_port = free_ports(2)
         self._file = folder / "vitalsd.yaml"
         many = {"api": cast.api, "web": cast.web}
         ports = {name: "|".join(str(each.port) for each in services) for name, services in many.items()}

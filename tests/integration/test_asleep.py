@@ -114,6 +114,29 @@ def test_what_is_asked_wakes_it(tmp_path: Path) -> None:
     assert took < 3  # and sleeps for four
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("program", "asleep"),
+    [
+        pytest.param(["storms.py", "errors"], 13, id="python"),
+        pytest.param(["nodes.js", "restedRejects"], 22, id="node", marks=needs_node),
+    ],
+)
+def test_errors_at_rest_are_told_while_they_come(tmp_path: Path, program: list[str], asleep: float) -> None:
+    """The first within the seconds that it sleeps, and those after it soon, not by the dozen."""
+    waits = {"CALM_SECONDS": str(asleep + 3), "AFTER_MS": str((asleep + 3) * 1000)}
+    with probed(program, tmp_path, **waits) as service:
+        service.line("ready")
+        service.wait_loop("a loop at rest", lambda loop: loop.idle_seconds > asleep)
+        service.wait_vitals("the first", lambda vitals: any(vitals.unhandled_errors))
+        end, counts = time.monotonic() + 12, set()
+        while time.monotonic() < end:
+            vitals = service.vitals()
+            counts |= {vitals.unhandled_errors} if vitals is not None else set()
+            time.sleep(0.1)
+    assert len(counts) >= 5, counts  # and three or four where it sleeps on
+
+
 @needs_node
 @pytest.mark.slow
 def test_node_is_hardly_woken(tmp_path: Path) -> None:

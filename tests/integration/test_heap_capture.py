@@ -88,7 +88,7 @@ def leak(python: str, what: str, folder: Path) -> Taken:
         who = subject(service)
         assert CensusEngine(Settings()).fit(who).fits
         first = take(who, folder / "first")
-        time.sleep(1.0)  # it leaks meanwhile
+        time.sleep(2.0)  # it leaks meanwhile: enough for most of its type to be new
         second = take(who, folder / "second", folder / "first")
         _, _, err = service.end()
     return Taken(folder, first, second, err)

@@ -89,6 +89,10 @@ const scenes = {
     Promise.reject(new TypeError("never shown"));
     setTimeout(() => Promise.reject(new TypeError("the last")), 300);
   },
+  restedRejects() {
+    process.on("unhandledRejection", () => {});
+    setInterval(() => Promise.reject(new TypeError("never shown")), 300);
+  },
   fail() {
     throw new RangeError("never shown");
   },

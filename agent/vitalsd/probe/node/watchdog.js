@@ -312,6 +312,8 @@ class Watchdog {
   _tellError({ channel, number, type, frames }) {
     const index = layout.ERROR_CHANNELS.indexOf(channel);
     this._segment.put(records.ERROR, index, [number], `${type}\n${encodeOne(1, frames, records.ERROR.textBytes)}`);
+    // Of a loop at rest the count would be seconds old.
+    this._flushAt = this._publishAt = 0;
   }
 
   _tellRow(record, rows) {

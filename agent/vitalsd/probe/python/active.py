@@ -79,7 +79,7 @@ class Active:
         self._control: Control | None = None
         self._parts: list[Any] = []
         self._thread_cpu = 0.0
-        self._busy = self._published_at = 0.0
+        self._busy = self._errors_before = self._published_at = 0.0
         self._turning: Any = RLock()
         """Held while the thread is stopped or started, by whichever thread of the service forks."""
         self._paused, self._ended = True, False
@@ -305,9 +305,10 @@ class Active:
         read("origins", lambda: self._errors.tell(segment))
         read("gc", self._gcspans.check)
         read("loops", self._watchdog.count_waiting)
-        busy = loops.busy_seconds
-        self._watchdog.adapt(now, (busy - self._busy) / max(now - self._published_at, PUBLISH_SECONDS))
-        self._busy, self._published_at = busy, now
+        busy, errors = loops.busy_seconds, self._errors.total
+        busy_share = (busy - self._busy) / max(now - self._published_at, PUBLISH_SECONDS)
+        self._watchdog.adapt(now, busy_share, fails=errors > self._errors_before)
+        self._busy, self._errors_before, self._published_at = busy, errors, now
         pools = read("executors", counts.executors)
         if pools is not None:
             read("pools", lambda: self._pools.tell(pools))

@@ -61,6 +61,11 @@ class Errors:
         if uvloop is not None and hasattr(uvloop, "Loop"):
             self._around_loop(uvloop.Loop)
 
+    @property
+    def total(self) -> float:
+        """All of them."""
+        return sum(self.counts.values())
+
     def tell(self, segment: Segment) -> None:
         """Publish what the latest errors were, where there are new ones; by the watchdog."""
         for record, channel in zip(layout.ERROR, CHANNELS):
