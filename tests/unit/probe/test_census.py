@@ -80,6 +80,24 @@ def test_a_tuple_that_begins_with_a_type(count):
     assert seen(count, 1, id(tuple), 2, id(Held), ADDRESS, 0, 1, id(Held)) == {tuple: 1, Held: 1}
 
 
+@pytest.mark.parametrize("kind", [str, bytes])
+@pytest.mark.parametrize("length", range(1, 24))
+def test_the_end_of_a_text(count, kind, length):
+    """Letters look like a count, and behind them may stand the type of who was there before; what follows is one."""
+    text_at = module.TEXT_AT[id(kind)]
+    text = struct.pack("<3Q", 1, id(kind), length).ljust(text_at, b"\0") + b"x" * length
+    words = struct.unpack(f"<{len(text) // 8 + 1}Q", text.ljust((len(text) // 8 + 1) * 8, b"\0"))
+    stale = (id(Held),) if len(words) % 2 else ()
+    assert seen(count, *words, *stale, 1, id(Held)) == {kind: 1, Held: 1}
+
+
+def test_a_text_without_an_end(count):
+    """What only looks like one hides no more than a short one would."""
+    data = struct.pack("<4Q", 1, id(str), module.SHORT_TEXT, 0) + struct.pack("<2Q", 1, id(Held)) * 3
+    count.count(data)
+    assert count.objects[id(Held)] == 3
+
+
 def test_bytes_of_their_own(count):
     """Items count where there are some: a string's characters, a tuple's references, not a list's."""
     seen(count, 1, id(tuple), 4, 0, 1, id(bytes), 1000, 0, 1, id(list), 7, 0, 1, id(int), 1, 5, 1, id(str), 30, 0)

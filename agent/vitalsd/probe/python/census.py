@@ -44,6 +44,10 @@ NEVER_DIE = sys.version_info >= (3, 12)
 IMMORTAL = 0xC0000000
 """Objects that never die have at least this in the lower half of their count; flags above it since 3.14."""
 MOST_ITEMS = 1 << 32
+TEXT_AT = {id(str): sys.getsizeof("") - 1, id(bytes): sys.getsizeof(b"") - 1}
+"""Address of a type -> where in an object of it the text begins, at the earliest."""
+SHORT_TEXT = 512
+"""Longer text is not skipped: its length may be none."""
 COLLECTED, ITS_OWN_DICT = 1 << 14, (1 << 4) | (1 << 3)
 """Flags of a type: there is a header of the collector's before each object; since 3.11, two words before that."""
 HEADER = 16
@@ -183,18 +187,22 @@ class Count:
     def count(self, data: bytes) -> None:
         """Count the objects that begin in this piece of memory."""
         words = struct.unpack("<%dQ" % (len(data) // 16 * 2), data[: len(data) // 16 * 16])
-        sizes, objects, inside = self.sizes, self.objects, 0
+        sizes, objects, beyond = self.sizes, self.objects, 0
         for at in compress(TYPES_AT, map(sizes.__contains__, words[1::2])):
             references = words[at - 1]
-            if at == inside or not (0 < references < MOST_REFERENCES or is_immortal(references)):
+            if at < beyond or not (0 < references < MOST_REFERENCES or is_immortal(references)):
                 continue
             kind = words[at]
             objects[kind] += 1
             size = sizes[kind]
             if size:
-                inside = at + 2  # a tuple's number of items, and the first of them, may look like an object too
-                if inside <= len(words) and words[at + 1] < MOST_ITEMS:
-                    self.items_bytes[kind] += size * words[at + 1]
+                beyond = at + 3  # a tuple's number of items, and the first of them, may look like an object too
+                items = words[at + 1] if at + 1 < len(words) else MOST_ITEMS
+                if items < MOST_ITEMS:
+                    self.items_bytes[kind] += size * items
+                if items < SHORT_TEXT and kind in TEXT_AT:
+                    # So may the end of a text, and the type that is left of who was there before.
+                    beyond = at + 1 + (TEXT_AT[kind] + items) // 8
 
     def row(self, kind: type) -> tuple[int, int, str]:
         """Objects, bytes and the name of one type."""
