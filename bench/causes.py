@@ -17,8 +17,9 @@ import time
 import urllib.error
 from collections.abc import Iterator, Mapping
 from statistics import median
+from typing import Any
 
-from bench.beside import agent_beside
+from bench.beside import Agent, agent_beside
 from bench.figures import Bar, Figure
 from bench.ground import cgroup_with_quota
 from bench.harness import environment, fetch, scratch
@@ -42,6 +43,8 @@ BARS = {
     **{f"{way}: healthy controls told unhealthy": Bar(0, "") for way in WAYS},
 }
 SETTLE_SECONDS = 3.0
+"""For what is told late, at the most; where all was found, as long as anything changes."""
+LOOK_SECONDS, CHANGES_SECONDS = 0.2, 1.0
 ASK_SECONDS = 0.1
 """How often a service is asked for its health."""
 
@@ -121,15 +124,28 @@ def play(runtime: Runtime, scenario: str, way: Way, stalls: int) -> Score | None
             for line in pid.stdout:
                 if line.startswith("done"):
                     break
-            time.sleep(SETTLE_SECONDS)
+            truth = folder / "truth"
+            truths = [json.loads(line) for line in truth.read_text().splitlines()] if truth.exists() else []
+            incidents = _told(agent, truths)
         withheld = waiting.share
-        incidents = json.loads(agent.api("incidents"))["incidents"]
-        truth = folder / "truth"
-        truths = [json.loads(line) for line in truth.read_text().splitlines()] if truth.exists() else []
     score = judge(truths, incidents, None if scenario in WITHOUT_STACK else STACK_WITHIN[way])
     score.healthy, score.unhealthy = health.count("200"), [answer for answer in health if answer != "200"]
     score.withheld_share = withheld
     return score
+
+
+def _told(agent: Agent, truths: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """All incidents, when they have come to rest."""
+    told: list[dict[str, Any]] = []
+    changed = began = time.monotonic()
+    while (now := time.monotonic()) < began + SETTLE_SECONDS:
+        before, told = told, json.loads(agent.api("incidents"))["incidents"]
+        changed = now if told != before else changed
+        all_found = bool(truths) and judge(truths, told, None).found == len(truths)
+        if all_found and now > changed + CHANGES_SECONDS:
+            break
+        time.sleep(LOOK_SECONDS)
+    return told
 
 
 @contextlib.contextmanager

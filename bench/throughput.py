@@ -130,6 +130,8 @@ def in_and_out(
     pairs: int,
     warm_up_seconds: float = WARM_UP_SECONDS,
     service: Service = web_service,
+    *,
+    round_seconds: float = ROUND_SECONDS,
 ) -> Rounds:
     """One service that has the probe by `extra`, without its hooks against itself with them."""
     result = Rounds()
@@ -144,7 +146,7 @@ def in_and_out(
             for pair in range(pairs):
                 for state in ("out", "in") if pair % 2 == 0 else ("in", "out"):
                     fetch(f"http://127.0.0.1:{one.port}/{state}")
-                    rounds[state].append(_round(driver, one))
+                    rounds[state].append(_round(driver, one, round_seconds))
             result.add(rounds["out"], rounds["in"])
     return result
 
@@ -161,9 +163,9 @@ def _alternate(driver: Load, a: Process, b: Process, pairs: int) -> tuple[list[R
     return rounds[a.pid], rounds[b.pid]
 
 
-def _round(driver: Load, service: Process) -> Round:
+def _round(driver: Load, service: Process, seconds: float = ROUND_SECONDS) -> Round:
     before = service.cpu_seconds()
-    driven = driver.drive(service.port, ROUND_SECONDS)
+    driven = driver.drive(service.port, seconds)
     at_rest()
     cpu_seconds = service.cpu_seconds() - before
     return driven.requests / cpu_seconds, driven.requests / driven.seconds, driven.p99_seconds

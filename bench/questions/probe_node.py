@@ -26,9 +26,10 @@ the monitor, are pinned to one core and loaded in turn for a tenth of a second, 
 other core, once V8 has compiled what it will; each pair is started anew, twice or more. CPU seconds are those of
 all threads, those of V8 and of the monitor too. Ratios are medians over pairs of rounds, with a 95 % interval; the
 first row tells how much two processes of the same program differ. That is more than our hooks cost, so one process
-has them taken out and put back between rounds too; the probe's thread looks at the loop while they are in. At rest
-all services run at the same time, each with its bare one beside it; memory is PSS, which ending the monitor would
-give back. Of fastify's plugin the bare service is on fastify too (`python -m bench questions probe_node`).
+has them taken out and put back between rounds of 0.3 s too; the probe's thread looks at the loop while they are
+in. At rest all services run at the same time, each with its bare one beside it; memory is PSS, which ending the
+monitor would give back. Of fastify's plugin the bare service is on fastify too
+(`python -m bench questions probe_node`).
 """
 KIND = "node"
 BARS = {CPU_SECOND: Bar(0.995, at_least=True), IDLE: Bar(0.05, "% of a core"), MEMORY: Bar(12, "MiB")}
@@ -58,7 +59,9 @@ PAIRS = 6
 OUR_PAIRS = 15
 WARM_UP_SECONDS = 1.5
 QUICK_WARM_UP_SECONDS = 0.3
-HOOKS_STARTS, HOOKS_PAIRS, HOOKS_WARM_UP_SECONDS = 3, 80, 4.0
+HOOKS_STARTS, HOOKS_PAIRS, HOOKS_WARM_UP_SECONDS = 3, 28, 4.0
+HOOKS_ROUND_SECONDS = 0.3
+"""A meter that is put back begins with a heartbeat and a reading that one that goes on does not have."""
 SETTLE_SECONDS = 36.0
 """By then a loop that nothing comes to has been found to be at rest, and silent."""
 
@@ -79,7 +82,16 @@ def ask(quick: bool) -> Answer:
 
 def _hooks(quick: bool) -> Rounds:
     starts, pairs = (1, 2) if quick else (HOOKS_STARTS, HOOKS_PAIRS)
-    return in_and_out(KIND, "", NODE_PROBE, starts, pairs, HOOKS_WARM_UP_SECONDS, peers.service)
+    return in_and_out(
+        KIND,
+        "",
+        NODE_PROBE,
+        starts,
+        pairs,
+        HOOKS_WARM_UP_SECONDS,
+        peers.service,
+        round_seconds=HOOKS_ROUND_SECONDS,
+    )
 
 
 def _loaded(monitor: Monitor, quick: bool) -> dict[str, Figure | str]:

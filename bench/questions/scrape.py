@@ -26,7 +26,7 @@ less what the process takes anyhow. Series and bytes are those of one exposition
 Workers have the probe inside, and process-exporter tells of each as a group of its own. prom-client and
 prometheus_client answer for one process each, the multiprocess collector for ten that count and time requests.
 """
-LEVELS, QUICK_LEVELS = (10, 100, 300), (10, 30)
+LEVELS, QUICK_LEVELS = (10, 300), (10, 30)
 BURST_SECONDS, QUICK_BURST_SECONDS = 2.0, 1.0
 LEAST = 5
 """Scrapes of a burst, however long they take."""

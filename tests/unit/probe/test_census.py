@@ -83,7 +83,7 @@ def test_a_tuple_that_begins_with_a_type(count):
 @pytest.mark.parametrize("kind", [str, bytes])
 @pytest.mark.parametrize("length", range(1, 24))
 def test_the_end_of_a_text(count, kind, length):
-    """Letters look like a count, and behind them may stand the type of who was there before; what follows is one."""
+    """Letters look like a count, and behind them may be the type of who was there before; what follows is one."""
     text_at = module.TEXT_AT[id(kind)]
     text = struct.pack("<3Q", 1, id(kind), length).ljust(text_at, b"\0") + b"x" * length
     words = struct.unpack(f"<{len(text) // 8 + 1}Q", text.ljust((len(text) // 8 + 1) * 8, b"\0"))

@@ -3,8 +3,8 @@
 Measures one event loop, from its own thread.
 
 At work it is a heartbeat on an absolute grid of 20 ms: one that comes late shows what every callback due meanwhile
-has waited, and those that it missed are filled in. Where the loop has something to do for more than half of its time,
-45 ms cost less than half, and still tell 22 times a second what is waited. At rest, after some 15 s with next to
+has waited, and those that it missed are filled in. Where the loop has something to do for more than a fifth of its
+time, 45 ms cost less than half, and still tell 22 times a second what is waited. At rest, after some 15 s with next to
 nothing to do, a heartbeat would cost more than all the rest: it comes every 320 ms, every 4 s where the watchdog sees
 what the thread waits in, and each turn of the loop is measured instead, by an immediate that wakes nobody: what libuv
 has waited is known to it, and what else a turn has taken is its busy stretch. Busy and idle time are libuv's own in
@@ -31,7 +31,7 @@ const CPU_SECONDS = 0.3;
 const AWAKE_SECONDS = 15;
 const LATELY_SECONDS = 3;
 const BUSY_SHARE = 0.01;
-const FULL_SHARE = 0.5;
+const FULL_SHARE = 0.2;
 const FIRST_SHARE = 2.7 * BUSY_SHARE;
 const ON_TIME = layout.ON_TIME_SECONDS;
 const LONG = layout.LONG_BUSY_SECONDS;
