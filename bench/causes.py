@@ -44,7 +44,7 @@ BARS = {
 }
 SETTLE_SECONDS = 3.0
 """For what is told late, at the most; where all was found, as long as anything changes."""
-LOOK_SECONDS, CHANGES_SECONDS = 0.2, 1.0
+LOOK_SECONDS, CHANGES_SECONDS = 0.2, 1.5
 ASK_SECONDS = 0.1
 """How often a service is asked for its health."""
 
@@ -141,8 +141,8 @@ def _told(agent: Agent, truths: list[dict[str, Any]]) -> list[dict[str, Any]]:
     while (now := time.monotonic()) < began + SETTLE_SECONDS:
         before, told = told, json.loads(agent.api("incidents"))["incidents"]
         changed = now if told != before else changed
-        all_found = bool(truths) and judge(truths, told, None).found == len(truths)
-        if all_found and now > changed + CHANGES_SECONDS:
+        score = judge(truths, told, None)
+        if score.found == score.truths > 0 and now > changed + CHANGES_SECONDS:
             break
         time.sleep(LOOK_SECONDS)
     return told

@@ -26,12 +26,12 @@ One supervisor forks asyncio workers that have a little to do each second, with 
 without. All watch at the same time: an agent beside either pool, Debian's exporters and a loop of psutil, as
 many write one for themselves, beside the pool without; process-exporter has a group for each pid, since its
 usual few would tell of no worker. Each is asked every 15 s, the way Prometheus asks. The pools grow while
-everybody goes on. A figure is the median of windows of 15 s, of which ten workers have four and a thousand
-two; py-spy has 8 s of its own, since it would take the others' time. `python -m bench agent` has ten livelier
-workers.
+everybody goes on. A figure is the median of windows of 15 s, of which ten workers have four, a thousand two
+and others one; py-spy has 8 s of its own, since it would take the others' time. `python -m bench agent` has ten
+livelier workers.
 """
 LEVELS, QUICK_LEVELS = (1, 10, 100, 1000), (1, 10, 30)
-SETTLE_SECONDS, QUICK_SETTLE_SECONDS = 8.0, 8.0
+SETTLE_SECONDS = 8.0
 WINDOW_SECONDS, QUICK_WINDOWS = 15.0, 1
 WINDOWS = {1: 1, 10: 4, 100: 1, 1000: 2}
 """By level; the most of the one with a budget."""
@@ -82,7 +82,7 @@ def ask(quick: bool) -> Answer:
             _known(watchers, level)
             for watcher in watchers:
                 watcher.scrape()
-            time.sleep(QUICK_SETTLE_SECONDS if quick else SETTLE_SECONDS)
+            time.sleep(SETTLE_SECONDS)
             windows = QUICK_WINDOWS if quick else WINDOWS[level]
             for name, shares in _windows(watchers, WINDOW_SECONDS * windows).items():
                 costs.setdefault(name, Costs()).shares[level] = shares

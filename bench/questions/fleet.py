@@ -13,7 +13,6 @@ import time
 import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -85,8 +84,10 @@ def ask(quick: bool) -> Answer:
         return Answer([], [f"Not measured: {', '.join(missing)} is not installed (scripts/bench-packages)."])
     step = QUICK_STEP_SECONDS if quick else STEP_SECONDS
     with scratch() as folder:
+        calm, faulty, captures = _recorded(folder, step)
+        bytes_each = _stored(folder, calm, step, quick)
         recording = folder / "recording.json"
-        bytes_each, captures = _recorded(folder, recording, step, quick)
+        recording.write_text(json.dumps({"calm": calm, "faulty": faulty, "step": step}))
         with _servers(folder, recording, step) as (replay, prometheus, alertmanager):
             levels = [
                 _level(folder, replay, prometheus, pods, step) for pods in (QUICK_LEVELS if quick else LEVELS)
@@ -102,27 +103,20 @@ def ask(quick: bool) -> Answer:
     return Answer([*(_row(level, bytes_each) for level in levels), _calculated(levels, bytes_each)], notes)
 
 
-def _recorded(folder: Path, recording: Path, step: float, quick: bool) -> tuple[float, str]:
-    """
-    Record a pod that is well, and the same with a worker that is stopped.
-
-    The answer is how many bytes Prometheus keeps of a sample, which is found out meanwhile, and what the pod
-    captures when it is asked.
-    """
+def _recorded(folder: Path, step: float) -> tuple[list[str], list[str], str]:
+    """A pod that is well, the same with a worker that is stopped, and what it captures when it is asked."""
     control = free_port()
-    with ThreadPoolExecutor(1) as beside, pool(folder, "pod", probed=True) as workers:
+    with pool(folder, "pod", probed=True) as workers:
         workers.grow(POD_WORKERS)
         with agent(folder, "agent", workers, control=control) as watcher:
             wait_for(lambda: watcher.told().count(b'\nvitals_worker_up{target="shop"') >= POD_WORKERS, "a pod", 60)
             time.sleep(SETTLE_SECONDS)
             calm = list(_steps(watcher, CALM_STEPS, step))
-            stored = beside.submit(_stored, folder, calm, step, quick)
             captures = _asked(control)
             with _stopped(workers):
                 time.sleep(max(step, 12.0))  # until it is told to be hung
                 faulty = list(_steps(watcher, FAULTY_STEPS, step))
-        recording.write_text(json.dumps({"calm": calm, "faulty": faulty, "step": step}))
-        return stored.result(), captures
+    return calm, faulty, captures
 
 
 def _steps(watcher: Watcher, count: int, step: float) -> Iterator[str]:

@@ -62,7 +62,7 @@ QUICK_WARM_UP_SECONDS = 0.3
 HOOKS_STARTS, HOOKS_PAIRS, HOOKS_WARM_UP_SECONDS = 3, 28, 4.0
 HOOKS_ROUND_SECONDS = 0.3
 """A meter that is put back begins with a heartbeat and a reading that one that goes on does not have."""
-SETTLE_SECONDS = 36.0
+SETTLE_SECONDS = 33.0
 """By then a loop that nothing comes to has been found to be at rest, and silent."""
 
 

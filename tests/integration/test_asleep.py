@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -129,12 +130,15 @@ def test_errors_at_rest_are_told_while_they_come(tmp_path: Path, program: list[s
         service.line("ready")
         service.wait_loop("a loop at rest", lambda loop: loop.idle_seconds > asleep)
         service.wait_vitals("the first", lambda vitals: any(vitals.unhandled_errors))
-        end, counts = time.monotonic() + 12, set()
+        end, last, told_at = time.monotonic() + 12, None, [time.monotonic()]
         while time.monotonic() < end:
             vitals = service.vitals()
-            counts |= {vitals.unhandled_errors} if vitals is not None else set()
+            if vitals is not None and vitals.unhandled_errors != last:
+                last = vitals.unhandled_errors
+                told_at.append(time.monotonic())
             time.sleep(0.1)
-    assert len(counts) >= 5, counts  # and three or four where it sleeps on
+    apart = [later - earlier for earlier, later in pairwise([*told_at, end])]
+    assert max(apart) < 3, apart  # and four where it sleeps on
 
 
 @needs_node

@@ -25,7 +25,7 @@ function keepSessions(count) {
 
 const routes = {
   "/long": () => renderPage(100),
-  "/keep": () => keepSessions(200),
+  "/keep": () => setImmediate(keepSessions, 200),
   "/leave": () => setTimeout(() => process.exit(7), 20),
   "/native": () => require("child_process").execSync("sleep 7"),
 };

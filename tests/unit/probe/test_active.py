@@ -221,3 +221,16 @@ def test_gc_failure(made):
     vitals = look(probe)
     assert vitals.lost == ("gc: KeyError: 'generation'",)
     assert sum(before) > 0
+
+
+def test_errors_are_told_each_second_while_they_come(made):
+    """However long its loops have rested; one that was told is over with the next time."""
+    probe = made()
+    probe._watchdog._rested_since = 1000.0
+    probe._watchdog.all_wait = True
+    assert probe._publish_seconds(2000.0) == active.PUBLISH_ASLEEP_SECONDS
+    probe._errors.counts["task"] += 1
+    probe._publish(2000.0)
+    assert probe._publish_seconds(2000.0) == active.PUBLISH_SECONDS
+    probe._publish(2001.0)
+    assert probe._publish_seconds(2001.0) > active.PUBLISH_SECONDS

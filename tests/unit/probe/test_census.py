@@ -85,10 +85,19 @@ def test_a_tuple_that_begins_with_a_type(count):
 def test_the_end_of_a_text(count, kind, length):
     """Letters look like a count, and behind them may be the type of who was there before; what follows is one."""
     text_at = module.TEXT_AT[id(kind)]
-    text = struct.pack("<3Q", 1, id(kind), length).ljust(text_at, b"\0") + b"x" * length
+    header = struct.pack("<5Q", 1, id(kind), length, 0, module.COMPACT)
+    text = header[:text_at].ljust(text_at, b"\0") + b"x" * length
     words = struct.unpack(f"<{len(text) // 8 + 1}Q", text.ljust((len(text) // 8 + 1) * 8, b"\0"))
     stale = (id(Held),) if len(words) % 2 else ()
     assert seen(count, *words, *stale, 1, id(Held)) == {kind: 1, Held: 1}
+
+
+def test_a_string_whose_text_is_elsewhere(count, monkeypatch):
+    """Old ones have none inside: what follows them is as alive as anything."""
+    monkeypatch.setattr(module, "OLD_STRINGS", True)
+    data = struct.pack("<4Q", 1, id(str), 400, 0) + struct.pack("<2Q", 0, 0) + struct.pack("<2Q", 1, id(Held)) * 3
+    count.count(data)
+    assert count.objects[id(Held)] == 3
 
 
 def test_a_text_without_an_end(count):

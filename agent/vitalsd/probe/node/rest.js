@@ -16,8 +16,9 @@ const SEEN_PERIOD_SECONDS = 1;
 const LOOK_MS = 330;
 const SILENT_LOOK_MS = 990;
 const SILENT_AFTER_SECONDS = 12;
-/** Of a loop that only our heartbeat has come to, between two of those. */
+/** Of a loop that only our heartbeat has come to, in about so long as is between two of those. */
 const OWN_TURNS = 2;
+const COUNTED_SECONDS = 3;
 
 class Rest {
   constructor(memory, main) {
@@ -27,6 +28,7 @@ class Rest {
     /** Whether the thread was seen to wait in its loop: one that is late all the same has no stack to tell of. */
     this.waits = false;
     this._turns = 0;
+    this._countedAt = 0;
     this._servedAt = 0;
   }
 
@@ -86,8 +88,10 @@ class Rest {
     this._wait.forget();
   }
 
-  /** At each look at all: whether something has come to the loop since the last. */
+  /** At each look at all: whether something has come to the loop in the last seconds. */
   count(now) {
+    if (now - this._countedAt < COUNTED_SECONDS) return;
+    this._countedAt = now;
     if (this._doze.turns > this._turns + OWN_TURNS) this._servedAt = now;
     this._turns = this._doze.turns;
   }

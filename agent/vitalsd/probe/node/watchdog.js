@@ -313,7 +313,7 @@ class Watchdog {
     const index = layout.ERROR_CHANNELS.indexOf(channel);
     this._segment.put(records.ERROR, index, [number], `${type}\n${encodeOne(1, frames, records.ERROR.textBytes)}`);
     // Of a loop at rest the count would be seconds old.
-    this._flushAt = this._publishAt = 0;
+    this._flushAt = Math.min(this._flushAt, this._publishAt);
   }
 
   _tellRow(record, rows) {

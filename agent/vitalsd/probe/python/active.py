@@ -80,6 +80,8 @@ class Active:
         self._parts: list[Any] = []
         self._thread_cpu = 0.0
         self._busy = self._errors_before = self._published_at = 0.0
+        self._fails = False
+        """Whether there were errors before the last publication: how many is told while they come."""
         self._turning: Any = RLock()
         """Held while the thread is stopped or started, by whichever thread of the service forks."""
         self._paused, self._ended = True, False
@@ -286,6 +288,8 @@ class Active:
                 return
 
     def _publish_seconds(self, now: float) -> float:
+        if self._fails:
+            return PUBLISH_SECONDS
         if self._watchdog.may_sleep(now) and not WHOLE_LIFE:
             return PUBLISH_ASLEEP_SECONDS
         return PUBLISH_AT_REST_SECONDS if self._watchdog.at_rest else PUBLISH_SECONDS
@@ -306,8 +310,8 @@ class Active:
         read("gc", self._gcspans.check)
         read("loops", self._watchdog.count_waiting)
         busy, errors = loops.busy_seconds, self._errors.total
-        busy_share = (busy - self._busy) / max(now - self._published_at, PUBLISH_SECONDS)
-        self._watchdog.adapt(now, busy_share, fails=errors > self._errors_before)
+        self._watchdog.adapt(now, (busy - self._busy) / max(now - self._published_at, PUBLISH_SECONDS))
+        self._fails = errors > self._errors_before
         self._busy, self._errors_before, self._published_at = busy, errors, now
         pools = read("executors", counts.executors)
         if pools is not None:

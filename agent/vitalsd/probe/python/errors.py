@@ -63,7 +63,7 @@ class Errors:
 
     @property
     def total(self) -> float:
-        """All of them."""
+        """How many there were, of all channels."""
         return sum(self.counts.values())
 
     def tell(self, segment: Segment) -> None:

@@ -82,9 +82,9 @@ class Watchdog:
         for meter in list(self._loops.running.values()):
             meter.ledger.ready, meter.ledger.timers = meter.waiting()
 
-    def adapt(self, now: float, busy_share: float, fails: bool) -> None:
-        """Look more often while loops are at work, or something fails: that is told while it goes on."""
-        self.at_rest = busy_share <= layout.REST_SHARE and not fails
+    def adapt(self, now: float, busy_share: float) -> None:
+        """Look more often while loops are at work."""
+        self.at_rest = busy_share <= layout.REST_SHARE
         self._rested_since = (self._rested_since or now) if self.at_rest else None
 
     def may_sleep(self, now: float) -> bool:
