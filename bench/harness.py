@@ -73,6 +73,8 @@ class Process:
         """VmRSS, RssAnon, RssFile and RssShmem."""
         lines = Path(f"/proc/{self.pid}/status").read_text().splitlines()
         fields = dict(line.split(":", 1) for line in lines)
+        if "VmRSS" not in fields:
+            raise RuntimeError(f"process {self.pid} has ended: see {self.output}")
         return {name: int(fields[name].split()[0]) * 1024 for name in ("VmRSS", "RssAnon", "RssFile", "RssShmem")}
 
     def pss_bytes(self) -> int:

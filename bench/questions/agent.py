@@ -31,7 +31,7 @@ and others one; py-spy has 8 s of its own, since it would take the others' time.
 livelier workers.
 """
 LEVELS, QUICK_LEVELS = (1, 10, 100, 1000), (1, 10, 30)
-SETTLE_SECONDS = 8.0
+SETTLE_SECONDS = 10.0
 WINDOW_SECONDS, QUICK_WINDOWS = 15.0, 1
 WINDOWS = {1: 1, 10: 4, 100: 1, 1000: 2}
 """By level; the most of the one with a budget."""
