@@ -24,7 +24,7 @@ from typing import Self
 import psutil
 
 from bench.figures import Bar, Figure
-from bench.harness import wait_for
+from bench.harness import free_port, wait_for
 
 __all__ = ["BARS", "SHOWS", "run"]
 
@@ -98,11 +98,10 @@ def run(quick: bool) -> list[Figure]:
 
 
 def _serve(name: str, rounds: int, *, kept: bool) -> Clients:
-    from support.agent import free_ports
     from support.servers import SERVERS as KNOWN
 
     server = next(each for each in KNOWN if each.name == name)
-    port = free_ports(1)[0]
+    port = free_port()
     with _running(server.at(port)) as process:
         wait_for(lambda: _answers(port), "the server to answer")
         with Clients(port, kept=kept) as clients:

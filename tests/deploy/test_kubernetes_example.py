@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support.agent import VITALSD, Agent, free_ports
+from bench.harness import free_ports
+from support.agent import VITALSD, Agent
 from support.kustomize import pod_of
 from support.manifests import KUBERNETES, agent_of, example, plain_environment, workload
 from support.pods import all_containers, user_of

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
-from support.agent import Agent, Service, free_ports, running
+from bench.harness import free_ports
+from support.agent import Agent, Service, running
 from support.alertmanager import alertmanager
 from support.documented import alertmanager_config
 from support.probed import TARGETS

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support.agent import free_ports
+from bench.harness import free_ports
 from support.alertmanager import SILENT, alertmanager
 from support.documented import snippets
 from support.waiting import wait_for

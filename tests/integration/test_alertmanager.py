@@ -6,7 +6,7 @@ import contextlib
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support.agent import free_ports
+from bench.harness import free_ports
 from support.alertmanager import Alertmanager, alertmanager
 from support.captures import FakeCaptures
 from support.desk import TOKEN, Desk, desk

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from support.agent import free_ports
+from bench.harness import free_ports
 from support.budgeted import BUDGETED, budget, culprits
 from support.waiting import wait_for
 

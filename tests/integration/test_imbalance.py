@@ -12,7 +12,7 @@ import sys
 import threading
 from typing import TYPE_CHECKING
 
-from support.agent import free_ports
+from bench.harness import free_ports
 from support.ended import serving
 from support.waiting import wait_for
 

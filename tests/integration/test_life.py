@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
-from support.agent import Agent, free_ports, running, watching
+from bench.harness import free_ports
+from support.agent import Agent, running, watching
 from support.probed import TARGETS
 from support.servers import Server, installed
 from support.waiting import wait_for

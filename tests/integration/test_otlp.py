@@ -11,7 +11,8 @@ import socket
 from typing import TYPE_CHECKING
 
 import pytest
-from support.agent import Agent, free_ports, watching
+from bench.harness import free_ports
+from support.agent import Agent, watching
 from support.otlp import Collector, Export, Point, Series, as_prometheus
 from support.probed import probed
 from support.waiting import wait_for

@@ -10,9 +10,10 @@ import signal
 from typing import TYPE_CHECKING
 
 import pytest
+from bench.harness import free_ports
 from msgspec.structs import replace
 from support.accessible import barriers, needs_axe
-from support.agent import Agent, Service, free_ports, running, watching
+from support.agent import Agent, Service, running, watching
 from support.browser import browser, look_at, tabs_hide, visit
 from support.captures import FakeCaptures
 from support.crowd import crowd

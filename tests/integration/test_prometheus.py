@@ -12,7 +12,8 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-from support.agent import Agent, free_ports, running
+from bench.harness import free_ports
+from support.agent import Agent, running
 from support.probed import TARGETS
 from support.prometheus import Prometheus, scraping, tool
 from support.waiting import wait_for

@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from support.agent import Agent, free_ports, running
+from bench.harness import free_ports
+from support.agent import Agent, running
 from support.probed import TARGETS
 from support.prometheus import RULES, Prometheus, scraping
 from support.waiting import wait_for

@@ -14,7 +14,8 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support.agent import Agent, free_ports, running, watching
+from bench.harness import free_ports
+from support.agent import Agent, running, watching
 from support.probed import TARGETS
 from support.waiting import wait_for
 

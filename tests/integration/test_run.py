@@ -18,7 +18,8 @@ from typing import Any
 
 import psutil
 import pytest
-from support.agent import Agent, Scrape, Service, free_ports, running, watching
+from bench.harness import free_ports
+from support.agent import Agent, Scrape, Service, running, watching
 from support.probed import TARGETS
 from support.waiting import wait_for
 

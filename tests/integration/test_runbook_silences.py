@@ -7,8 +7,8 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
+from bench.harness import free_ports
 from msgspec.structs import replace
-from support.agent import free_ports
 from support.alertmanager import alertmanager
 from support.alerts import incident
 from support.pages import KINDS_AND_PAGES, blocks, section, text_of

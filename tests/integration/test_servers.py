@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from support.agent import Agent, Service, free_ports, running
+from bench.harness import free_ports
+from support.agent import Agent, Service, running
 from support.probed import TARGETS, open_to_all
 from support.servers import SERVERS, Server, installed
 from support.waiting import wait_for

@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING
 
 import psutil
 import pytest
-from support.agent import Agent, free_ports, running, watching
+from bench.harness import free_ports
+from support.agent import Agent, running, watching
 from support.probed import TARGETS, probed
 from support.waiting import wait_for
 

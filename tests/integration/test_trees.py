@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
-from support.agent import BIN, Agent, free_ports, watching
+from bench.harness import free_ports
+from support.agent import BIN, Agent, watching
 from support.probed import TARGETS
 from support.servers import MORE_TREES, SERVERS, Server, installed
 from support.waiting import wait_for

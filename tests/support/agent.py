@@ -12,7 +12,6 @@ import http.client
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 from dataclasses import dataclass, field
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psutil
+from bench.harness import free_ports
 from prometheus_client.parser import text_string_to_metric_families
 
 from support.waiting import wait_for
@@ -35,13 +35,6 @@ LEFT_ALONE = {"VITALSD__CAPTURE__AUTOMATIC": "false"}
 """One capture is taken at a time on a host, and tests run side by side: only those about captures take some."""
 CROWDED = {"VITALSD__CAPTURE__MAX_LOAD": "1000"}
 """Beside other tests there always is too much load for the default, and what is captured is the tests' own."""
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports of the loopback interface that nobody listens on."""
-    with contextlib.ExitStack() as stack:
-        taken = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
-        return [each.getsockname()[1] for each in taken]
 
 
 @dataclass

@@ -15,8 +15,9 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from bench.harness import free_ports
 
-from support.agent import BIN, Agent, free_ports, watching
+from support.agent import BIN, Agent, watching
 from support.probed import TARGETS
 from support.servers import Server, installed
 from support.waiting import wait_for

@@ -18,7 +18,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from support.agent import free_ports
+from bench.harness import free_ports
+
 from support.browser import browser, visit
 from support.showing import fault, two_in_a_row
 from support.waiting import wait_for

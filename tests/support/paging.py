@@ -14,7 +14,9 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from support.agent import Agent, free_ports, running
+from bench.harness import free_ports
+
+from support.agent import Agent, running
 from support.alertmanager import Alertmanager, Pretender
 from support.prometheus import scraping, shipped_rules
 from support.showing import fault, two_in_a_row

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 import pytest
+from bench.harness import free_ports
 
-from support.agent import free_ports
 from support.waiting import wait_for
 
 if TYPE_CHECKING:

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import psutil
+from bench.harness import free_ports
 
-from support.agent import Agent, Service, free_ports, running
+from support.agent import Agent, Service, running
 from support.captured import state_of
 from support.load import Load
 from support.probed import TARGETS

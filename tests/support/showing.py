@@ -16,7 +16,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from support.agent import Agent, free_ports, watching
+from bench.harness import free_ports
+
+from support.agent import Agent, watching
 from support.probed import LAUNCH, NODE, PRELOAD, TARGETS, node_options
 from support.prometheus import RULES, Prometheus, scraping
 from support.waiting import wait_for

@@ -55,8 +55,8 @@ const scenes = {
   },
   byTurns() {
     childProcess.execSync("sleep 0.13");
-    setTimeout(() => handleRequest(150), 30);
-    setTimeout(scenes.byTurns, 410);
+    setTimeout(() => handleRequest(200), 30);
+    setTimeout(scenes.byTurns, 460);
   },
   fifo() {
     readSlowly(process.argv[3]);

@@ -11,7 +11,7 @@ import threading
 
 import pytest
 import structlog
-from support.agent import free_ports
+from bench.harness import free_ports
 from support.alertmanager import Pretender
 from support.alerts import NOW, incident
 

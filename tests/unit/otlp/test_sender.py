@@ -9,8 +9,8 @@ import threading
 
 import pytest
 import structlog
+from bench.harness import free_ports
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
-from support.agent import free_ports
 from support.otlp import Collector, partly
 from support.views import FixedView
 
