@@ -9,7 +9,7 @@ Both are paid from one bucket of processor time that fills by SHARE of a core, l
 loop of any number of workers on a host of any size costs that much and no more; where that is not enough, lives
 are missed. Rounds that would have come anyway cost nothing here: of those each is followed by as much time as
 keeps them below ROUNDS_SHARE of a core, so that workers beyond some five hundred are read less often, and not at
-a higher price.
+a higher price. And while nothing stirs anywhere every second one is left out, until something does.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ __all__ = ["Pace", "Turn"]
 
 Turn = Literal["round", "early", "look"]
 ROUNDS_SHARE = 0.05
+CALM = 2
+"""Places of the grid from a round to the next one while nothing stirs."""
 SHARE = 0.02
 BUCKET_SECONDS = 0.2
 RESERVED_SECONDS = 0.1
@@ -42,7 +44,7 @@ class Pace:
     """What is to be done next, and when. All times are CLOCK_MONOTONIC."""
 
     def __init__(self, now: float) -> None:
-        self._due = now
+        self._due = self._due_if_stirred = now
         self._early: list[float] = []
         self._early_at = now - EARLY_APART_SECONDS
         self._looked_at = now
@@ -72,6 +74,12 @@ class Pace:
             self._again_at = now + AGAIN_SECONDS
         self._want(now + PROBE_SECONDS)
 
+    def stirred(self) -> bool:
+        """Something is going on: no round is left out any more. The answer is whether one would have been."""
+        sooner = self._due_if_stirred < self._due
+        self._due = self._due_if_stirred
+        return sooner
+
     def next(self, now: float) -> tuple[Turn, float]:
         """The next thing to do, and when."""
         self._fill(now)
@@ -87,15 +95,24 @@ class Pace:
         return turn, at
 
     def done(
-        self, turn: Turn, began: float, spent_seconds: float, interval_seconds: float, *, filled: bool
+        self,
+        turn: Turn,
+        began: float,
+        spent_seconds: float,
+        interval_seconds: float,
+        *,
+        filled: bool,
+        calm: bool = False,
     ) -> None:
-        """It was done, for so much processor time; `filled` says that every place has somebody."""
+        """It was done, for so much processor time; `filled`: every place has somebody, `calm`: nothing stirs."""
         self._fill(began)
         self._looked_at, self._unseen_at = began, None
         if self._again_at is not None and began >= self._again_at:
             self._again_at = None
         if turn == "round":
-            self._due = max(self._due + interval_seconds, began + spent_seconds / ROUNDS_SHARE)
+            least, grid = began + spent_seconds / ROUNDS_SHARE, self._due
+            self._due_if_stirred = max(grid + interval_seconds, least)
+            self._due = max(grid + CALM * interval_seconds, least) if calm else self._due_if_stirred
         else:
             self._left -= spent_seconds
         if turn != "look":

@@ -1,20 +1,22 @@
 """
 The rounds of an agent: who is there, what is read of them, and what that comes to; and between them, who lives.
 
-A few milliseconds of the agent's loop every few seconds, 0.2 ms each second, and sooner when a worker ends. What
-fails is told in the log, and the next round comes as planned.
+A few milliseconds of the agent's loop every few seconds, half as often in calm and sooner when a worker ends, and
+0.2 ms each second. What fails is told in the log, and the next round comes as planned.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import time
 from collections.abc import Callable
 
 import structlog
 from msgspec.structs import replace
 
+from vitalsd.beat import next_beat
 from vitalsd.detect.growth.book import GrowthBook
 from vitalsd.history.history import History
 from vitalsd.history.points import Point, point_of
@@ -63,10 +65,12 @@ class Rounds:
         self._investigation = investigation
         self._remedying = remedying
         self.interval_seconds = interval_seconds
+        self._pace = Pace(math.floor(time.monotonic()))
+        self._sooner = asyncio.Event()
 
     async def run(self) -> None:
         """Sample on an absolute grid, and early when a worker ends; what takes too long shows in the interval."""
-        pace, sooner = Pace(time.monotonic()), asyncio.Event()
+        pace, sooner = self._pace, self._sooner
         seated: set[WorkerKey | None] = set()
 
         def hear(tell: Callable[[float], None]) -> None:
@@ -94,22 +98,28 @@ class Rounds:
                     self._round(found, now, early=turn == "early")
             except Exception:
                 log.exception("sampling_failed")
-            pace.done(turn, now, time.thread_time() - began, self.interval_seconds, filled=filled)
+            spent, calm = time.thread_time() - began, not self._stirs()
+            pace.done(turn, now, spent, self.interval_seconds, filled=filled, calm=calm)
             if pace.next(time.monotonic())[1] <= time.monotonic():
                 await asyncio.sleep(0.01)  # behind: the others have their turn all the same
 
     async def look_for_life(self) -> None:
         """Look at every worker each second, on an absolute grid."""
-        due = time.monotonic()
         while True:
-            due = max(due + LOOK_SECONDS, time.monotonic())
-            await asyncio.sleep(max(0.01, due - time.monotonic()))
+            now = time.monotonic()
+            await asyncio.sleep(next_beat(now, LOOK_SECONDS) - now)
             try:
                 for back in self._pulses.look():
                     self._investigation.silent.silences.add(back.target, time.monotonic(), back.seconds)
                 self._investigation.look_for_life(self._pulses.of, self._pulses.is_suspect)
+                if self._stirs() and self._pace.stirred():
+                    self._sooner.set()
             except Exception:
                 log.exception("looking_for_life_failed")
+
+    def _stirs(self) -> bool:
+        """Whether there is more to be told of by more readings, or somebody to tell it to."""
+        return self._investigation.stirs or self._state.is_watched() or self._finder.has_news()
 
     def _find(self, now: float, *, again: bool) -> Found:
         """Who is there, each watched for its end."""

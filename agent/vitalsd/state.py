@@ -7,6 +7,7 @@ rest is as the last round left it.
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -53,6 +54,7 @@ __all__ = ["State"]
 
 LATE_ROUNDS = 4
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+WATCHED_SECONDS = 10.0
 
 
 class State:
@@ -85,6 +87,7 @@ class State:
         self._updated_at: float | None = None
         self._begun_at = time.monotonic()
         self._interval = interval_seconds
+        self._watched_at = -math.inf
         self.reload_problem: str | None = None
         """What was wrong with the configuration that was read last, if it was not taken over."""
         self.reload_succeeded_at = time.time()
@@ -116,6 +119,14 @@ class State:
         if self._updated_at is not None:  # until there is a second round, the interval is what was asked for
             self._interval = now - self._updated_at
         self._updated_at = now
+
+    def look_closely(self) -> None:
+        """Somebody looks at this by the second: no round is left out for a while."""
+        self._watched_at = time.monotonic()
+
+    def is_watched(self) -> bool:
+        """Whether somebody has, until a moment ago."""
+        return time.monotonic() - self._watched_at < WATCHED_SECONDS
 
     def lives(self, seconds: float) -> bool:
         """Whether a round was made within so long, or within a few of the intervals that are really kept."""

@@ -191,6 +191,9 @@ class View(Protocol):
     def sampled(self) -> tuple[TargetSnapshot, ...]:
         """Every target as the latest round of sampling left it; the same object until there is another round."""
 
+    def look_closely(self) -> None:
+        """Somebody looks at this by the second: have it be as new as it may for the next ten."""
+
     def stalled(self) -> Mapping[tuple[str, str], float]:
         """Target and slot -> seconds of the longest stall that it is in at this very call; no other is told."""
 

@@ -22,6 +22,7 @@ from vitalsd.probe.python import layout
 from vitalsd.segment.reader import SegmentError, SegmentFile
 from vitalsd.segment.vitals import ProbeDisabled, read_vitals
 from vitalsd.sources.observer.calls import Calls
+from vitalsd.sources.observer.glance import Glance
 from vitalsd.sources.observer.probed import Probed
 from vitalsd.sources.observer.watch import Setting
 from vitalsd.sources.room import Descriptors
@@ -139,8 +140,8 @@ def _look(path: Path) -> None:
     watch = Probed(WorkerKey(2**22, 99), path, setting)
     try:
         for step in range(3):
-            watch.calm(_now() + step)
             watch.look(_now() + step, 0.0)
+            Glance([watch]).stirred(_now() + step, ())
         assert_sane([msgspec.to_builtins(each) for each in watch.in_progress()], plain=False)
         assert_sane([msgspec.to_builtins(each) for each in told], plain=False)
     finally:

@@ -456,6 +456,11 @@ class FixedView:
     recoveries: dict[WorkerKey | None, Recovering] = field(default_factory=dict)
     reload_error: Exception | None = None
     reloads: int = field(default=0)
+    closer_looks: int = field(default=0)
+
+    def look_closely(self) -> None:
+        """Nothing is read here."""
+        self.closer_looks += 1
 
     def targets(self) -> tuple[TargetSnapshot, ...]:
         """The targets, as they are."""

@@ -78,3 +78,15 @@ def test_stacks(state, stacks):
     stacks.refusals["budget"] += 2
     told = state.agent()
     assert (told.stacks, told.stacks_refused) == (5, {"budget": 2})
+
+
+def test_watched(state, monkeypatch):
+    """Who looks by the second has it as new as it may be until a moment after the last look."""
+    now = 100.0
+    monkeypatch.setattr("vitalsd.state.time.monotonic", lambda: now)
+    assert not state.is_watched()
+    state.look_closely()
+    now = 109.0
+    assert state.is_watched()
+    now = 111.0
+    assert not state.is_watched()

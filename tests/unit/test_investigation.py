@@ -13,6 +13,7 @@ from support.waiting import wait_for
 from vitalsd.capture.stacks import StackSampler
 from vitalsd.detect.growth.book import GrowthBook
 from vitalsd.detect.growth.plan import plan_of
+from vitalsd.detect.registry import nothing
 from vitalsd.incidents.book import Book
 from vitalsd.investigation.case import Case
 from vitalsd.investigation.investigation import Investigation
@@ -90,6 +91,48 @@ class Broken:
         raise ValueError("no")
 
     is_quiet = judge
+
+
+class Stirred:
+    """A detector of workers that looks closer each time, and finds nothing."""
+
+    kind = "stirred"
+
+    def is_quiet(self, _seen):
+        """Not at a glance."""
+        return False
+
+    def judge(self, seen):
+        """Nothing after all."""
+        return nothing(self.kind, seen, "quiet", "nothing")
+
+
+def test_what_stirs(world):
+    """Nothing in calm; a loop that is late, until the round after; a detector for as long as it looks closer."""
+    world.look()
+    assert not world.investigation.stirs
+
+    async def late():
+        world.late()
+
+    asyncio.run(late())
+    assert world.investigation.stirs
+    world.look()
+    assert not world.investigation.stirs
+    world.investigation._detectors = (*world.investigation._detectors, Stirred())
+    world.look()
+    assert world.investigation.stirs
+
+
+def test_what_is_found_in_a_target_stirs(world, monkeypatch):
+    """Not that a detector looks closer: that of pools does in each round, and takes long windows."""
+    monkeypatch.setattr("vitalsd.investigation.investigation.find_in_target", lambda *_: [])
+    world.look()
+    assert not world.investigation.stirs
+    down = Finding("worker_down", "old", "0", "warning", time.time(), "It is down.")
+    monkeypatch.setattr("vitalsd.investigation.investigation.find_in_target", lambda *_: [down])
+    world.look()
+    assert world.investigation.stirs
 
 
 @pytest.mark.parametrize("of", ["_detectors", "_target_detectors"])

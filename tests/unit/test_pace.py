@@ -16,6 +16,7 @@ class Day:
         self.now, self.pace, self.turns = 0.0, Pace(0.0), []
         self.costs = {"look": cost, "early": round_cost, "round": round_cost}
         self.filled_at = 0.0
+        self.calm = False
 
     def live(self, seconds: float, ends_each: float | None = None) -> Day:
         """Go on for so long, with an end each so often."""
@@ -32,7 +33,7 @@ class Day:
                 return self
             self.now = at
             self.turns.append((turn, round(at, 3)))
-            self.pace.done(turn, at, self.costs[turn], 3.0, filled=at >= self.filled_at)
+            self.pace.done(turn, at, self.costs[turn], 3.0, filled=at >= self.filled_at, calm=self.calm)
             self.now += 0.01
 
     def end(self, filled_after: float = 0.05) -> None:
@@ -53,6 +54,29 @@ class Day:
 def test_rounds_come_on_a_grid():
     """And nothing else where nobody ends."""
     assert Day().live(10).turns == [("round", at) for at in (0.0, 3.0, 6.0, 9.0)]
+
+
+def test_in_calm_every_second_round_is_left_out():
+    """Until something stirs: then the next one comes where it would have come on the grid, or at once."""
+    day = Day()
+    day.calm = True
+    day.live(13)
+    assert day.times("round") == [0.0, 6.0, 12.0]
+    assert (day.pace.stirred(), day.pace.stirred()) == (True, False)
+    assert day.live(3).times("round")[-1] == 15.0
+    day.live(4.5)
+    assert day.now == 20.5
+    assert day.pace.stirred()
+    day.calm = False
+    assert day.live(4).times("round")[-3:] == [20.5, 21.0, 24.0]
+
+
+def test_calm_does_not_make_dear_rounds_rarer_still():
+    """What keeps them below their share of a core is enough of a pause; what stirs does not shorten it."""
+    day = Day(round_cost=0.4)
+    day.calm = True
+    assert day.live(20).times("round") == [0.0, 8.0, 16.0]
+    assert not day.pace.stirred()
 
 
 def test_rounds_that_are_dear_come_less_often():

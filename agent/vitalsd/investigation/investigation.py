@@ -31,6 +31,7 @@ from vitalsd.detect.registry import (
     judge_target,
     make_detectors,
     make_target_detectors,
+    stirred,
 )
 from vitalsd.detect.words import duration
 from vitalsd.history.past import Past, spans_of
@@ -123,6 +124,8 @@ class Investigation:
         self._targets: tuple[TargetSnapshot, ...] = ()
         self._segments: dict[WorkerKey, Path] = {}
         self._failures = DetectorFailures()
+        self.stirs = True
+        """Whether a detector of workers looks closer, one of targets has found something, or a loop is late."""
         policy = CensusPolicy(lambda key: bool(observer.in_progress(key)))
         self.censuses = GrowthCensuses(self._socket_of, policy, settings.capture.census_interval, COUNTS)
         self.changed: Callable[[Iterable[Incident]], None] = lambda _incidents: None
@@ -196,6 +199,7 @@ class Investigation:
         case = self._case_of(event.key)
         if case is None:
             return
+        self.stirs = True
         if isinstance(event, Late):
             self._late(case, event)
             self._look_again(event.key, IN_PROGRESS_SECONDS - event.seconds)
@@ -227,7 +231,7 @@ class Investigation:
 
     def look(self, targets: Iterable[TargetSnapshot]) -> None:
         """Take in a round of sampling, judge every worker, and hand on what was found."""
-        now = time.time()
+        now, self.stirs = time.time(), False
         targets = self._targets = tuple(targets)
         self._book.follow(targets)
         self.silent.keep(targets)
@@ -282,6 +286,7 @@ class Investigation:
     def _find_in_target(self, seen: SeenTarget) -> list[Finding]:
         """What every detector of targets finds by now; who has come back is no longer hung."""
         found = find_in_target(self._target_detectors, seen, self._failures.tell)
+        self.stirs |= bool(found)
         for over in self._hung.take(seen, found):
             self.changed(self._book.over(seen.latest.name, over.worker, "worker_hung", over.text, over.fault))
         self._back_again(seen, found)
@@ -320,7 +325,9 @@ class Investigation:
         self._stalls.in_progress(case, worker)
         case.turning = next((told for told in reversed(case.told) if not told[1].stall), case.turning)
         seen = self._seen(case, worker, now, tuple(case.told))
-        found = find_all(self._detectors, seen, self._failures.tell)
+        asked = stirred(self._detectors, seen)
+        self.stirs |= bool(asked)
+        found = find_all(asked, seen, self._failures.tell)
         case.told.clear()
         return self.censuses.accompany(worker, found)
 

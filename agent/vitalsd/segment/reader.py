@@ -28,7 +28,7 @@ from vitalsd.errors import VitalsdError
 from vitalsd.locks import lock_holder
 from vitalsd.probe.python import layout
 
-__all__ = ["Header", "RawRecord", "Reading", "SegmentError", "SegmentFile"]
+__all__ = ["LIVE_AT", "LIVE_BYTES", "Header", "RawRecord", "Reading", "SegmentError", "SegmentFile"]
 
 READ_ATTEMPTS = 4
 WORD = struct.Struct("<d")
@@ -194,19 +194,15 @@ class SegmentFile:
         start, size = first * 8, (end - first) * 8
         return Reading(first, self._pread(start, size), self._pread(start, size))
 
-    def live_bytes(self) -> bytes:
-        """
-        What `live_words` are made of: the same bytes are the same words.
-
-        Read here and not by `_pread`: of all that the agent does this is done most often, and a call costs 1 us.
-        """
-        read = os.pread(self._fd, LIVE_BYTES, LIVE_AT) if self._fd >= 0 else b""
-        return read if len(read) == LIVE_BYTES else read.ljust(LIVE_BYTES, b"\0")
+    @property
+    def descriptor(self) -> int:
+        """To read LIVE_BYTES of, while the file is open."""
+        return self._fd
 
     @staticmethod
     def live_words(read: bytes) -> tuple[float, ...]:
         """`since` and then `due` of every loop, as one reading has them: some may be between two moments."""
-        return LIVE.unpack(read)
+        return LIVE.unpack(read.ljust(LIVE_BYTES, b"\0"))
 
     def look_again(self, reading: Reading) -> Reading:
         """The same words a moment later."""

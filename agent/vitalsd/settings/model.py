@@ -66,8 +66,10 @@ class Sampling(Section, frozen=True):
         Duration,
         Meta(
             ge=0.1,
-            description="The time between two readings of every worker; longer where they take more than a "
-            "twentieth of a core, from some 500 workers on.",
+            description="The time between two readings of every worker while anything stirs: a loop that is late, "
+            "a detector that looks closer, a probe that comes or goes, somebody who looks at the page or asks for "
+            "the targets. In calm it is twice that. Longer where readings take more than a twentieth of a core, "
+            "from some 500 workers on.",
         ),
     ] = 3.0
     discovery_interval: Annotated[

@@ -222,6 +222,10 @@ class Finder:
                 self._grouped.pop(name, None)
         return Found(seats, self._supervisors, self._zombies.left())
 
+    def has_news(self) -> bool:
+        """Whether a probe has come or gone since the latest look, as far as can be told for next to nothing."""
+        return self._folder.has_news()
+
     def _is_stale(self, segments: dict[int, SegmentFile], now: float) -> bool:
         seated = [key for slots in self._slots.values() for key in slots.seated().values() if key is not None]
         gone = [key.pid for key in seated if key.in_sight and has_gone(self._proc, key)]

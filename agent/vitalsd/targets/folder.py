@@ -157,6 +157,10 @@ class SegmentFolder:
                     found[whose.pid], ranks[whose.pid] = segment, rank
         return found
 
+    def has_news(self) -> bool:
+        """Whether anything was made or removed there since the latest look."""
+        return self._places.have_changed()
+
     def _is_due(self, path: Path, now: float) -> bool:
         refusal = self._refusals.get(path)
         return refusal is None or now >= refusal.retry_at

@@ -113,9 +113,20 @@ class Places:
             self._listings[folder] = status.st_ino, status.st_mtime_ns, found
         return found, problem
 
+    def have_changed(self) -> bool:
+        """Whether anything was made or removed in those that could be listed."""
+        return any(_changed_ns(folder) != changed for folder, (_, changed, _) in self._listings.items())
+
     def problem_for(self, uid: int) -> str | None:
         """Why a segment of this user's may be out of our sight."""
         return next((problem for place, problem in self._problems.items() if place.uid in (None, uid)), None)
+
+
+def _changed_ns(folder: Path) -> int | None:
+    try:
+        return folder.lstat().st_mtime_ns
+    except OSError:
+        return None
 
 
 def _unfit(place: Place, found: os.stat_result) -> str | None:

@@ -16,6 +16,7 @@ import uvicorn
 from uvicorn.config import Config
 from uvicorn.server import Server
 
+from vitalsd.beat import next_beat
 from vitalsd_exporters.web.door import AT_ONCE, Door
 from vitalsd_exporters.web.sockets import BACKLOG, bind
 
@@ -116,7 +117,7 @@ class _Server(Server):
         while not await self.on_tick(0):
             self._door.look()
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(TICK_SECONDS):
+                async with asyncio.timeout_at(next_beat(asyncio.get_running_loop().time(), TICK_SECONDS)):
                     await self.stopping.wait()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:

@@ -49,6 +49,7 @@ class TargetBook:
             return self._made
 
     async def _encoded(self) -> bytes:
+        self._view.look_closely()
         slices = Slices()
         told = []
         for target in self._view.targets():

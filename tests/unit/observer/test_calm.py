@@ -11,7 +11,7 @@ from vitalsd.segment.reader import LIVE
 from vitalsd.sources.observer import probed
 from vitalsd.sources.observer.calls import Calls
 from vitalsd.sources.observer.inside import NOTED_SECONDS
-from vitalsd.sources.observer.probed import Probed, _calm_until
+from vitalsd.sources.observer.probed import Probed, calm_until_by
 from vitalsd.sources.observer.stretch import Stretch
 from vitalsd.sources.observer.watch import Setting
 from vitalsd.sources.room import Descriptors
@@ -31,7 +31,7 @@ def read(loops):
 def test_the_first_that_may_be_late_decides(loops):
     """Of a loop at work since then, and of a timer that is due in one that waits, whichever it is of them."""
     told = [due if since < 0 else since for since, due in loops]
-    assert _calm_until(read(loops)) == min((at for at in told if at > 0), default=math.inf) + NOTED_SECONDS
+    assert calm_until_by(read(loops)) == min((at for at in told if at > 0), default=math.inf) + NOTED_SECONDS
 
 
 def test_each_stretch_wakes_the_probe_once(monkeypatch, tmp_path):

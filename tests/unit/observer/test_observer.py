@@ -3,6 +3,7 @@
 import os
 import struct
 import time
+from pathlib import Path
 
 import pytest
 
@@ -10,7 +11,8 @@ from vitalsd.model import STAND_INS, WorkerKey
 from vitalsd.probe.python import layout
 from vitalsd.probe.python.segment import Segment
 from vitalsd.sources.interpreter.interpreter import NO_CPYTHON
-from vitalsd.sources.observer import Ended, Late
+from vitalsd.sources.observer import Ended, Followed, Late
+from vitalsd.sources.observer.probed import Probed
 from vitalsd.sources.observer.seek import NO_LOOP
 from vitalsd.sources.uv.turns import NOTHING_EXPORTED
 
@@ -403,18 +405,30 @@ class Published:
 
 
 @pytest.fixture
-def segment(tmp_path, monkeypatch):
-    """A segment that its test writes."""
-    from pathlib import Path
-
-    monkeypatch.setenv("VITALSD_DIR", str(tmp_path / "segments"))
+def segments(tmp_path, monkeypatch):
+    """Return a function that makes a segment which its test writes, for each number another."""
+    made = []
     (tmp_path / "segments").mkdir()
-    made = Segment(0.1)
-    published = Published(made)
-    published.file = Path(made.path)
-    yield published
-    made.remove()
-    os.close(made._fd)
+
+    def make(number=0):
+        folder = tmp_path / "segments" / str(number)
+        folder.mkdir()
+        monkeypatch.setenv("VITALSD_DIR", str(folder))
+        made.append(Segment(0.1))
+        published = Published(made[-1])
+        published.file = Path(made[-1].path)
+        return published
+
+    yield make
+    for each in made:
+        each.remove()
+        os.close(each._fd)
+
+
+@pytest.fixture
+def segment(segments):
+    """A segment that its test writes."""
+    return segments()
 
 
 @pytest.fixture
@@ -462,6 +476,77 @@ def test_probed_short_stretches_are_not_looked_into(probed, tree):
         probed.ticks()
     assert probed.events == []
     assert probed.observer._watches[0]._readers == {}
+
+
+@pytest.fixture
+def three(tree, watching, segments):
+    """An observer of three workers with a probe, whose loops rest."""
+    watch = watching()
+    watch.segments = [segments(number) for number in range(3)]
+    watch.keys = [tree.service(pid) for pid in (10, 20, 30)]
+    for segment in watch.segments:
+        segment.set(0, -499.0)
+    watch.observer.follow(
+        [
+            Followed("shop", str(slot), key, segment.file)
+            for slot, (key, segment) in enumerate(zip(watch.keys, watch.segments, strict=True))
+        ]
+    )
+    watch.until(0.5)
+    return watch
+
+
+def looked_at(watch, monkeypatch, seconds):
+    """Which of the three are looked at one by one within so long."""
+    found, look = set(), Probed.look
+
+    def noted(each, *when):
+        found.add(watch.keys.index(each.key))
+        return look(each, *when)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Probed, "look", noted)
+        watch.until(seconds)
+    return found
+
+
+def test_probed_one_of_three(three, tree, monkeypatch):
+    """A glance is enough for those who rest, or turn; the one that is late is looked at until it is back."""
+    tree.thread(20, syscall=SLEEP)
+    three.segments[1].set(0, three.now)
+    three.segments[2].set(0, three.now - 0.001, 0.0)
+    three.until(0.02)
+    three.segments[2].set(0, -three.now)
+    assert looked_at(three, monkeypatch, 0.3) == {1}
+    assert [bool(three.observer.in_progress(key)) for key in three.keys] == [False, True, False]
+    three.segments[1].set(0, -three.now)
+    three.until(0.2)
+    assert [type(event) for event in three.events] == [Late, Ended]
+    assert three.observer.in_progress(three.keys[1]) == ()
+    assert looked_at(three, monkeypatch, 0.5) == set()
+
+
+def test_probed_files_that_cannot_be_read(three, tree, monkeypatch):
+    """One file fails under the glance: all are looked at by themselves, and the stall of another is told."""
+    real, broken = os.pread, three.observer._probed[three.keys[0]].descriptor
+
+    def failing(file, *where):
+        if file == broken:
+            raise OSError(5, "Input/output error")
+        return real(file, *where)
+
+    monkeypatch.setattr(os, "pread", failing)
+    tree.thread(20, syscall=SLEEP)
+    three.segments[1].set(0, three.now)
+    three.until(0.4)
+    assert [(event.key, type(event)) for event in three.events] == [(three.keys[1], Late)]
+    (problem,) = three.observer._problems
+    assert "pid 10" in problem
+    monkeypatch.setattr(os, "pread", real)
+    three.segments[1].set(0, -three.now)
+    three.until(0.2)
+    assert three.events[-1].key == three.keys[1]
+    assert looked_at(three, monkeypatch, 0.5) == set()
 
 
 @pytest.mark.parametrize("inner", [12, 3])

@@ -199,3 +199,19 @@ def test_listed_when_it_changes(folder, monkeypatch):
     assert listings == []
     first.rename(folder / "python-3-0c0c0c0c.seg")
     assert places.segments([]) == {folder / "python-3-0c0c0c0c.seg"}
+
+
+def test_what_comes_or_goes_is_known_at_a_glance(folder):
+    """Of a folder that was listed, and of one that has gone since; nothing is listed for it."""
+    os.utime(folder, ns=(1, 1))  # long ago
+    looking = Places(lambda: [Place(folder)])
+    assert not looking.have_changed()
+    looking.segments(())
+    assert not looking.have_changed()
+    (folder / "python-8-00000000.seg").touch()
+    assert looking.have_changed()
+    os.utime(folder, ns=(2, 2))
+    looking.segments(())
+    assert not looking.have_changed()
+    folder.rename(folder.with_name("gone"))
+    assert looking.have_changed()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 __all__ = ["Budget"]
 
 WINDOW_SECONDS = 2.0
@@ -32,13 +34,14 @@ class Budget:
         """Between two looks at one that is."""
         return min(self._base, self._burst * self._factor)
 
-    def spent(self, now: float, cpu_seconds: float) -> None:
-        """Take the CPU time that the observer has used until now."""
+    def spent(self, now: float, cpu_clock: Callable[[], float]) -> None:
+        """Ask for the CPU time that the observer has used until now, when it is time to."""
         if self._window is None:
-            self._window = now, cpu_seconds
+            self._window = now, cpu_clock()
         began, before = self._window
         if now - began < WINDOW_SECONDS:
             return
+        cpu_seconds = cpu_clock()
         self._window = now, cpu_seconds
         used = (cpu_seconds - before) / (now - began) / self._share
         if used > 1 or used < RELAXED:

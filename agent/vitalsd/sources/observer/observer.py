@@ -22,6 +22,7 @@ from vitalsd.model import ObservedLoop, StallEvidence, WorkerKey
 from vitalsd.sources.observer.budget import Budget
 from vitalsd.sources.observer.calls import Calls
 from vitalsd.sources.observer.events import Ended, Followed, Late
+from vitalsd.sources.observer.glance import Glance
 from vitalsd.sources.observer.probed import Probed
 from vitalsd.sources.observer.unprobed import Unprobed
 from vitalsd.sources.observer.watch import Setting, Watch
@@ -71,9 +72,14 @@ class Observer:
         self._unprobed: dict[WorkerKey, Unprobed] = {}
         self._probed: dict[WorkerKey, Probed] = {}
         self._watches: list[Watch] = []
+        self._glance = Glance(())
+        self._unopened: list[Probed] = []
+        """Those whose file could not be read yet."""
+        self._outside: list[Unprobed] = []
+        """Those who are watched from outside."""
+        self._restless: dict[Watch, None] = {}
+        """Those with a time of their own to be looked at again."""
         self._base_at = 0.0
-        self._outside = True
-        """Whether any worker is watched from outside."""
         self._woken_for: float | None = None
         self._own_seconds = 0.0
         """Of processor time, of the whole agent, when it went to sleep."""
@@ -89,7 +95,7 @@ class Observer:
     def interval_seconds(self) -> float:
         """How often it looks at a loop that is not late."""
         # Probes time their stalls themselves: fewer looks are enough to be there while one lasts.
-        return self._budget.interval_seconds * (1 if self._outside else PROBED)
+        return self._budget.interval_seconds * (PROBED if self._watches and not self._outside else 1)
 
     def start(self) -> None:
         """Start the thread."""
@@ -118,12 +124,12 @@ class Observer:
 
     def in_progress(self, key: WorkerKey) -> tuple[StallEvidence, ...]:
         """What is known so far of stretches beyond the threshold."""
-        watch = self._watch(key)
+        watch = self._late_watch(key)
         return watch.in_progress() if watch is not None else ()
 
     def late(self, key: WorkerKey) -> tuple[StallEvidence, ...]:
         """Of these the stretches that are stalls for sure: a loop that turns and is never idle looks like one."""
-        watch = self._watch(key)
+        watch = self._late_watch(key)
         return watch.in_progress() if watch is not None and watch.certain else ()
 
     def settle(self, key: WorkerKey, since: float, was_stall: bool) -> None:
@@ -169,20 +175,20 @@ class Observer:
     def tick(self) -> float:
         """All looks that are due; the answer is when the next one is."""
         now = self._clock()
-        own = self._own_clock() - self._own_seconds
-        late = max(0.0, now - self._woken_for - own) if self._woken_for is not None else 0.0
+        late = now - self._woken_for if self._woken_for is not None else 0.0
+        if late > LATE_SECONDS:
+            late = max(0.0, late - (self._own_clock() - self._own_seconds))
         if late > LATE_SECONDS:
             self._late.append((now - late, now))
         self._adopt()
         base = now >= self._base_at
         if base:
             self._base_at = max(self._base_at + self.interval_seconds, now)
+        for watch in self._due(now, base=base):
+            self._look(watch, late)
         upcoming = self._base_at if self._watches else now + NOBODY_SECONDS
-        for watch in self._watches:
-            if base or now >= watch.due_at:
-                self._look(watch, late)
-            upcoming = min(upcoming, watch.due_at)
-        self._budget.spent(now, self._cpu_clock())
+        upcoming = min([upcoming, *(watch.due_at for watch in self._restless)])
+        self._budget.spent(now, self._cpu_clock)
         self._woken_for, self._own_seconds = upcoming, self._own_clock()
         return upcoming
 
@@ -196,20 +202,29 @@ class Observer:
         for watch in self._watches:
             watch.close()
 
+    def _due(self, now: float, *, base: bool) -> list[Watch]:
+        """Whom to look at: whose own time has come, and at times all, of whom a glance is mostly enough."""
+        if not base:
+            return [watch for watch in self._restless if now >= watch.due_at]
+        if any(watch.descriptor is not None for watch in self._unopened):
+            self._set_out()
+        return [*self._glance.stirred(now, self._restless), *self._unopened, *self._outside]
+
     def _look(self, watch: Watch, late: float) -> None:
         now = self._clock()
         try:
-            if watch.calm(now):
-                watch.due_at = self._base_at
-                return
             quiet = watch.look(now, late)
         except Exception as error:  # noqa: BLE001 - one worker must not take the others down
-            quiet = True
             self._problem(f"pid {watch.key.pid}: {type(error).__name__}: {error}")
+            self._restless[watch] = None  # what it was in the middle of is not over
+            watch.due_at = self._base_at
+            return
         if quiet:
             watch.rest()
-            watch.due_at = self._base_at
-        elif watch.bursting(now):
+            self._restless.pop(watch, None)
+            return
+        self._restless[watch] = None
+        if watch.bursting(now):
             watch.due_at = now + self._budget.burst_seconds
         else:
             watch.due_at = now + INTERVAL_SECONDS if watch.suspect else self._base_at
@@ -236,12 +251,22 @@ class Observer:
             elif worker.segment is None and worker.loopless is None and key not in unprobed:
                 unprobed[key] = Unprobed(key, self._setting)
         self._probed, self._unprobed = probed, unprobed
-        outside = [watch for key, watch in unprobed.items() if key not in probed]
-        self._outside = bool(outside)
-        self._watches = [*probed.values(), *outside]
+        self._outside = [watch for key, watch in unprobed.items() if key not in probed]
+        self._watches = [*probed.values(), *self._outside]
+        self._restless = {watch: None for watch in self._watches if watch in self._restless}
+        self._set_out()
+
+    def _set_out(self) -> None:
+        """At whom a glance is enough, and at whom not yet."""
+        self._glance = Glance(self._probed.values())
+        self._unopened = [watch for watch in self._probed.values() if watch.descriptor is None]
 
     def _watch(self, key: WorkerKey) -> Watch | None:
         return self._probed.get(key) or self._unprobed.get(key)
+
+    def _late_watch(self, key: WorkerKey) -> Watch | None:
+        watch = self._watch(key)
+        return watch if watch is not None and watch in self._restless else None
 
     def _tell(self, event: Late | Ended) -> None:
         try:

@@ -23,7 +23,7 @@ from vitalsd.sources.observer.thread import ThreadReader
 from vitalsd.sources.observer.watch import Setting, Watch
 from vitalsd.targets.namespaces import own_number
 
-__all__ = ["Probed"]
+__all__ = ["Probed", "calm_until_by"]
 
 RETRY_SECONDS = 1.0
 WAKE_SECONDS = 1.0
@@ -56,11 +56,6 @@ class Probed(Watch):
         super().__init__(key, setting)
         self.path = segment
         self._file: SegmentFile | None = None
-        self._following = False
-        """Whether a stretch of some loop is being followed."""
-        self._read = b""
-        self._calm_until = 0.0
-        """CLOCK_MONOTONIC until which no loop can be late whose words are still these."""
         self._retry_at = 0.0
         self._dead = False
         self._wake_at = self._woken_for = 0.0
@@ -120,23 +115,12 @@ class Probed(Watch):
                 self._look_at(slot, loop, current, now, until, agent_late)
             elif slot in self._readers:
                 self._readers.pop(slot).close()
-        self._following = not quiet
         return quiet
 
-    def calm(self, now: float) -> bool:
-        """
-        Whether no loop can be late, by one reading at the most.
-
-        What is being written belongs to a loop that turns; one that rests leaves its words as they are, and what
-        they came to holds for as long.
-        """
-        if self._following or self._file is None or (self.runtime == "node" and self._is_stopped()):
-            return False
-        read = self._file.live_bytes()
-        if read != self._read:
-            self._read = read
-            self._calm_until = _calm_until(read)
-        return now < self._calm_until
+    @property
+    def descriptor(self) -> int | None:
+        """Of its file, for a glance at its words; None before it was opened."""
+        return self._file.descriptor if self._file is not None else None
 
     def _wake(self, stretch: Stretch, now: float) -> None:
         """Have the probe take its stack: Python's sleeps while its loops rest, Node's looks itself."""
@@ -151,7 +135,7 @@ class Probed(Watch):
 
         Node's watchdog tells ahead by when it will have looked again, and is stopped like all of it.
         """
-        self._stopped_at = (self._stopped_at or now) if self._is_stopped() else None
+        self._stopped_at = (self._stopped_at or now) if self.is_stopped() else None
         if self._stopped_at is None:
             return slots
         return [(since, min(due, self._stopped_at) if due > 0 else due) for since, due in slots]
@@ -162,11 +146,12 @@ class Probed(Watch):
 
         In a process that is stopped nothing happens, and nobody copies: there the last ones hold until now.
         """
-        if copied <= 0 or (now - copied > COPY_SECONDS and self._is_stopped()):
+        if copied <= 0 or (now - copied > COPY_SECONDS and self.is_stopped()):
             return now
         return min(now, copied)
 
-    def _is_stopped(self) -> bool:
+    def is_stopped(self) -> bool:
+        """Whether somebody has stopped its process."""
         try:
             with open(self.process + "/stat", "rb") as file:  # noqa: PTH123 - text in
                 return file.read(512).rpartition(b") ")[2][:1].decode() in STOPPED
@@ -257,9 +242,9 @@ class Probed(Watch):
         return self.key.pid
 
 
-def _calm_until(read: bytes) -> float:
+def calm_until_by(read: bytes) -> float:
     """When the first of these loops is late, if nothing changes: one at work, or one whose timer is due."""
-    if read[OTHERS] == NOBODY:  # most processes have one loop, and each look at one that works comes here
+    if read[OTHERS] == NOBODY and len(read) == ONE.size:  # most have one loop, and one at work comes here
         since, due = ONE.unpack(read)
         late = due if since < 0 else since
         return late + NOTED_SECONDS if late > 0 else math.inf

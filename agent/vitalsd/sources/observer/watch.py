@@ -60,10 +60,6 @@ class Watch:
         self._places: Places | None = None
         self._around: dict[str, tuple[Stretch, Surroundings, float]] = {}
 
-    def calm(self, _now: float) -> bool:
-        """Whether it is known for next to nothing that there is nothing to see."""
-        return False
-
     def look(self, now: float, agent_late: float) -> bool:
         """Look at all loops of the worker; the answer is whether all is quiet."""
         raise NotImplementedError

@@ -61,6 +61,7 @@ class PageNews:
 
     async def events(self) -> bytes:
         """One event for each sort of thing that has changed."""
+        self._view.look_closely()
         self._rows = await self._book.rows()
         return b"".join(
             [
