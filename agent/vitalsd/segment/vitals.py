@@ -13,6 +13,7 @@ import re
 import struct
 import time
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from itertools import accumulate
 from operator import itemgetter
 
@@ -219,7 +220,9 @@ def _delay_histogram(
     return Histogram(bounds=BOUNDS, buckets=buckets, sum=wait_integral / layout.DELAY_INTERVAL_SECONDS)
 
 
-def _gc_histogram(values: Sequence[float]) -> Histogram:
+@lru_cache(maxsize=1024)
+def _gc_histogram(values: tuple[float, ...]) -> Histogram:
+    """Remembered, since most readings find as many collections as the one before did."""
     seconds, *counts = [value if 0.0 <= value <= LARGEST else 0.0 for value in values]
     buckets = tuple(accumulate(map(int, counts)))
     return Histogram(bounds=layout.GC_BOUNDS_SECONDS, buckets=buckets, sum=seconds)

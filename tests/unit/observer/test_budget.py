@@ -1,7 +1,5 @@
 """How often to look, by what looking costs."""
 
-from functools import partial
-
 import pytest
 
 from vitalsd.sources.observer.budget import Budget
@@ -9,10 +7,12 @@ from vitalsd.sources.observer.budget import Budget
 
 def spend(budget, share, windows, start=0.0, cpu=0.0):
     """Spend this share of a core for so many windows; the answer is where the clocks are then."""
-    ends = [(start + 2.0 * each, cpu + 2.0 * each * share) for each in range(windows + 1)]
-    for at, spent in ends:
-        budget.spent(at, partial(float, spent))
-    return ends[-1]
+    budget.spent(start, cpu)
+    for _ in range(windows):
+        start += 2.0
+        cpu += 2.0 * share
+        budget.spent(start, cpu)
+    return start, cpu
 
 
 def test_within_the_budget():
@@ -38,6 +38,6 @@ def test_beyond_it():
 def test_nothing_changes_within_a_window():
     """A single expensive look is no reason."""
     budget = Budget(0.007, 0.05, 0.005)
-    budget.spent(0.0, lambda: 0.0)
-    budget.spent(1.9, lambda: 1.0)
+    budget.spent(0.0, 0.0)
+    budget.spent(1.9, 1.0)
     assert budget.burst_seconds == 0.005

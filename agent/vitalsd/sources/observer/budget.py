@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
 
 __all__ = ["Budget"]
 
@@ -23,28 +23,27 @@ class Budget:
         self._factor = 1.0
         self._sparest = interval_seconds / burst_seconds
         self._window: tuple[float, float] | None = None
-
-    @property
-    def interval_seconds(self) -> float:
+        self.interval_seconds = interval_seconds
         """Between two looks at a loop that is not late."""
-        return max(self._base, min(MOST_SECONDS, self._base * self._factor / self._sparest))
-
-    @property
-    def burst_seconds(self) -> float:
+        self.burst_seconds = burst_seconds
         """Between two looks at one that is."""
-        return min(self._base, self._burst * self._factor)
+        self.due_at = -math.inf
+        """When it is to be told again what was spent."""
 
-    def spent(self, now: float, cpu_clock: Callable[[], float]) -> None:
-        """Ask for the CPU time that the observer has used until now, when it is time to."""
+    def spent(self, now: float, cpu_seconds: float) -> None:
+        """Take the CPU time that the observer has used until now."""
         if self._window is None:
-            self._window = now, cpu_clock()
+            self._window = now, cpu_seconds
         began, before = self._window
-        if now - began < WINDOW_SECONDS:
+        self.due_at = began + WINDOW_SECONDS
+        if now < self.due_at:
             return
-        cpu_seconds = cpu_clock()
-        self._window = now, cpu_seconds
+        self._window, self.due_at = (now, cpu_seconds), now + WINDOW_SECONDS
         used = (cpu_seconds - before) / (now - began) / self._share
         if used > 1 or used < RELAXED:
             wanted = used / (1 if used > 1 else RELAXED)
             change = min(FASTEST_CHANGE, max(1 / FASTEST_CHANGE, wanted))
             self._factor = min(MOST_SECONDS / self._burst, max(1.0, self._factor * change))
+            spaced = min(MOST_SECONDS, self._base * self._factor / self._sparest)
+            self.interval_seconds = max(self._base, spaced)
+            self.burst_seconds = min(self._base, self._burst * self._factor)

@@ -7,9 +7,8 @@ they are, and what they came to holds for as long.
 
 from __future__ import annotations
 
-import math
 import os
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Sequence
 
 from vitalsd.segment.reader import LIVE_AT, LIVE_BYTES
 from vitalsd.sources.observer.probed import Probed, calm_until_by
@@ -21,17 +20,16 @@ __all__ = ["Glance"]
 class Glance:
     """At those probes whose files are open."""
 
-    def __init__(self, watches: Iterable[Probed]) -> None:
-        opened = [(watch, file) for watch in watches if (file := watch.descriptor) is not None]
-        self._watches = [watch for watch, _ in opened]
-        self._files = [file for _, file in opened]
-        self._read = [b""] * len(opened)
-        self._calm_until = [0.0] * len(opened)
+    def __init__(self, watches: Sequence[Probed]) -> None:
+        self._watches = watches
+        self._files = [watch.descriptor for watch in watches]
+        self._read = [b""] * len(watches)
+        self._calm_until = [0.0] * len(watches)
         """CLOCK_MONOTONIC until which none of its loops can be late while its words are still these."""
-        self._nodes = [place for place, watch in enumerate(self._watches) if watch.runtime == "node"]
+        self._nodes = [place for place, watch in enumerate(watches) if watch.runtime == "node"]
         """Those whose words do not tell that they are stopped."""
 
-    def stirred(self, now: float, restless: Collection[Watch]) -> list[Probed]:
+    def stirred(self, now: float, restless: Collection[Watch]) -> list[Watch]:
         """Those of whom it is not sure that no loop is late, and those who were late at the look before."""
         read, calm_until, pread = self._read, self._calm_until, os.pread
         try:
@@ -41,9 +39,9 @@ class Glance:
                     read[place], calm_until[place] = words, calm_until_by(words)
         except OSError:
             return list(self._watches)  # each finds out for itself whether it was its own
-        stopped = [place for place in self._nodes if self._watches[place].is_stopped()]
-        if not stopped and not restless and now < min(calm_until, default=math.inf):
+        if not self._nodes and not restless and calm_until and now < min(calm_until):
             return []
+        stopped = [place for place in self._nodes if self._watches[place].is_stopped()]
         return [
             watch
             for place, (watch, until) in enumerate(zip(self._watches, calm_until, strict=True))

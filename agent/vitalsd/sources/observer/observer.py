@@ -10,6 +10,7 @@ Whom to follow is told by the daemon; what is found goes out through `notify`, i
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import deque
@@ -73,14 +74,13 @@ class Observer:
         self._probed: dict[WorkerKey, Probed] = {}
         self._watches: list[Watch] = []
         self._glance = Glance(())
-        self._unopened: list[Probed] = []
-        """Those whose file could not be read yet."""
-        self._outside: list[Unprobed] = []
-        """Those who are watched from outside."""
+        self._one_by_one: list[Watch] = []
+        """Those at whom a glance is not enough: watched from outside, or their file could not be read yet."""
+        self._rarer = 1.0
         self._restless: dict[Watch, None] = {}
         """Those with a time of their own to be looked at again."""
         self._base_at = 0.0
-        self._woken_for: float | None = None
+        self._woken_for = math.inf
         self._own_seconds = 0.0
         """Of processor time, of the whole agent, when it went to sleep."""
         self._late: deque[tuple[float, float]] = deque(maxlen=KEPT_LATE)
@@ -94,8 +94,7 @@ class Observer:
     @property
     def interval_seconds(self) -> float:
         """How often it looks at a loop that is not late."""
-        # Probes time their stalls themselves: fewer looks are enough to be there while one lasts.
-        return self._budget.interval_seconds * (PROBED if self._watches and not self._outside else 1)
+        return self._budget.interval_seconds * self._rarer
 
     def start(self) -> None:
         """Start the thread."""
@@ -174,23 +173,36 @@ class Observer:
 
     def tick(self) -> float:
         """All looks that are due; the answer is when the next one is."""
+        # Ten times a second, with nothing of it in a cache: what is seldom needed stands elsewhere.
         now = self._clock()
-        late = now - self._woken_for if self._woken_for is not None else 0.0
+        late = now - self._woken_for
         if late > LATE_SECONDS:
-            late = max(0.0, late - (self._own_clock() - self._own_seconds))
-        if late > LATE_SECONDS:
-            self._late.append((now - late, now))
-        self._adopt()
-        base = now >= self._base_at
-        if base:
-            self._base_at = max(self._base_at + self.interval_seconds, now)
-        for watch in self._due(now, base=base):
-            self._look(watch, late)
+            late = self._late_of_itself(now, late)
+        if self._wanted is not self._adopted:
+            self._adopt()
+        if now >= self._base_at:
+            self._base_at = max(self._base_at + self._budget.interval_seconds * self._rarer, now)
+            due = self._glance.stirred(now, self._restless)
+            if self._one_by_one:
+                due += self._all_one_by_one()
+        else:
+            due = [watch for watch in self._restless if now >= watch.due_at]
+        for watch in due:
+            self._look(watch, max(0.0, late))
         upcoming = self._base_at if self._watches else now + NOBODY_SECONDS
-        upcoming = min([upcoming, *(watch.due_at for watch in self._restless)])
-        self._budget.spent(now, self._cpu_clock)
+        if self._restless:
+            upcoming = min(upcoming, *(watch.due_at for watch in self._restless))
+        if now >= self._budget.due_at:
+            self._budget.spent(now, self._cpu_clock())
         self._woken_for, self._own_seconds = upcoming, self._own_clock()
         return upcoming
+
+    def _late_of_itself(self, now: float, late: float) -> float:
+        """How late this look is because of others: not for as long as the agent itself was at work."""
+        late -= self._own_clock() - self._own_seconds
+        if late > LATE_SECONDS:
+            self._late.append((now - late, now))
+        return late
 
     def _run(self) -> None:
         while not self._stopping:
@@ -202,13 +214,12 @@ class Observer:
         for watch in self._watches:
             watch.close()
 
-    def _due(self, now: float, *, base: bool) -> list[Watch]:
-        """Whom to look at: whose own time has come, and at times all, of whom a glance is mostly enough."""
-        if not base:
-            return [watch for watch in self._restless if now >= watch.due_at]
-        if any(watch.descriptor is not None for watch in self._unopened):
+    def _all_one_by_one(self) -> list[Watch]:
+        """Those at whom a glance is not enough; one whose file is open by now has its last such look."""
+        watches = self._one_by_one
+        if any(isinstance(watch, Probed) and watch.descriptor >= 0 for watch in watches):
             self._set_out()
-        return [*self._glance.stirred(now, self._restless), *self._unopened, *self._outside]
+        return watches
 
     def _look(self, watch: Watch, late: float) -> None:
         now = self._clock()
@@ -231,10 +242,10 @@ class Observer:
 
     def _adopt(self) -> None:
         """Follow whom the daemon wants; the books of a worker stay while it is followed, a probe or none."""
-        wanted = self._wanted
-        if wanted is self._adopted:
+        before, self._adopted = self._adopted, self._wanted
+        wanted = self._adopted
+        if wanted == before:
             return
-        self._adopted = wanted
         probed, unprobed = dict(self._probed), dict(self._unprobed)
         for key, watch in self._probed.items():
             worker = wanted.get(key)
@@ -251,15 +262,18 @@ class Observer:
             elif worker.segment is None and worker.loopless is None and key not in unprobed:
                 unprobed[key] = Unprobed(key, self._setting)
         self._probed, self._unprobed = probed, unprobed
-        self._outside = [watch for key, watch in unprobed.items() if key not in probed]
-        self._watches = [*probed.values(), *self._outside]
+        outside = [watch for key, watch in unprobed.items() if key not in probed]
+        self._watches = [*probed.values(), *outside]
         self._restless = {watch: None for watch in self._watches if watch in self._restless}
+        # Probes time their stalls themselves: fewer looks are enough to be there while one lasts.
+        self._rarer = PROBED if self._watches and not outside else 1.0
         self._set_out()
 
     def _set_out(self) -> None:
-        """At whom a glance is enough, and at whom not yet."""
-        self._glance = Glance(self._probed.values())
-        self._unopened = [watch for watch in self._probed.values() if watch.descriptor is None]
+        """At whom a glance is enough, and at whom not, or not yet."""
+        opened = [watch for watch in self._probed.values() if watch.descriptor >= 0]
+        self._glance = Glance(opened)
+        self._one_by_one = [watch for watch in self._watches if watch not in opened]
 
     def _watch(self, key: WorkerKey) -> Watch | None:
         return self._probed.get(key) or self._unprobed.get(key)

@@ -34,6 +34,7 @@ LOOKS = 4
 COPY_SECONDS = 0.5
 """A copy that is older than this is not made any more: its probe makes one each quarter of a second."""
 MOST_THREADS = 256
+CLOSED = -1
 WORDS = struct.Struct(f"<{layout.COPIED + 1 - layout.SINCE}d")
 COPIED = layout.COPIED - layout.SINCE
 OTHERS = slice(8, 8 * layout.LOOPS)
@@ -118,9 +119,9 @@ class Probed(Watch):
         return quiet
 
     @property
-    def descriptor(self) -> int | None:
-        """Of its file, for a glance at its words; None before it was opened."""
-        return self._file.descriptor if self._file is not None else None
+    def descriptor(self) -> int:
+        """Of its file, for a glance at its words; below zero before it was opened."""
+        return self._file.descriptor if self._file is not None else CLOSED
 
     def _wake(self, stretch: Stretch, now: float) -> None:
         """Have the probe take its stack: Python's sleeps while its loops rest, Node's looks itself."""
