@@ -103,7 +103,7 @@ class Daemon:
             settings.storage.history,
         )
         self._observer = Observer(self._hear, threshold_seconds=settings.stall.threshold)
-        self._pulses = Pulses()
+        self._pulses = Pulses(turned_at=self._observer.turned_at)
         self._sampler = Sampler(self._observer, self._exits.of, self._pulses.of)
         self._sampler.reconfigure(settings)
         self._stacks = StackSampler()

@@ -80,6 +80,10 @@ class Pace:
         self._due = self._due_if_stirred
         return sooner
 
+    def leaves_out(self, now: float) -> bool:
+        """Whether a round that would have come by now is being left out."""
+        return self._due_if_stirred <= now < self._due
+
     def next(self, now: float) -> tuple[Turn, float]:
         """The next thing to do, and when."""
         self._fill(now)

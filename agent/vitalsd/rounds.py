@@ -67,6 +67,7 @@ class Rounds:
         self.interval_seconds = interval_seconds
         self._pace = Pace(math.floor(time.monotonic()))
         self._sooner = asyncio.Event()
+        state.round_left_out = lambda: self._pace.leaves_out(time.monotonic())
 
     async def run(self) -> None:
         """Sample on an absolute grid, and early when a worker ends; what takes too long shows in the interval."""

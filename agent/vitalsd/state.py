@@ -95,6 +95,8 @@ class State:
         """What `rules` answers."""
         self.growth: Callable[[str, str], GrowthWatch | None] = lambda _target, _worker: None
         """Target and slot -> its growth."""
+        self.round_left_out: Callable[[], bool] = lambda: False
+        """Whether there would have been another round by now, were it not for the calm."""
         self.recovers: Callable[[WorkerKey], Recovering | None] = lambda _key: None
         """What `recovering` answers."""
         self.desk: Desk | None = None
@@ -141,7 +143,13 @@ class State:
 
     def targets(self) -> tuple[TargetSnapshot, ...]:
         """Every target, its probes read at this instant."""
-        return tuple(self._refreshed(target) for target in self._round.targets)
+        return tuple(self._refreshed(target, self._sampler.refresh_probe) for target in self._round.targets)
+
+    def scraped(self) -> tuple[TargetSnapshot, ...]:
+        """The same; where the latest round was left out, with all else read at this instant, too."""
+        if not self.round_left_out():
+            return self.targets()
+        return tuple(self._refreshed(target, self._sampler.renew) for target in self._round.targets)
 
     def sampled(self) -> tuple[TargetSnapshot, ...]:
         """Every target as the latest round left it."""
@@ -156,10 +164,10 @@ class State:
                     told[place] = max(late.seconds, told.get(place, 0.0))
         return told
 
-    def _refreshed(self, target: TargetSnapshot) -> TargetSnapshot:
-        workers = tuple(
-            self._sampler.refresh_probe(worker, self._seats[target.name, worker.slot]) for worker in target.workers
-        )
+    def _refreshed(
+        self, target: TargetSnapshot, read: Callable[[WorkerSample, Seat], WorkerSample]
+    ) -> TargetSnapshot:
+        workers = tuple(read(worker, self._seats[target.name, worker.slot]) for worker in target.workers)
         return msgspec.structs.replace(target, workers=workers)
 
     def worker(self, target: str, slot: str) -> WorkerSample | None:

@@ -188,6 +188,9 @@ class View(Protocol):
     def targets(self) -> tuple[TargetSnapshot, ...]:
         """Every target; stalls in progress and loop counters are read at this very call."""
 
+    def scraped(self) -> tuple[TargetSnapshot, ...]:
+        """The same for metrics, of which rates are made: nothing in it is older than an interval of sampling."""
+
     def sampled(self) -> tuple[TargetSnapshot, ...]:
         """Every target as the latest round of sampling left it; the same object until there is another round."""
 

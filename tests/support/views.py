@@ -466,6 +466,10 @@ class FixedView:
         """The targets, as they are."""
         return self.all_targets
 
+    def scraped(self) -> tuple[TargetSnapshot, ...]:
+        """The same targets, as they are."""
+        return self.targets()
+
     def sampled(self) -> tuple[TargetSnapshot, ...]:
         """The same targets."""
         return self.all_targets

@@ -1,6 +1,8 @@
 """What the daemon knows of itself: how often it really samples."""
 
 import pytest
+from msgspec.structs import replace
+from support.views import WATCHED
 
 from vitalsd.capture.stacks import StackSampler
 from vitalsd.history.history import History
@@ -10,7 +12,7 @@ from vitalsd.settings.model import Health
 from vitalsd.sources.observer.observer import Observer
 from vitalsd.sources.sampler import Round, Sampler
 from vitalsd.state import State
-from vitalsd.targets.finder import Found
+from vitalsd.targets.finder import Found, Seat
 
 
 @pytest.fixture
@@ -90,3 +92,17 @@ def test_watched(state, monkeypatch):
     assert state.is_watched()
     now = 111.0
     assert not state.is_watched()
+
+
+def test_scraped(state, monkeypatch):
+    """Where a round was left out a scrape has everything read again, and nobody else has."""
+    worker = WATCHED
+    target = TargetSnapshot("shop", True, (worker,))
+    seat = Seat("shop", worker.slot, worker.key, "python", None, {})
+    state.update(Found({"shop": (seat,)}), Round((target,), ()), 1000.0)
+    monkeypatch.setattr(state._sampler, "renew", lambda sample, _seat: replace(sample, at=7.0))
+    monkeypatch.setattr(state._sampler, "refresh_probe", lambda sample, _seat: replace(sample, at=8.0))
+    ask = (state.scraped, state.targets)
+    assert [found[0].workers[0].at for found in (each() for each in ask)] == [8.0, 8.0]
+    state.round_left_out = lambda: True
+    assert [found[0].workers[0].at for found in (each() for each in ask)] == [7.0, 8.0]

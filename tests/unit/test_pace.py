@@ -62,6 +62,7 @@ def test_in_calm_every_second_round_is_left_out():
     day.calm = True
     day.live(13)
     assert day.times("round") == [0.0, 6.0, 12.0]
+    assert [day.pace.leaves_out(at) for at in (14.9, 15.0, 17.9, 18.0)] == [False, True, True, False]
     assert (day.pace.stirred(), day.pace.stirred()) == (True, False)
     assert day.live(3).times("round")[-1] == 15.0
     day.live(4.5)

@@ -37,6 +37,9 @@ from vitalsd.targets.finder import Found, Seat
 
 __all__ = ["Round", "Sampler"]
 
+READ = ("at", "lag_source", "process", "probe", "memory", "cpu", "observed", "pulse", "missing")
+"""What a reading of a worker tells of it."""
+
 log = structlog.get_logger(__name__)
 
 
@@ -116,6 +119,15 @@ class Sampler:
             return sample
         read = self._observed(sample) if seat.segment is None else self._probed(sample, seat)
         return self._with_pulse(read, time.time())
+
+    def renew(self, sample: WorkerSample, seat: Seat) -> WorkerSample:
+        """The same sample with everything read again, for whoever asks when the round before was left out."""
+        if seat.key is None or seat.key != sample.key or not sample.up:
+            return sample
+        fresh = self._worker(seat, [])
+        if not fresh.up:
+            return sample  # it has just gone: that is for the next round to tell
+        return msgspec.structs.replace(sample, **{field: getattr(fresh, field) for field in READ})
 
     def _probed(self, sample: WorkerSample, seat: Seat) -> WorkerSample:
         """The same sample with the segment read again."""

@@ -68,7 +68,7 @@ class VitalsCollector:
 
     def _parts(self) -> Iterator[list[series.Row]]:
         view = self._view
-        targets = _whole("targets", view.targets)
+        targets = _whole("targets", view.scraped)
         for target in targets:
             yield from self._target(target)
         names = {target.name for target in targets}

@@ -1,5 +1,6 @@
 """The observer without its thread: who is looked at when, what is told, and what may go wrong with a target."""
 
+import math
 import os
 import struct
 import time
@@ -518,6 +519,8 @@ def test_probed_one_of_three(three, tree, monkeypatch):
     three.until(0.02)
     three.segments[2].set(0, -three.now)
     assert looked_at(three, monkeypatch, 0.3) == {1}
+    ago = [three.now - three.observer.turned_at(key) for key in three.keys]
+    assert ago == [math.inf, pytest.approx(0.3, abs=0.12), pytest.approx(0.3, abs=0.12)]
     assert [bool(three.observer.in_progress(key)) for key in three.keys] == [False, True, False]
     three.segments[1].set(0, -three.now)
     three.until(0.2)

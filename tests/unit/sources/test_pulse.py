@@ -88,6 +88,37 @@ def test_a_state_counts_since_every_look_has_found_it(proc: Path, clock: Clock):
     assert made.of(KEY).state == "X"
 
 
+def test_the_state_of_one_whose_loop_turns_is_read_seldom(proc: Path, clock: Clock):
+    """Each five seconds; once it turns no more it is, and it was stopped when it had turned last."""
+    turned_at = clock.at
+    made = Pulses(proc, clock.mono, clock.wall, lambda _key: turned_at)
+    made.follow(found())
+    made.look()
+    say(proc, "D")
+    for _ in range(4):
+        clock.at += 1
+        turned_at = clock.at - 0.2
+        made.look()
+        assert made.of(KEY).state == "S"
+    clock.at += 1
+    turned_at = clock.at - 0.2
+    made.look()
+    assert made.of(KEY).state == "D"
+    say(proc, "S")
+    clock.at += 1
+    turned_at = clock.at - 0.3
+    made.look()
+    assert made.of(KEY).state == "S"
+    clock.at += 1
+    turned_at = clock.at - 0.9
+    made.look()
+    say(proc, "T")
+    clock.at += 1
+    made.look()
+    assert made.of(KEY).state == "T"
+    assert clock.wall() - made.of(KEY).state_since == pytest.approx(1.9)
+
+
 def test_an_agent_that_did_not_look_accuses_nobody(proc: Path, clock: Clock):
     """What was stopped before a gap may have gone on, and have been stopped again."""
     say(proc, "T")

@@ -254,6 +254,22 @@ def test_refresh(sampling, tree, published):
     assert (fresh.process.threads, fresh.at) == (3, sample.at)
 
 
+def test_renew(sampling, tree, published):
+    """A scrape when a round was left out reads everything again; who has gone meanwhile stays as it was."""
+    written, read = published
+    tree.add(10, threads=3)
+    made, place = sampling(), seat(segment=read)
+    (sample,) = made.sample(Found({"shop": (place,)})).targets[0].workers
+    tree.add(10, threads=99)
+    written.put(layout.PROCESS, [1.0] * len(layout.PROCESS_FIELDS))
+    fresh = made.renew(sample, place)
+    assert (fresh.probe.tasks, fresh.process.threads) == (1, 99)
+    assert fresh.at > sample.at
+    assert made.renew(sample, seat(key=WorkerKey(10, 1001), segment=read)) is sample
+    tree.remove(10)
+    assert made.renew(sample, place) is sample
+
+
 def test_refresh_of_another(sampling, tree, published):
     """A seat that has changed hands leaves the sample as it is; a segment not whole now costs its numbers."""
     written, read = published

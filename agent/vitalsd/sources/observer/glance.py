@@ -36,6 +36,8 @@ class Glance:
             for place, file in enumerate(self._files):
                 words = pread(file, LIVE_BYTES, LIVE_AT)
                 if words != read[place]:
+                    if read[place]:
+                        self._watches[place].turned_at = now
                     read[place], calm_until[place] = words, calm_until_by(words)
         except OSError:
             return list(self._watches)  # each finds out for itself whether it was its own

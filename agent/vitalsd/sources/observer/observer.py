@@ -137,6 +137,15 @@ class Observer:
         if watch is not None:
             watch.settle(since, was_stall)
 
+    def turned_at(self, key: WorkerKey) -> float:
+        """
+        CLOCK_MONOTONIC at which its loop was seen last to have turned, within a look; long ago where nobody knows.
+
+        Node's words are written by another thread than its loop's.
+        """
+        watch = self._probed.get(key)
+        return watch.turned_at if watch is not None and watch.runtime == "python" else -math.inf
+
     def late_seconds(self, since: float, until: float) -> float:
         """
         By how much it was late itself within this time, at the most: because of others.

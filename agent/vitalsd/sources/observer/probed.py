@@ -56,6 +56,8 @@ class Probed(Watch):
     def __init__(self, key: WorkerKey, segment: Path, setting: Setting) -> None:
         super().__init__(key, setting)
         self.path = segment
+        self.turned_at = -math.inf
+        """CLOCK_MONOTONIC at which a glance found other words than the one before."""
         self._file: SegmentFile | None = None
         self._retry_at = 0.0
         self._dead = False

@@ -2,12 +2,13 @@
 Looks at each worker, and at who supervises it, once a second: the kernel's state, and its latest sign of life.
 
 Costs one read of /proc/PID/stat, 8 us, for gunicorn's workers a stat of their heartbeat file, 3 us, and for each
-control group a look at its freezer, 7 us. Of a loop the observer knows more. Nothing here waits for the process:
-no file takes its memory's lock.
+control group a look at its freezer, 7 us. Whose loop has turned since the look before lives: of that one the state
+is read each five seconds. Nothing here waits for the process: no file takes its memory's lock.
 """
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -24,6 +25,8 @@ from vitalsd.targets.finder import Found
 __all__ = ["LOOK_SECONDS", "CameBack", "Pulses"]
 
 LOOK_SECONDS = 1.0
+STATE_SECONDS = 5.0
+"""Between two readings of the state of one whose loop turns: other threads of it may have hung."""
 GAP_SECONDS = 3.0
 """An agent that did not look for so long, because it was stopped or the host was, accuses nobody of silence."""
 SUSPECT = (*STOPPED, "D", "Z", "X")
@@ -48,6 +51,8 @@ class _Worker(msgspec.Struct):
     state: str = ""
     state_since: float = 0.0
     """CLOCK_MONOTONIC."""
+    state_at: float = 0.0
+    """CLOCK_MONOTONIC at which it was read last."""
     freezer: Freezer | None = None
     frozen_since: float | None = None
     """CLOCK_MONOTONIC; None while its group goes on."""
@@ -67,8 +72,10 @@ class Pulses:
         proc: Path = Path("/proc"),
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
+        turned_at: Callable[[WorkerKey], float] = lambda _key: -math.inf,
     ) -> None:
         self._proc = proc
+        self._turned_at = turned_at
         self._clock, self._wall = clock, wall
         self._workers: dict[WorkerKey, _Worker] = {}
         self._looked_at: float | None = None
@@ -92,7 +99,8 @@ class Pulses:
     def look(self) -> list[CameBack]:
         """Look at all of them; the answer is who has come back since the look before."""
         now, wall = self._clock(), self._wall()
-        gap = now - self._looked_at if self._looked_at is not None else 0.0
+        before = self._looked_at
+        gap = now - before if before is not None else 0.0
         self._looked_at, self._seen_at = now, wall
         back: list[CameBack] = []
         frozen: dict[Freezer, bool] = {}
@@ -102,14 +110,16 @@ class Pulses:
                 worker.frozen_since = None
                 if worker.file is not None:
                     worker.file.pardon(gap)
-            self._look_at(key, worker, now)
+            turned_at = self._turned_at(key)
+            if before is None or turned_at <= before or self._wants_reading(worker, now):
+                self._look_at(key, worker, now, turned_at)
             self._look_at_freezer(worker, now, frozen)
             if worker.file is None:
                 continue
-            before, worker.silent = worker.silent, worker.file.silent_seconds(now, wall)
-            if before is not None and worker.silent is not None and worker.silent < before:
-                learned = before - worker.silent >= SILENCE_SECONDS and not worker.rests and not worker.held
-                back += [CameBack(worker.target, key, before)] if learned else []
+            silent_before, worker.silent = worker.silent, worker.file.silent_seconds(now, wall)
+            if silent_before is not None and worker.silent is not None and worker.silent < silent_before:
+                learned = silent_before - worker.silent >= SILENCE_SECONDS and not worker.rests and not worker.held
+                back += [CameBack(worker.target, key, silent_before)] if learned else []
                 worker.held = False
             silent = worker.silent is not None and worker.silent >= SILENCE_SECONDS
             worker.rests = self._rests(key, worker) if silent else None
@@ -148,14 +158,21 @@ class Pulses:
             worker.rest = wait_of(self._proc, key.pid)
             worker.rests = worker.rest is not None
 
-    def _look_at(self, key: WorkerKey, worker: _Worker, now: float) -> None:
+    @staticmethod
+    def _wants_reading(worker: _Worker, now: float) -> bool:
+        """Although its loop turns: its state was one that none should have, or is not known, or an old one."""
+        return not worker.state or worker.state in SUSPECT or now >= worker.state_at + STATE_SECONDS
+
+    def _look_at(self, key: WorkerKey, worker: _Worker, now: float, turned_at: float) -> None:
         try:
             fields = read_file(f"{self._proc}/{key.pid}/stat").rpartition(b")")[2].split()
             state = fields[0].decode() if int(fields[19]) == key.start_ticks else "X"
         except (OSError, IndexError, ValueError):
             state = "X" if key.in_sight else UNSEEN
         if state != worker.state:
-            worker.state, worker.state_since = state, now
+            # Whoever has turned since the state was read last has stopped after that.
+            worker.state, worker.state_since = state, turned_at if turned_at > worker.state_at else now
+        worker.state_at = now
 
     def is_suspect(self, key: WorkerKey) -> bool:
         """Whether the latest look has found anything that might become a silence."""
