@@ -152,6 +152,7 @@ class Daemon:
             remedying=self._remedying,
             interval_seconds=settings.sampling.interval,
         )
+        self.state.round_left_out = self._rounds.leaves_out
         self._loop: asyncio.AbstractEventLoop | None = None
         token_file = settings.exporters.control.token_file
         self.token = load_token(

@@ -9,7 +9,8 @@ Both are paid from one bucket of processor time that fills by SHARE of a core, l
 loop of any number of workers on a host of any size costs that much and no more; where that is not enough, lives
 are missed. Rounds that would have come anyway cost nothing here: of those each is followed by as much time as
 keeps them below ROUNDS_SHARE of a core, so that workers beyond some five hundred are read less often, and not at
-a higher price. And while nothing stirs anywhere every second one is left out, until something does.
+a higher price. And while nothing stirs anywhere every second one is left out, until something does; of those that
+have been missed altogether, none is made up for.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ Turn = Literal["round", "early", "look"]
 ROUNDS_SHARE = 0.05
 CALM = 2
 """Places of the grid from a round to the next one while nothing stirs."""
+CALM_SECONDS = 12.0
+"""No more than that: detectors have the samples of a minute."""
 SHARE = 0.02
 BUCKET_SECONDS = 0.2
 RESERVED_SECONDS = 0.1
@@ -74,7 +77,7 @@ class Pace:
             self._again_at = now + AGAIN_SECONDS
         self._want(now + PROBE_SECONDS)
 
-    def stirred(self) -> bool:
+    def stir(self) -> bool:
         """Something is going on: no round is left out any more. The answer is whether one would have been."""
         sooner = self._due_if_stirred < self._due
         self._due = self._due_if_stirred
@@ -115,8 +118,10 @@ class Pace:
             self._again_at = None
         if turn == "round":
             least, grid = began + spent_seconds / ROUNDS_SHARE, self._due
-            self._due_if_stirred = max(grid + interval_seconds, least)
-            self._due = max(grid + CALM * interval_seconds, least) if calm else self._due_if_stirred
+            missed = max(0, round((began - grid) / interval_seconds))
+            self._due_if_stirred = self._due = max(grid + (missed + 1) * interval_seconds, least)
+            if calm and self._ended_at is None and CALM * interval_seconds <= CALM_SECONDS:
+                self._due = max(grid + (missed + CALM) * interval_seconds, least)
         else:
             self._left -= spent_seconds
         if turn != "look":

@@ -67,7 +67,10 @@ class Rounds:
         self.interval_seconds = interval_seconds
         self._pace = Pace(math.floor(time.monotonic()))
         self._sooner = asyncio.Event()
-        state.round_left_out = lambda: self._pace.leaves_out(time.monotonic())
+
+    def leaves_out(self) -> bool:
+        """Whether a round that would have come by now is being left out."""
+        return self._pace.leaves_out(time.monotonic())
 
     async def run(self) -> None:
         """Sample on an absolute grid, and early when a worker ends; what takes too long shows in the interval."""
@@ -88,7 +91,7 @@ class Rounds:
                     async with asyncio.timeout(at - now):
                         await sooner.wait()
                 continue
-            began, filled = time.thread_time(), True
+            began, filled, calm = time.thread_time(), True, False
             try:
                 found = self._find(now, again=turn != "round")
                 before, seated = seated, {seat.key for seats in found.targets.values() for seat in seats}
@@ -97,9 +100,10 @@ class Rounds:
                     pace.changed(now)
                 if turn != "look":
                     self._round(found, now, early=turn == "early")
+                calm = not self._stirs() and self._finder.interval_seconds > self.interval_seconds
             except Exception:
                 log.exception("sampling_failed")
-            spent, calm = time.thread_time() - began, not self._stirs()
+            spent = time.thread_time() - began
             pace.done(turn, now, spent, self.interval_seconds, filled=filled, calm=calm)
             if pace.next(time.monotonic())[1] <= time.monotonic():
                 await asyncio.sleep(0.01)  # behind: the others have their turn all the same
@@ -113,14 +117,15 @@ class Rounds:
                 for back in self._pulses.look():
                     self._investigation.silent.silences.add(back.target, time.monotonic(), back.seconds)
                 self._investigation.look_for_life(self._pulses.of, self._pulses.is_suspect)
-                if self._stirs() and self._pace.stirred():
+                if self._stirs() and self._pace.stir():
                     self._sooner.set()
             except Exception:
                 log.exception("looking_for_life_failed")
 
     def _stirs(self) -> bool:
         """Whether there is more to be told of by more readings, or somebody to tell it to."""
-        return self._investigation.stirs or self._state.is_watched() or self._finder.has_news()
+        stirs = self._investigation.stirs or self._state.is_watched()
+        return stirs or self._finder.has_news() or self._exits.has_news()
 
     def _find(self, now: float, *, again: bool) -> Found:
         """Who is there, each watched for its end."""
@@ -144,7 +149,7 @@ class Rounds:
         self._state.update(found, sampled, now, early=early)
         workers = (worker for target in sampled.targets for worker in target.workers)
         self._take([point for worker in workers if (point := point_of(worker)) is not None])
-        self._investigation.look(sampled.targets)
+        self._investigation.look(sampled.targets, early=early)
         self._remedying.look(sampled.targets)
 
     def _take(self, points: list[Point]) -> None:

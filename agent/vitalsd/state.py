@@ -41,6 +41,7 @@ from vitalsd.model import (
     WorkerSample,
     is_for_computing,
 )
+from vitalsd.pace import CALM_SECONDS
 from vitalsd.remedy.model import RemedyCounts, RemedyState
 from vitalsd.remedying import Remedying
 from vitalsd.settings.model import AlertLabels, Health
@@ -88,6 +89,8 @@ class State:
         self._begun_at = time.monotonic()
         self._interval = interval_seconds
         self._watched_at = -math.inf
+        self._renewed: tuple[TargetSnapshot, ...] | None = None
+        """The latest round as somebody has had it read again."""
         self.reload_problem: str | None = None
         """What was wrong with the configuration that was read last, if it was not taken over."""
         self.reload_succeeded_at = time.time()
@@ -113,7 +116,7 @@ class State:
     def update(self, found: Found, sampled: Round, now: float, *, early: bool = False) -> None:
         """Take over a round of sampling that began at CLOCK_MONOTONIC `now`; `early` ones tell of no interval."""
         self._seats = {(seat.target, seat.slot): seat for seats in found.targets.values() for seat in seats}
-        self._round = sampled
+        self._round, self._renewed = sampled, None
         self._recent.keep(sampled.targets, now)
         self._sampled_at = time.time()
         if early:
@@ -133,7 +136,7 @@ class State:
     def lives(self, seconds: float) -> bool:
         """Whether a round was made within so long, or within a few of the intervals that are really kept."""
         last = self._updated_at if self._updated_at is not None else self._begun_at
-        return time.monotonic() - last < max(seconds, LATE_ROUNDS * self._interval)
+        return time.monotonic() - last < max(seconds, LATE_ROUNDS * max(self._interval, CALM_SECONDS))
 
     def words(self) -> str:
         """How it stands, in half a line."""
@@ -146,10 +149,12 @@ class State:
         return tuple(self._refreshed(target, self._sampler.refresh_probe) for target in self._round.targets)
 
     def scraped(self) -> tuple[TargetSnapshot, ...]:
-        """The same; where the latest round was left out, with all else read at this instant, too."""
-        if not self.round_left_out():
-            return self.targets()
-        return tuple(self._refreshed(target, self._sampler.renew) for target in self._round.targets)
+        """The same; where a round is being left out, all else is read once in its place, too."""
+        if self._renewed is None and self.round_left_out():
+            self._renewed = tuple(self._refreshed(target, self._sampler.renew) for target in self._round.targets)
+            return self._renewed
+        base = self._renewed if self._renewed is not None else self._round.targets
+        return tuple(self._refreshed(target, self._sampler.refresh_probe) for target in base)
 
     def sampled(self) -> tuple[TargetSnapshot, ...]:
         """Every target as the latest round left it."""

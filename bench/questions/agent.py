@@ -27,11 +27,12 @@ without. All watch at the same time: an agent beside either pool, Debian's expor
 many write one for themselves, beside the pool without; process-exporter has a group for each pid, since its
 usual few would tell of no worker. Each is asked every 15 s, the way Prometheus asks. The pools grow while
 everybody goes on. A figure is the median of windows of 15 s, of which ten workers have four, a thousand two
-and others one; py-spy has 8 s of its own, since it would take the others' time. `python -m bench agent` has ten
+and others one; py-spy has 6 s of its own, since it would take the others' time. `python -m bench agent` has ten
 livelier workers.
 """
 LEVELS, QUICK_LEVELS = (1, 10, 100, 1000), (1, 10, 30)
-SETTLE_SECONDS = 10.0
+SETTLE_SECONDS, SOON_SECONDS = 10.0, 5.0
+"""Before the levels that have bars, and before others."""
 WINDOW_SECONDS, QUICK_WINDOWS = 15.0, 1
 WINDOWS = {1: 1, 10: 4, 100: 1, 1000: 2}
 """By level; the most of the one with a budget."""
@@ -39,7 +40,7 @@ FEW = 10
 """Workers of the budget."""
 SAMPLED = (10,)
 """Levels at which py-spy watches: at a hundred it has no time left for anybody."""
-SAMPLING_SECONDS = 8.0
+SAMPLING_SECONDS = 6.0
 TOLD_SECONDS = 180.0
 RISES = 1.25
 """Times what the cheapest further worker costs: from there on a worker is said to cost more."""
@@ -82,7 +83,7 @@ def ask(quick: bool) -> Answer:
             _known(watchers, level)
             for watcher in watchers:
                 watcher.scrape()
-            time.sleep(SETTLE_SECONDS)
+            time.sleep(SETTLE_SECONDS if level in (FEW, levels[-1]) else SOON_SECONDS)
             windows = QUICK_WINDOWS if quick else WINDOWS[level]
             for name, shares in _windows(watchers, WINDOW_SECONDS * windows).items():
                 costs.setdefault(name, Costs()).shares[level] = shares
@@ -225,8 +226,9 @@ def _notes(costs: Mapping[str, Costs], levels: Sequence[int]) -> list[str]:
         notes.append(
             f"At {levels[-1]} workers the agent takes {ours / theirs:.2g} times the processor time of "
             "process-exporter as it comes. That reads a process when it is asked, once in 15 s here; the agent "
-            "looks at each loop up to 12 times a second and at each process once, reads all of it as often as a "
-            "twentieth of a core allows, judges it, asked or not, and tells several times as many series."
+            "looks at each loop up to ten times a second and at each process once, reads all of it each 6 s or as "
+            "often as a twentieth of a core allows, judges it, asked or not, and tells several times as many "
+            "series."
         )
     notes.append(f"py-spy watches {SAMPLED[-1]} workers at the most: of more it leaves no core for others.")
     return notes

@@ -55,7 +55,7 @@ MONITORS = (
     Monitor("V8's sampling profiler, 1 ms", {"BENCH_PEER": "profiler"}),
     Monitor("blocked-at", {"BENCH_PEER": "blocked-at"}, package="blocked-at"),
 )
-PAIRS = 6
+PAIRS = 5
 OUR_PAIRS = 15
 WARM_UP_SECONDS = 1.5
 QUICK_WARM_UP_SECONDS = 0.3

@@ -56,7 +56,7 @@ MONITORS = (
     Monitor("py-spy record, 100 Hz, --nonblocking", {"BENCH_BESIDE": "py-spy"}, package="py-spy"),
     Monitor("py-spy record, 100 Hz", {"BENCH_BESIDE": "py-spy that pauses"}, package="py-spy"),
 )
-PAIRS = 6
+PAIRS = 5
 OUR_PAIRS = 15
 WARM_UP_SECONDS = 0.3
 HOOKS_STARTS, HOOKS_PAIRS = 4, 30

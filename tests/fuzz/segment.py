@@ -139,9 +139,11 @@ def _look(path: Path) -> None:
     setting = Setting(Path("/proc"), Calls(), Descriptors(64), 0.1, 0.1, told.append)
     watch = Probed(WorkerKey(2**22, 99), path, setting)
     try:
+        watch.look(_now(), 0.0)
+        glance = Glance([watch] if watch.descriptor >= 0 else [])
         for step in range(3):
+            glance.not_calm(_now() + step, ())
             watch.look(_now() + step, 0.0)
-            Glance([watch] if watch.descriptor >= 0 else []).stirred(_now() + step, ())
         assert_sane([msgspec.to_builtins(each) for each in watch.in_progress()], plain=False)
         assert_sane([msgspec.to_builtins(each) for each in told], plain=False)
     finally:

@@ -95,7 +95,7 @@ def test_watched(state, monkeypatch):
 
 
 def test_scraped(state, monkeypatch):
-    """Where a round was left out a scrape has everything read again, and nobody else has."""
+    """Where a round was left out a scrape has everything read again, once, and nobody else has."""
     worker = WATCHED
     target = TargetSnapshot("shop", True, (worker,))
     seat = Seat("shop", worker.slot, worker.key, "python", None, {})
@@ -106,3 +106,6 @@ def test_scraped(state, monkeypatch):
     assert [found[0].workers[0].at for found in (each() for each in ask)] == [8.0, 8.0]
     state.round_left_out = lambda: True
     assert [found[0].workers[0].at for found in (each() for each in ask)] == [7.0, 8.0]
+    assert state.scraped()[0].workers[0].at == 8.0
+    state.update(Found({"shop": (seat,)}), Round((target,), ()), 1003.0)
+    assert state.scraped()[0].workers[0].at == 7.0

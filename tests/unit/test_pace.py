@@ -63,13 +63,38 @@ def test_in_calm_every_second_round_is_left_out():
     day.live(13)
     assert day.times("round") == [0.0, 6.0, 12.0]
     assert [day.pace.leaves_out(at) for at in (14.9, 15.0, 17.9, 18.0)] == [False, True, True, False]
-    assert (day.pace.stirred(), day.pace.stirred()) == (True, False)
+    assert (day.pace.stir(), day.pace.stir()) == (True, False)
     assert day.live(3).times("round")[-1] == 15.0
     day.live(4.5)
     assert day.now == 20.5
-    assert day.pace.stirred()
+    assert day.pace.stir()
     day.calm = False
-    assert day.live(4).times("round")[-3:] == [20.5, 21.0, 24.0]
+    assert day.live(4).times("round")[-2:] == [20.5, 24.0]
+
+
+def test_a_long_interval_knows_no_calm():
+    """Detectors look back for a minute: at 6 s a round may be left out, at more none is."""
+    for interval, expected in ((6.0, 12.0), (6.5, 6.5), (60.0, 60.0)):
+        pace = Pace(0.0)
+        pace.done("round", 0.0, 0.01, interval, filled=True, calm=True)
+        assert pace.next(0.1) == ("round", expected)
+
+
+def test_an_empty_place_is_no_calm():
+    """Whoever is missed is waited for at the usual pace."""
+    day = Day().live(0.5)
+    day.calm = True
+    day.end(filled_after=100.0)
+    assert day.live(8).times("round") == [0.0, 3.0, 6.0]
+
+
+def test_rounds_that_were_missed_are_not_made_up_for():
+    """The loop was held up: one round at once, the next where the grid has it, half an interval on at least."""
+    pace = Pace(0.0)
+    pace.done("round", 10.0, 0.01, 3.0, filled=True)
+    assert pace.next(10.1) == ("round", 12.0)
+    pace.done("round", 20.0, 0.01, 3.0, filled=True)
+    assert pace.next(20.1) == ("round", 24.0)
 
 
 def test_calm_does_not_make_dear_rounds_rarer_still():
@@ -77,7 +102,7 @@ def test_calm_does_not_make_dear_rounds_rarer_still():
     day = Day(round_cost=0.4)
     day.calm = True
     assert day.live(20).times("round") == [0.0, 8.0, 16.0]
-    assert not day.pace.stirred()
+    assert not day.pace.stir()
 
 
 def test_rounds_that_are_dear_come_less_often():

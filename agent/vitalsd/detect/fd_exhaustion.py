@@ -103,6 +103,9 @@ def _is_high(counts: Sequence[tuple[float, int]], limit: int) -> bool:
     at, latest = counts[-1]
     if latest >= FULL * limit:
         return True
-    held = next((then for then, count in reversed(counts) if count < HIGH * limit), None)
-    since = held if held is not None else counts[0][0]
+    since = at
+    for then, count in reversed(counts):
+        if count < HIGH * limit:
+            break
+        since = then
     return latest >= HIGH * limit and at - since >= HELD_SECONDS

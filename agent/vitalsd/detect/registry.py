@@ -28,6 +28,7 @@ __all__ = [
     "StateName",
     "TargetDetector",
     "ToldStall",
+    "concerned",
     "find_all",
     "find_in_target",
     "fired",
@@ -38,7 +39,6 @@ __all__ = [
     "nothing",
     "register",
     "register_for_target",
-    "stirred",
 ]
 
 StateName = Literal["quiet", "watching", "fired", "unavailable"]
@@ -219,14 +219,15 @@ def judge_target(
     return tuple(told)
 
 
-def stirred(detectors: Iterable[Detector], seen: Seen) -> list[Detector]:
+def concerned(detectors: Iterable[Detector], seen: Seen) -> list[Detector]:
     """Those that may have something to find now; most of the time none has."""
     return [detector for detector in detectors if not _is_quiet(detector, seen)]
 
 
 def find_all(detectors: Iterable[Detector], seen: Seen, failed: Failed = unheard) -> list[Finding]:
-    """What there is to find now, of those that are `stirred`: so nobody puts into words why there is nothing."""
-    return [finding for detector in detectors for finding in _judge(detector, seen, failed).findings]
+    """What there is to find now, of those whom it concerns: so nobody puts into words why there is nothing."""
+    asked = concerned(detectors, seen)
+    return [finding for detector in asked for finding in _judge(detector, seen, failed).findings]
 
 
 def judge_all(detectors: Iterable[Detector], seen: Seen, failed: Failed = unheard) -> tuple[Judgement, ...]:

@@ -25,13 +25,13 @@ from vitalsd.detect.registry import (
     Seen,
     SeenTarget,
     ToldStall,
+    concerned,
     find_all,
     find_in_target,
     judge_all,
     judge_target,
     make_detectors,
     make_target_detectors,
-    stirred,
 )
 from vitalsd.detect.words import duration
 from vitalsd.history.past import Past, spans_of
@@ -136,6 +136,7 @@ class Investigation:
 
     def reconfigure(self, settings: Settings) -> None:
         """Judge by these bounds from now on."""
+        self.stirs = True
         self._detectors = make_detectors(settings)
         self._target_detectors = make_target_detectors(settings)
         self._hung_after = settings.workers.hung_after
@@ -229,9 +230,10 @@ class Investigation:
         if self._observer.in_progress(key):
             self._look_again(key, IN_PROGRESS_SECONDS)
 
-    def look(self, targets: Iterable[TargetSnapshot]) -> None:
-        """Take in a round of sampling, judge every worker, and hand on what was found."""
-        now, self.stirs = time.time(), False
+    def look(self, targets: Iterable[TargetSnapshot], *, early: bool = False) -> None:
+        """Take in a round of sampling, judge every worker, hand on what was found; an `early` one calms nobody."""
+        now = time.time()
+        self.stirs &= early
         targets = self._targets = tuple(targets)
         self._book.follow(targets)
         self.silent.keep(targets)
@@ -325,7 +327,7 @@ class Investigation:
         self._stalls.in_progress(case, worker)
         case.turning = next((told for told in reversed(case.told) if not told[1].stall), case.turning)
         seen = self._seen(case, worker, now, tuple(case.told))
-        asked = stirred(self._detectors, seen)
+        asked = concerned(self._detectors, seen)
         self.stirs |= bool(asked)
         found = find_all(asked, seen, self._failures.tell)
         case.told.clear()

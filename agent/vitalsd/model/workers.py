@@ -131,9 +131,9 @@ class Pulse(msgspec.Struct, frozen=True):
     at: float
     """Unix time."""
     state: str
-    """The kernel's letter: R S D Z T t X I."""
+    """The kernel's letter: R S D Z T t X I; of one whose loop turns it may be five seconds old."""
     state_since: float
-    """Unix time since when every look has found that letter."""
+    """Unix time since when every reading has found that letter, or since the look before where it had not read."""
     heartbeat_at: float | None = None
     """Unix time of its latest sign of life; None where nothing tells."""
     heartbeat_source: HeartbeatSource | None = None

@@ -13,7 +13,6 @@ import re
 import struct
 import time
 from collections.abc import Iterable, Sequence
-from functools import lru_cache
 from itertools import accumulate
 from operator import itemgetter
 
@@ -100,7 +99,9 @@ def read_vitals(segment: SegmentFile, now: float, wall: float) -> ProbeVitals | 
             if found is not None
         ),
         loops_unwatched=_count(known["loops_unwatched"]),
-        gc_pauses=tuple(_gc_histogram(process.values[at : at + 1 + GC_BUCKETS]) for at in GC),
+        gc_pauses=tuple(
+            segment.remember(-at, process.values[at : at + 1 + GC_BUCKETS], _gc_histogram) for at in GC
+        ),
         heap_used_bytes=_count(known["heap_used_bytes"]),
         heap_live_bytes=_count(known["heap_live_bytes"]),
         heap_blocks=_count(known["heap_blocks"]),
@@ -220,9 +221,7 @@ def _delay_histogram(
     return Histogram(bounds=BOUNDS, buckets=buckets, sum=wait_integral / layout.DELAY_INTERVAL_SECONDS)
 
 
-@lru_cache(maxsize=1024)
-def _gc_histogram(values: tuple[float, ...]) -> Histogram:
-    """Remembered, since most readings find as many collections as the one before did."""
+def _gc_histogram(values: Sequence[float]) -> Histogram:
     seconds, *counts = [value if 0.0 <= value <= LARGEST else 0.0 for value in values]
     buckets = tuple(accumulate(map(int, counts)))
     return Histogram(bounds=layout.GC_BOUNDS_SECONDS, buckets=buckets, sum=seconds)

@@ -68,8 +68,8 @@ class Sampling(Section, frozen=True):
             ge=0.1,
             description="The time between two readings of every worker while anything stirs: a loop that is late, "
             "a detector that looks closer, a probe that comes or goes, somebody who looks at the page or asks for "
-            "the targets. In calm it is twice that. Longer where readings take more than a twentieth of a core, "
-            "from some 500 workers on.",
+            "the targets. In calm it is twice that, unless it is above 6s or `discovery_interval` no longer than "
+            "it. Longer where readings take more than a twentieth of a core, from some 500 workers on.",
         ),
     ] = 3.0
     discovery_interval: Annotated[

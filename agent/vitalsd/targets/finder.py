@@ -95,7 +95,7 @@ class Finder:
     ) -> None:
         self._reason_of = reason_of
         self._folder = folder
-        self._interval = discovery_interval_seconds
+        self.interval_seconds = discovery_interval_seconds
         self._proc = proc
         self._processes = ProcessTable(proc)
         self._patterns = Patterns()
@@ -128,7 +128,7 @@ class Finder:
         keys = {(rule.name, rule.pid): rule.key for rule in self._rules}
         known = (msgspec.structs.replace(rule, key=keys.get((rule.name, rule.pid))) for rule in rules)
         self._rules = tuple(map(self._bind, known))
-        self._interval = discovery_interval_seconds
+        self.interval_seconds = discovery_interval_seconds
         self._patterns.keep({rule.match for rule in self._rules if rule.match is not None})
         patterns = self._patterns_of_groups()
         self._grouped = {name: match for name, match in self._grouped.items() if match in patterns}
@@ -252,7 +252,7 @@ class Finder:
         }
         self._find_supervisors(members, masters)
         rest = min(LONGEST_REST_SECONDS, (time.thread_time() - began) / SHARE)
-        self._read_table_at = now + max(self._interval, rest)
+        self._read_table_at = now + max(self.interval_seconds, rest)
 
     def _find_supervisors(self, members: dict[str, set[int]], masters: dict[str, set[int]]) -> None:
         """Who is above the workers of each target, and which of its processes' children have ended."""

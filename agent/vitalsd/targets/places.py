@@ -65,15 +65,19 @@ class Places:
         self._problems: dict[Place, str] = {}
         self._listings: dict[Path, tuple[int, int, set[Path]]] = {}
         """Folder -> its inode, when it was changed last, and what was in it."""
+        self._changes: dict[Path, int | None] = {}
+        """Folder -> when it was changed last, as the latest look has found it; None where there was none."""
 
     def segments(self, known: Collection[Path]) -> set[Path]:
         """The files that should be segments; where there are too many, those `known` come first."""
         found: dict[Place, set[Path]] = {}
         problems: dict[Place, str] = {}
         self.places = tuple(self._places())
+        self._changes = dict.fromkeys((place.path for place in self.places), None)
         for place in self.places:
             try:
                 status = place.path.lstat()
+                self._changes[place.path] = status.st_mtime_ns
                 problem = _unfit(place, status)
                 if problem is None:
                     found[place], problem = self._listed(place.path, status, known)
@@ -114,8 +118,8 @@ class Places:
         return found, problem
 
     def have_changed(self) -> bool:
-        """Whether anything was made or removed in those that could be listed."""
-        return any(_changed_ns(folder) != changed for folder, (_, changed, _) in self._listings.items())
+        """Whether anything was made or removed in them since they were looked at last."""
+        return any(_changed_ns(folder) != changed for folder, changed in self._changes.items())
 
     def problem_for(self, uid: int) -> str | None:
         """Why a segment of this user's may be out of our sight."""

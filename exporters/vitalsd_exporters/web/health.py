@@ -137,7 +137,7 @@ def worker_reasons(view: View, worker: WorkerSample) -> list[Reason]:
 
 
 def _state(worker: WorkerSample) -> str | None:
-    """The kernel's letter: of a second ago at most, where it is looked at each second."""
+    """The kernel's letter: of a second ago at most, of one whose loop turns of five."""
     if worker.pulse is not None:
         return worker.pulse.state
     return worker.process.state if worker.process is not None else None

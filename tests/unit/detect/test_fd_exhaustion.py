@@ -116,3 +116,9 @@ def test_what_may_not_be_read(unknown: dict[str, None]) -> None:
     assert sample.process is not None
     blind = judged([replace(sample, process=replace(sample.process, **unknown))])
     assert (blind.findings, blind.state.state) == ((), "unavailable")
+
+
+def test_a_burst_between_two_samples_of_a_calm_minute_is_none():
+    """How long it was high is counted from the first sample that was, however far away the one before is."""
+    assert judged(samples(lambda at: 0.92 * LIMIT if at >= 54 else 0.5 * LIMIT, 54, every=6.0)).findings == ()
+    assert judged(samples(lambda at: 0.92 * LIMIT if at >= 54 else 0.5 * LIMIT, 60, every=6.0)).findings

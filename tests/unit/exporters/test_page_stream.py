@@ -40,7 +40,9 @@ class Page:
 
 def test_first_comes_everything():
     """A page that has just been opened needs no other request."""
-    told = Page().second()
+    page = Page()
+    told = page.second()
+    assert page.view.closer_looks == 1
     assert list(told) == ["agent", "targets", "workers", "incidents", "captures"]
     assert told["agent"].keys() == {"version", "started_at", "problems", "interval_seconds", "runbooks"}
     assert [each["name"] for each in told["targets"]] == ["shop", "legacy"]

@@ -552,6 +552,28 @@ def test_probed_files_that_cannot_be_read(three, tree, monkeypatch):
     assert looked_at(three, monkeypatch, 0.5) == set()
 
 
+def test_probed_file_cut_short(three, monkeypatch):
+    """What is left of its words is no stall, and nobody else's business."""
+    os.truncate(three.segments[0].file, 8)
+    three.until(0.5)
+    assert (three.events, three.observer._problems) == ([], set())
+    assert looked_at(three, monkeypatch, 0.3) == set()
+
+
+def test_probed_node_that_is_stopped(three, tree, monkeypatch):
+    """Its words do not tell of that: whether it is stopped is read at each glance, and then it is looked at."""
+    watch = three.observer._probed[three.keys[0]]
+    watch.runtime = "node"
+    three.segments[0].set(0, -three.now, three.now + 60)
+    three.observer._set_out()
+    assert looked_at(three, monkeypatch, 0.3) == set()
+    assert three.observer.turned_at(three.keys[0]) == -math.inf
+    tree.add(10, start=1000, state="T")
+    tree.thread(10, state="T")
+    three.until(1.0)
+    assert [event.key for event in three.events] == [three.keys[0]]
+
+
 @pytest.mark.parametrize("inner", [12, 3])
 def test_probed_thread(probed, tree, inner):
     """The thread of another loop, by its number in the service's own pid namespace."""

@@ -89,7 +89,7 @@ def test_a_state_counts_since_every_look_has_found_it(proc: Path, clock: Clock):
 
 
 def test_the_state_of_one_whose_loop_turns_is_read_seldom(proc: Path, clock: Clock):
-    """Each five seconds; once it turns no more it is, and it was stopped when it had turned last."""
+    """Each five seconds; once it turns no more it is, and may have been stopped since the look before."""
     turned_at = clock.at
     made = Pulses(proc, clock.mono, clock.wall, lambda _key: turned_at)
     made.follow(found())
@@ -116,7 +116,38 @@ def test_the_state_of_one_whose_loop_turns_is_read_seldom(proc: Path, clock: Clo
     clock.at += 1
     made.look()
     assert made.of(KEY).state == "T"
-    assert clock.wall() - made.of(KEY).state_since == pytest.approx(1.9)
+    assert clock.wall() - made.of(KEY).state_since == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(("state", "seconds"), [("T", 1.0), ("D", 0.0)])
+def test_since_when_after_a_look_that_was_spared(proc: Path, clock: Clock, state: str, seconds: float):
+    """Who is found stopped may have been so since then; a moment in the kernel is none of a second."""
+    turned_at = clock.at
+    made = Pulses(proc, clock.mono, clock.wall, lambda _key: turned_at)
+    made.follow(found())
+    made.look()
+    clock.at += 1
+    turned_at = clock.at - 0.9
+    made.look()
+    say(proc, state)
+    clock.at += 1
+    made.look()
+    assert (made.of(KEY).state, made.of(KEY).at - made.of(KEY).state_since) == (state, pytest.approx(seconds))
+
+
+def test_a_gap_is_nobodys_silence_whoever_has_turned_before_it(proc: Path, clock: Clock):
+    """The agent stood still: what it finds then has begun then."""
+    turned_at = clock.at
+    made = Pulses(proc, clock.mono, clock.wall, lambda _key: turned_at)
+    made.follow(found())
+    made.look()
+    clock.at += 1
+    turned_at = clock.at - 0.1
+    made.look()
+    say(proc, "T")
+    clock.at += 30
+    made.look()
+    assert (made.of(KEY).state, made.of(KEY).at - made.of(KEY).state_since) == ("T", pytest.approx(0.0))
 
 
 def test_an_agent_that_did_not_look_accuses_nobody(proc: Path, clock: Clock):

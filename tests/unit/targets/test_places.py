@@ -202,7 +202,7 @@ def test_listed_when_it_changes(folder, monkeypatch):
 
 
 def test_what_comes_or_goes_is_known_at_a_glance(folder):
-    """Of a folder that was listed, and of one that has gone since; nothing is listed for it."""
+    """Of a folder that is there, that goes, and that is made; nothing is listed for it."""
     os.utime(folder, ns=(1, 1))  # long ago
     looking = Places(lambda: [Place(folder)])
     assert not looking.have_changed()
@@ -214,4 +214,8 @@ def test_what_comes_or_goes_is_known_at_a_glance(folder):
     looking.segments(())
     assert not looking.have_changed()
     folder.rename(folder.with_name("gone"))
+    assert looking.have_changed()
+    looking.segments(())
+    assert not looking.have_changed()
+    folder.mkdir()
     assert looking.have_changed()

@@ -132,6 +132,11 @@ class KillCounters:
                     moved.append(Moved(counter.name, kills))
         return moved
 
+    @property
+    def unsettled(self) -> bool:
+        """Whether any counter had moved at the latest `settle`, and waits for somebody to claim that."""
+        return any(counter.moved_at is not None for counter in self._counters.values())
+
     def _look_again(self) -> None:
         """Whom no group accounted for may have been put into one since: then the host's counter is not asked."""
         for key, before in list(self._listed.items()):

@@ -136,6 +136,10 @@ class ExitWatch:
                 sample = next((each.sample for each in members if each.target == name and each.sample), None)
                 self._book.stray(name, moved, sample, time.time())
 
+    def has_news(self) -> bool:
+        """Whether something was killed for memory of which is not known yet whom it has met."""
+        return self._kills.unsettled
+
     def expect(self, key: WorkerKey) -> None:
         """This agent is about to have this worker end: it is `recycled` then."""
         self._book.expect(key)

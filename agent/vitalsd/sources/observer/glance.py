@@ -29,7 +29,7 @@ class Glance:
         self._nodes = [place for place, watch in enumerate(watches) if watch.runtime == "node"]
         """Those whose words do not tell that they are stopped."""
 
-    def stirred(self, now: float, restless: Collection[Watch]) -> list[Watch]:
+    def not_calm(self, now: float, restless: Collection[Watch]) -> list[Watch]:
         """Those of whom it is not sure that no loop is late, and those who were late at the look before."""
         read, calm_until, pread = self._read, self._calm_until, os.pread
         try:

@@ -1,8 +1,8 @@
 """
 Watches a worker with a probe: reads the live words of its loops, and the thread of one that is late.
 
-Most looks are one read of 128 bytes, and two more where a loop may be late. The file is opened here for this
-alone: others close theirs when they like.
+For most a glance at their words is enough (`glance`); a look is two reads of these. The file is opened here for
+this alone: others close theirs when they like.
 """
 
 from __future__ import annotations
@@ -87,14 +87,14 @@ class Probed(Watch):
             return tuple(one for slot, loop in loops for one in self.evidence(_name(slot), loop.current))
 
     def look(self, now: float, agent_late: float) -> bool:
-        """One look at the live words of all loops; most find at once that there is nothing to see."""
+        """One look at the live words of all loops, of which one may be late."""
         if self._file is None:
             self._open(now)
         if self._file is None or self._dead:
             return True
         words = self._words()
         if words is None:
-            return True
+            return not any(loop.current for loop in self._loops.values())
         quiet = True
         slots, copied = words
         if self.runtime == "node":

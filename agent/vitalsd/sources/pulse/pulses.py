@@ -107,12 +107,13 @@ class Pulses:
         for key, worker in self._workers.items():
             if gap > GAP_SECONDS:
                 worker.state_since += gap
+                worker.state_at = now
                 worker.frozen_since = None
                 if worker.file is not None:
                     worker.file.pardon(gap)
             turned_at = self._turned_at(key)
             if before is None or turned_at <= before or self._wants_reading(worker, now):
-                self._look_at(key, worker, now, turned_at)
+                self._look_at(key, worker, now, before)
             self._look_at_freezer(worker, now, frozen)
             if worker.file is None:
                 continue
@@ -163,15 +164,16 @@ class Pulses:
         """Although its loop turns: its state was one that none should have, or is not known, or an old one."""
         return not worker.state or worker.state in SUSPECT or now >= worker.state_at + STATE_SECONDS
 
-    def _look_at(self, key: WorkerKey, worker: _Worker, now: float, turned_at: float) -> None:
+    def _look_at(self, key: WorkerKey, worker: _Worker, now: float, before: float | None) -> None:
         try:
             fields = read_file(f"{self._proc}/{key.pid}/stat").rpartition(b")")[2].split()
             state = fields[0].decode() if int(fields[19]) == key.start_ticks else "X"
         except (OSError, IndexError, ValueError):
             state = "X" if key.in_sight else UNSEEN
         if state != worker.state:
-            # Whoever has turned since the state was read last has stopped after that.
-            worker.state, worker.state_since = state, turned_at if turned_at > worker.state_at else now
+            # Whose state was not read at the look before, since its loop had just turned, may have stood then.
+            skipped = before is not None and before > worker.state_at and state in STOPPED
+            worker.state, worker.state_since = state, before if skipped and before is not None else now
         worker.state_at = now
 
     def is_suspect(self, key: WorkerKey) -> bool:
