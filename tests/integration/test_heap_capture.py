@@ -72,7 +72,7 @@ def take(who: Subject, folder: Path, before: Path | None = None) -> Made:
 
 
 SLOWLY = {"captured": "1200"}
-"""Leaks a second: who holds them is two steps away, and is sought for four seconds of processor time at the most."""
+"""Leaks a second: who holds them is two steps away, and is sought for four seconds of processor time at most."""
 
 
 class Taken(NamedTuple):
