@@ -71,8 +71,8 @@ def take(who: Subject, folder: Path, before: Path | None = None) -> Made:
     return asyncio.run(run())
 
 
-SLOWLY = {"captured": "1200"}
-"""Leaks a second: who holds them is two steps away, and is sought for four seconds of processor time at most."""
+SLOWLY = dict.fromkeys(("captured", "class"), "600")
+"""Leaks a second: who holds them is sought for four seconds of processor time at most, and is steps away here."""
 
 
 class Taken(NamedTuple):

@@ -157,10 +157,11 @@ class Shop:
         return ask(self.port, request)
 
     def blamed(self, functions: Collection[str], cause: str, request: Request) -> dict[str, Any]:
-        """The incident of a stall with such a culprit and this cause; the shop is asked until there is one."""
+        """The incident of a stall that is over, with such a culprit and this cause; the shop is asked until then."""
 
         def look() -> dict[str, Any] | None:
             found = [each for each in incidents(self.agent, "stall") if each["cause"] == cause]
+            found = [each for each in found if " so far " not in each["summary"]]  # a slow host needs a second
             return next((each for each in found if (each["culprit"] or {}).get("function") in functions), None)
 
         withheld = Withheld(self.service.pid)
