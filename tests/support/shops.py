@@ -157,7 +157,7 @@ class Shop:
         return ask(self.port, request)
 
     def blamed(self, functions: Collection[str], cause: str, request: Request) -> dict[str, Any]:
-        """The incident of a stall that is over, with such a culprit and this cause; the shop is asked until then."""
+        """The incident of a stall that is over, with such a culprit and cause; the shop is asked until then."""
 
         def look() -> dict[str, Any] | None:
             found = [each for each in incidents(self.agent, "stall") if each["cause"] == cause]
