@@ -115,14 +115,14 @@ class Sampler:
 
     def refresh_probe(self, sample: WorkerSample, seat: Seat) -> WorkerSample:
         """The same sample with the segment read again: what a scrape during a stall must see."""
-        if seat.key is None or seat.key != sample.key or not sample.up:
+        if not _sits(sample, seat):
             return sample
         read = self._observed(sample) if seat.segment is None else self._probed(sample, seat)
         return self._with_pulse(read, time.time())
 
     def renew(self, sample: WorkerSample, seat: Seat) -> WorkerSample:
         """The same sample with everything read again, for whoever asks when the round before was left out."""
-        if seat.key is None or seat.key != sample.key or not sample.up:
+        if not _sits(sample, seat):
             return sample
         fresh = self._worker(seat, [])
         if not fresh.up:
@@ -203,6 +203,11 @@ class Sampler:
         reason = self._observer.missing(sample.key)
         missing |= {"observed": reason} if reason is not None else {}
         return msgspec.structs.replace(sample, missing=missing)
+
+
+def _sits(sample: WorkerSample, seat: Seat) -> bool:
+    """Whether the seat is taken still by the process that the sample is of."""
+    return seat.key is not None and seat.key == sample.key and sample.up
 
 
 def _summary(target: str, outcomes: Iterable[Outcome]) -> Iterable[SourceReading]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import os
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -63,9 +65,9 @@ def clock() -> Clock:
     return Clock()
 
 
-def pulses(proc: Path, clock: Clock) -> Pulses:
+def pulses(proc: Path, clock: Clock, turned_at: Callable[[WorkerKey], float] = lambda _key: -math.inf) -> Pulses:
     """After their first look."""
-    made = Pulses(proc, clock.mono, clock.wall)
+    made = Pulses(proc, clock.mono, clock.wall, turned_at)
     made.follow(found())
     made.look()
     return made
@@ -91,9 +93,7 @@ def test_a_state_counts_since_every_look_has_found_it(proc: Path, clock: Clock):
 def test_the_state_of_one_whose_loop_turns_is_read_seldom(proc: Path, clock: Clock):
     """Each five seconds; once it turns no more it is, and may have been stopped since the look before."""
     turned_at = clock.at
-    made = Pulses(proc, clock.mono, clock.wall, lambda _key: turned_at)
-    made.follow(found())
-    made.look()
+    made = pulses(proc, clock, lambda _key: turned_at)
     say(proc, "D")
     for _ in range(4):
         clock.at += 1
@@ -123,9 +123,7 @@ def test_the_state_of_one_whose_loop_turns_is_read_seldom(proc: Path, clock: Clo
 def test_since_when_after_a_look_that_was_spared(proc: Path, clock: Clock, state: str, seconds: float):
     """Who is found stopped may have been so since then; a moment in the kernel is none of a second."""
     turned_at = clock.at
-    made = Pulses(proc, clock.mono, clock.wall, lambda _key: turned_at)
-    made.follow(found())
-    made.look()
+    made = pulses(proc, clock, lambda _key: turned_at)
     clock.at += 1
     turned_at = clock.at - 0.9
     made.look()
@@ -138,9 +136,7 @@ def test_since_when_after_a_look_that_was_spared(proc: Path, clock: Clock, state
 def test_a_gap_is_nobodys_silence_whoever_has_turned_before_it(proc: Path, clock: Clock):
     """The agent stood still: what it finds then has begun then."""
     turned_at = clock.at
-    made = Pulses(proc, clock.mono, clock.wall, lambda _key: turned_at)
-    made.follow(found())
-    made.look()
+    made = pulses(proc, clock, lambda _key: turned_at)
     clock.at += 1
     turned_at = clock.at - 0.1
     made.look()
